@@ -1,0 +1,56 @@
+"""Every error that fastrf raises on purpose.
+
+FastRFError
+├── NetworkError         an impossible architecture (also a ValueError)
+│   └── ShapeError       sizes that do not fit each other
+├── UnsupportedOpError   an operator without a rule; names the operator and the node
+├── FormatError          a file or mapping that cannot be read (also a ValueError)
+├── LimitError           more memory, nodes or terms than allowed; says what to raise
+├── PositionError        an index out of range (also an IndexError)
+└── MissingExtraError    an optional package is absent; names the extra (also an ImportError)
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FastRFError",
+    "FormatError",
+    "LimitError",
+    "MissingExtraError",
+    "NetworkError",
+    "PositionError",
+    "ShapeError",
+    "UnsupportedOpError",
+]
+
+
+class FastRFError(Exception):
+    """Base of every error that fastrf raises on purpose."""
+
+
+class NetworkError(FastRFError, ValueError):
+    """An impossible architecture: the message names the node, the operator and the remedy."""
+
+
+class ShapeError(NetworkError):
+    """Sizes that do not fit each other, or an input shape that is missing."""
+
+
+class UnsupportedOpError(FastRFError):
+    """An operator without a rule; the message names the operator and the node."""
+
+
+class FormatError(FastRFError, ValueError):
+    """A file or mapping that cannot be read as a network or a field."""
+
+
+class LimitError(FastRFError):
+    """More memory, nodes or terms than allowed; the message says what to raise."""
+
+
+class PositionError(FastRFError, IndexError):
+    """A position or neuron outside its feature map."""
+
+
+class MissingExtraError(FastRFError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
