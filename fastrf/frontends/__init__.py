@@ -1,0 +1,1 @@
+"""Front-ends: each reads one kind of source into a Network, and does nothing else."""

@@ -1,0 +1,86 @@
+"""The spec front-end: TOML, JSON, mappings, lists of layers, the classic table, and the zoo."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastrf import zoo
+from fastrf.errors import FormatError, NetworkError, ShapeError
+from fastrf.layers import Layer
+from fastrf.network import InputShape, Network
+
+__all__ = ["MAX_FILE_BYTES", "from_file", "from_layers", "from_mapping", "from_zoo"]
+
+#: A spec file larger than this is refused before it is read.
+MAX_FILE_BYTES = 64 << 20
+
+
+def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
+    """A built-in architecture by name."""
+    if isinstance(input_shape, Mapping):
+        input_shape = next(iter(input_shape.values()), None)
+    try:
+        spec = zoo.build(name, input_shape)
+    except KeyError as error:
+        raise FormatError(f"{name!r} is neither a file nor a built-in network; {str(error.args[0]).partition('; ')[2]}") from error
+    except (TypeError, ValueError) as error:
+        raise ShapeError(str(error)) from error
+    return Network.from_dict(spec)
+
+
+def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
+    """A `.toml` or `.json` file."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{path}: the file is larger than {MAX_FILE_BYTES >> 20} MiB; is it a spec?")
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
+    try:
+        spec = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise FormatError(f"{path}: not {kind}: {error}") from error
+    if isinstance(spec, list):
+        return from_layers(spec, input_shape)
+    if not isinstance(spec, Mapping):
+        raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
+    spec = {"name": path.stem, **spec} if "layers" in spec else spec
+    return from_mapping(spec, input_shape)
+
+
+def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
+    """A spec, or the classic table `{name: [kernel, stride, padding(, dilation)]}`."""
+    if "layers" in spec:
+        plain = {**spec, "layers": [_plain(layer) for layer in spec["layers"]] if isinstance(spec["layers"], list | tuple) else None}
+        return Network.from_dict(plain, input_shape)
+    if not spec or not all(isinstance(row, list | tuple) for row in spec.values()):
+        raise FormatError("a network needs 'layers', or rows {name: [kernel, stride, padding(, dilation)]}")
+    layers = []
+    for name, row in spec.items():
+        if len(row) not in (3, 4):
+            raise FormatError(f"row {name!r} has {len(row)} numbers; write [kernel, stride, padding] or [..., dilation]")
+        names = ("kernel_size", "stride", "padding", "dilation")
+        layers.append({"name": str(name), "op": "window", **dict(zip(names, row, strict=False))})
+    return Network.from_dict({"layers": layers}, input_shape)
+
+
+def from_layers(layers: Sequence[Any], input_shape: InputShape | None = None) -> Network:
+    """A list of layers: mappings, or what `fastrf.conv` and its like return."""
+    if input_shape is None:
+        raise ShapeError("a list of layers has no input shape; give input_shape=(channels, height, width)")
+    return Network.from_dict({"layers": [_plain(layer) for layer in layers]}, input_shape)
+
+
+def _plain(layer: Any) -> Mapping[str, Any]:
+    if isinstance(layer, Layer):
+        return layer.to_dict()
+    if isinstance(layer, Mapping):
+        return layer
+    raise NetworkError(f"a layer is a mapping or a fastrf layer such as fastrf.conv(64, 3), not {layer!r}")

@@ -1,0 +1,246 @@
+"""Network: a frozen, framework-neutral graph of layers with known shapes.
+
+Front-ends turn foreign formats into the plain mapping that `Network.from_dict` reads (the spec format); nothing
+after this module knows where a network came from. Every layer is checked here, so that an error names the
+layer and the remedy, and gets its recipe (see `recipe`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from fastrf.costs import cost
+from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, ShapeError, UnsupportedOpError
+from fastrf.ops import apply
+from fastrf.recipe import Recipe
+
+__all__ = ["MAX_LAYERS", "Network", "Node"]
+
+Shape = tuple[int, ...]
+InputShape = Sequence[int] | Mapping[str, Sequence[int]]
+
+#: A network of more layers than this raises LimitError.
+MAX_LAYERS = 200_000
+#: No axis may be longer than this: index arithmetic stays far within 64 bits.
+MAX_AXIS = 1 << 31
+_RESERVED = ("name", "op", "inputs")
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One layer: an operator, its attributes, the names it reads, and what follows from them.
+
+    `shape` is without the batch; `channel_axis` says which axis holds channels (None: every axis is a position).
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    recipe: Recipe = field(repr=False)
+    parameters: int | None
+    macs: int | None
+
+    @property
+    def shape(self) -> Shape:
+        """Output shape without the batch."""
+        return self.recipe.shape
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of `shape` that holds channels."""
+        return self.recipe.channel_axis
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """An input of a network."""
+
+    name: str
+    shape: Shape
+    channel_axis: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers in an order in which every layer follows what it reads.
+
+    Build one with `fastrf.load` or `Network.from_dict`; `to_dict` is the inverse of the latter.
+    """
+
+    name: str
+    inputs: Mapping[str, Input]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
+        """Read the spec format: `name`, `input_shape`, `layers` (each `name`, `op`, `inputs`, attributes), `outputs`.
+
+        `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError, UnsupportedOpError, FormatError
+        or LimitError, each naming the layer.
+        """
+        unknown = set(spec) - {"name", "input_shape", "channel_axis", "layers", "outputs"}
+        if unknown:
+            raise FormatError(f"unknown key {sorted(unknown)[0]!r} in a network; it takes name, input_shape, layers, outputs")
+        inputs = _inputs(spec.get("input_shape"), input_shape, spec.get("channel_axis"))
+        layers = _named_layers(spec.get("layers"), inputs)
+        nodes = _nodes(_in_order(layers, inputs), inputs)
+        outputs = spec.get("outputs") or [nodes[-1].name]
+        known = {*inputs, *(node.name for node in nodes)}
+        for output in outputs:
+            if output not in known:
+                raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
+        return cls(str(spec.get("name", "network")), MappingProxyType(inputs), nodes, tuple(outputs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec format, ready for JSON or TOML."""
+        shapes = {name: list(given.shape) for name, given in self.inputs.items()}
+        single = list(shapes) == ["input"]
+        return {
+            "name": self.name,
+            "input_shape": shapes["input"] if single else shapes,
+            "channel_axis": {name: given.channel_axis for name, given in self.inputs.items() if given.channel_axis},
+            "layers": [{"name": n.name, "op": n.op, "inputs": list(n.inputs), **n.attributes} for n in self.nodes],
+            "outputs": list(self.outputs),
+        }
+
+    @property
+    def input_shape(self) -> Shape | dict[str, Shape]:
+        """The input's shape without the batch; with several inputs, a mapping by name."""
+        if len(self.inputs) == 1:
+            return next(iter(self.inputs.values())).shape
+        return {name: given.shape for name, given in self.inputs.items()}
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}, input_shape={self.input_shape}, {len(self.nodes)} layers)"
+
+
+def _inputs(in_spec: object, given: InputShape | None, channel_axis: object) -> dict[str, Input]:
+    wanted = in_spec if given is None else given
+    if wanted is None:
+        raise ShapeError("input_shape is missing; give it in the network or as input_shape=(channels, height, width)")
+    names: Mapping[Any, Any] = wanted if isinstance(wanted, Mapping) else {_only_name(in_spec): wanted}
+    if isinstance(in_spec, Mapping) and set(names) != set(in_spec):
+        raise ShapeError(f"input_shape names {sorted(names)}, but the network's inputs are {sorted(in_spec)}")
+    axes: Mapping[Any, Any] = channel_axis if isinstance(channel_axis, Mapping) else dict.fromkeys(names, channel_axis)
+    inputs = {}
+    for name, shape in names.items():
+        sizes = _sizes(name, shape)
+        axis = axes.get(name)
+        default = 0 if len(sizes) > 1 else None
+        if axis is not None and not (isinstance(axis, int) and 0 <= axis < len(sizes)):
+            raise ShapeError(f"channel_axis {axis!r} of input {name!r} is not an axis of {sizes}")
+        inputs[str(name)] = Input(str(name), sizes, default if axis is None else axis)
+    return inputs
+
+
+def _only_name(in_spec: object) -> str:
+    if not isinstance(in_spec, Mapping):
+        return "input"
+    if len(in_spec) != 1:
+        raise ShapeError(f"the network has inputs {', '.join(map(str, in_spec))}; give input_shape as a mapping by name")
+    return str(next(iter(in_spec)))
+
+
+def _sizes(name: object, shape: object) -> Shape:
+    valid = isinstance(shape, list | tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
+    if not valid:
+        raise ShapeError(f"input_shape of {name!r} must be a list of integers such as (3, 224, 224), not {shape!r}")
+    sizes = tuple(int(n) for n in shape)  # type: ignore[attr-defined]
+    for n in sizes:
+        if not 0 < n <= MAX_AXIS:
+            raise ShapeError(f"input_shape {sizes} of {name!r} has a size of {n}; sizes are 1 to {MAX_AXIS}")
+    return sizes
+
+
+def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict[str, Any]]:
+    """Layers by name with their inputs filled in: the previous layer, for the first one the first input."""
+    if not isinstance(layers, Iterable) or isinstance(layers, str | Mapping):
+        raise FormatError("a network needs 'layers', a list of layers with at least 'op'")
+    named: dict[str, dict[str, Any]] = {}
+    previous = next(iter(inputs))
+    for number, layer in enumerate(layers):
+        if number == MAX_LAYERS:
+            raise LimitError(f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake")
+        if not isinstance(layer, Mapping) or not isinstance(layer.get("op"), str):
+            raise FormatError(f"layer {number} has no 'op'; write it as {{name, op, inputs, attributes}}")
+        name = str(layer.get("name", f"{layer['op']}{number + 1}"))
+        if name in named or name in inputs:
+            raise NetworkError(f"layer name {name!r} is used twice; names must differ")
+        reads = layer.get("inputs", [previous])
+        reads = [reads] if isinstance(reads, str) else reads
+        if not isinstance(reads, list | tuple) or not all(isinstance(r, str) for r in reads):
+            raise FormatError(f"node {name!r}: 'inputs' must be a list of layer names, not {reads!r}")
+        named[name] = {**layer, "name": name, "inputs": tuple(reads)}
+        previous = name
+    if not named:
+        raise FormatError("a network needs at least one layer")
+    return named
+
+
+def _in_order(layers: Mapping[str, dict[str, Any]], inputs: Mapping[str, Input]) -> list[dict[str, Any]]:
+    """Layers so that each follows what it reads, otherwise as given; raises on unknown names and cycles."""
+    done: set[str] = set(inputs)
+    order: list[dict[str, Any]] = []
+    for start in layers:
+        stack = [start]
+        waiting: dict[str, None] = {}
+        while stack:
+            name = stack[-1]
+            if name in done:
+                stack.pop()
+                continue
+            waiting[name] = None
+            missing = [read for read in layers[name]["inputs"] if read not in done]
+            for read in missing:
+                if read not in layers:
+                    raise NetworkError(f"node {name!r}: input {read!r} is not a layer{_close(read, [*layers, *inputs])}")
+                if read in waiting:
+                    cycle = [*list(waiting)[list(waiting).index(read) :], read]
+                    raise NetworkError(f"node {name!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it")
+            if missing:
+                stack.append(missing[0])
+                continue
+            order.append(layers[name])
+            done.add(name)
+            waiting.pop(name)
+            stack.pop()
+    return order
+
+
+def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tuple[Node, ...]:
+    shapes = {name: (given.shape, given.channel_axis) for name, given in inputs.items()}
+    nodes = []
+    for layer in layers:
+        name, op, reads = layer["name"], layer["op"], layer["inputs"]
+        attributes = {key: value for key, value in layer.items() if key not in _RESERVED}
+        in_shapes = [shapes[read][0] for read in reads]
+        try:
+            recipe = apply(op, attributes, in_shapes, [shapes[read][1] for read in reads])
+            if any(n > MAX_AXIS for n in recipe.shape):
+                raise ShapeError(f"its output shape {recipe.shape} has an axis longer than {MAX_AXIS}")
+        except UnsupportedOpError as error:
+            raise UnsupportedOpError(f"node {name!r}: {error}") from error
+        except FastRFError as error:
+            kind = type(error)
+            raise kind(f"node {name!r} ({op}): {error}") from error
+        shapes[name] = (recipe.shape, recipe.channel_axis)
+        parameters, macs = cost(op, attributes, in_shapes, recipe.shape)
+        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs))
+    return tuple(nodes)
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, list(known)[:10_000], n=3)
+    return f"; did you mean {', '.join(matches)}?" if matches else "; check its spelling"

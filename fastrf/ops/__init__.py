@@ -1,0 +1,18 @@
+"""Operators: one function each, which says its output shape and its dependency by the same few tensor methods.
+
+| module | holds |
+|---|---|
+| `windows` | convolution, pooling, unfold and fold, local response normalisation |
+| `dense` | linear, products, attention, normalisation, reductions, recurrence |
+| `shape` | reshape, pad, slice, gather, scatter, concat, shuffles, windows |
+| `resize` | nearest, linear, cubic, area interpolation |
+| `pointwise` | everything that acts on one element |
+| `dynamic` | data-dependent ones, as sound over-approximations |
+"""
+
+from __future__ import annotations
+
+from fastrf.ops import dense, dynamic, pointwise, resize, shape, windows
+from fastrf.ops.registry import OPERATORS, Operator, apply, operator
+
+__all__ = ["OPERATORS", "Operator", "apply", "dense", "dynamic", "operator", "pointwise", "resize", "shape", "windows"]

@@ -1,0 +1,257 @@
+"""Operators that mix whole axes: linear, products, attention, normalisation, reductions, recurrence."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastrf import axis_map as maps
+from fastrf.errors import NetworkError, ShapeError
+from fastrf.ops.arguments import integer, integers, spatial_axes
+from fastrf.ops.registry import operator
+from fastrf.recipe import Tensor
+from fastrf.relation import Relation
+
+__all__ = ["attention", "einsum", "linear", "matmul", "softmax"]
+
+Axes = int | list[int] | None
+
+
+@operator()
+def linear(x: Tensor, *, out_features: int, bias: bool = True) -> Tensor:
+    """A fully connected layer over the last axis: `(*, in)` to `(*, out)`. Source: torch.nn.Linear."""
+    if x.ndim == 0:
+        raise ShapeError("a scalar has no axis to be connected; reshape it to (1,)")
+    last = x.ndim - 1
+    return x.reduce(last).insert(last, integer(out_features, "out_features", 0)).with_channel(last)
+
+
+@operator()
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product `(..., M, K) x (..., K, N)`; leading axes broadcast, vectors as in NumPy.
+
+    `y[m, n]` reads row `m` of the first and column `n` of the second operand. Source: numpy.matmul.
+    """
+    if 0 in (a.ndim, b.ndim):
+        raise ShapeError("a scalar cannot be multiplied as a matrix; use mul")
+    left = a.insert(0, 1) if a.ndim == 1 else a
+    right = b.insert(1, 1) if b.ndim == 1 else b
+    inner = left.shape[-1]
+    if inner != right.shape[-2]:
+        raise ShapeError(f"shapes {a.shape} and {b.shape} do not multiply: {inner} columns against {right.shape[-2]} rows")
+    lead = broadcast_shape([left.shape[:-2], right.shape[:-2]])
+    shape = (*lead, left.shape[-2], right.shape[-1])
+    rows = left.reduce(-1, keepdims=True).broadcast_to(shape)
+    columns = right.reduce(-2, keepdims=True).broadcast_to(shape)
+    result = rows.union(columns).with_channel(len(shape) - 1)
+    if a.ndim == 1:
+        result = result.reduce(result.ndim - 2)
+    return result.reduce(result.ndim - 1) if b.ndim == 1 else result
+
+
+@operator()
+def einsum(*operands: Tensor, equation: str) -> Tensor:
+    """Einstein summation without ellipsis; a letter repeated in one operand takes its diagonal.
+
+    Example: "ij,jk->ik" is a matrix product. Source: numpy.einsum.
+    """
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands) or any(len(s) != t.ndim for s, t in zip(inputs, operands, strict=False)):
+        raise ShapeError(f"equation {equation!r} does not fit operands of shapes {[t.shape for t in operands]}")
+    if not arrow:
+        output = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    if not all(c.isalpha() for c in left.replace(",", "") + output) or set(output) - set(left) or len(set(output)) < len(output):
+        raise NetworkError(f"equation {equation!r} is not an Einstein sum of letters")
+    sizes: dict[str, int] = {}
+    for letter, size in ((c, n) for s, t in zip(inputs, operands, strict=True) for c, n in zip(s, t.shape, strict=True)):
+        known = sizes.get(letter, 1)
+        if 1 not in (known, size) and known != size:
+            raise ShapeError(f"letter {letter!r} of equation {equation!r} is both {known} and {size}")
+        sizes[letter] = size if known == 1 else known
+    parts = [_einsum_operand(t, s, output, sizes) for s, t in zip(inputs, operands, strict=True)]
+    result = parts[0].union(*parts[1:])
+    summed_nothing = any(sizes[c] == 0 for c in sizes if c not in output)
+    return result.nothing() if summed_nothing else result
+
+
+def _einsum_operand(x: Tensor, letters: str, output: str, sizes: dict[str, int]) -> Tensor:
+    """One operand brought to the output's letters."""
+    while len(set(letters)) < len(letters):
+        letter = next(c for c in letters if letters.count(c) > 1)
+        i, j = [k for k, c in enumerate(letters) if c == letter][:2]
+        rest = [k for k in range(x.ndim) if k not in (i, j)]
+        n = x.shape[i]
+        x = x.permute([i, j, *rest]).reshape([n * n, *[x.shape[k] for k in rest]])
+        x = x.map_axis(0, maps.strided_slice(n * n, 0, n + 1, n))
+        letters = letter + "".join(letters[k] for k in rest)
+    x = x.reduce([k for k, c in enumerate(letters) if c not in output])
+    kept = [c for c in letters if c in output]
+    x = x.permute([kept.index(c) for c in output if c in kept])
+    for k, c in enumerate(output):
+        x = x.stretch(k, sizes[c]) if c in kept else x.insert(k, sizes[c])
+    return x
+
+
+@operator("softmax", "log_softmax", "softmin")
+def softmax(x: Tensor, *, axis: int) -> Tensor:
+    """Couples its whole axis; over an axis of 1 it is constant and depends on nothing."""
+    return x.nothing() if x.shape[x.axis(axis)] == 1 else x.couple(axis)
+
+
+@operator()
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, mask: Sequence[Sequence[bool]] | None = None
+) -> Tensor:
+    """Scaled dot-product attention of `(..., L, E)`, `(..., S, E)`, `(..., S, Ev)` to `(..., L, Ev)`.
+
+    Row `l` reads the allowed `s` (`mask[l][s]` true; `s <= l` when causal) of the value at its own feature, and
+    of the key at all features, and row `l` of the query. A row with a single allowed `s` has the constant weight
+    1 and reads the value alone. A finite additive mask excludes nothing, so it is no mask here.
+    Source: torch.nn.functional.scaled_dot_product_attention.
+    """
+    length, span = query.shape[-2], key.shape[-2]
+    lead = query.shape[:-2]
+    if key.shape[:-2] != lead or value.shape[:-1] != key.shape[:-1] or query.shape[-1] != key.shape[-1]:
+        raise ShapeError(f"attention shapes {query.shape}, {key.shape}, {value.shape} do not fit each other")
+    shape = (*lead, length, value.shape[-1])
+    axis = len(lead)
+    if mask is None and not (causal and span > 1):
+        seen = value.reduce(axis).insert(axis, length)
+        if span < 2:
+            return seen.with_channel(len(shape) - 1)
+        scores = key.reduce([axis, axis + 1], keepdims=True).broadcast_to(shape)
+        asked = query.reduce(axis + 1, keepdims=True).broadcast_to(shape)
+        return seen.union(scores, asked).with_channel(len(shape) - 1)
+    allowed = _allowed(length, span, causal, mask)
+    many = allowed.sum(axis=1) > 1
+    every = maps.cumulative(span) if mask is None and length == span else maps.from_relation(Relation.from_mask(allowed))
+    weighed = maps.from_relation(Relation.from_mask(allowed & many[:, None]))
+    asking = maps.from_relation(Relation.from_mask(np.diag(many)), 1) if length else every
+    seen = value.map_axis(axis, every)
+    scores = key.reduce(axis + 1, keepdims=True).map_axis(axis, weighed).broadcast_to(shape)
+    asked = query.reduce(axis + 1, keepdims=True).map_axis(axis, asking).broadcast_to(shape)
+    return seen.union(scores, asked).with_channel(len(shape) - 1)
+
+
+def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | None) -> np.ndarray:
+    allowed = np.ones((length, span), bool) if mask is None else np.array(mask, bool).reshape(len(mask), -1)
+    if allowed.shape != (length, span):
+        raise ShapeError(f"a mask of shape {allowed.shape} does not fit {length} queries and {span} keys")
+    return np.tril(allowed) if causal else allowed
+
+
+@operator()
+def layer_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
+    """Normalisation by mean and deviation over whole axes; over a single element it is constant."""
+    listed = _axes(x, axes)
+    return x.nothing() if math.prod(x.shape[a] for a in listed) == 1 else x.couple(listed)
+
+
+@operator("rms_norm", "l2_normalize")
+def rms_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
+    """Normalisation by the root mean square (or L2 norm) over whole axes."""
+    return x.couple(_axes(x, axes))
+
+
+@operator()
+def group_norm(x: Tensor, *, groups: int) -> Tensor:
+    """Normalisation over each group of channels and all positions. Source: torch.nn.GroupNorm."""
+    parts = integer(groups, "groups", 1)
+    if x.ndim < 1 or x.shape[0] % parts:
+        raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
+    grouped = x.reshape([parts, x.shape[0] // parts, *x.shape[1:]])
+    if math.prod(grouped.shape[1:]) == 1:
+        return x.nothing()
+    return grouped.couple(range(1, grouped.ndim)).reshape(x.shape).with_channel(x.channel_axis)
+
+
+@operator()
+def instance_norm(x: Tensor) -> Tensor:
+    """Normalisation of each channel over all its positions. Source: torch.nn.InstanceNorm2d."""
+    axes = list(spatial_axes(x))
+    return x.nothing() if math.prod(x.shape[a] for a in axes) == 1 else x.couple(axes)
+
+
+@operator("sum", "mean", "max", "min", "prod", "norm", "logsumexp", "any", "all")
+def reduction(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """One value per whole axis (default: all axes)."""
+    return x.reduce(_axes(x, axes), keepdims=keepdims)
+
+
+@operator("std", "var")
+def deviation(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """Standard deviation or variance; over a single element it is constant."""
+    listed = _axes(x, axes)
+    result = x.reduce(listed, keepdims=keepdims)
+    return result.nothing() if math.prod(x.shape[a] for a in listed) == 1 else result
+
+
+@operator("argmax", "argmin")
+def arg_reduction(x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
+    """The index of the largest or smallest value: reads the whole axis; over an axis of 1 it is constant."""
+    result = x.reduce(x.axis(axis), keepdims=keepdims)
+    return result.nothing() if x.shape[x.axis(axis)] == 1 else result
+
+
+@operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
+def cumulation(x: Tensor, *, axis: int, reverse: bool = False, exclusive: bool = False) -> Tensor:
+    """Running total: element `o` reads `[0, o]`; from `o` on when reversed; without `o` when exclusive."""
+    return x.map_axis(axis, maps.cumulative(x.shape[x.axis(axis)], bool(reverse), bool(exclusive)))
+
+
+@operator()
+def recurrent(
+    x: Tensor,
+    *,
+    hidden_size: int,
+    direction: str = "forward",
+    num_layers: int = 1,
+    mode: str = "lstm",
+    bias: bool = True,
+) -> Tensor:
+    """LSTM, GRU or plain RNN over `(time, features)` to `(time, hidden)`, twice that when bidirectional.
+
+    Forward, step `t` reads every feature of steps `[0, t]`; backward, of `[t, T)`; layers stack.
+    Source: torch.nn.LSTM.
+    """
+    if x.ndim != 2:
+        raise ShapeError(f"a recurrent layer reads (time, features), not shape {x.shape}; permute or reshape first")
+    if direction not in ("forward", "backward", "bidirectional"):
+        raise NetworkError(f"direction {direction!r} is unknown; use forward, backward or bidirectional")
+    if mode not in ("lstm", "gru", "rnn"):
+        raise NetworkError(f"mode {mode!r} is unknown; use lstm, gru or rnn")
+    hidden = integer(hidden_size, "hidden_size", 1)
+    ways = {"forward": [False], "backward": [True], "bidirectional": [False, True]}[direction]
+    for _ in range(integer(num_layers, "num_layers", 1)):
+        states = [x.reduce(1).map_axis(0, maps.cumulative(x.shape[0], way)).insert(1, hidden) for way in ways]
+        x = states[0].concat(1, *states[1:])
+    return x.with_channel(1)
+
+
+@operator()
+def squeeze_excitation(x: Tensor, *, squeeze_channels: int) -> Tensor:
+    """Each channel scaled by a gate that reads everything. Source: Hu et al. 2018."""
+    integer(squeeze_channels, "squeeze_channels", 1)
+    return x.union(x.couple(range(x.ndim)))
+
+
+def _axes(x: Tensor, axes: Axes) -> list[int]:
+    return list(range(x.ndim)) if axes is None else [x.axis(a) for a in integers(axes, "axes")]
+
+
+def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The common shape by NumPy's rules."""
+    sizes = []
+    for column in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        wanted = {n for n in column if n != 1}
+        if len(wanted) > 1:
+            raise ShapeError(f"shapes {' and '.join(map(str, shapes))} do not broadcast; make the sizes equal or 1")
+        sizes.append(wanted.pop() if wanted else 1)
+    return tuple(reversed(sizes))
+
+
+

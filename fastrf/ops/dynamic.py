@@ -1,0 +1,85 @@
+"""Operators whose reads depend on data: the whole axis is read, soundly, and the node is listed as approximate."""
+
+from __future__ import annotations
+
+from fastrf.errors import ShapeError
+from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
+from fastrf.ops.registry import operator
+from fastrf.recipe import Tensor
+
+__all__: list[str] = []
+
+
+@operator()
+def deform_conv(
+    x: Tensor,
+    offsets: Tensor,
+    mask: Tensor | None = None,
+    *,
+    out_channels: int,
+    kernel_size: Ints,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    bias: bool = True,
+) -> Tensor:
+    """Deformable convolution: reads the offsets (and mask) at its place, and may read any pixel.
+
+    Source: torchvision.ops.deform_conv2d.
+    """
+    axes = spatial_axes(x)
+    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
+    dilations = per_axis(dilation, len(axes), "dilation", 1)
+    pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
+    place = tuple(window_output(x.shape[a], k, s, p, d) for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True))
+    out = integer(out_channels, "out_channels", 0)
+    parts = [x.reduce(keepdims=True).broadcast_to((out, *place))]
+    for extra in (offsets, mask):
+        if extra is not None:
+            if extra.shape[1:] != place:
+                raise ShapeError(f"offsets or mask of shape {extra.shape} do not fit the output positions {place}")
+            parts.append(extra.reduce(0).insert(0, out))
+    return parts[0].union(*parts[1:]).with_channel(0).approximate()
+
+
+@operator()
+def grid_sample(x: Tensor, grid: Tensor) -> Tensor:
+    """Sampling of `(C, *n)` at the places of a grid `(*m, dims)`: each may be anywhere.
+
+    Source: torch.nn.functional.grid_sample.
+    """
+    shape = (x.shape[0], *grid.shape[:-1])
+    if grid.ndim != x.ndim or grid.shape[-1] != x.ndim - 1:
+        raise ShapeError(f"a grid of shape {grid.shape} does not address {x.ndim - 1} axes of shape {x.shape}")
+    sampled = x.reduce(list(spatial_axes(x)), keepdims=True).broadcast_to(shape)
+    return sampled.union(grid.reduce(-1).insert(0, x.shape[0])).with_channel(0).approximate()
+
+
+@operator()
+def dynamic_gather(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """Indices along an axis chosen by data: each output reads its index, and may read any of the axis."""
+    if index.ndim != 1:
+        raise ShapeError(f"an index of shape {index.shape} is not a vector; flatten it")
+    at = x.axis(axis)
+    picked = x.reduce(at).insert(at, index.size)
+    chosen = index
+    for k in range(x.ndim):
+        if k != at:
+            chosen = chosen.insert(k, x.shape[k])
+    return picked.union(chosen).with_channel(x.channel_axis).approximate()
+
+
+@operator()
+def topk(x: Tensor, *, axis: int, k: int) -> Tensor:
+    """The `k` largest along an axis: each may be any of it."""
+    at, count = x.axis(axis), integer(k, "k", 0)
+    if count > x.shape[at]:
+        raise ShapeError(f"k = {count} is more than the {x.shape[at]} elements of axis {axis}")
+    return x.reduce(at).insert(at, count).with_channel(x.channel_axis).approximate()
+
+
+@operator()
+def sort(x: Tensor, *, axis: int) -> Tensor:
+    """Values along an axis in order: each may be any of it."""
+    return x.couple(axis).approximate()

@@ -1,0 +1,115 @@
+"""The registry of operators: a name, a function on symbolic tensors, and the attributes it takes."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fastrf.errors import NetworkError, UnsupportedOpError
+from fastrf.recipe import Recipe, Tensor, record
+
+__all__ = ["OPERATORS", "Operator", "apply", "operator"]
+
+OperatorFunction = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator: its function takes tensors by position and attributes by keyword, and returns a tensor."""
+
+    name: str
+    function: OperatorFunction
+    min_inputs: int
+    max_inputs: int | None
+    attributes: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+#: Every operator by name.
+OPERATORS: dict[str, Operator] = {}
+
+
+def operator(*names: str) -> Callable[[OperatorFunction], OperatorFunction]:
+    """Register a function as one operator, or as several that depend alike."""
+
+    def register(function: OperatorFunction) -> OperatorFunction:
+        parameters = inspect.signature(function).parameters.values()
+        inputs = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        attributes = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        n_ary = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        for name in names or (function.__name__,):
+            OPERATORS[name] = Operator(
+                name,
+                function,
+                sum(p.default is p.empty for p in inputs) or int(n_ary),
+                None if n_ary else len(inputs),
+                tuple(p.name for p in attributes),
+                tuple(p.name for p in attributes if p.default is p.empty),
+            )
+        return function
+
+    return register
+
+
+def apply(
+    name: str, attributes: Mapping[str, Any], shapes: Sequence[tuple[int, ...]], channel_axes: Sequence[int | None]
+) -> Recipe:
+    """Call an operator on symbolic inputs and return what it does.
+
+    Raises UnsupportedOpError for an unknown name and NetworkError (ShapeError) for what does not fit.
+    """
+    try:
+        return _apply(name, _frozen(attributes), tuple(shapes), tuple(channel_axes))
+    except TypeError as error:
+        raise NetworkError(f"an attribute has a value of the wrong type ({error})") from error
+
+
+@lru_cache(maxsize=1 << 14)
+def _apply(
+    name: str,
+    attributes: tuple[tuple[str, Any], ...],
+    shapes: tuple[tuple[int, ...], ...],
+    channel_axes: tuple[int | None, ...],
+) -> Recipe:
+    found = OPERATORS.get(name)
+    if found is None:
+        raise UnsupportedOpError(f"unknown operator {name!r}{_suggestion(name, OPERATORS)}")
+    _check_inputs(found, len(shapes))
+    _check_attributes(found, dict(attributes))
+    tensors, notes = record(shapes, channel_axes)
+    return notes.finish(found.function(*tensors, **dict(attributes)))
+
+
+def _check_inputs(found: Operator, count: int) -> None:
+    low, high = found.min_inputs, found.max_inputs
+    if count < low or (high is not None and count > high):
+        wanted = f"{low} or more inputs" if high is None else f"{low} inputs" if low == high else f"{low} to {high} inputs"
+        raise NetworkError(f"it has {count} inputs but needs {wanted}; list them in 'inputs'")
+
+
+def _check_attributes(found: Operator, given: Mapping[str, Any]) -> None:
+    for attribute in given:
+        if attribute not in found.attributes:
+            known = ", ".join(found.attributes) or "none"
+            raise NetworkError(f"unknown attribute {attribute!r}; it takes {known}")
+    missing = [attribute for attribute in found.required if attribute not in given]
+    if missing:
+        raise NetworkError(f"attribute {missing[0]!r} is missing; give it a value")
+
+
+def _suggestion(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {', '.join(close)}?" if close else "; fastrf.ops.OPERATORS lists the known ones"
+
+
+def _frozen(value: Any) -> Any:
+    """Lists and mappings as tuples, so that a recipe can be remembered by them."""
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    return value

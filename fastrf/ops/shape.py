@@ -1,0 +1,311 @@
+"""Operators that move elements: reshape, pad, slice, gather, scatter, concat, shuffles and windows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastrf import axis_map as maps
+from fastrf.errors import NetworkError, ShapeError
+from fastrf.ops.arguments import Ints, integer, integers, per_axis, spatial_axes
+from fastrf.ops.registry import operator
+from fastrf.recipe import Tensor
+from fastrf.relation import Relation
+
+__all__: list[str] = []
+
+
+@operator()
+def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """Axes `start_axis` to `end_axis` as one. Source: torch.flatten."""
+    if x.ndim == 0:
+        return x.reshape([1])
+    first, last = x.axis(start_axis), x.axis(end_axis)
+    if last < first:
+        raise ShapeError(f"start_axis {start_axis} comes after end_axis {end_axis} in shape {x.shape}")
+    return x.reshape([*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]])
+
+
+@operator()
+def reshape(x: Tensor, *, shape: Ints) -> Tensor:
+    """The same elements, row-major, in another shape; one size may be -1."""
+    return x.reshape(integers(shape, "shape", -1))
+
+
+@operator()
+def permute(x: Tensor, *, order: Ints) -> Tensor:
+    """The axes in another order."""
+    return x.permute(integers(order, "order"))
+
+
+@operator()
+def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
+    """Two axes exchanged."""
+    order = list(range(x.ndim))
+    first, second = x.axis(axis0), x.axis(axis1)
+    order[first], order[second] = second, first
+    return x.permute(order)
+
+
+@operator()
+def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
+    """Axes of 1 dropped (default: all of them)."""
+    listed = [a for a, n in enumerate(x.shape) if n == 1] if axes is None else [x.axis(a) for a in integers(axes, "axes")]
+    if any(x.shape[a] != 1 for a in listed):
+        raise ShapeError(f"axes {listed} of shape {x.shape} are not all 1; only those can be squeezed")
+    return x.reduce(listed)
+
+
+@operator()
+def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
+    """A new axis of 1."""
+    if not -x.ndim - 1 <= axis <= x.ndim:
+        raise ShapeError(f"axis {axis} is out of range for a new axis of shape {x.shape}")
+    return x.insert(axis % (x.ndim + 1), 1)
+
+
+@operator()
+def expand(x: Tensor, *, shape: Ints) -> Tensor:
+    """Axes of 1 repeated to a shape; -1 keeps an axis. Source: torch.Tensor.expand."""
+    sizes = integers(shape, "shape", -1)
+    kept = [1] * (len(sizes) - x.ndim) + list(x.shape)
+    return x.broadcast_to([old if new == -1 else new for new, old in zip(sizes, kept, strict=False)])
+
+
+@operator()
+def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") -> Tensor:
+    """Each axis lengthened before and after (negative: cropped).
+
+    `constant` adds values that depend on nothing; `reflect`, `replicate` and `circular` repeat the input's.
+    Source: torch.nn.functional.pad, with one pair per axis in order.
+    """
+    if len(padding) != x.ndim:
+        raise ShapeError(f"padding has {len(padding)} pairs for the {x.ndim} axes of shape {x.shape}; give one per axis")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise NetworkError(f"pad mode {mode!r} is unknown; use constant, reflect, replicate or circular")
+    for axis, pair in enumerate(padding):
+        before, after = per_axis(pair, 2, "padding")
+        if before or after:
+            x = x.map_axis(axis, maps.pad(x.shape[axis], before, after, mode))
+    return x
+
+
+@operator("slice")
+def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
+    """Every `step`-th index from `start` to `stop`, as Python slices; `step` may be negative."""
+    if step == 0:
+        raise NetworkError("step must not be 0")
+    picked = range(*slice(start, stop, step).indices(x.shape[x.axis(axis)]))
+    return x.map_axis(axis, maps.strided_slice(x.shape[x.axis(axis)], picked.start, picked.step, len(picked)))
+
+
+@operator()
+def select(x: Tensor, *, axis: int, index: int) -> Tensor:
+    """One index along an axis, which is dropped."""
+    n = x.shape[x.axis(axis)]
+    if not -n <= index < n:
+        raise ShapeError(f"index {index} is outside axis {axis} of shape {x.shape}")
+    return x.map_axis(axis, maps.strided_slice(n, index % n, 1, 1)).reduce(x.axis(axis))
+
+
+@operator()
+def flip(x: Tensor, *, axes: Ints) -> Tensor:
+    """Axes reversed."""
+    for axis in integers(axes, "axes"):
+        x = x.map_axis(axis, maps.flip(x.shape[x.axis(axis)]))
+    return x
+
+
+@operator()
+def roll(x: Tensor, *, shifts: Ints, axes: Ints) -> Tensor:
+    """Axes rotated: output `(i + shift) mod n` reads `i`. Source: torch.roll."""
+    moves, listed = integers(shifts, "shifts"), integers(axes, "axes")
+    if len(moves) != len(listed):
+        raise NetworkError(f"{len(moves)} shifts for {len(listed)} axes; give one each")
+    for move, axis in zip(moves, listed, strict=True):
+        x = x.map_axis(axis, maps.roll(x.shape[x.axis(axis)], move))
+    return x
+
+
+@operator()
+def gather(x: Tensor, *, axis: int, indices: Ints) -> Tensor:
+    """The listed indices along an axis, in their order, repeated or not."""
+    return x.map_axis(axis, maps.take(x.shape[x.axis(axis)], _listed(x, axis, indices)))
+
+
+@operator()
+def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str = "none") -> Tensor:
+    """`x` with the listed indices along an axis replaced by, or (`reduce="add"`) increased by, the updates.
+
+    A repeated index keeps the last update. Source: torch.index_copy, torch.index_add.
+    """
+    if reduce not in ("none", "add"):
+        raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
+    n, index = x.shape[x.axis(axis)], np.array(_listed(x, axis, indices), np.int64)
+    if updates.shape != (*x.shape[: x.axis(axis)], index.size, *x.shape[x.axis(axis) + 1 :]):
+        raise ShapeError(f"updates of shape {updates.shape} do not fit {index.size} indices along axis {axis} of {x.shape}")
+    if reduce == "add":
+        source = Relation.from_points(n, index.size, index, np.arange(index.size))
+        return x.union(updates.map_axis(axis, maps.from_relation(source)))
+    last = np.full(n, -1, np.int64)
+    np.maximum.at(last, index, np.arange(index.size))
+    kept = np.where(last < 0, np.arange(n), -1)
+    return x.map_axis(axis, maps.take(n, kept)).union(updates.map_axis(axis, maps.take(index.size, last)))
+
+
+@operator()
+def concat(*parts: Tensor, axis: int) -> Tensor:
+    """One input after another along an axis."""
+    return parts[0].concat(axis, *parts[1:])
+
+
+@operator()
+def stack(*parts: Tensor, axis: int) -> Tensor:
+    """Inputs of one shape along a new axis."""
+    raised = [unsqueeze(part, axis=axis) for part in parts]
+    return raised[0].concat(axis if axis >= 0 else raised[0].ndim + axis, *raised[1:])
+
+
+@operator()
+def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
+    """Part `index` of an axis cut into pieces of one size (the last may be shorter) or of listed sizes.
+
+    Source: torch.split.
+    """
+    n = x.shape[x.axis(axis)]
+    if isinstance(sections, int):
+        width = integer(sections, "sections", 1)
+        sizes = [min(width, n - start) for start in range(0, max(n, 1), width)]
+    else:
+        sizes = integers(sections, "sections", 0)
+    if sum(sizes) != n:
+        raise ShapeError(f"sections {sizes} do not add up to {n}, the length of axis {axis}")
+    if not -len(sizes) <= index < len(sizes):
+        raise ShapeError(f"part {index} is outside the {len(sizes)} parts")
+    offsets = list(itertools.accumulate(sizes, initial=0))
+    return x.map_axis(axis, maps.strided_slice(n, offsets[index % len(sizes)], 1, sizes[index]))
+
+
+@operator()
+def chunk(x: Tensor, *, axis: int, chunks: int, index: int) -> Tensor:
+    """Part `index` of an axis cut into `chunks` pieces of equal size (the last may be shorter).
+
+    Source: torch.chunk.
+    """
+    width = -(-x.shape[x.axis(axis)] // integer(chunks, "chunks", 1))
+    return split(x, axis=axis, sections=max(width, 1), index=index)
+
+
+@operator()
+def repeat(x: Tensor, *, repeats: Ints) -> Tensor:
+    """Each axis tiled as often as listed. Source: numpy.tile."""
+    times = per_axis(repeats, x.ndim, "repeats", 0)
+    for axis, count in enumerate(times):
+        if count != 1:
+            n = x.shape[axis]
+            x = x.map_axis(axis, maps.take(n, np.tile(np.arange(n), count)))
+    return x
+
+
+@operator()
+def repeat_interleave(x: Tensor, *, axis: int, repeats: int) -> Tensor:
+    """Each index along an axis repeated. Source: torch.repeat_interleave."""
+    n, times = x.shape[x.axis(axis)], integer(repeats, "repeats", 0)
+    return x.map_axis(axis, maps.nearest(n, n * times) if n and times else maps.take(n, []))
+
+
+@operator()
+def pixel_shuffle(x: Tensor, *, factor: int) -> Tensor:
+    """`(C r r, H, W)` to `(C, H r, W r)`. Source: torch.nn.PixelShuffle."""
+    return depth_to_space(x, block=factor, mode="CRD")
+
+
+@operator()
+def pixel_unshuffle(x: Tensor, *, factor: int) -> Tensor:
+    """`(C, H r, W r)` to `(C r r, H, W)`, channels slowest. Source: torch.nn.PixelUnshuffle."""
+    return _space_to_depth(x, factor, channels_first=True)
+
+
+@operator()
+def space_to_depth(x: Tensor, *, block: int) -> Tensor:
+    """`(C, H b, W b)` to `(b b C, H, W)`, block offsets slowest. Source: ONNX SpaceToDepth."""
+    return _space_to_depth(x, block, channels_first=False)
+
+
+@operator()
+def depth_to_space(x: Tensor, *, block: int, mode: str = "DCR") -> Tensor:
+    """`(b b C, H, W)` to `(C, H b, W b)`; the channel axis holds offsets then channels (DCR) or reversed (CRD).
+
+    Source: ONNX DepthToSpace.
+    """
+    axes, b = spatial_axes(x), integer(block, "block", 1)
+    n, spatial = len(axes), x.shape[1:]
+    if mode not in ("DCR", "CRD"):
+        raise NetworkError(f"mode {mode!r} is unknown; use DCR or CRD")
+    if x.shape[0] % b**n:
+        raise ShapeError(f"{x.shape[0]} channels do not divide into blocks of {b**n}")
+    channels = x.shape[0] // b**n
+    x = x.reshape([*[b] * n, channels, *spatial] if mode == "DCR" else [channels, *[b] * n, *spatial])
+    first_block, channel = (0, n) if mode == "DCR" else (1, 0)
+    x = x.permute([channel, *[axis for i in range(n) for axis in (n + 1 + i, first_block + i)]])
+    return x.reshape([channels, *[size * b for size in spatial]]).with_channel(0)
+
+
+def _space_to_depth(x: Tensor, block: int, *, channels_first: bool) -> Tensor:
+    axes, b = spatial_axes(x), integer(block, "block", 1)
+    n, channels = len(axes), x.shape[0]
+    if any(x.shape[a] % b for a in axes):
+        raise ShapeError(f"blocks of {b} do not divide shape {x.shape}")
+    small = [x.shape[a] // b for a in axes]
+    x = x.reshape([channels, *[size for m in small for size in (m, b)]])
+    blocks, places = range(2, 2 * n + 1, 2), range(1, 2 * n, 2)
+    x = x.permute([0, *blocks, *places] if channels_first else [*blocks, 0, *places])
+    return x.reshape([channels * b**n, *small]).with_channel(0)
+
+
+@operator()
+def channel_shuffle(x: Tensor, *, groups: int) -> Tensor:
+    """Channels of `groups` groups interleaved. Source: ShuffleNet, torch.nn.ChannelShuffle."""
+    parts = integer(groups, "groups", 1)
+    if x.ndim < 1 or x.shape[0] % parts:
+        raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
+    grouped = x.reshape([parts, x.shape[0] // parts, *x.shape[1:]])
+    return grouped.permute([1, 0, *range(2, grouped.ndim)]).reshape(x.shape).with_channel(0)
+
+
+@operator()
+def window_partition(x: Tensor, *, window: Ints) -> Tensor:
+    """`(C, H, W)` to `(windows, C, h, w)`, windows row-major. Source: Swin Transformer."""
+    axes = spatial_axes(x)
+    n, sizes = len(axes), per_axis(window, len(axes), "window", 1)
+    if any(x.shape[a] % w for a, w in zip(axes, sizes, strict=True)):
+        raise ShapeError(f"windows of {sizes} do not divide shape {x.shape}; pad first")
+    counts = [x.shape[a] // w for a, w in zip(axes, sizes, strict=True)]
+    x = x.reshape([x.shape[0], *[size for pair in zip(counts, sizes, strict=True) for size in pair]])
+    x = x.permute([*range(1, 2 * n, 2), 0, *range(2, 2 * n + 1, 2)])
+    return x.reshape([math.prod(counts), x.shape[n], *sizes]).with_channel(1)
+
+
+@operator()
+def window_reverse(x: Tensor, *, window: Ints, output_size: Ints) -> Tensor:
+    """`window_partition` undone: `(windows, C, h, w)` to `(C, H, W)`."""
+    n = x.ndim - 2
+    sizes, full = per_axis(window, n, "window", 1), per_axis(output_size, n, "output_size", 0)
+    counts = [size // w for size, w in zip(full, sizes, strict=True)]
+    if n < 1 or x.shape != (math.prod(counts), x.shape[1], *sizes) or any(f % w for f, w in zip(full, sizes, strict=True)):
+        raise ShapeError(f"shape {x.shape} is not windows of {sizes} that make up {full}")
+    channels = x.shape[1]
+    x = x.reshape([*counts, channels, *sizes])
+    x = x.permute([n, *[axis for i in range(n) for axis in (i, n + 1 + i)]])
+    return x.reshape([channels, *full]).with_channel(0)
+
+
+def _listed(x: Tensor, axis: int, indices: Ints) -> list[int]:
+    n, values = x.shape[x.axis(axis)], integers(indices, "indices")
+    for value in values:
+        if not -n <= value < n:
+            raise ShapeError(f"index {value} is outside axis {axis} of shape {x.shape}")
+    return [value % n for value in values]

@@ -1,0 +1,255 @@
+"""Operators that slide a window: convolution, pooling, unfold and fold, local response normalisation."""
+
+from __future__ import annotations
+
+import math
+
+from fastrf import axis_map as maps
+from fastrf.errors import NetworkError, ShapeError
+from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
+from fastrf.ops.registry import operator
+from fastrf.recipe import Tensor
+from fastrf.relation import Relation
+
+__all__ = [
+    "adaptive_pool",
+    "conv",
+    "conv_transpose",
+    "depthwise_conv",
+    "fold",
+    "global_pool",
+    "local_response_norm",
+    "pool",
+    "unfold",
+    "window",
+]
+
+_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+
+def slide(
+    x: Tensor,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    *,
+    ceil_mode: bool = False,
+    padding_mode: str = "zeros",
+) -> Tensor:
+    """Read every spatial axis through a window: output `o` reads `o s - p + t d` for `0 <= t < k`."""
+    axes = spatial_axes(x)
+    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
+    dilations = per_axis(dilation, len(axes), "dilation", 1)
+    if padding_mode not in _PADDING_MODES:
+        raise NetworkError(f"padding_mode {padding_mode!r} is unknown; use one of {', '.join(_PADDING_MODES)}")
+    pads = paddings(padding, [x.shape[a] for a in axes], kernel, steps, dilations)
+    for axis, k, s, pair, d in zip(axes, kernel, steps, pads, dilations, strict=True):
+        if padding_mode != "zeros" and any(pair):
+            x, pair = x.map_axis(axis, maps.pad(x.shape[axis], *pair, _PADDING_MODES[padding_mode])), (0, 0)
+        n_out = window_output(x.shape[axis], k, s, pair, d, ceil=ceil_mode)
+        x = x.map_axis(axis, maps.window(x.shape[axis], n_out, k, s, pair[0], d))
+    return x
+
+
+def mix_channels(x: Tensor, out_channels: int, groups: int) -> Tensor:
+    """Every output channel of a group reads every input channel of that group."""
+    channels, out, parts = x.shape[0], integer(out_channels, "out_channels", 0), integer(groups, "groups", 1)
+    if channels % parts or out % parts:
+        raise ShapeError(f"{parts} groups do not divide {channels} input and {out} output channels")
+    if parts == 1:
+        return x.reduce(0).insert(0, out).with_channel(0)
+    members = channels // parts
+    first = Relation.from_runs(channels, *_blocks(out, out // parts, members))
+    return x.map_axis(0, maps.from_relation(first)).with_channel(0)
+
+
+def _blocks(n: int, per_block: int, width: int) -> tuple[list[int], list[int]]:
+    starts = [o // per_block * width for o in range(n)] if per_block else []
+    return starts, [start + width for start in starts]
+
+
+@operator()
+def conv(
+    x: Tensor,
+    *,
+    out_channels: int,
+    kernel_size: Ints,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    bias: bool = True,
+) -> Tensor:
+    """Convolution in any number of spatial axes.
+
+    Maths: `y[c, o] = sum over i in group(c), t of w[c, i, t] x[i, o s - p + t d]`.
+    Example: kernel 3, stride 2, padding 1 on 5 pixels gives 3 outputs that read `[0, 2)`, `[1, 4)`, `[3, 5)`.
+    Source: torch.nn.Conv2d; "same" as TensorFlow's SAME (ONNX SAME_UPPER), "same_lower" as ONNX SAME_LOWER.
+    """
+    spatial_axes(x)
+    mixed = mix_channels(x, out_channels, groups)
+    return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode)
+
+
+@operator()
+def depthwise_conv(
+    x: Tensor,
+    *,
+    kernel_size: Ints,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    multiplier: int = 1,
+    padding_mode: str = "zeros",
+    bias: bool = True,
+) -> Tensor:
+    """Convolution with one group per channel, `multiplier` outputs each.
+
+    Source: keras.layers.DepthwiseConv2D; torch.nn.Conv2d with groups = channels.
+    """
+    spatial_axes(x)
+    mixed = mix_channels(x, x.shape[0] * integer(multiplier, "multiplier", 1), max(x.shape[0], 1))
+    return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode)
+
+
+@operator()
+def conv_transpose(
+    x: Tensor,
+    *,
+    out_channels: int,
+    kernel_size: Ints,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    bias: bool = True,
+) -> Tensor:
+    """Transposed convolution: input `i` writes outputs `i s - p + t d`.
+
+    Example: kernel 2, stride 2 on 3 pixels gives 6 outputs that read 0 0 1 1 2 2.
+    Source: torch.nn.ConvTranspose2d.
+    """
+    axes = spatial_axes(x)
+    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
+    dilations = per_axis(dilation, len(axes), "dilation", 1)
+    extra = per_axis(output_padding, len(axes), "output_padding", 0)
+    if isinstance(padding, str) and padding != "valid":
+        raise NetworkError(f"padding {padding!r} has no one meaning for a transposed convolution; give numbers")
+    pads = paddings(padding, [1] * len(axes), kernel, steps, dilations)
+    for axis, k, s, (before, after), d, more in zip(axes, kernel, steps, pads, dilations, extra, strict=True):
+        size = x.shape[axis]
+        n_out = (size - 1) * s - before - after + d * (k - 1) + more + 1 if size else 0
+        if n_out < 0:
+            raise ShapeError(f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less")
+        x = x.map_axis(axis, maps.transposed_window(size, n_out, k, s, before, d))
+    return mix_channels(x, out_channels, groups)
+
+
+@operator("max_pool", "avg_pool", "lp_pool")
+def pool(
+    x: Tensor,
+    *,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Max, average or Lp pooling: every channel by itself reads its whole window.
+
+    `stride` defaults to the kernel. With `ceil_mode` a last, incomplete window counts if it starts inside the
+    input or the padding before it.
+    Example: kernel 3, stride 2 on 6 pixels gives 2 windows, with `ceil_mode` 3.
+    Source: torch.nn.MaxPool2d.
+    """
+    steps = kernel_size if stride is None else stride
+    return slide(x, kernel_size, steps, padding, dilation, ceil_mode=ceil_mode)
+
+
+@operator("adaptive_avg_pool", "adaptive_max_pool")
+def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> Tensor:
+    """Pooling to a given size: output `o` reads `[floor(o n / m), ceil((o + 1) n / m))`.
+
+    Example: 7 pixels to 3 read `[0, 3)`, `[2, 5)`, `[4, 7)`. A size of None keeps the axis.
+    Source: torch.nn.AdaptiveAvgPool2d.
+    """
+    axes = spatial_axes(x)
+    wanted = list(output_size) if isinstance(output_size, list | tuple) else [output_size] * len(axes)
+    kept = [x.shape[a] if m is None else m for a, m in zip(axes, wanted, strict=False)]
+    for axis, m in zip(axes, per_axis(kept if len(kept) == len(wanted) else wanted, len(axes), "output_size", 0), strict=True):
+        if m == 1:
+            x = x.reduce(axis, keepdims=True)
+        elif m != x.shape[axis]:
+            x = x.map_axis(axis, maps.adaptive(x.shape[axis], m))
+    return x
+
+
+@operator("global_avg_pool", "global_max_pool")
+def global_pool(x: Tensor, *, keepdims: bool = True) -> Tensor:
+    """Pooling of each channel over all positions, to one (`keepdims`) or to a vector of channels."""
+    return x.reduce(list(spatial_axes(x)), keepdims=keepdims)
+
+
+@operator()
+def window(x: Tensor, *, kernel_size: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1) -> Tensor:
+    """A row of the classic table: convolution or pooling, it does not say which.
+
+    The channel count stays, and every output channel reads every input channel.
+    """
+    return slide(x, kernel_size, stride, padding, dilation).couple(0)
+
+
+@operator()
+def unfold(x: Tensor, *, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> Tensor:
+    """Windows as columns: `(C, *n)` to `(C prod(k), L)`; channel slowest, then taps, both row-major.
+
+    Source: torch.nn.Unfold (im2col).
+    """
+    axes = spatial_axes(x)
+    n, channels = len(axes), x.shape[0]
+    kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
+    dilations = per_axis(dilation, n, "dilation", 1)
+    pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
+    counts = [window_output(x.shape[a], k, s, p, d) for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)]
+    for axis, count, k, s, (before, _), d in zip(axes, counts, kernel, steps, pads, dilations, strict=True):
+        x = x.map_axis(axis, maps.windows(x.shape[axis], count, k, s, before, d))
+    x = x.reshape([channels, *[size for pair in zip(counts, kernel, strict=True) for size in pair]])
+    x = x.permute([0, *range(2, 2 * n + 1, 2), *range(1, 2 * n + 1, 2)])
+    return x.reshape([channels * math.prod(kernel), math.prod(counts)]).with_channel(0)
+
+
+@operator()
+def fold(
+    x: Tensor, *, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
+) -> Tensor:
+    """The sum of overlapping windows, `unfold` reversed: `(C prod(k), L)` to `(C, *output_size)`.
+
+    Source: torch.nn.Fold (col2im).
+    """
+    sizes = [output_size] if isinstance(output_size, int) else list(output_size)
+    n = len(sizes)
+    kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
+    dilations = per_axis(dilation, n, "dilation", 1)
+    pads = paddings(padding, sizes, kernel, steps, dilations)
+    counts = [window_output(m, k, s, p, d) for m, k, s, p, d in zip(sizes, kernel, steps, pads, dilations, strict=True)]
+    if x.ndim != 2 or x.shape[0] % math.prod(kernel) or x.shape[1] != math.prod(counts):
+        raise ShapeError(f"shape {x.shape} is not {math.prod(kernel)} taps by {math.prod(counts)} windows; check the sizes")
+    x = x.reshape([x.shape[0] // math.prod(kernel), *kernel, *counts])
+    x = x.permute([0, *[axis for i in range(n) for axis in (1 + n + i, 1 + i)]])
+    x = x.reshape([x.shape[0], *[m * k for m, k in zip(counts, kernel, strict=True)]])
+    for axis, size, count, k, s, (before, _), d in zip(range(1, n + 1), sizes, counts, kernel, steps, pads, dilations, strict=True):
+        x = x.map_axis(axis, maps.overlap(count, size, k, s, before, d))
+    return x.with_channel(0)
+
+
+@operator()
+def local_response_norm(x: Tensor, *, size: int) -> Tensor:
+    """Division by a sum over neighbouring channels, `c - size // 2` to `c + (size - 1) // 2`, of the same pixel.
+
+    Source: torch.nn.LocalResponseNorm.
+    """
+    width = integer(size, "size", 1)
+    return x.map_axis(0, maps.window(x.shape[0], x.shape[0], width, 1, width // 2, 1))
