@@ -1,0 +1,122 @@
+"""What the architecture modules are written with: a list of layers that remembers the last one added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Builder", "window_output", "windows_output"]
+
+INPUT = "input"
+
+
+class Builder:
+    """Collects the layers of one spec.
+
+    Every ``add...`` method returns the name of the node it added last, so calls chain by name; without ``inputs`` a
+    layer reads the one added before it (the network's input, for the first).
+
+    Parameters
+    ----------
+    name
+        The network's name.
+    input_shape
+        ``(channels, *spatial)`` without a batch axis.
+    """
+
+    def __init__(self, name: str, input_shape: Sequence[int]) -> None:
+        self.name = name
+        self.input_shape = tuple(input_shape)
+        self.last = INPUT
+        self._layers: dict[str, dict[str, Any]] = {}
+
+    def add(self, op: str, name: str, *, inputs: str | Sequence[str] | None = None, **attrs: Any) -> str:
+        """Append one layer and return its name.
+
+        ``inputs`` is a node's name or a list of them; ``attrs`` are the operator's attributes; sequences are
+        copied to lists, so no two layers share one.
+        Raises ValueError when ``name`` is taken or an input does not exist yet.
+        """
+        sources = [self.last] if inputs is None else [inputs] if isinstance(inputs, str) else list(inputs)
+        missing = [source for source in sources if source != INPUT and source not in self._layers]
+        if missing or name in self._layers or name == INPUT:
+            reason = f"unknown inputs {missing}" if missing else "the name is taken"
+            raise ValueError(f"network {self.name!r}, node {name!r}: {reason}")
+        plain = {key: _plain(value) for key, value in attrs.items()}
+        self._layers[name] = {"name": name, "op": op, "inputs": sources, **plain}
+        self.last = name
+        return name
+
+    def conv_bn(
+        self,
+        names: tuple[str, str],
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        inputs: str | None = None,
+        **attrs: Any,
+    ) -> str:
+        """A convolution without bias, then batch norm; ``names`` are theirs, ``attrs`` the convolution's."""
+        conv, norm = names
+        self.add("conv", conv, inputs=inputs, out_channels=out_channels, kernel_size=kernel_size, **attrs, bias=False)
+        return self.add("batch_norm", norm)
+
+    def conv_bn_act(
+        self,
+        names: tuple[str, str, str],
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        activation: str = "relu",
+        inputs: str | None = None,
+        **attrs: Any,
+    ) -> str:
+        """`conv_bn`, then ``activation``; ``names`` are those of the three nodes."""
+        self.conv_bn(names[:2], out_channels, kernel_size, inputs=inputs, **attrs)
+        return self.add(activation, names[2])
+
+    def conv_act(
+        self,
+        names: tuple[str, str],
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        activation: str = "relu",
+        inputs: str | None = None,
+        **attrs: Any,
+    ) -> str:
+        """A convolution with bias, then ``activation``; ``names`` are those of the two nodes."""
+        self.add("conv", names[0], inputs=inputs, out_channels=out_channels, kernel_size=kernel_size, **attrs)
+        return self.add(activation, names[1])
+
+    def spec(self, outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """The finished spec; ``outputs`` defaults to the last layer."""
+        return {
+            "name": self.name,
+            "input_shape": list(self.input_shape),
+            "layers": list(self._layers.values()),
+            "outputs": [self.last] if outputs is None else list(outputs),
+        }
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with its sequences, at every depth, as new lists."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def window_output(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
+    """Output length of a window operator with the same padding on both sides, rounded down.
+
+    >>> window_output(224, 7, stride=2, padding=3)
+    112
+    """
+    return (size + 2 * padding - kernel_size) // stride + 1
+
+
+def windows_output(sizes: Sequence[int], kernel_size: int, stride: int = 1, padding: int = 0) -> list[int]:
+    """`window_output` of every axis.
+
+    >>> windows_output((512, 640), 2, stride=2)
+    [256, 320]
+    """
+    return [window_output(size, kernel_size, stride, padding) for size in sizes]

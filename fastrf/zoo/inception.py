@@ -1,0 +1,179 @@
+"""Inception v3 in torchvision's form and names, without the auxiliary head (Szegedy et al. 2015, arXiv 1512.00567).
+
+The node of a whole block is its concatenation (`Mixed_5b`); a convolution's three nodes are `.conv`, `.bn`, `.relu`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from ._builder import Builder
+
+__all__ = ["build"]
+
+# (name, out_channels, kernel_size, padding, stride) of one convolution of a branch
+_Conv: TypeAlias = tuple[str, int, "int | tuple[int, int]", "int | tuple[int, int]", int]
+
+_ROW = (1, 7)
+_COLUMN = (7, 1)
+_ROW_PADDING = (0, 3)
+_COLUMN_PADDING = (3, 0)
+
+
+def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Spec of the 1000-class network."""
+    net = Builder(name, input_shape)
+    _conv(net, "Conv2d_1a_3x3", 32, 3, stride=2)
+    _conv(net, "Conv2d_2a_3x3", 32, 3)
+    _conv(net, "Conv2d_2b_3x3", 64, 3, padding=1)
+    net.add("max_pool", "maxpool1", kernel_size=3, stride=2)
+    _conv(net, "Conv2d_3b_1x1", 80, 1)
+    _conv(net, "Conv2d_4a_3x3", 192, 3)
+    net.add("max_pool", "maxpool2", kernel_size=3, stride=2)
+    for block, pool_channels in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
+        _block_a(net, block, pool_channels)
+    _block_b(net, "Mixed_6a")
+    for block, channels in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
+        _block_c(net, block, channels)
+    _block_d(net, "Mixed_7a")
+    for block in ("Mixed_7b", "Mixed_7c"):
+        _block_e(net, block)
+    net.add("global_avg_pool", "avgpool")
+    net.add("dropout", "dropout")
+    net.add("flatten", "flatten")
+    net.add("linear", "fc", out_features=1000)
+    return net.spec()
+
+
+def _block_a(net: Builder, block: str, pool_channels: int) -> None:
+    """35x35: 1x1, 5x5, double 3x3 and an average pool."""
+    source = net.last
+    ends = [
+        _branch(net, block, source, [("branch1x1", 64, 1, 0, 1)]),
+        _branch(net, block, source, [("branch5x5_1", 48, 1, 0, 1), ("branch5x5_2", 64, 5, 2, 1)]),
+        _branch(
+            net,
+            block,
+            source,
+            [("branch3x3dbl_1", 64, 1, 0, 1), ("branch3x3dbl_2", 96, 3, 1, 1), ("branch3x3dbl_3", 96, 3, 1, 1)],
+        ),
+        _pool_branch(net, block, source, pool_channels),
+    ]
+    net.add("concat", block, inputs=ends, axis=0)
+
+
+def _block_b(net: Builder, block: str) -> None:
+    """From 35x35 to 17x17: 3x3, double 3x3 and a max pool, all with stride 2."""
+    source = net.last
+    ends = [
+        _branch(net, block, source, [("branch3x3", 384, 3, 0, 2)]),
+        _branch(
+            net,
+            block,
+            source,
+            [("branch3x3dbl_1", 64, 1, 0, 1), ("branch3x3dbl_2", 96, 3, 1, 1), ("branch3x3dbl_3", 96, 3, 0, 2)],
+        ),
+        net.add("max_pool", f"{block}.max_pool", inputs=source, kernel_size=3, stride=2),
+    ]
+    net.add("concat", block, inputs=ends, axis=0)
+
+
+def _block_c(net: Builder, block: str, channels: int) -> None:
+    """17x17: 7x7 as 1x7 and 7x1, once and twice."""
+    source = net.last
+    ends = [
+        _branch(net, block, source, [("branch1x1", 192, 1, 0, 1)]),
+        _branch(
+            net,
+            block,
+            source,
+            [
+                ("branch7x7_1", channels, 1, 0, 1),
+                ("branch7x7_2", channels, _ROW, _ROW_PADDING, 1),
+                ("branch7x7_3", 192, _COLUMN, _COLUMN_PADDING, 1),
+            ],
+        ),
+        _branch(
+            net,
+            block,
+            source,
+            [
+                ("branch7x7dbl_1", channels, 1, 0, 1),
+                ("branch7x7dbl_2", channels, _COLUMN, _COLUMN_PADDING, 1),
+                ("branch7x7dbl_3", channels, _ROW, _ROW_PADDING, 1),
+                ("branch7x7dbl_4", channels, _COLUMN, _COLUMN_PADDING, 1),
+                ("branch7x7dbl_5", 192, _ROW, _ROW_PADDING, 1),
+            ],
+        ),
+        _pool_branch(net, block, source, 192),
+    ]
+    net.add("concat", block, inputs=ends, axis=0)
+
+
+def _block_d(net: Builder, block: str) -> None:
+    """From 17x17 to 8x8."""
+    source = net.last
+    ends = [
+        _branch(net, block, source, [("branch3x3_1", 192, 1, 0, 1), ("branch3x3_2", 320, 3, 0, 2)]),
+        _branch(
+            net,
+            block,
+            source,
+            [
+                ("branch7x7x3_1", 192, 1, 0, 1),
+                ("branch7x7x3_2", 192, _ROW, _ROW_PADDING, 1),
+                ("branch7x7x3_3", 192, _COLUMN, _COLUMN_PADDING, 1),
+                ("branch7x7x3_4", 192, 3, 0, 2),
+            ],
+        ),
+        net.add("max_pool", f"{block}.max_pool", inputs=source, kernel_size=3, stride=2),
+    ]
+    net.add("concat", block, inputs=ends, axis=0)
+
+
+def _block_e(net: Builder, block: str) -> None:
+    """8x8: branches that end in a 1x3 beside a 3x1, so their union is a cross."""
+    source = net.last
+    single = _branch(net, block, source, [("branch1x1", 320, 1, 0, 1)])
+    stem = _branch(net, block, source, [("branch3x3_1", 384, 1, 0, 1)])
+    cross = _cross(net, block, stem, ("branch3x3_2a", "branch3x3_2b"), "branch3x3")
+    stem = _branch(net, block, source, [("branch3x3dbl_1", 448, 1, 0, 1), ("branch3x3dbl_2", 384, 3, 1, 1)])
+    double = _cross(net, block, stem, ("branch3x3dbl_3a", "branch3x3dbl_3b"), "branch3x3dbl")
+    pool = _pool_branch(net, block, source, 192)
+    net.add("concat", block, inputs=[single, cross, double, pool], axis=0)
+
+
+def _cross(net: Builder, block: str, source: str, names: tuple[str, str], joined: str) -> str:
+    """A 1x3 and a 3x1 side by side; the node ``joined`` holds both."""
+    row = _branch(net, block, source, [(names[0], 384, (1, 3), (0, 1), 1)])
+    column = _branch(net, block, source, [(names[1], 384, (3, 1), (1, 0), 1)])
+    return net.add("concat", f"{block}.{joined}", inputs=[row, column], axis=0)
+
+
+def _pool_branch(net: Builder, block: str, source: str, channels: int) -> str:
+    """A 3x3 average pool of stride 1, then a 1x1 convolution."""
+    net.add("avg_pool", f"{block}.avg_pool", inputs=source, kernel_size=3, stride=1, padding=1)
+    return _conv(net, f"{block}.branch_pool", channels, 1)
+
+
+def _branch(net: Builder, block: str, source: str, convs: Sequence[_Conv]) -> str:
+    """The convolutions of one branch, one after another from ``source``."""
+    end = source
+    for name, channels, kernel_size, padding, stride in convs:
+        end = _conv(net, f"{block}.{name}", channels, kernel_size, inputs=end, padding=padding, stride=stride)
+    return end
+
+
+def _conv(
+    net: Builder,
+    label: str,
+    channels: int,
+    kernel_size: int | tuple[int, int],
+    *,
+    inputs: str | None = None,
+    **attrs: Any,
+) -> str:
+    """Torchvision's BasicConv2d."""
+    names = (f"{label}.conv", f"{label}.bn", f"{label}.relu")
+    return net.conv_bn_act(names, channels, kernel_size, inputs=inputs, **attrs)

@@ -1,0 +1,95 @@
+"""ResNets in torchvision's form and names (the stride of a bottleneck is in its 3x3), and caffe's (in its first 1x1).
+
+He et al. 2015, arXiv 1512.03385. A block's activations, one shared module in torchvision, are `relu1`..`relu3` here and
+its sum is `add`: `layer4.2.relu3` is C5 of the 50-layer network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._builder import Builder, windows_output
+
+__all__ = ["add_trunk", "build", "trunk_sizes"]
+
+_BASIC = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+_BOTTLENECK = {
+    "resnet50": (3, 4, 6, 3),
+    "resnet50_caffe": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+
+
+def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Spec of the classifier ``name``: trunk, global pool, 1000 classes."""
+    net = Builder(name, input_shape)
+    add_trunk(net, name)
+    net.add("global_avg_pool", "avgpool")
+    net.add("flatten", "flatten")
+    net.add("linear", "fc", out_features=1000)
+    return net.spec()
+
+
+def add_trunk(net: Builder, name: str, *, prefix: str = "", dilate: tuple[bool, bool] = (False, False)) -> list[str]:
+    """Append the convolutional part of ResNet ``name`` and return the nodes C2, C3, C4, C5.
+
+    ``prefix`` goes before every node's name. ``dilate`` says for layer3 and layer4 whether their stride is replaced
+    with dilation, as torchvision's ``replace_stride_with_dilation`` does.
+    """
+    net.conv_bn_act((f"{prefix}conv1", f"{prefix}bn1", f"{prefix}relu"), 64, 7, stride=2, padding=3)
+    net.add("max_pool", f"{prefix}maxpool", kernel_size=3, stride=2, padding=1)
+    depths = {**_BASIC, **_BOTTLENECK}[name]
+    ends = []
+    dilation = 1
+    for stage, depth in enumerate(depths):
+        stride = 1 if stage == 0 else 2
+        first_dilation = dilation  # torchvision: the first block of a dilated stage still has the stage before's
+        if stage >= 2 and dilate[stage - 2]:
+            dilation *= 2
+            stride = 1
+        for block in range(depth):
+            label = f"{prefix}layer{stage + 1}.{block}."
+            if name in _BASIC:
+                _basic_block(net, label, 64 << stage, stride if block == 0 else 1)
+            else:
+                strides = (1, 1) if block else (stride, 1) if name == "resnet50_caffe" else (1, stride)
+                _bottleneck(net, label, 64 << stage, strides, dilation if block else first_dilation, block == 0)
+        ends.append(net.last)
+    return ends
+
+
+def _basic_block(net: Builder, label: str, channels: int, stride: int) -> None:
+    """Two 3x3 convolutions and a shortcut, which is projected where the shape changes."""
+    source = net.last
+    net.conv_bn_act((f"{label}conv1", f"{label}bn1", f"{label}relu1"), channels, 3, stride=stride, padding=1)
+    body = net.conv_bn((f"{label}conv2", f"{label}bn2"), channels, 3, padding=1)
+    if stride != 1:
+        names = (f"{label}downsample.0", f"{label}downsample.1")
+        source = net.conv_bn(names, channels, 1, inputs=source, stride=stride)
+    net.add("add", f"{label}add", inputs=[body, source])
+    net.add("relu", f"{label}relu2")
+
+
+def _bottleneck(
+    net: Builder, label: str, channels: int, strides: tuple[int, int], dilation: int, project: bool
+) -> None:
+    """1x1, 3x3, 1x1 and a shortcut; ``strides`` are those of the first 1x1 and of the 3x3."""
+    source = net.last
+    net.conv_bn_act((f"{label}conv1", f"{label}bn1", f"{label}relu1"), channels, 1, stride=strides[0])
+    names = (f"{label}conv2", f"{label}bn2", f"{label}relu2")
+    net.conv_bn_act(names, channels, 3, stride=strides[1], padding=dilation, dilation=dilation)
+    body = net.conv_bn((f"{label}conv3", f"{label}bn3"), 4 * channels, 1)
+    if project:
+        names_projection = (f"{label}downsample.0", f"{label}downsample.1")
+        source = net.conv_bn(names_projection, 4 * channels, 1, inputs=source, stride=strides[0] * strides[1])
+    net.add("add", f"{label}add", inputs=[body, source])
+    net.add("relu", f"{label}relu3")
+
+
+def trunk_sizes(spatial: tuple[int, ...]) -> list[list[int]]:
+    """Spatial sizes of C2, C3, C4, C5 of a trunk without dilation on an input of size ``spatial``."""
+    sizes = [windows_output(windows_output(spatial, 7, 2, 3), 3, 2, 1)]
+    for _ in range(3):
+        sizes.append(windows_output(sizes[-1], 3, 2, 1))
+    return sizes

@@ -1,0 +1,54 @@
+"""WaveNet: three stacks of ten causal two-tap layers, dilation 1..512 (van den Oord et al. 2016, arXiv 1609.03499).
+
+Channels as in ibab/tensorflow-wavenet; the input convolution has one tap. `stack1.layer10` is the end of the first
+stack: its receptive field is 1024 samples, that of `stack3.layer10` and of the logits 3070.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._builder import Builder
+
+__all__ = ["build"]
+
+_STACKS = 3
+_LAYERS = 10
+_RESIDUAL = 32
+_SKIP = 512
+_LEVELS = 256
+
+
+def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Spec on ``(1, samples)`` with 256 logits per sample; padding on the left only, so the length is kept."""
+    net = Builder(name, input_shape)
+    net.add("conv", "causal_conv", out_channels=_RESIDUAL, kernel_size=1)
+    skips = []
+    for stack in range(1, _STACKS + 1):
+        for layer in range(1, _LAYERS + 1):
+            skips.append(_layer(net, f"stack{stack}.layer{layer}", 1 << (layer - 1)))
+    net.add("add", "skip_sum", inputs=skips)
+    net.add("relu", "relu1")
+    net.conv_act(("postprocess1", "relu2"), _SKIP, 1)
+    net.add("conv", "postprocess2", out_channels=_LEVELS, kernel_size=1)
+    return net.spec()
+
+
+def _layer(net: Builder, label: str, dilation: int) -> str:
+    """A gated residual layer; it leaves the residual sum as the last node and returns the skip's."""
+    source = net.last
+    window: dict[str, object] = {
+        "out_channels": _RESIDUAL,
+        "kernel_size": 2,
+        "padding": [[dilation, 0]],
+        "dilation": dilation,
+    }
+    net.add("conv", f"{label}.filter", inputs=source, **window)
+    filtered = net.add("tanh", f"{label}.tanh")
+    net.add("conv", f"{label}.gate", inputs=source, **window)
+    gate = net.add("sigmoid", f"{label}.sigmoid")
+    gated = net.add("mul", f"{label}.mul", inputs=[filtered, gate])
+    skip = net.add("conv", f"{label}.skip", out_channels=_SKIP, kernel_size=1)
+    dense = net.add("conv", f"{label}.dense", inputs=gated, out_channels=_RESIDUAL, kernel_size=1)
+    net.add("add", label, inputs=[source, dense])
+    return skip
