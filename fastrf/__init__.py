@@ -1,0 +1,142 @@
+"""fastrf: exact receptive fields of neural networks.
+
+For every neuron of every layer, precisely which input pixels it depends on: borders, holes and all, for every output
+position at once. Everything public is listed in `__all__` and loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fastrf import ops, zoo
+    from fastrf.analysis import Analysis, analyze
+    from fastrf.errors import (
+        FastRFError,
+        FormatError,
+        LimitError,
+        MissingExtraError,
+        NetworkError,
+        PositionError,
+        ShapeError,
+        UnsupportedOpError,
+    )
+    from fastrf.field import ReceptiveField
+    from fastrf.layers import (
+        Layer,
+        adaptive_avg_pool,
+        add,
+        avg_pool,
+        batch_norm,
+        concat,
+        conv,
+        conv_transpose,
+        depthwise_conv,
+        flatten,
+        global_avg_pool,
+        layer,
+        linear,
+        max_pool,
+        relu,
+        resize,
+    )
+    from fastrf.loading import load
+    from fastrf.network import Network, Node
+    from fastrf.relation import Relation
+    from fastrf.storage import load_field
+    from fastrf.summary import Summary
+
+#: Which module each public name comes from.
+_HOME = {
+    "Analysis": "analysis",
+    "FastRFError": "errors",
+    "FormatError": "errors",
+    "Layer": "layers",
+    "LimitError": "errors",
+    "MissingExtraError": "errors",
+    "Network": "network",
+    "NetworkError": "errors",
+    "Node": "network",
+    "PositionError": "errors",
+    "ReceptiveField": "field",
+    "Relation": "relation",
+    "ShapeError": "errors",
+    "Summary": "summary",
+    "UnsupportedOpError": "errors",
+    "adaptive_avg_pool": "layers",
+    "add": "layers",
+    "analyze": "analysis",
+    "avg_pool": "layers",
+    "batch_norm": "layers",
+    "concat": "layers",
+    "conv": "layers",
+    "conv_transpose": "layers",
+    "depthwise_conv": "layers",
+    "flatten": "layers",
+    "global_avg_pool": "layers",
+    "layer": "layers",
+    "linear": "layers",
+    "load": "loading",
+    "load_field": "storage",
+    "max_pool": "layers",
+    "ops": "ops",
+    "relu": "layers",
+    "resize": "layers",
+    "zoo": "zoo",
+}
+
+__all__ = [
+    "Analysis",
+    "FastRFError",
+    "FormatError",
+    "Layer",
+    "LimitError",
+    "MissingExtraError",
+    "Network",
+    "NetworkError",
+    "Node",
+    "PositionError",
+    "ReceptiveField",
+    "Relation",
+    "ShapeError",
+    "Summary",
+    "UnsupportedOpError",
+    "__version__",
+    "adaptive_avg_pool",
+    "add",
+    "analyze",
+    "avg_pool",
+    "batch_norm",
+    "concat",
+    "conv",
+    "conv_transpose",
+    "depthwise_conv",
+    "flatten",
+    "global_avg_pool",
+    "layer",
+    "linear",
+    "load",
+    "load_field",
+    "max_pool",
+    "ops",
+    "relu",
+    "resize",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'fastrf' has no attribute {name!r}")
+    module = importlib.import_module(f"fastrf.{home}")
+    value = module if home == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

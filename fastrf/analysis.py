@@ -1,0 +1,199 @@
+"""analyze(): from a Network to the exact dependency of every node.
+
+Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a mapping from names to
+`ReceptiveField`; nominal parameters are worked out when first asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastrf.dependency import Dependency
+from fastrf.errors import FastRFError, NetworkError
+from fastrf.field import ReceptiveField
+from fastrf.network import InputShape, Network
+from fastrf.nominal import Nominal
+from fastrf.recipe import Value, replay
+
+if TYPE_CHECKING:
+    from fastrf.summary import Summary
+
+__all__ = ["Analysis", "analyze"]
+
+_Value = TypeVar("_Value", bound=Value)
+
+
+def analyze(
+    source: Any,
+    input_shape: InputShape | None = None,
+    *,
+    wrt: str | None = None,
+    targets: Sequence[str] | str | None = None,
+) -> Analysis:
+    """The exact receptive field of every node of a network.
+
+    `source` is anything that `fastrf.load` takes, or a Network. `wrt` names the input or intermediate node that
+    the dependency is measured against (default: the first input). `targets` names the nodes to keep; the others
+    are forgotten as soon as nothing needs them, which saves memory on very long axes.
+
+    Raises what `fastrf.load` raises, NetworkError for an unknown name, and LimitError where an exact dependency
+    would need more memory or terms than allowed.
+    """
+    from fastrf.loading import load
+
+    network = source if isinstance(source, Network) and input_shape is None else load(source, input_shape)
+    origin = next(iter(network.inputs)) if wrt is None else _known(network, wrt)
+    wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
+    if wanted is not None:
+        wanted = [resolve(network, target) for target in wanted]
+    return Analysis(network, origin, _dependencies(network, origin, wanted))
+
+
+class Analysis(Mapping[str, ReceptiveField]):
+    """Receptive fields by node name, in the network's order, the inputs first.
+
+    A name that is no node but the dotted prefix of some, such as "layer4", gives the last of them. `network` is the
+    Network and `wrt` the name that the fields are measured against.
+    """
+
+    def __init__(self, network: Network, wrt: str, dependencies: Mapping[str, Dependency]) -> None:
+        self.network = network
+        self.wrt = wrt
+        self._dependencies = dependencies
+        self._fields: dict[str, ReceptiveField] = {}
+
+    def __getitem__(self, name: str) -> ReceptiveField:
+        name = resolve(self.network, name)
+        field = self._fields.get(name)
+        if field is None:
+            if name not in self._dependencies:
+                raise NetworkError(f"node {name!r} was not among the targets; analyse with targets={[name]}")
+            field = self._fields[name] = ReceptiveField(
+                self._dependencies[name],
+                channel_axis=channel_axis(self.network, name),
+                input_channel_axis=channel_axis(self.network, self.wrt),
+                approximate_at=self._approximate[name],
+                nominal=lambda: self._positional_nominal(name),
+                name=name,
+            )
+        return field
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and resolve(self.network, name) in self._dependencies
+        except NetworkError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dependencies)
+
+    def __len__(self) -> int:
+        return len(self._dependencies)
+
+    def __repr__(self) -> str:
+        return f"Analysis({self.network.name!r}, wrt={self.wrt!r}, {len(self)} nodes)"
+
+    @property
+    def output(self) -> ReceptiveField:
+        """The field of the network's first output."""
+        return self[self.network.outputs[0]]
+
+    @property
+    def outputs(self) -> tuple[ReceptiveField, ...]:
+        """The fields of all outputs."""
+        return tuple(self[name] for name in self.network.outputs)
+
+    def summary(self, depth: int | None = None) -> Summary:
+        """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""
+        from fastrf.summary import Summary
+
+        return Summary.of(self, depth)
+
+    def _positional_nominal(self, name: str) -> Nominal:
+        axis = channel_axis(self.network, name)
+        return self._nominal[name] if axis is None else self._nominal[name].reduce(axis)
+
+    @cached_property
+    def _nominal(self) -> Mapping[str, Nominal]:
+        origin = shape_of(self.network, self.wrt)
+        start = Nominal.identity(origin, channel_axis(self.network, self.wrt))
+        others = {name: Nominal.none(given.shape, len(start.extents)) for name, given in self.network.inputs.items()}
+        return _walk(self.network, self.wrt, start, others, None)
+
+    @cached_property
+    def _approximate(self) -> Mapping[str, tuple[str, ...]]:
+        """Per node, which nodes on its way are over-approximations."""
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(self.network.inputs, ())
+        for node in self.network.nodes:
+            names = dict.fromkeys(name for read in node.inputs for name in found[read])
+            if node.recipe.approximate:
+                names[node.name] = None
+            found[node.name] = () if node.name == self.wrt else tuple(names)
+        return found
+
+
+def resolve(network: Network, name: str) -> str:
+    """The node that a name stands for: itself, or the last node below it."""
+    if name in network.by_name or name in network.inputs:
+        return name
+    below = [node.name for node in network.nodes if node.name.startswith(f"{name}.")]
+    return below[-1] if below else _known(network, name)
+
+
+def shape_of(network: Network, name: str) -> tuple[int, ...]:
+    """Shape of a node or an input."""
+    return network.inputs[name].shape if name in network.inputs else network.by_name[name].shape
+
+
+def channel_axis(network: Network, name: str) -> int | None:
+    """Channel axis of a node or an input."""
+    return network.inputs[name].channel_axis if name in network.inputs else network.by_name[name].channel_axis
+
+
+def _known(network: Network, name: str) -> str:
+    known = [*network.inputs, *network.by_name]
+    if name not in known:
+        close = difflib.get_close_matches(name, known[:10_000], n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
+        raise NetworkError(f"node {name!r} is not in network {network.name!r}; {hint}")
+    return name
+
+
+def _dependencies(network: Network, origin: str, wanted: Collection[str] | None) -> dict[str, Dependency]:
+    shape = shape_of(network, origin)
+    others = {name: Dependency.none(given.shape, shape) for name, given in network.inputs.items()}
+    return _walk(network, origin, Dependency.identity(shape), others, wanted)
+
+
+def _walk(
+    network: Network, origin: str, start: _Value, inputs: Mapping[str, _Value], wanted: Collection[str] | None
+) -> dict[str, _Value]:
+    """Every node's value in order; with `wanted`, only what those need, dropped once it is used up."""
+    values = {**inputs, **({origin: start} if origin in inputs else {})}
+    pending = None if wanted is None else _uses(network, wanted)
+    for node in network.nodes:
+        if pending is not None and node.name not in pending:
+            continue
+        try:
+            values[node.name] = start if node.name == origin else replay(node.recipe, [values[r] for r in node.inputs])
+        except FastRFError as error:
+            raise type(error)(f"node {node.name!r} ({node.op}): {error}") from error
+        if pending is not None:
+            for read in node.inputs:
+                pending[read] -= 1
+                if pending[read] == 0 and read not in (wanted or ()):
+                    del values[read]
+    return values if wanted is None else {name: values[name] for name in wanted}
+
+
+def _uses(network: Network, wanted: Collection[str]) -> dict[str, int]:
+    """How often each node that the wanted ones need is read."""
+    uses = dict.fromkeys(wanted, 0)
+    for node in reversed(network.nodes):
+        if node.name in uses:
+            for read in node.inputs:
+                uses[read] = uses.get(read, 0) + 1
+    return uses

@@ -1,0 +1,281 @@
+"""The command line: thin commands over the public functions.
+
+`main` turns every FastRFError into one line on stderr and exit code 2; `--debug` shows the traceback instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastrf.errors import FastRFError, FormatError, NetworkError, ShapeError
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+    from fastrf.field import ReceptiveField
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fastrf",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Exact receptive fields of neural networks: which input pixels does each neuron depend on?",
+    epilog="A MODEL is a built-in network (`fastrf zoo` lists them) or a .toml / .json spec.",
+)
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A built-in network, or the path of a .toml or .json spec.")]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="SHAPE", help="Input shape without batch, e.g. 3x224x224; NAME=SHAPE for one of several."),
+]
+NodeOption = Annotated[str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")]
+WrtOption = Annotated[str | None, typer.Option("--wrt", help="The input or node to measure against (default: the first input).")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its ending chooses the format.")]
+
+
+class TableFormat(str, Enum):
+    """How a table is printed."""
+
+    table, json, csv, markdown = "table", "json", "csv", "markdown"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from fastrf import __version__
+
+        typer.echo(f"fastrf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def summary(
+    model: Model,
+    input_shape: InputOption = None,
+    wrt: WrtOption = None,
+    depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold dotted names to so many parts.")] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    markdown: MarkdownOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Print a table of every layer: shape, parameters, receptive field, stride, padding, start, borders.
+
+    `fastrf summary resnet50 --depth 1` · `fastrf summary net.toml --input 3x640x640 --json`
+    """
+    table = _analyze(model, input_shape, wrt).summary(depth)
+    wanted = _table_format(json, csv, markdown, output)
+    if wanted is TableFormat.table and output is None:
+        from rich.console import Console
+
+        console = Console()
+        console.print(table.to_rich()) if console.is_terminal else typer.echo(str(table))
+        return
+    text = {
+        TableFormat.json: table.to_json,
+        TableFormat.csv: table.to_csv,
+        TableFormat.markdown: table.to_markdown,
+        TableFormat.table: table.__str__,
+    }[wanted]()
+    _emit(text, output)
+
+
+@app.command()
+def mask(
+    model: Model,
+    input_shape: InputOption = None,
+    node: NodeOption = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")] = None,
+    neuron: Annotated[str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")] = None,
+    wrt: WrtOption = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Show exactly which pixels one position (or one neuron) sees.
+
+    Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to
+    .npy, .npz, .png, .txt or .json.
+
+    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` · `fastrf mask resnet50 --at 3,3 -o mask.png`
+    """
+    from fastrf import drawing
+
+    field = _field(model, input_shape, node, wrt)
+    if neuron is not None:
+        where, pixels = _index(neuron, "--neuron"), field.neuron_mask(_index(neuron, "--neuron"))
+        pixels = pixels if field.input_channel_axis is None else pixels.any(axis=field.input_channel_axis)
+    else:
+        where = tuple(n // 2 for n in field.position_shape) if at is None else _index(at, "--at")
+        pixels = field.mask(where)
+    if output is not None:
+        drawing.write_mask(pixels, output)
+        typer.echo(f"wrote {output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}", err=True)
+        return
+    typer.echo(drawing.describe_json(field, where, pixels) if json else drawing.describe(field, where, pixels))
+
+
+@app.command()
+def boxes(
+    model: Model,
+    input_shape: InputOption = None,
+    node: NodeOption = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="One position only.")] = None,
+    wrt: WrtOption = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    output: OutputOption = None,
+) -> None:
+    """List the tight box, the exact area and the density of every position of a node.
+
+    Intervals are half-open and clipped to the input. Files: .csv, .json, .npy (the boxes), .npz.
+
+    `fastrf boxes resnet50 --node layer4 --csv` · `fastrf boxes unet --at 100,100`
+    """
+    from fastrf import drawing
+
+    field = _field(model, input_shape, node, wrt)
+    only = None if at is None else _index(at, "--at")
+    if output is not None and output.suffix in (".npy", ".npz"):
+        drawing.write_boxes(field, only, output)
+        return
+    rows = drawing.box_rows(field, only)
+    wanted = _table_format(json, csv, False, output)
+    _emit(drawing.format_rows(rows, wanted.value), output)
+
+
+@app.command()
+def zoo(
+    json: JsonOption = False,
+) -> None:
+    """List the built-in networks."""
+    from fastrf import drawing
+    from fastrf import zoo as networks
+
+    rows = []
+    for name in networks.names():
+        spec = networks.build(name)
+        rows.append({"name": name, "input": "x".join(map(str, spec["input_shape"])), "layers": len(spec["layers"])})
+    typer.echo(drawing.format_rows(rows, "json" if json else "table"))
+
+
+@app.command()
+def warmup() -> None:
+    """Compile every kernel now, so that the first analysis does not wait for it. The result is kept on disk."""
+    from rich.progress import track
+
+    from fastrf.warmup import stages
+
+    for name, seconds in track(stages(), description="compiling", total=len(stages.names), transient=True):
+        typer.echo(f"{name:10s} {seconds:6.2f} s", err=True)
+
+
+def _analyze(model: str, shapes: list[str] | None, wrt: str | None, targets: list[str] | None = None) -> Analysis:
+    from fastrf.analysis import analyze
+
+    return analyze(model, parse_input(shapes), wrt=wrt, targets=targets)
+
+
+def _field(model: str, shapes: list[str] | None, node: str | None, wrt: str | None) -> ReceptiveField:
+    from fastrf.analysis import analyze
+    from fastrf.loading import load
+
+    network = load(model, parse_input(shapes))
+    target = network.outputs[0] if node is None else node
+    return analyze(network, wrt=wrt, targets=[target])[target]
+
+
+def parse_input(shapes: list[str] | None) -> Any:
+    """`--input` values: one `3x224x224`, or `name=3x224x224` for each input. Raises ShapeError."""
+    if not shapes:
+        return None
+    if len(shapes) == 1 and "=" not in shapes[0]:
+        return _sizes(shapes[0])
+    named = {}
+    for text in shapes:
+        name, equals, sizes = text.partition("=")
+        if not equals:
+            raise ShapeError(f"--input {text!r} has no name; with several inputs write NAME=3x224x224")
+        named[name] = _sizes(sizes)
+    return named
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    parts = text.lower().replace(",", "x").split("x")
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        raise ShapeError(f"--input {text!r} is not a shape; write sizes like 3x224x224, without the batch")
+    return tuple(int(part) for part in parts)
+
+
+def _index(text: str, option: str) -> tuple[int, ...]:
+    parts = text.split(",") if text else []
+    if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
+        raise NetworkError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
+    return tuple(int(part) for part in parts)
+
+
+def _table_format(json: bool, csv: bool, markdown: bool, output: Path | None) -> TableFormat:
+    asked = [name for name, on in (("json", json), ("csv", csv), ("markdown", markdown)) if on]
+    if len(asked) > 1:
+        raise NetworkError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
+    if asked:
+        return TableFormat(asked[0])
+    if output is None:
+        return TableFormat.table
+    endings = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
+    if output.suffix not in endings:
+        raise FormatError(f"{output}: ending {output.suffix!r} is unknown here; use {', '.join(endings)}")
+    return TableFormat(endings[output.suffix])
+
+
+def _emit(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text.rstrip("\n"))
+        return
+    from fastrf.storage import whole_file
+
+    with whole_file(output) as file:
+        file.write((text.rstrip("\n") + "\n").encode())
+    typer.echo(f"wrote {output}", err=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `fastrf` command: exit code 0 fine, 1 a check failed, 2 bad usage or bad input."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=given)
+    except FastRFError as error:
+        if "--debug" in given:
+            raise
+        typer.echo(f"fastrf: {_one_line(str(error))}", err=True)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except MemoryError:
+        if "--debug" in given:
+            raise
+        typer.echo("fastrf: out of memory; use a smaller --input or fewer positions", err=True)
+        raise SystemExit(2) from None
+
+
+def _one_line(text: str) -> str:
+    """The message on one line, with control characters made visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

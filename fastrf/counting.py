@@ -1,0 +1,161 @@
+"""Counting and bounding without making a mask: boxes, intervals and areas of every row of a Dependency.
+
+A *row* is an output index; rows are answered all at once, factor by factor, by broadcasting.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf import kernels
+from fastrf.dependency import Dependency
+from fastrf.errors import LimitError
+from fastrf.relation import Relation
+from fastrf.terms import Group, Term, expand, join
+
+__all__ = ["areas", "boxes", "factor_indices", "group_rows", "intervals"]
+
+IntArray = npt.NDArray[np.int64]
+
+#: More terms than this cannot be counted by bit masks.
+MAX_COUNTED_TERMS = 62
+
+
+def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list[IntArray]:
+    """Index along every factor: as an open mesh over all factors, or for the given flat output indices."""
+    sizes = dependency.sizes
+    if flat is None:
+        n = len(sizes)
+        return [np.arange(size, dtype=np.int64).reshape([-1 if k == f else 1 for k in range(n)]) for f, size in enumerate(sizes)]
+    return list(np.unravel_index(flat, sizes)) if sizes else []
+
+
+def group_rows(group: Group, sizes: Sequence[int], index: Sequence[IntArray]) -> IntArray:
+    """The group's row at each output index."""
+    row = np.zeros((), np.int64)
+    for f in group.rows:
+        row = row * sizes[f] + index[f]
+    return row
+
+
+def boxes(dependency: Dependency) -> IntArray:
+    """int64[*shape, input axes, 2]: the hull per input axis of every output index; `[0, 0)` where empty."""
+    sizes, input_shape = dependency.sizes, dependency.input_shape
+    index = factor_indices(dependency)
+    low = np.full((*sizes, len(input_shape)), np.iinfo(np.int64).max)
+    high = np.zeros((*sizes, len(input_shape)), np.int64)
+    for term in dependency.terms:
+        speaks = _speaks(term, sizes, index)
+        for group in term:
+            row = group_rows(group, sizes, index)
+            for axis, hull in _axis_hulls(group, input_shape):
+                low[..., axis] = np.where(speaks, np.minimum(low[..., axis], hull[row, 0]), low[..., axis])
+                high[..., axis] = np.where(speaks, np.maximum(high[..., axis], hull[row, 1]), high[..., axis])
+    low[high == 0] = 0
+    return np.stack([low, high], axis=-1).reshape((*dependency.shape, len(input_shape), 2))
+
+
+def _speaks(term: Term, sizes: Sequence[int], index: Sequence[IntArray]) -> npt.NDArray[np.bool_]:
+    """Where every group of a term relates something."""
+    speaks = np.ones((), bool)
+    for group in term:
+        speaks = speaks & (group.relation.counts > 0)[group_rows(group, sizes, index)]
+    return speaks
+
+
+def _axis_hulls(group: Group, input_shape: Sequence[int]) -> list[tuple[int, IntArray]]:
+    widths = [input_shape[a] for a in group.cols]
+    return [
+        (axis, group.relation.project(math.prod(widths[:k]), widths[k], math.prod(widths[k + 1 :])).hulls)
+        for k, axis in enumerate(group.cols)
+    ]
+
+
+def intervals(dependency: Dependency, axis: int) -> IntArray:
+    """int64[n, 2]: per index of an output axis, the hull on the input axis of the same number."""
+    alone = dependency
+    for other in reversed(range(len(dependency.axes))):
+        if other != axis:
+            alone = alone.reduce(other)
+    for other in reversed(range(len(dependency.input_shape))):
+        if other != axis:
+            alone = alone.any_input(other)
+    return boxes(alone)[:, 0, :]
+
+
+def areas(dependency: Dependency) -> IntArray:
+    """int64[*shape]: how many input indices every output index depends on.
+
+    One term: the product of its groups' counts. Several: in each part of a common grouping, every row's columns
+    are sorted by the set of terms that hold them there; a product of columns counts where some term holds all.
+    Raises LimitError for more than 62 terms.
+    """
+    if not dependency.terms:
+        return np.zeros(dependency.shape, np.int64)
+    if len(dependency.terms) == 1:
+        index = factor_indices(dependency)
+        total = np.ones((), np.int64)
+        for group in dependency.terms[0]:
+            total = total * group.relation.counts[group_rows(group, dependency.sizes, index)]
+        return np.broadcast_to(total, dependency.sizes).reshape(dependency.shape).copy()
+    if len(dependency.terms) > MAX_COUNTED_TERMS:
+        raise LimitError(f"areas of {len(dependency.terms)} terms cannot be counted, only up to {MAX_COUNTED_TERMS}")
+    return _areas_of_union(dependency)
+
+
+def _areas_of_union(dependency: Dependency) -> IntArray:
+    sizes = dependency.sizes
+    parts = common_parts(dependency)
+    counted = [_columns_by_terms([part.relation for part in groups]) for groups in parts]
+    together = counted[0][1]
+    for _, sets in counted[1:]:
+        together = np.bitwise_and.outer(together, sets)
+    holds = (together != 0).astype(float)
+    for table, _ in counted:
+        holds = np.tensordot(holds, table, axes=([0], [1]))
+    factors = [f for groups in parts for f in groups[0].rows]
+    counts = holds.reshape([sizes[f] for f in factors])
+    order = sorted(range(len(factors)), key=factors.__getitem__)
+    shape = [size if f in factors else 1 for f, size in enumerate(sizes)]
+    counts = np.broadcast_to(counts.transpose(order).reshape(shape), sizes)
+    return np.rint(counts).astype(np.int64).reshape(dependency.shape)
+
+
+def common_parts(dependency: Dependency) -> list[list[Group]]:
+    """The finest grouping that all terms respect: per part, each term's group on the same rows and columns."""
+    sizes, input_shape = dependency.sizes, dependency.input_shape
+    parts: list[tuple[set[int], set[int]]] = []
+    for group in itertools.chain.from_iterable(dependency.terms):
+        rows, cols = set(group.rows), set(group.cols)
+        touching = [part for part in parts if part[0] & rows or part[1] & cols]
+        parts = [part for part in parts if part not in touching]
+        parts.append((rows.union(*(p[0] for p in touching)), cols.union(*(p[1] for p in touching))))
+    result = []
+    for rows, cols in parts:
+        groups = []
+        for term in dependency.terms:
+            own = [g for g in term if rows & set(g.rows) or cols & set(g.cols)]
+            joined = join(own, sizes, input_shape) if own else Group((), (), Relation.full(1, 1))
+            groups.append(expand(joined, sorted(rows), sizes, input_shape))
+        result.append(groups)
+    return result
+
+
+def _columns_by_terms(relations: Sequence[Relation]) -> tuple[npt.NDArray[np.float64], IntArray]:
+    """float64[rows, sets] counts of columns, and int64[sets] bit masks of the terms that hold them."""
+    n_rows = relations[0].n_rows
+    capacity = 2 * sum(relation.start.size for relation in relations)
+    row, held, width = (np.empty(capacity, np.int64) for _ in range(3))
+    n = 0
+    stacked = tuple(np.concatenate([getattr(r, name) for r in relations]) for name in ("indptr", "start", "stop"))
+    offsets = np.cumsum([0, *(r.start.size for r in relations)])
+    n = kernels.sort_columns_by_terms(stacked, offsets, n_rows, np.empty(len(relations), np.int64), (row, held, width))
+    sets, which = np.unique(held[:n], return_inverse=True)
+    table = np.zeros((n_rows, sets.size))
+    np.add.at(table, (row[:n], which), width[:n].astype(float))
+    return table, sets

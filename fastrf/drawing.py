@@ -1,0 +1,170 @@
+"""Masks and boxes as text and files, for the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import FormatError, MissingExtraError, PositionError
+from fastrf.field import ReceptiveField
+from fastrf.storage import whole_file
+
+__all__ = ["box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
+
+Mask = npt.NDArray[np.bool_]
+
+#: A text picture is not larger than this many characters by lines; a larger mask is shown in blocks.
+TEXT_WIDTH, TEXT_HEIGHT = 120, 60
+
+
+def describe(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
+    """One line of facts, then the picture."""
+    box = _box(mask)
+    hull = " x ".join(f"[{low}, {high})" for low, high in box)
+    at = ",".join(map(str, where)) or "the only position"
+    facts = f"{field.name} at {at} sees {mask.sum():,} of {mask.size:,} pixels, box {hull}"
+    facts += "" if field.exact else f" (over-approximated at {', '.join(field.approximate_at)})"
+    return "\n".join([facts, *draw(mask)])
+
+
+def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
+    """The same as JSON: facts, and the mask row by row as half-open runs of the flattened input."""
+    edges = np.flatnonzero(np.diff(np.r_[0, mask.ravel().astype(np.int8), 0])).reshape(-1, 2)
+    facts = {
+        "node": field.name,
+        "at": list(where),
+        "shape": list(mask.shape),
+        "area": int(mask.sum()),
+        "box": [list(pair) for pair in _box(mask)],
+        "exact": field.exact,
+        "approximate_at": list(field.approximate_at),
+        "flat_runs": edges.tolist(),
+    }
+    return json.dumps(facts)
+
+
+def _box(mask: Mask) -> list[tuple[int, int]]:
+    box = []
+    for axis in range(mask.ndim):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append((int(used[0]), int(used[-1]) + 1) if used.size else (0, 0))
+    return box
+
+
+def draw(mask: Mask) -> list[str]:
+    """The mask as lines of `#` (seen) and `.`: the part around it, with a margin, in blocks if it is large.
+
+    Of a mask of more than two axes, every plane that sees something is drawn in turn.
+    """
+    if mask.ndim < 2:
+        return _draw_plane(np.atleast_2d(mask), 0, "")
+    lines: list[str] = []
+    for index in itertools.product(*(range(n) for n in mask.shape[:-2])):
+        plane = mask[index]
+        if not index or plane.any():
+            lines += _draw_plane(plane, 1, f"plane {', '.join(map(str, index))}: " if index else "")
+    return lines
+
+
+def _draw_plane(plane: Mask, margin: int, label: str) -> list[str]:
+    (top, bottom), (left, right) = _box(plane)
+    top, left = max(top - margin, 0), max(left - 1, 0)
+    bottom, right = min(bottom + margin, plane.shape[0]), min(right + 1, plane.shape[1])
+    part = plane[top:bottom, left:right]
+    block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // TEXT_WIDTH))
+    if block > 1:
+        padded = np.pad(part, [(0, -n % block) for n in part.shape])
+        part = padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3))
+    scale = f", one character for {block}x{block} pixels" if block > 1 else ""
+    head = f"{label}rows {top}-{bottom - 1}, columns {left}-{right - 1} of {plane.shape[0]}x{plane.shape[1]}{scale}"
+    return [head, *("".join("#" if seen else "." for seen in row) for row in part)]
+
+
+def write_mask(mask: Mask, path: Path) -> None:
+    """Write a mask to `.npy`, `.npz` (key `mask`), `.png`, `.txt` or `.json`.
+
+    Raises FormatError for another ending, MissingExtraError for `.png` without matplotlib.
+    """
+    if path.suffix not in (".npy", ".npz", ".png", ".txt", ".json"):
+        raise FormatError(f"{path}: ending {path.suffix!r} is unknown for a mask; use .npy, .npz, .png, .txt or .json")
+    if path.suffix == ".png":
+        _write_png(mask, path)
+        return
+    with whole_file(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, mask, allow_pickle=False)
+        elif path.suffix == ".npz":
+            np.savez_compressed(file, allow_pickle=False, mask=mask)
+        elif path.suffix == ".json":
+            file.write(json.dumps(mask.astype(int).tolist()).encode())
+        else:
+            rows = np.atleast_2d(mask).reshape(-1, mask.shape[-1] if mask.ndim else 1)
+            file.write("".join("".join("#" if seen else "." for seen in row) + "\n" for row in rows).encode())
+
+
+def _write_png(mask: Mask, path: Path) -> None:
+    if mask.ndim > 2:
+        raise FormatError(f"{path}: a mask of {mask.ndim} axes is no picture; write .npy or .npz")
+    try:
+        from matplotlib.image import imsave
+    except ImportError as error:
+        raise MissingExtraError("a .png needs matplotlib; pip install 'fastrf[plot]'") from error
+    with whole_file(path) as file:
+        imsave(file, np.atleast_2d(mask), cmap="gray", vmin=0, vmax=1, format="png")
+
+
+def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:
+    """One mapping per position: `position`, `box` (half-open per axis), `area`, `density`."""
+    found, areas, densities = field.boxes(), field.areas(), field.densities()
+    if only is not None:
+        field.box(only)
+    positions = [only] if only is not None else list(np.ndindex(field.position_shape))
+    return [
+        {
+            "position": list(position),
+            "box": found[position].tolist(),
+            "area": int(areas[position]),
+            "density": round(float(densities[position]), 6),
+        }
+        for position in positions
+    ]
+
+
+def write_boxes(field: ReceptiveField, only: tuple[int, ...] | None, path: Path) -> None:
+    """Write boxes to `.npy`, or boxes, areas and densities to `.npz`."""
+    if only is not None:
+        raise PositionError("--at with .npy or .npz would write one box; use --json")
+    with whole_file(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, field.boxes(), allow_pickle=False)
+        else:
+            arrays = {"boxes": field.boxes(), "areas": field.areas(), "densities": field.densities()}
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def format_rows(rows: Sequence[dict[str, Any]], kind: str) -> str:
+    """Mappings of equal keys as `json`, `csv` or an aligned `table`."""
+    if kind == "json":
+        return json.dumps(list(rows), indent=None)
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    titles = list(rows[0]) if rows else []
+    if kind == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([titles, *cells])
+        return text.getvalue()
+    widths = [max(len(line[k]) for line in [titles, *cells]) for k in range(len(titles))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in [titles, *cells])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return " x ".join(f"[{low}, {high})" for low, high in value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

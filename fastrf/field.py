@@ -1,0 +1,282 @@
+"""ReceptiveField: what users ask of one node.
+
+Holds the exact `Dependency` of the node's neurons and, from it, the one of its *positions* (any channel of any
+input channel). Every query is answered from the compact form; only `masks` and its like write pixels (see `masks`)
+and only `areas` and `coverage` count them (see `counting`).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf import counting, masks, storage
+from fastrf.dependency import Dependency
+from fastrf.errors import PositionError, ShapeError
+from fastrf.nominal import Nominal
+from fastrf.terms import Term
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["ReceptiveField"]
+
+Mask = npt.NDArray[np.bool_]
+Position = Sequence[int] | int
+
+
+class ReceptiveField:
+    """The exact receptive field of every neuron of a node, measured against one input.
+
+    Shapes are without the batch. A *position* is an index per axis of `shape` that does not hold channels, a
+    *neuron* an index into the whole of `shape`, a *pixel* an index per axis of `input_shape` that does not hold
+    channels; `[H, W]` stands for the pixel axes and `[*out]` for the position axes, however many there are.
+    Made by `fastrf.analyze`; `fastrf.load_field` reads one from a file.
+    """
+
+    def __init__(
+        self,
+        dependency: Dependency,
+        *,
+        channel_axis: int | None,
+        input_channel_axis: int | None,
+        approximate_at: tuple[str, ...],
+        nominal: Callable[[], Nominal],
+        name: str = "field",
+    ) -> None:
+        self.dependency = dependency
+        self.name = name
+        self.channel_axis = channel_axis
+        self.input_channel_axis = input_channel_axis
+        self.approximate_at = approximate_at
+        self._make_nominal = nominal
+
+    def __repr__(self) -> str:
+        exact = "exact" if self.exact else "approximate"
+        return f"ReceptiveField({self.name!r}, shape={self.shape}, input_shape={self.input_shape}, {exact})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the node's output."""
+        return self.dependency.shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the input that the field is measured against."""
+        return self.dependency.input_shape
+
+    @property
+    def position_shape(self) -> tuple[int, ...]:
+        """`shape` without its channel axis."""
+        return tuple(n for axis, n in enumerate(self.shape) if axis != self.channel_axis)
+
+    @property
+    def pixel_shape(self) -> tuple[int, ...]:
+        """`input_shape` without its channel axis."""
+        return tuple(n for axis, n in enumerate(self.input_shape) if axis != self.input_channel_axis)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every step from the input to here was exact."""
+        return not self.approximate_at
+
+    @cached_property
+    def positional(self) -> Dependency:
+        """Which pixels, in any channel, any channel at each position depends on."""
+        found = self.dependency
+        if self.channel_axis is not None:
+            found = found.reduce(self.channel_axis)
+        return found if self.input_channel_axis is None else found.any_input(self.input_channel_axis)
+
+    @property
+    def relations(self) -> tuple[Term, ...]:
+        """The compact exact form: a union of terms, each a product of per-axis relations.
+
+        See `fastrf.terms`: a group relates some factors of the node's axes to some input axes. `dependency.axes`
+        lists the factors.
+        """
+        return self.dependency.terms
+
+    # Exact, at one place ---------------------------------------------------------------------------------
+
+    def mask(self, position: Position) -> Mask:
+        """bool[H, W]: pixels, in any channel, that any channel at `position` depends on.
+
+        Raises PositionError for a position outside the map.
+        """
+        return masks.dense_row(self.positional, _checked(position, self.position_shape, "position"))
+
+    def neuron_mask(self, neuron: Position) -> Mask:
+        """bool[C, H, W] (the shape of the input): the exact mask of one neuron.
+
+        Raises PositionError for a neuron outside `shape`.
+        """
+        return masks.dense_row(self.dependency, _checked(neuron, self.shape, "neuron"))
+
+    def box(self, position: Position) -> npt.NDArray[np.int64]:
+        """int64[ndim, 2]: the tight half-open interval per pixel axis; `[0, 0)` where nothing is seen."""
+        return self.boxes()[_checked(position, self.position_shape, "position")]
+
+    # Exact, for every position ---------------------------------------------------------------------------
+
+    def boxes(self) -> npt.NDArray[np.int64]:
+        """int64[*out, ndim, 2]: the tight half-open intervals of every position; `[0, 0)` where nothing is seen."""
+        return counting.boxes(self.positional)
+
+    def intervals(self, axis: int) -> npt.NDArray[np.int64]:
+        """int64[out_axis, 2]: per index of a position axis, the hull on the same pixel axis over all positions there.
+
+        Costs the axis length, however large the map. Raises PositionError for an axis that is not both a position
+        and a pixel axis.
+        """
+        n = min(len(self.position_shape), len(self.pixel_shape))
+        if not -n <= axis < n:
+            raise PositionError(f"axis {axis} is not one of the {n} axes that {self.name!r} shares with the input")
+        return counting.intervals(self.positional, axis % n)
+
+    def areas(self) -> npt.NDArray[np.int64]:
+        """int64[*out]: how many pixels each position sees, without making a mask."""
+        return counting.areas(self.positional)
+
+    def densities(self) -> npt.NDArray[np.float64]:
+        """float64[*out]: area divided by the area of the box; 0 where nothing is seen."""
+        boxes = self.boxes()
+        box_areas = np.prod(boxes[..., 1] - boxes[..., 0], axis=-1)
+        return self.areas() / np.maximum(box_areas, 1)
+
+    def coverage(self) -> npt.NDArray[np.int64]:
+        """int64[H, W]: how many positions see each pixel; 0 is a blind spot."""
+        return counting.areas(self.positional.transpose())
+
+    def masks(
+        self,
+        positions: npt.ArrayLike | None = None,
+        *,
+        packed: bool = False,
+        out: npt.NDArray[np.bool_] | npt.NDArray[np.uint8] | None = None,
+    ) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+        """Masks of all positions in row-major order, or of `positions` (int[n, axes]).
+
+        bool[n, H, W], or with `packed` uint8[n, H, ceil(W / 8)] in `numpy.unpackbits` order, written into `out`
+        if given. Raises PositionError, ShapeError for an `out` that does not fit, and LimitError where the result
+        would not fit into memory.
+        """
+        return masks.dense(self.positional, _checked_rows(positions, self.position_shape), packed=packed, out=out)
+
+    def to_csr(self, *, channels: bool = False) -> csr_array:
+        """`scipy.sparse.csr_array` of bool: rows are positions (neurons with `channels`), columns the flat input."""
+        return masks.to_csr(self.dependency if channels else self.positional)
+
+    def projective(self) -> ReceptiveField:
+        """The transposed field: for each input position, which output positions see it."""
+        return ReceptiveField(
+            self.dependency.transpose(),
+            channel_axis=self.input_channel_axis,
+            input_channel_axis=self.channel_axis,
+            approximate_at=self.approximate_at,
+            nominal=lambda: Nominal.unbounded(self.pixel_shape, len(self.position_shape)),
+            name=f"{self.name} (projective)",
+        )
+
+    # Nominal: on an unbounded input ----------------------------------------------------------------------
+
+    @cached_property
+    def nominal(self) -> Nominal:
+        """The unbounded field of the positions, per pixel axis (see `fastrf.nominal`)."""
+        return self._make_nominal()
+
+    @property
+    def size(self) -> tuple[float, ...]:
+        """Nominal size per pixel axis in pixels: the largest over output phases, `inf` where unbounded."""
+        return tuple(high for _, high in self.size_range)
+
+    @property
+    def size_range(self) -> tuple[tuple[float, float], ...]:
+        """Per pixel axis, the smallest and largest nominal size over output phases."""
+        return tuple((_plain(e.sizes.min()), _plain(e.sizes.max())) for e in self.nominal.extents)
+
+    @property
+    def stride(self) -> tuple[float, ...]:
+        """Effective stride (jump) per pixel axis: pixels per step of the position; `inf` where none follows it."""
+        return tuple(self.nominal.stride(extent) for extent in self.nominal.extents)
+
+    @property
+    def padding(self) -> tuple[float, ...]:
+        """Effective padding per pixel axis: how far the field of position 0 begins before the input."""
+        return tuple(_plain(-low) for low, _ in self._first)
+
+    @property
+    def start(self) -> tuple[float, ...]:
+        """Centre of the field of position 0 per pixel axis; 0.5 is the centre of pixel 0, NaN where unbounded."""
+        return tuple(math.nan if math.isinf(low) or math.isinf(high) else (low + high) / 2 for low, high in self._first)
+
+    @property
+    def center(self) -> tuple[float, ...]:
+        """`start - 0.5`: the pixel index of the centre (Araujo et al. 2019)."""
+        return tuple(start - 0.5 for start in self.start)
+
+    @property
+    def _first(self) -> list[tuple[float, float]]:
+        return [(float(e.low.flat[0]), float(e.high.flat[0])) for e in self.nominal.extents]
+
+    def clipped(self) -> Mask:
+        """bool[*out]: whether a border of the input cuts the nominal field of each position.
+
+        A position that sees nothing is not cut; an unbounded field always is.
+        """
+        return self.nominal.clipped(self.pixel_shape)
+
+    @property
+    def clipped_share(self) -> float:
+        """The share of positions that `clipped` marks, from 0 to 1."""
+        return self.nominal.clipped_share(self.pixel_shape)
+
+    # Files -----------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the compact form to an `.npz` file (no pickle); `fastrf.load_field` reads it.
+
+        The file appears whole or not at all.
+        """
+        storage.save_field(self, path)
+
+
+def _plain(value: float) -> float:
+    """An integer where it is one."""
+    return int(value) if math.isfinite(value) and float(value).is_integer() else float(value)
+
+
+def _checked(index: Position, shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
+    try:
+        given = (operator.index(index),) if not isinstance(index, Sequence | np.ndarray) else tuple(map(operator.index, index))
+    except TypeError:
+        raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
+    if len(given) != len(shape) or not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
+        raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
+    return given
+
+
+def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Positions as flat row-major indices; None for all."""
+    if positions is None:
+        return None
+    given = np.asarray(positions)
+    if given.size == 0:
+        return np.empty(0, np.int64)
+    if not np.issubdtype(given.dtype, np.integer):
+        raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")
+    if given.ndim != 2 or given.shape[1] != len(shape):
+        raise ShapeError(f"positions must have shape (n, {len(shape)}), not {given.shape}")
+    outside = np.nonzero(((given < 0) | (given >= shape)).any(axis=1))[0]
+    if outside.size:
+        raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
+    if not shape:
+        return np.zeros(len(given), np.int64)
+    return np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape)

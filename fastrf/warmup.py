@@ -1,0 +1,68 @@
+"""Compile every kernel by answering one question of each kind on a small network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from fastrf.analysis import analyze
+from fastrf.relation import Relation
+
+__all__ = ["stages"]
+
+#: Dilation leaves holes, the branches differ, the windows entangle axes: every kernel has work.
+_SPEC = {
+    "input_shape": [2, 12, 12],
+    "layers": [
+        {"name": "holes", "op": "conv", "out_channels": 4, "kernel_size": 3, "dilation": 2, "padding": 2},
+        {"name": "more", "op": "conv", "out_channels": 4, "kernel_size": 3, "dilation": 2, "padding": 2},
+        {"name": "wide", "op": "avg_pool", "kernel_size": [1, 3], "stride": 1, "padding": [0, 1], "inputs": ["more"]},
+        {"name": "tall", "op": "avg_pool", "kernel_size": [3, 1], "stride": 1, "padding": [1, 0], "inputs": ["more"]},
+        {"name": "cross", "op": "concat", "axis": 0, "inputs": ["wide", "tall"]},
+        {"name": "tokens", "op": "reshape", "shape": [8, 144]},
+        {"name": "odd", "op": "gather", "axis": 1, "indices": [3, 77, 12, 140]},
+        {"name": "pair", "op": "reshape", "shape": [8, 2, 2]},
+    ],
+    "outputs": ["pair"],
+}
+
+
+class _Stages:
+    """The stages by name; iterating runs them and yields how long each took."""
+
+    names = ("engine", "queries", "masks")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __call__(self) -> Iterator[tuple[str, float]]:
+        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks)
+        for name, action in zip(self.names, actions, strict=True):
+            began = time.perf_counter()
+            action()
+            yield name, time.perf_counter() - began
+
+
+stages = _Stages()
+
+
+def _engine() -> None:
+    analysis = analyze(_SPEC)
+    first, second = (analysis[name].dependency.terms[0][-1].relation for name in ("holes", "more"))
+    second.contains(first)
+    Relation.from_rows(4, [[(0, 1)], [(2, 4)]]).reorder_columns([2, 2], [1, 0])
+
+
+def _queries() -> None:
+    field = analyze(_SPEC)["cross"]
+    field.areas()
+    field.coverage()
+    field.to_csr()
+    field.dependency.reduce(0).any_input(0).reshape((144,)).any_input(1)
+
+
+def _masks() -> None:
+    analysis = analyze(_SPEC)
+    for name in ("cross", "pair"):
+        analysis[name].masks()
+        analysis[name].masks(packed=True)
