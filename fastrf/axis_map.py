@@ -27,13 +27,13 @@ __all__ = [
     "flip",
     "from_relation",
     "nearest",
+    "overlap",
     "pad",
     "place",
     "roll",
     "strided_slice",
     "take",
     "transposed_window",
-    "overlap",
     "window",
     "windows",
 ]
@@ -109,7 +109,11 @@ def transposed_window(n_in: int, n_out: int, kernel: int, stride: int, before: i
 
     low, high = np.full(stride, np.inf), np.full(stride, -np.inf)
     for phase in range(stride):
-        reads = [(phase + before - t * dilation) // stride for t in range(kernel) if (phase + before - t * dilation) % stride == 0]
+        reads = [
+            (phase + before - t * dilation) // stride
+            for t in range(kernel)
+            if (phase + before - t * dilation) % stride == 0
+        ]
         if reads:
             low[phase], high[phase] = min(reads), max(reads) + 1
     return AxisMap(n_in, n_out, Pattern(stride, 1, low, high), build)
@@ -135,7 +139,7 @@ def nearest(n_in: int, n_out: int) -> AxisMap:
     """Output `o` reads `floor(o n_in / n_out)`."""
     common = math.gcd(n_in, n_out) or 1
     index = np.arange(n_out // common, dtype=np.int64) * n_in // max(n_out, 1)
-    pattern = Pattern(index.size, n_in // common, index.astype(float), index + 1.0)
+    pattern = Pattern(index.size, n_in // common, index.astype(np.float64), (index + 1).astype(np.float64))
 
     def build() -> Relation:
         source = np.arange(n_out, dtype=np.int64) * n_in // max(n_out, 1)
@@ -154,7 +158,9 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
         return window(n_in, n_out, 1, 1, before, 1)
     limit = {"reflect": n_in - 1, "circular": n_in, "replicate": None}[mode]
     if min(before, after) < 0 or n_in == 0 or (limit is not None and max(before, after) > limit):
-        raise ShapeError(f"{mode} padding ({before}, {after}) does not fit an axis of {n_in}; pad less or crop by slice")
+        raise ShapeError(
+            f"{mode} padding ({before}, {after}) does not fit an axis of {n_in}; pad less or crop by slice"
+        )
 
     def build() -> Relation:
         source = np.arange(-before, n_in + after, dtype=np.int64)
@@ -237,7 +243,9 @@ def windows(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilati
         index = (np.arange(n_out, dtype=np.int64)[:, None] * stride + taps).ravel()
         return Relation.from_runs(n_in, index, index + 1)
 
-    return AxisMap(n_in, n_out * kernel, Pattern(kernel, stride, taps.astype(float), taps + 1.0), build)
+    return AxisMap(
+        n_in, n_out * kernel, Pattern(kernel, stride, taps.astype(np.float64), (taps + 1).astype(np.float64)), build
+    )
 
 
 @lru_cache(maxsize=1024)

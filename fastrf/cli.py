@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,17 +30,30 @@ app = typer.Typer(
     epilog="A MODEL is a built-in network (`fastrf zoo` lists them) or a .toml / .json spec.",
 )
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A built-in network, or the path of a .toml or .json spec.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A built-in network, or the path of a .toml or .json spec.")
+]
 InputOption = Annotated[
     list[str] | None,
-    typer.Option("--input", "-i", metavar="SHAPE", help="Input shape without batch, e.g. 3x224x224; NAME=SHAPE for one of several."),
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="SHAPE",
+        help="Input shape without batch, e.g. 3x224x224; NAME=SHAPE for one of several.",
+    ),
 ]
-NodeOption = Annotated[str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")]
-WrtOption = Annotated[str | None, typer.Option("--wrt", help="The input or node to measure against (default: the first input).")]
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its ending chooses the format.")]
+NodeOption = Annotated[
+    str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
+]
+WrtOption = Annotated[
+    str | None, typer.Option("--wrt", help="The input or node to measure against (default: the first input).")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its ending chooses the format.")
+]
 
 
-class TableFormat(str, Enum):
+class TableFormat(StrEnum):
     """How a table is printed."""
 
     table, json, csv, markdown = "table", "json", "csv", "markdown"
@@ -62,7 +75,9 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -104,8 +119,12 @@ def mask(
     model: Model,
     input_shape: InputOption = None,
     node: NodeOption = None,
-    at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")] = None,
-    neuron: Annotated[str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")
+    ] = None,
+    neuron: Annotated[
+        str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")
+    ] = None,
     wrt: WrtOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
@@ -121,8 +140,8 @@ def mask(
 
     field = _field(model, input_shape, node, wrt)
     if neuron is not None:
-        where, pixels = _index(neuron, "--neuron"), field.neuron_mask(_index(neuron, "--neuron"))
-        pixels = pixels if field.input_channel_axis is None else pixels.any(axis=field.input_channel_axis)
+        where = _index(neuron, "--neuron")
+        pixels = field.neuron_pixels(where)
     else:
         where = tuple(n // 2 for n in field.position_shape) if at is None else _index(at, "--at")
         pixels = field.mask(where)

@@ -13,7 +13,9 @@ Cost = tuple[int, int]
 _LEARNED_SCALE = ("batch_norm", "group_norm")
 
 
-def cost(op: str, attributes: Mapping[str, Any], inputs: Sequence[Shape], output: Shape) -> tuple[int | None, int | None]:
+def cost(
+    op: str, attributes: Mapping[str, Any], inputs: Sequence[Shape], output: Shape
+) -> tuple[int | None, int | None]:
     """`(parameters, macs)` of one layer; None where the layer does not say its channels.
 
     A layer without multiplications by weights costs 0 MACs. Affine normalisation layers have two parameters a channel.

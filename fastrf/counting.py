@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,10 @@ def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list
     sizes = dependency.sizes
     if flat is None:
         n = len(sizes)
-        return [np.arange(size, dtype=np.int64).reshape([-1 if k == f else 1 for k in range(n)]) for f, size in enumerate(sizes)]
+        return [
+            np.arange(size, dtype=np.int64).reshape([-1 if k == f else 1 for k in range(n)])
+            for f, size in enumerate(sizes)
+        ]
     return list(np.unravel_index(flat, sizes)) if sizes else []
 
 
@@ -123,7 +127,7 @@ def _areas_of_union(dependency: Dependency) -> IntArray:
     order = sorted(range(len(factors)), key=factors.__getitem__)
     shape = [size if f in factors else 1 for f, size in enumerate(sizes)]
     counts = np.broadcast_to(counts.transpose(order).reshape(shape), sizes)
-    return np.rint(counts).astype(np.int64).reshape(dependency.shape)
+    return cast("IntArray", np.rint(counts).astype(np.int64).reshape(dependency.shape))
 
 
 def common_parts(dependency: Dependency) -> list[list[Group]]:
@@ -151,8 +155,11 @@ def _columns_by_terms(relations: Sequence[Relation]) -> tuple[npt.NDArray[np.flo
     n_rows = relations[0].n_rows
     capacity = 2 * sum(relation.start.size for relation in relations)
     row, held, width = (np.empty(capacity, np.int64) for _ in range(3))
-    n = 0
-    stacked = tuple(np.concatenate([getattr(r, name) for r in relations]) for name in ("indptr", "start", "stop"))
+    stacked = (
+        np.concatenate([r.indptr for r in relations]),
+        np.concatenate([r.start for r in relations]),
+        np.concatenate([r.stop for r in relations]),
+    )
     offsets = np.cumsum([0, *(r.start.size for r in relations)])
     n = kernels.sort_columns_by_terms(stacked, offsets, n_rows, np.empty(len(relations), np.int64), (row, held, width))
     sets, which = np.unique(held[:n], return_inverse=True)

@@ -49,7 +49,9 @@ class Dependency:
         axes = _plain_axes(shape)
         factors = itertools.count()
         groups = [
-            Group((next(factors),), (axis,), Relation.identity(n)) if n != 1 else Group((), (axis,), Relation.full(1, 1))
+            Group((next(factors),), (axis,), Relation.identity(n))
+            if n != 1
+            else Group((), (axis,), Relation.full(1, 1))
             for axis, n in enumerate(shape)
         ]
         return cls(shape, axes, [make_term(groups)])
@@ -90,7 +92,7 @@ class Dependency:
         position = whole._position(axis)
         if not whole.axes[axis]:
             whole = whole._with_factors(axis, (1,))
-        sizes = whole.sizes[:position] + (n_out,) + whole.sizes[position + 1 :]
+        sizes = (*whole.sizes[:position], n_out, *whole.sizes[position + 1 :])
         terms = whole._rewritten(
             lambda term: _map_factor(term, position, axis_map.relation, whole.sizes, sizes, self.input_shape)
         )
@@ -105,7 +107,7 @@ class Dependency:
         while result.axes[axis]:
             position = result._position(axis)
             whole = Relation.full(1, result.axes[axis][0])
-            sizes = result.sizes[:position] + (1,) + result.sizes[position + 1 :]
+            sizes = (*result.sizes[:position], 1, *result.sizes[position + 1 :])
             terms = result._rewritten(
                 lambda term: _map_factor(term, position, whole, result.sizes, sizes, self.input_shape)  # noqa: B023
             )
@@ -190,7 +192,7 @@ class Dependency:
         def drop(term: Term) -> list[Group] | None:
             groups: list[Group] | None = []
             for group in term:
-                groups = _extend(groups, _forget_column(group, axis, self.sizes, self.input_shape), self.sizes, shape)
+                groups = _extend(groups, _forget_column(group, axis, self.input_shape), self.sizes, shape)
             return groups
 
         shape = self.input_shape[:axis] + self.input_shape[axis + 1 :]
@@ -215,8 +217,14 @@ class Dependency:
                 )
                 for group in term
             ]
-            groups += [Group((), (axis_of[f],), Relation.full(1, whole.sizes[f])) for f in range(len(axis_of)) if f not in named]
-            groups += [Group((), (axis,), Relation.full(1, 1)) for axis, factors in enumerate(whole.axes) if not factors]
+            groups += [
+                Group((), (axis_of[f],), Relation.full(1, whole.sizes[f]))
+                for f in range(len(axis_of))
+                if f not in named
+            ]
+            groups += [
+                Group((), (axis,), Relation.full(1, 1)) for axis, factors in enumerate(whole.axes) if not factors
+            ]
             flipped = Dependency(self.shape, _plain_axes(self.input_shape))
             parts = flipped._normal(groups)
             if parts is not None:
@@ -293,10 +301,16 @@ class Dependency:
             groups: list[Group] | None = []
             for rows, cols, relation in term:
                 renamed = tuple(
-                    [g for f in rows for g in (range(f, f + more + 1) if f == position else [f + more * (f > position)])]
+                    [
+                        g
+                        for f in rows
+                        for g in (range(f, f + more + 1) if f == position else [f + more * (f > position)])
+                    ]
                 )
                 group = Group(renamed, cols, relation)
-                groups = _extend(groups, group, sizes, self.input_shape) if position in rows else [*(groups or []), group]
+                groups = (
+                    _extend(groups, group, sizes, self.input_shape) if position in rows else [*(groups or []), group]
+                )
             return groups
 
         return Dependency(self.input_shape, (sizes,), self._rewritten(split))
@@ -373,7 +387,7 @@ def _reordered(group: Group, old_rows: Sequence[int], sizes: Sequence[int]) -> G
     return Group(tuple(sorted(group.rows)), group.cols, relation)
 
 
-def _forget_column(group: Group, axis: int, sizes: Sequence[int], input_shape: Sequence[int]) -> Group:
+def _forget_column(group: Group, axis: int, input_shape: Sequence[int]) -> Group:
     """The group without one input axis, the later ones renumbered."""
     cols, relation = group.cols, group.relation
     if axis in cols:

@@ -82,7 +82,7 @@ def _draw_plane(plane: Mask, margin: int, label: str) -> list[str]:
     block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // TEXT_WIDTH))
     if block > 1:
         padded = np.pad(part, [(0, -n % block) for n in part.shape])
-        part = padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3))
+        part = np.asarray(padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3)))
     scale = f", one character for {block}x{block} pixels" if block > 1 else ""
     head = f"{label}rows {top}-{bottom - 1}, columns {left}-{right - 1} of {plane.shape[0]}x{plane.shape[1]}{scale}"
     return [head, *("".join("#" if seen else "." for seen in row) for row in part)]
@@ -161,7 +161,10 @@ def format_rows(rows: Sequence[dict[str, Any]], kind: str) -> str:
         csv.writer(text, lineterminator="\n").writerows([titles, *cells])
         return text.getvalue()
     widths = [max(len(line[k]) for line in [titles, *cells]) for k in range(len(titles))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in [titles, *cells])
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [titles, *cells]
+    )
 
 
 def _cell(value: Any) -> str:

@@ -12,7 +12,7 @@ import operator
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -120,9 +120,14 @@ class ReceptiveField:
         """
         return masks.dense_row(self.dependency, _checked(neuron, self.shape, "neuron"))
 
+    def neuron_pixels(self, neuron: Position) -> Mask:
+        """bool[H, W]: the mask of one neuron, in any channel of the input."""
+        mask = self.neuron_mask(neuron)
+        return mask if self.input_channel_axis is None else np.asarray(mask.any(axis=self.input_channel_axis))
+
     def box(self, position: Position) -> npt.NDArray[np.int64]:
         """int64[ndim, 2]: the tight half-open interval per pixel axis; `[0, 0)` where nothing is seen."""
-        return self.boxes()[_checked(position, self.position_shape, "position")]
+        return cast("npt.NDArray[np.int64]", self.boxes()[_checked(position, self.position_shape, "position")])
 
     # Exact, for every position ---------------------------------------------------------------------------
 
@@ -149,7 +154,7 @@ class ReceptiveField:
         """float64[*out]: area divided by the area of the box; 0 where nothing is seen."""
         boxes = self.boxes()
         box_areas = np.prod(boxes[..., 1] - boxes[..., 0], axis=-1)
-        return self.areas() / np.maximum(box_areas, 1)
+        return cast("npt.NDArray[np.float64]", self.areas() / np.maximum(box_areas, 1))
 
     def coverage(self) -> npt.NDArray[np.int64]:
         """int64[H, W]: how many positions see each pixel; 0 is a blind spot."""
@@ -255,7 +260,11 @@ def _plain(value: float) -> float:
 
 def _checked(index: Position, shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
     try:
-        given = (operator.index(index),) if not isinstance(index, Sequence | np.ndarray) else tuple(map(operator.index, index))
+        given = (
+            (operator.index(index),)
+            if not isinstance(index, Sequence | np.ndarray)
+            else tuple(map(operator.index, index))
+        )
     except TypeError:
         raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
     if len(given) != len(shape) or not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
@@ -279,4 +288,4 @@ def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> np
         raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
     if not shape:
         return np.zeros(len(given), np.int64)
-    return np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape)
+    return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))

@@ -9,7 +9,7 @@ into arrays that are large enough and returns how many it wrote.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -23,8 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def jit(function: _F) -> _F:
     """Compile a kernel: cached on disk, releasing the GIL, types inferred at the first call."""
-    compiled: _F = numba.njit(cache=True, nogil=True)(function)
-    return compiled
+    return cast("_F", numba.njit(cache=True, nogil=True)(function))
 
 
 @jit

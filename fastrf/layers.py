@@ -49,7 +49,9 @@ class Layer:
         return {**named, "op": self.op, **reads, **self.attributes}
 
 
-def layer(op: str, *values: Any, name: str | None = None, inputs: str | Sequence[str] | None = None, **attributes: Any) -> Layer:
+def layer(
+    op: str, *values: Any, name: str | None = None, inputs: str | Sequence[str] | None = None, **attributes: Any
+) -> Layer:
     """A layer of any operator; positional values are its attributes in order, e.g. `layer("conv", 64, 3)`.
 
     Raises UnsupportedOpError for an unknown operator and NetworkError for too many or repeated values.
@@ -58,7 +60,9 @@ def layer(op: str, *values: Any, name: str | None = None, inputs: str | Sequence
     if found is None:
         raise UnsupportedOpError(f"unknown operator {op!r}; fastrf.ops.OPERATORS lists the known ones")
     if len(values) > len(found.attributes):
-        raise NetworkError(f"{op} takes at most {len(found.attributes)} attributes: {', '.join(found.attributes) or 'none'}")
+        raise NetworkError(
+            f"{op} takes at most {len(found.attributes)} attributes: {', '.join(found.attributes) or 'none'}"
+        )
     given = dict(zip(found.attributes, values, strict=False))
     twice = given.keys() & attributes.keys()
     if twice:
@@ -70,12 +74,16 @@ def layer(op: str, *values: Any, name: str | None = None, inputs: str | Sequence
 def _constructor(op: str) -> Callable[..., Layer]:
     """`layer` for one operator, with the operator's own documentation."""
 
-    def construct(*values: Any, name: str | None = None, inputs: str | Sequence[str] | None = None, **attributes: Any) -> Layer:
+    def construct(
+        *values: Any, name: str | None = None, inputs: str | Sequence[str] | None = None, **attributes: Any
+    ) -> Layer:
         return layer(op, *values, name=name, inputs=inputs, **attributes)
 
     construct.__name__ = construct.__qualname__ = op
     attributes = ", ".join(OPERATORS[op].attributes)
-    construct.__doc__ = f"A layer of operator {op!r}; attributes in order: {attributes or 'none'}.\n\n{OPERATORS[op].function.__doc__}"
+    construct.__doc__ = (
+        f"A layer of operator {op!r}; attributes in order: {attributes or 'none'}.\n\n{OPERATORS[op].function.__doc__}"
+    )
     return construct
 
 

@@ -34,7 +34,8 @@ def load(source: Any, input_shape: InputShape | None = None) -> Network:
     if isinstance(source, str):
         return _from_name(source, input_shape)
     raise FormatError(
-        f"a {type(source).__name__} is not a network; give a zoo name, a .toml or .json path, a mapping or a list of layers"
+        f"a {type(source).__name__} is not a network; "
+        "give a zoo name, a .toml or .json path, a mapping or a list of layers"
     )
 
 

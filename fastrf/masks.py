@@ -94,7 +94,7 @@ def _target(
                 f"masks of shape {shape} take {size / 2**30:.1f} GiB, more than is free; ask for fewer positions, "
                 "packed=True, or an out= on disk (numpy.memmap)"
             )
-        return np.empty(shape, dtype)
+        return cast("npt.NDArray[np.bool_] | Bytes", np.empty(shape, dtype))
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         found = f"{out.dtype}{list(out.shape)}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out is {found} but must be {dtype}{list(shape)}")
@@ -227,4 +227,4 @@ def to_csr(dependency: Dependency) -> csr_array:
         joined = join(term, sizes, dependency.input_shape) if term else Group((), (), Relation.full(1, 1))
         relation = expand(joined, range(len(sizes)), sizes, dependency.input_shape).relation
         whole = relation if whole is None else whole.union(relation)
-    return csr_array((n_rows, n_cols), dtype=bool) if whole is None else cast("csr_array", whole.to_scipy())
+    return csr_array((n_rows, n_cols), dtype=bool) if whole is None else whole.to_scipy()

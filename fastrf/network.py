@@ -87,7 +87,9 @@ class Network:
         """
         unknown = set(spec) - {"name", "input_shape", "channel_axis", "layers", "outputs"}
         if unknown:
-            raise FormatError(f"unknown key {sorted(unknown)[0]!r} in a network; it takes name, input_shape, layers, outputs")
+            raise FormatError(
+                f"unknown key {sorted(unknown)[0]!r} in a network; it takes name, input_shape, layers, outputs"
+            )
         inputs = _inputs(spec.get("input_shape"), input_shape, spec.get("channel_axis"))
         layers = _named_layers(spec.get("layers"), inputs)
         nodes = _nodes(_in_order(layers, inputs), inputs)
@@ -149,7 +151,9 @@ def _only_name(in_spec: object) -> str:
     if not isinstance(in_spec, Mapping):
         return "input"
     if len(in_spec) != 1:
-        raise ShapeError(f"the network has inputs {', '.join(map(str, in_spec))}; give input_shape as a mapping by name")
+        raise ShapeError(
+            f"the network has inputs {', '.join(map(str, in_spec))}; give input_shape as a mapping by name"
+        )
     return str(next(iter(in_spec)))
 
 
@@ -172,7 +176,9 @@ def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict
     previous = next(iter(inputs))
     for number, layer in enumerate(layers):
         if number == MAX_LAYERS:
-            raise LimitError(f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake")
+            raise LimitError(
+                f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake"
+            )
         if not isinstance(layer, Mapping) or not isinstance(layer.get("op"), str):
             raise FormatError(f"layer {number} has no 'op'; write it as {{name, op, inputs, attributes}}")
         name = str(layer.get("name", f"{layer['op']}{number + 1}"))
@@ -205,10 +211,14 @@ def _in_order(layers: Mapping[str, dict[str, Any]], inputs: Mapping[str, Input])
             missing = [read for read in layers[name]["inputs"] if read not in done]
             for read in missing:
                 if read not in layers:
-                    raise NetworkError(f"node {name!r}: input {read!r} is not a layer{_close(read, [*layers, *inputs])}")
+                    raise NetworkError(
+                        f"node {name!r}: input {read!r} is not a layer{_close(read, [*layers, *inputs])}"
+                    )
                 if read in waiting:
                     cycle = [*list(waiting)[list(waiting).index(read) :], read]
-                    raise NetworkError(f"node {name!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it")
+                    raise NetworkError(
+                        f"node {name!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it"
+                    )
             if missing:
                 stack.append(missing[0])
                 continue

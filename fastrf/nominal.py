@@ -218,7 +218,7 @@ class Nominal:
         """One value after another along an axis: read as if they lay on top of each other."""
         values = (self, *others)
         total = sum(math.prod(value.axes[axis]) for value in values)
-        axes = tuple(tuple([math.prod(factors)]) for factors in self.axes)
+        axes = tuple((math.prod(factors),) for factors in self.axes)
         fused = [value._all_fused() for value in values]
         united = Nominal(axes, fused[0].extents, fused[0].windowed).union(
             *(Nominal(axes, value.extents, value.windowed) for value in fused[1:])
@@ -273,7 +273,9 @@ class Nominal:
         return sum(map(len, self.axes[:axis]))
 
     def _scalar(self) -> Nominal:
-        return Nominal((), tuple(_gathered(e, p.factor, 1, True) for e in self.extents for p in e.phases[:1]) or self.extents)
+        return Nominal(
+            (), tuple(_gathered(e, p.factor, 1, True) for e in self.extents for p in e.phases[:1]) or self.extents
+        )
 
     def _all_fused(self) -> Nominal:
         result = self
@@ -288,7 +290,10 @@ class Nominal:
             return self
         position = self._position(axis)
         if factors:
-            extents, windowed = self._fuse_factors(position, len(factors)).extents, self._fuse_factors(position, len(factors)).windowed
+            extents, windowed = (
+                self._fuse_factors(position, len(factors)).extents,
+                self._fuse_factors(position, len(factors)).windowed,
+            )
         else:
             new = [f + (f >= position) for f in range(self._n_factors)]
             extents = tuple(extent.renumbered(new) for extent in self.extents)
@@ -338,7 +343,9 @@ def _mapped(extent: Extent, factor: int, pattern: Pattern) -> Extent:
     return _reduced(Extent(phases, np.moveaxis(new_low, 0, k), np.moveaxis(new_high, 0, k)), k)
 
 
-def _window(low: FloatArray, high: FloatArray, phase: Phase, first: float, last: float) -> tuple[FloatArray, FloatArray]:
+def _window(
+    low: FloatArray, high: FloatArray, phase: Phase, first: float, last: float
+) -> tuple[FloatArray, FloatArray]:
     """The hull over indices `first <= i < last` of an extent whose first axis is `phase`."""
     if first >= last:
         return np.full(low.shape[1:], np.inf), np.full(low.shape[1:], -np.inf)
@@ -349,7 +356,11 @@ def _window(low: FloatArray, high: FloatArray, phase: Phase, first: float, last:
         span = np.arange(edge - phase.period, edge) if math.isinf(first) else np.arange(edge, edge + phase.period)
     else:
         begin, end = int(first), int(last)
-        span = np.arange(begin, end) if end - begin <= 2 * phase.period else np.r_[begin : begin + phase.period, end - phase.period : end]
+        span = (
+            np.arange(begin, end)
+            if end - begin <= 2 * phase.period
+            else np.r_[begin : begin + phase.period, end - phase.period : end]
+        )
     move = (span // phase.period * float(phase.shift)).reshape(-1, *[1] * (low.ndim - 1))
     lows, highs = (low[span % phase.period] + move).min(axis=0), (high[span % phase.period] + move).max(axis=0)
     if math.isinf(first):

@@ -201,7 +201,9 @@ class Tensor:
             if other.ndim != self.ndim or any(
                 a != b for i, (a, b) in enumerate(zip(self.shape, other.shape, strict=True)) if i != axis
             ):
-                raise ShapeError(f"shapes {self.shape} and {other.shape} differ outside axis {axis}; they cannot be joined")
+                raise ShapeError(
+                    f"shapes {self.shape} and {other.shape} differ outside axis {axis}; they cannot be joined"
+                )
         total = sum(tensor.shape[axis] for tensor in (self, *others))
         shape = (*self.shape[:axis], total, *self.shape[axis + 1 :])
         return self._step("concat", shape, self.channel_axis, axis, others=others) if others else self
@@ -249,9 +251,7 @@ def _channel_after_reshape(old: Sequence[int], channel: int | None, new: Sequenc
     return holders[-1] if holders else None
 
 
-def record(
-    shapes: Sequence[tuple[int, ...]], channel_axes: Sequence[int | None]
-) -> tuple[list[Tensor], _Notes]:
+def record(shapes: Sequence[tuple[int, ...]], channel_axes: Sequence[int | None]) -> tuple[list[Tensor], _Notes]:
     """Symbolic tensors for an operator's inputs, and the notes that its steps go to."""
     notes = _Notes(len(shapes))
     tensors = [Tensor(notes, i, shape, axis) for i, (shape, axis) in enumerate(zip(shapes, channel_axes, strict=True))]

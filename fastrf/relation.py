@@ -143,7 +143,9 @@ class Relation:
     def from_mask(cls, mask: npt.ArrayLike) -> Relation:
         """From `bool[n_rows, n_cols]`."""
         dense = np.asarray(mask, bool)
-        return cls.from_points(*dense.shape, *np.nonzero(dense))
+        n_rows, n_cols = dense.shape
+        rows, columns = np.nonzero(dense)
+        return cls.from_points(n_rows, n_cols, rows, columns)
 
     @classmethod
     def from_scipy(cls, matrix: csr_array) -> Relation:

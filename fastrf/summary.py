@@ -174,7 +174,9 @@ def _cells(row: Row) -> list[str]:
         "x".join(map(str, row.shape)) or "scalar",
         "?" if row.parameters is None else f"{row.parameters:,}",
         "?" if row.macs is None else f"{row.macs:,}",
-        _per_axis([_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]),
+        _per_axis(
+            [_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]
+        ),
         _per_axis([_number(value) for value in row.stride]),
         _per_axis([_number(value) for value in row.padding]),
         _per_axis([_number(value) for value in row.start]),
@@ -204,6 +206,8 @@ def _jsonable(value: Any) -> Any:
 
 def _flat(value: Any) -> Any:
     if isinstance(value, tuple):
-        parts = [f"{_flat(low)}..{_flat(high)}" for low, high in value] if value and isinstance(value[0], tuple) else value
+        parts = (
+            [f"{_flat(low)}..{_flat(high)}" for low, high in value] if value and isinstance(value[0], tuple) else value
+        )
         return "x".join(str(part) for part in parts)
     return "" if value is None else value

@@ -74,9 +74,7 @@ def _split(relation: Relation, row_sizes: tuple[int, ...], col_sizes: tuple[int,
     return [Group(tuple(rows), cols, relation)]
 
 
-def _drop_constant_rows(
-    relation: Relation, rows: list[int], row_sizes: Sequence[int]
-) -> tuple[list[int], Relation]:
+def _drop_constant_rows(relation: Relation, rows: list[int], row_sizes: Sequence[int]) -> tuple[list[int], Relation]:
     """Remove the factors along which the relation does not change."""
     for f in list(rows):
         k = rows.index(f)

@@ -26,7 +26,9 @@ def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
     try:
         spec = zoo.build(name, input_shape)
     except KeyError as error:
-        raise FormatError(f"{name!r} is neither a file nor a built-in network; {str(error.args[0]).partition('; ')[2]}") from error
+        raise FormatError(
+            f"{name!r} is neither a file nor a built-in network; {str(error.args[0]).partition('; ')[2]}"
+        ) from error
     except (TypeError, ValueError) as error:
         raise ShapeError(str(error)) from error
     return Network.from_dict(spec)
@@ -58,14 +60,19 @@ def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
 def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
     """A spec, or the classic table `{name: [kernel, stride, padding(, dilation)]}`."""
     if "layers" in spec:
-        plain = {**spec, "layers": [_plain(layer) for layer in spec["layers"]] if isinstance(spec["layers"], list | tuple) else None}
+        plain = {
+            **spec,
+            "layers": [_plain(layer) for layer in spec["layers"]] if isinstance(spec["layers"], list | tuple) else None,
+        }
         return Network.from_dict(plain, input_shape)
     if not spec or not all(isinstance(row, list | tuple) for row in spec.values()):
         raise FormatError("a network needs 'layers', or rows {name: [kernel, stride, padding(, dilation)]}")
     layers = []
     for name, row in spec.items():
         if len(row) not in (3, 4):
-            raise FormatError(f"row {name!r} has {len(row)} numbers; write [kernel, stride, padding] or [..., dilation]")
+            raise FormatError(
+                f"row {name!r} has {len(row)} numbers; write [kernel, stride, padding] or [..., dilation]"
+            )
         names = ("kernel_size", "stride", "padding", "dilation")
         layers.append({"name": str(name), "op": "window", **dict(zip(names, row, strict=False))})
     return Network.from_dict({"layers": layers}, input_shape)

@@ -71,7 +71,9 @@ def paddings(
     return [(p, p) for p in per_axis(value, n, "padding", 0)]
 
 
-def window_output(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, *, ceil: bool = False) -> int:
+def window_output(
+    size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, *, ceil: bool = False
+) -> int:
     """How many windows fit an axis; with `ceil`, a last one that starts inside the input or the padding before it."""
     before, after = pads
     room = size + before + after - dilation * (kernel - 1) - 1

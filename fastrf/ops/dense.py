@@ -41,7 +41,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     right = b.insert(1, 1) if b.ndim == 1 else b
     inner = left.shape[-1]
     if inner != right.shape[-2]:
-        raise ShapeError(f"shapes {a.shape} and {b.shape} do not multiply: {inner} columns against {right.shape[-2]} rows")
+        raise ShapeError(
+            f"shapes {a.shape} and {b.shape} do not multiply: {inner} columns against {right.shape[-2]} rows"
+        )
     lead = broadcast_shape([left.shape[:-2], right.shape[:-2]])
     shape = (*lead, left.shape[-2], right.shape[-1])
     rows = left.reduce(-1, keepdims=True).broadcast_to(shape)
@@ -64,10 +66,16 @@ def einsum(*operands: Tensor, equation: str) -> Tensor:
         raise ShapeError(f"equation {equation!r} does not fit operands of shapes {[t.shape for t in operands]}")
     if not arrow:
         output = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
-    if not all(c.isalpha() for c in left.replace(",", "") + output) or set(output) - set(left) or len(set(output)) < len(output):
+    if (
+        not all(c.isalpha() for c in left.replace(",", "") + output)
+        or set(output) - set(left)
+        or len(set(output)) < len(output)
+    ):
         raise NetworkError(f"equation {equation!r} is not an Einstein sum of letters")
     sizes: dict[str, int] = {}
-    for letter, size in ((c, n) for s, t in zip(inputs, operands, strict=True) for c, n in zip(s, t.shape, strict=True)):
+    for letter, size in (
+        (c, n) for s, t in zip(inputs, operands, strict=True) for c, n in zip(s, t.shape, strict=True)
+    ):
         known = sizes.get(letter, 1)
         if 1 not in (known, size) and known != size:
             raise ShapeError(f"letter {letter!r} of equation {equation!r} is both {known} and {size}")
@@ -128,7 +136,9 @@ def attention(
         return seen.union(scores, asked).with_channel(len(shape) - 1)
     allowed = _allowed(length, span, causal, mask)
     many = allowed.sum(axis=1) > 1
-    every = maps.cumulative(span) if mask is None and length == span else maps.from_relation(Relation.from_mask(allowed))
+    every = (
+        maps.cumulative(span) if mask is None and length == span else maps.from_relation(Relation.from_mask(allowed))
+    )
     weighed = maps.from_relation(Relation.from_mask(allowed & many[:, None]))
     asking = maps.from_relation(Relation.from_mask(np.diag(many)), 1) if length else every
     seen = value.map_axis(axis, every)
@@ -252,6 +262,3 @@ def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
             raise ShapeError(f"shapes {' and '.join(map(str, shapes))} do not broadcast; make the sizes equal or 1")
         sizes.append(wanted.pop() if wanted else 1)
     return tuple(reversed(sizes))
-
-
-

@@ -32,7 +32,10 @@ def deform_conv(
     kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
     dilations = per_axis(dilation, len(axes), "dilation", 1)
     pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
-    place = tuple(window_output(x.shape[a], k, s, p, d) for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True))
+    place = tuple(
+        window_output(x.shape[a], k, s, p, d)
+        for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)
+    )
     out = integer(out_channels, "out_channels", 0)
     parts = [x.reduce(keepdims=True).broadcast_to((out, *place))]
     for extra in (offsets, mask):

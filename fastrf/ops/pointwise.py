@@ -9,11 +9,11 @@ from fastrf.recipe import Tensor
 __all__ = ["elementwise", "pointwise"]
 
 UNARY = (
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu hardswish hardsigmoid hardtanh sigmoid tanh "
-    "softplus softsign mish glu_gate exp log sqrt rsqrt square abs neg clip dropout identity pow sign floor ceil round "
-    "erf sin cos tan reciprocal logical_not cast batch_norm"
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu hardswish hardsigmoid hardtanh sigmoid "
+    "tanh softplus softsign mish glu_gate exp log sqrt rsqrt square abs neg clip dropout identity pow "
+    "sign floor ceil round erf sin cos tan reciprocal logical_not cast batch_norm "
 ).split()
-N_ARY = "add sub mul div maximum minimum where elementwise compare logical_and logical_or".split()
+N_ARY = ("add sub mul div maximum minimum where elementwise compare logical_and logical_or ").split()
 
 
 @operator(*UNARY)

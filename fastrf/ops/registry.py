@@ -87,7 +87,9 @@ def _apply(
 def _check_inputs(found: Operator, count: int) -> None:
     low, high = found.min_inputs, found.max_inputs
     if count < low or (high is not None and count > high):
-        wanted = f"{low} or more inputs" if high is None else f"{low} inputs" if low == high else f"{low} to {high} inputs"
+        wanted = (
+            f"{low} or more inputs" if high is None else f"{low} inputs" if low == high else f"{low} to {high} inputs"
+        )
         raise NetworkError(f"it has {count} inputs but needs {wanted}; list them in 'inputs'")
 
 

@@ -46,7 +46,11 @@ def resize(
     """
     axes = spatial_axes(x)
     place = coordinates or ("asymmetric" if mode == "nearest" else "half_pixel")
-    for value, known, name in ((mode, ("nearest", "linear", "cubic", "area"), "mode"), (place, _COORDINATES, "coordinates"), (rounding, _ROUNDINGS, "rounding")):
+    for value, known, name in (
+        (mode, ("nearest", "linear", "cubic", "area"), "mode"),
+        (place, _COORDINATES, "coordinates"),
+        (rounding, _ROUNDINGS, "rounding"),
+    ):
         if value not in known:
             raise NetworkError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
     if (output_size is None) == (scale is None):
@@ -55,7 +59,9 @@ def resize(
         sizes = per_axis(output_size, len(axes), "output_size", 0)
     else:
         factors = list(scale) if isinstance(scale, list | tuple) else [scale] * len(axes)
-        if len(factors) != len(axes) or not all(isinstance(f, int | float) and f > 0 and math.isfinite(f) for f in factors):
+        if len(factors) != len(axes) or not all(
+            isinstance(f, int | float) and f > 0 and math.isfinite(f) for f in factors
+        ):
             raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
         sizes = [math.floor(x.shape[a] * f) for a, f in zip(axes, factors, strict=True)]  # type: ignore[operator]
     for axis, m in zip(axes, sizes, strict=True):

@@ -53,7 +53,9 @@ def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
 @operator()
 def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     """Axes of 1 dropped (default: all of them)."""
-    listed = [a for a, n in enumerate(x.shape) if n == 1] if axes is None else [x.axis(a) for a in integers(axes, "axes")]
+    listed = (
+        [a for a, n in enumerate(x.shape) if n == 1] if axes is None else [x.axis(a) for a in integers(axes, "axes")]
+    )
     if any(x.shape[a] != 1 for a in listed):
         raise ShapeError(f"axes {listed} of shape {x.shape} are not all 1; only those can be squeezed")
     return x.reduce(listed)
@@ -83,7 +85,9 @@ def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") 
     Source: torch.nn.functional.pad, with one pair per axis in order.
     """
     if len(padding) != x.ndim:
-        raise ShapeError(f"padding has {len(padding)} pairs for the {x.ndim} axes of shape {x.shape}; give one per axis")
+        raise ShapeError(
+            f"padding has {len(padding)} pairs for the {x.ndim} axes of shape {x.shape}; give one per axis"
+        )
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise NetworkError(f"pad mode {mode!r} is unknown; use constant, reflect, replicate or circular")
     for axis, pair in enumerate(padding):
@@ -146,7 +150,9 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
         raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
     n, index = x.shape[x.axis(axis)], np.array(_listed(x, axis, indices), np.int64)
     if updates.shape != (*x.shape[: x.axis(axis)], index.size, *x.shape[x.axis(axis) + 1 :]):
-        raise ShapeError(f"updates of shape {updates.shape} do not fit {index.size} indices along axis {axis} of {x.shape}")
+        raise ShapeError(
+            f"updates of shape {updates.shape} do not fit {index.size} indices along axis {axis} of {x.shape}"
+        )
     if reduce == "add":
         source = Relation.from_points(n, index.size, index, np.arange(index.size))
         return x.union(updates.map_axis(axis, maps.from_relation(source)))
@@ -295,7 +301,11 @@ def window_reverse(x: Tensor, *, window: Ints, output_size: Ints) -> Tensor:
     n = x.ndim - 2
     sizes, full = per_axis(window, n, "window", 1), per_axis(output_size, n, "output_size", 0)
     counts = [size // w for size, w in zip(full, sizes, strict=True)]
-    if n < 1 or x.shape != (math.prod(counts), x.shape[1], *sizes) or any(f % w for f, w in zip(full, sizes, strict=True)):
+    if (
+        n < 1
+        or x.shape != (math.prod(counts), x.shape[1], *sizes)
+        or any(f % w for f, w in zip(full, sizes, strict=True))
+    ):
         raise ShapeError(f"shape {x.shape} is not windows of {sizes} that make up {full}")
     channels = x.shape[1]
     x = x.reshape([*counts, channels, *sizes])

@@ -44,9 +44,11 @@ def slide(
     if padding_mode not in _PADDING_MODES:
         raise NetworkError(f"padding_mode {padding_mode!r} is unknown; use one of {', '.join(_PADDING_MODES)}")
     pads = paddings(padding, [x.shape[a] for a in axes], kernel, steps, dilations)
-    for axis, k, s, pair, d in zip(axes, kernel, steps, pads, dilations, strict=True):
-        if padding_mode != "zeros" and any(pair):
-            x, pair = x.map_axis(axis, maps.pad(x.shape[axis], *pair, _PADDING_MODES[padding_mode])), (0, 0)
+    for axis, k, s, wanted, d in zip(axes, kernel, steps, pads, dilations, strict=True):
+        pair = wanted
+        if padding_mode != "zeros" and any(wanted):
+            x = x.map_axis(axis, maps.pad(x.shape[axis], *wanted, _PADDING_MODES[padding_mode]))
+            pair = (0, 0)
         n_out = window_output(x.shape[axis], k, s, pair, d, ceil=ceil_mode)
         x = x.map_axis(axis, maps.window(x.shape[axis], n_out, k, s, pair[0], d))
     return x
@@ -143,7 +145,9 @@ def conv_transpose(
         size = x.shape[axis]
         n_out = (size - 1) * s - before - after + d * (k - 1) + more + 1 if size else 0
         if n_out < 0:
-            raise ShapeError(f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less")
+            raise ShapeError(
+                f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less"
+            )
         x = x.map_axis(axis, maps.transposed_window(size, n_out, k, s, before, d))
     return mix_channels(x, out_channels, groups)
 
@@ -179,7 +183,9 @@ def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> T
     axes = spatial_axes(x)
     wanted = list(output_size) if isinstance(output_size, list | tuple) else [output_size] * len(axes)
     kept = [x.shape[a] if m is None else m for a, m in zip(axes, wanted, strict=False)]
-    for axis, m in zip(axes, per_axis(kept if len(kept) == len(wanted) else wanted, len(axes), "output_size", 0), strict=True):
+    for axis, m in zip(
+        axes, per_axis(kept if len(kept) == len(wanted) else wanted, len(axes), "output_size", 0), strict=True
+    ):
         if m == 1:
             x = x.reduce(axis, keepdims=True)
         elif m != x.shape[axis]:
@@ -213,7 +219,10 @@ def unfold(x: Tensor, *, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
     dilations = per_axis(dilation, n, "dilation", 1)
     pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
-    counts = [window_output(x.shape[a], k, s, p, d) for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)]
+    counts = [
+        window_output(x.shape[a], k, s, p, d)
+        for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)
+    ]
     for axis, count, k, s, (before, _), d in zip(axes, counts, kernel, steps, pads, dilations, strict=True):
         x = x.map_axis(axis, maps.windows(x.shape[axis], count, k, s, before, d))
     x = x.reshape([channels, *[size for pair in zip(counts, kernel, strict=True) for size in pair]])
@@ -236,11 +245,15 @@ def fold(
     pads = paddings(padding, sizes, kernel, steps, dilations)
     counts = [window_output(m, k, s, p, d) for m, k, s, p, d in zip(sizes, kernel, steps, pads, dilations, strict=True)]
     if x.ndim != 2 or x.shape[0] % math.prod(kernel) or x.shape[1] != math.prod(counts):
-        raise ShapeError(f"shape {x.shape} is not {math.prod(kernel)} taps by {math.prod(counts)} windows; check the sizes")
+        raise ShapeError(
+            f"shape {x.shape} is not {math.prod(kernel)} taps by {math.prod(counts)} windows; check the sizes"
+        )
     x = x.reshape([x.shape[0] // math.prod(kernel), *kernel, *counts])
     x = x.permute([0, *[axis for i in range(n) for axis in (1 + n + i, 1 + i)]])
     x = x.reshape([x.shape[0], *[m * k for m, k in zip(counts, kernel, strict=True)]])
-    for axis, size, count, k, s, (before, _), d in zip(range(1, n + 1), sizes, counts, kernel, steps, pads, dilations, strict=True):
+    for axis, size, count, k, s, (before, _), d in zip(
+        range(1, n + 1), sizes, counts, kernel, steps, pads, dilations, strict=True
+    ):
         x = x.map_axis(axis, maps.overlap(count, size, k, s, before, d))
     return x.with_channel(0)
 

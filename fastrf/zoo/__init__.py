@@ -60,13 +60,13 @@ def build(name: str, input_shape: Sequence[int] | None = None) -> dict[str, Any]
         ``(channels, *spatial)`` without a batch axis; ``None`` takes the network's customary size.
         Sizes the spec spells out (crops, resizes) are computed from it.
 
-    Returns
+    Returns:
     -------
     dict
         ``{"name", "input_shape", "layers", "outputs"}`` of lists, strings, numbers and booleans only (ready for
         JSON); a fresh one at every call.
 
-    Raises
+    Raises:
     ------
     KeyError
         ``name`` is not in the zoo; the message gives the closest names.
@@ -95,7 +95,7 @@ def _checked_shape(name: str, input_shape: Sequence[int], axes: int) -> tuple[in
 
 def _unknown(name: str) -> str:
     """One-line message for a name that is not in the zoo."""
-    from difflib import get_close_matches  # noqa: PLC0415 - worth its import time only when a name is wrong
+    from difflib import get_close_matches
 
     close = get_close_matches(name, _ARCHITECTURES, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(_ARCHITECTURES)}"

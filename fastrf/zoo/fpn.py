@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._builder import Builder
-from .resnet import add_trunk, trunk_sizes
+from fastrf.zoo._builder import Builder
+from fastrf.zoo.resnet import add_trunk, trunk_sizes
 
 __all__ = ["build"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._builder import Builder
+from fastrf.zoo._builder import Builder
 
 __all__ = ["build"]
 
@@ -23,10 +23,11 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Spec on ``(1, samples)`` with 256 logits per sample; padding on the left only, so the length is kept."""
     net = Builder(name, input_shape)
     net.add("conv", "causal_conv", out_channels=_RESIDUAL, kernel_size=1)
-    skips = []
-    for stack in range(1, _STACKS + 1):
-        for layer in range(1, _LAYERS + 1):
-            skips.append(_layer(net, f"stack{stack}.layer{layer}", 1 << (layer - 1)))
+    skips = [
+        _layer(net, f"stack{stack}.layer{layer}", 1 << (layer - 1))
+        for stack in range(1, _STACKS + 1)
+        for layer in range(1, _LAYERS + 1)
+    ]
     net.add("add", "skip_sum", inputs=skips)
     net.add("relu", "relu1")
     net.conv_act(("postprocess1", "relu2"), _SKIP, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._builder import Builder
+from fastrf.zoo._builder import Builder
 
 __all__ = ["build"]
 
@@ -84,8 +84,7 @@ def _c3(net: Builder, label: str, channels: int, depth: int, *, shortcut: bool) 
 def _sppf(net: Builder, label: str, channels: int) -> None:
     """Three 5x5 max pools in a row, all four maps joined."""
     ends = [_conv(net, f"{label}.cv1", channels // 2, 1)]
-    for index in (1, 2, 3):
-        ends.append(net.add("max_pool", f"{label}.m{index}", kernel_size=5, stride=1, padding=2))
+    ends += [net.add("max_pool", f"{label}.m{index}", kernel_size=5, stride=1, padding=2) for index in (1, 2, 3)]
     net.add("concat", f"{label}.concat", inputs=ends, axis=0)
     _last_conv(net, label, channels, "cv2")
 
