@@ -45,7 +45,7 @@ def analyze(
     from fastrf.loading import load
 
     network = source if isinstance(source, Network) and input_shape is None else load(source, input_shape)
-    origin = next(iter(network.inputs)) if wrt is None else _known(network, wrt)
+    origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
     if wanted is not None:
         wanted = [resolve(network, target) for target in wanted]
@@ -136,11 +136,15 @@ class Analysis(Mapping[str, ReceptiveField]):
 
 
 def resolve(network: Network, name: str) -> str:
-    """The node that a name stands for: itself, or the last node below it."""
+    """The node that a name stands for: itself, or the last node below it. Raises NetworkError."""
     if name in network.by_name or name in network.inputs:
         return name
     below = [node.name for node in network.nodes if node.name.startswith(f"{name}.")]
-    return below[-1] if below else _known(network, name)
+    if below:
+        return below[-1]
+    close = difflib.get_close_matches(name, [*network.inputs, *network.by_name][:10_000], n=3)
+    hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
+    raise NetworkError(f"node {name!r} is not in network {network.name!r}; {hint}")
 
 
 def shape_of(network: Network, name: str) -> tuple[int, ...]:
@@ -151,15 +155,6 @@ def shape_of(network: Network, name: str) -> tuple[int, ...]:
 def channel_axis(network: Network, name: str) -> int | None:
     """Channel axis of a node or an input."""
     return network.inputs[name].channel_axis if name in network.inputs else network.by_name[name].channel_axis
-
-
-def _known(network: Network, name: str) -> str:
-    known = [*network.inputs, *network.by_name]
-    if name not in known:
-        close = difflib.get_close_matches(name, known[:10_000], n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
-        raise NetworkError(f"node {name!r} is not in network {network.name!r}; {hint}")
-    return name
 
 
 def _dependencies(network: Network, origin: str, wanted: Collection[str] | None) -> dict[str, Dependency]:

@@ -7,7 +7,6 @@ Equal arguments give the identical map, so recipes compare and hash cheaply.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,29 +15,41 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import ShapeError
+from fastrf.errors import LimitError, ShapeError
 from fastrf.relation import Relation
 
 __all__ = [
+    "MAX_LENGTH",
+    "MAX_PHASES",
     "AxisMap",
     "Pattern",
     "adaptive",
+    "blocks",
     "cumulative",
     "flip",
     "from_relation",
     "nearest",
     "overlap",
     "pad",
+    "phased",
     "place",
     "roll",
+    "shifted",
     "strided_slice",
     "take",
+    "tile",
     "transposed_window",
     "window",
     "windows",
 ]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: An axis that an operator changes may not be longer than this.
+MAX_LENGTH = 1 << 26
+#: A pattern of more phases than this is called unbounded rather than tabulated.
+MAX_PHASES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +68,61 @@ class Pattern:
 
 @dataclass(frozen=True, eq=False)
 class AxisMap:
-    """How `n_out` output indices read `n_in` input indices along one axis."""
+    """How `n_out` output indices read `n_in` input indices along one axis.
+
+    `build` and `sketch` make the relation and the pattern when they are first asked for.
+    """
 
     n_in: int
     n_out: int
-    pattern: Pattern
     build: Callable[[], Relation]
+    sketch: Callable[[], Pattern]
 
     @cached_property
     def relation(self) -> Relation:
-        """The exact relation, `n_out` rows by `n_in` columns, built on first use."""
+        """The exact relation, `n_out` rows by `n_in` columns. Raises LimitError for an axis beyond MAX_LENGTH."""
+        if max(self.n_in, self.n_out) > MAX_LENGTH:
+            raise LimitError(
+                f"an axis goes from {self.n_in} to {self.n_out} indices, more than fastrf.axis_map.MAX_LENGTH = "
+                f"{MAX_LENGTH}; raise it, or use a smaller input_shape"
+            )
         return self.build()
 
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The same on an unbounded axis."""
+        return self.sketch()
 
-def _single(shift: int, low: float, high: float) -> Pattern:
+
+def shifted(shift: int, low: float, high: float) -> Pattern:
+    """The pattern of one phase."""
     return Pattern(1, shift, np.array([low], float), np.array([high], float))
 
 
-def _tabulated(relation: Relation, shift: int | None = None) -> Pattern:
-    """The pattern that repeats the whole axis: every row as it is, moved by one input length."""
-    hulls = relation.hulls.astype(float)
-    empty = hulls[:, 0] == hulls[:, 1]
-    hulls[empty] = [np.inf, -np.inf]
-    return Pattern(max(relation.n_rows, 1), relation.n_cols if shift is None else shift, hulls[:, 0], hulls[:, 1])
+def phased(period: int, shift: int, bounds: Callable[[IntArray], tuple[IntArray, IntArray]]) -> Pattern:
+    """The pattern whose phases `bounds` gives; unbounded where there are too many of them."""
+    if period > MAX_PHASES:
+        return shifted(1, -math.inf, math.inf)
+    low, high = bounds(np.arange(period, dtype=np.int64))
+    return Pattern(period, shift, low.astype(np.float64), high.astype(np.float64))
+
+
+def _tabulated(relation: Relation, shift: int) -> Pattern:
+    """The pattern that repeats the whole axis: every row as it is, moved by `shift`."""
+    if relation.n_rows > MAX_PHASES:
+        return shifted(1, -math.inf, math.inf)
+    hulls = relation.hulls.astype(np.float64)
+    hulls[hulls[:, 0] == hulls[:, 1]] = [np.inf, -np.inf]
+    return Pattern(max(relation.n_rows, 1), shift, hulls[:, 0], hulls[:, 1])
+
+
+def _indices(n: int) -> IntArray:
+    return np.arange(n, dtype=np.int64)
+
+
+def _reading(n_in: int, index: IntArray) -> Relation:
+    """Each row reads one index, or nothing where that is outside."""
+    return Relation.from_runs(n_in, index, index + 1)
 
 
 @lru_cache(maxsize=4096)
@@ -87,65 +130,98 @@ def window(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilatio
     """Output `o` reads `o * stride - before + t * dilation` for `0 <= t < kernel`, where that is inside."""
 
     def build() -> Relation:
-        first = np.arange(n_out, dtype=np.int64) * stride - before
+        first = _indices(n_out) * stride - before
         if dilation == 1 or kernel == 1:
             return Relation.from_runs(n_in, first, first + kernel)
-        taps = first[:, None] + np.arange(kernel, dtype=np.int64) * dilation
-        rows = np.broadcast_to(np.arange(n_out)[:, None], taps.shape)
-        return Relation.from_points(n_out, n_in, rows, taps)
+        low = np.clip(-(first // dilation), 0, kernel)
+        counts = np.maximum(np.clip(-((first - n_in) // dilation), 0, kernel) - low, 0)
+        rows = np.repeat(_indices(n_out), counts)
+        taps = _indices(rows.size) - np.repeat(np.cumsum(counts) - counts, counts) + low[rows]
+        return Relation.from_points(n_out, n_in, rows, first[rows] + taps * dilation)
 
-    return AxisMap(n_in, n_out, _single(stride, -before, dilation * (kernel - 1) + 1 - before), build)
+    return AxisMap(n_in, n_out, build, lambda: shifted(stride, -before, dilation * (kernel - 1) + 1 - before))
 
 
 @lru_cache(maxsize=1024)
 def transposed_window(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilation: int) -> AxisMap:
     """Input `i` writes outputs `i * stride - before + t * dilation` for `0 <= t < kernel`."""
+    forward = window(n_out, n_in, kernel, stride, before, dilation)
 
-    def build() -> Relation:
-        outputs = np.arange(n_in)[:, None] * stride - before + np.arange(kernel) * dilation
-        inputs = np.broadcast_to(np.arange(n_in)[:, None], outputs.shape)
-        inside = (outputs >= 0) & (outputs < n_out)
-        return Relation.from_points(n_out, n_in, outputs[inside], inputs[inside])
+    def bounds(phase: IntArray) -> tuple[IntArray, IntArray]:
+        return _phases_of_taps(phase + before, kernel, stride, dilation, lambda source, _: source)
 
-    low, high = np.full(stride, np.inf), np.full(stride, -np.inf)
-    for phase in range(stride):
-        reads = [
-            (phase + before - t * dilation) // stride
-            for t in range(kernel)
-            if (phase + before - t * dilation) % stride == 0
-        ]
-        if reads:
-            low[phase], high[phase] = min(reads), max(reads) + 1
-    return AxisMap(n_in, n_out, Pattern(stride, 1, low, high), build)
+    return AxisMap(n_in, n_out, lambda: forward.relation.transpose, lambda: phased(stride, 1, bounds))
+
+
+def _phases_of_taps(
+    place: IntArray, kernel: int, stride: int, dilation: int, number: Callable[[IntArray, IntArray], IntArray]
+) -> tuple[IntArray, IntArray]:
+    """Bounds of `number(window, tap)` over the windows and taps that write each place."""
+    taps = _indices(min(kernel, MAX_PHASES))
+    source, rest = np.divmod(place[:, None] - taps * dilation, stride)
+    read = number(source, taps)
+    big = np.iinfo(np.int64).max
+    return np.where(rest == 0, read, big).min(axis=1), np.where(rest == 0, read + 1, -big).max(axis=1)
+
+
+@lru_cache(maxsize=1024)
+def windows(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilation: int) -> AxisMap:
+    """Index `o * kernel + t` reads `o * stride - before + t * dilation`: window positions, then taps."""
+
+    def read(index: IntArray) -> IntArray:
+        return index // kernel * stride - before + index % kernel * dilation
+
+    return AxisMap(
+        n_in,
+        n_out * kernel,
+        lambda: _reading(n_in, read(_indices(n_out * kernel))),
+        lambda: phased(kernel, stride, lambda o: (read(o), read(o) + 1)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def overlap(n_windows: int, n_out: int, kernel: int, stride: int, before: int, dilation: int) -> AxisMap:
+    """`windows` reversed: output `i` reads every `o * kernel + t` with `i = o * stride - before + t * dilation`."""
+    forward = windows(n_out, n_windows, kernel, stride, before, dilation)
+
+    def bounds(phase: IntArray) -> tuple[IntArray, IntArray]:
+        return _phases_of_taps(phase + before, kernel, stride, dilation, lambda source, tap: source * kernel + tap)
+
+    return AxisMap(
+        n_windows * kernel, n_out, lambda: forward.relation.transpose, lambda: phased(stride, kernel, bounds)
+    )
 
 
 @lru_cache(maxsize=1024)
 def adaptive(n_in: int, n_out: int) -> AxisMap:
     """Output `o` reads `[floor(o n_in / n_out), ceil((o + 1) n_in / n_out))`, as adaptive pooling does."""
     common = math.gcd(n_in, n_out) or 1
-    index = np.arange(max(n_out // common, 1), dtype=np.int64)
-    low, high = index * n_in // max(n_out, 1), -(-(index + 1) * n_in // max(n_out, 1))
-    pattern = Pattern(index.size, n_in // common, low.astype(float), high.astype(float))
 
-    def build() -> Relation:
-        o = np.arange(n_out, dtype=np.int64)
-        return Relation.from_runs(n_in, o * n_in // max(n_out, 1), -(-(o + 1) * n_in // max(n_out, 1)))
+    def bounds(o: IntArray) -> tuple[IntArray, IntArray]:
+        return o * n_in // max(n_out, 1), -(-(o + 1) * n_in // max(n_out, 1))
 
-    return AxisMap(n_in, n_out, pattern, build)
+    return AxisMap(
+        n_in,
+        n_out,
+        lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
+        lambda: phased(max(n_out // common, 1), n_in // common, bounds),
+    )
 
 
 @lru_cache(maxsize=1024)
 def nearest(n_in: int, n_out: int) -> AxisMap:
     """Output `o` reads `floor(o n_in / n_out)`."""
     common = math.gcd(n_in, n_out) or 1
-    index = np.arange(n_out // common, dtype=np.int64) * n_in // max(n_out, 1)
-    pattern = Pattern(index.size, n_in // common, index.astype(np.float64), (index + 1).astype(np.float64))
 
-    def build() -> Relation:
-        source = np.arange(n_out, dtype=np.int64) * n_in // max(n_out, 1)
-        return Relation.from_runs(n_in, source, source + 1)
+    def bounds(o: IntArray) -> tuple[IntArray, IntArray]:
+        return o * n_in // max(n_out, 1), o * n_in // max(n_out, 1) + 1
 
-    return AxisMap(n_in, n_out, pattern, build)
+    return AxisMap(
+        n_in,
+        n_out,
+        lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
+        lambda: phased(max(n_out // common, 1), n_in // common, bounds),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -170,20 +246,20 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
             source %= n_in
         else:
             source = np.clip(source, 0, n_in - 1)
-        return Relation.from_runs(n_in, source, source + 1)
+        return _reading(n_in, source)
 
-    return AxisMap(n_in, n_out, _single(1, -before, 1 - before), build)
+    return AxisMap(n_in, n_out, build, lambda: shifted(1, -before, 1 - before))
 
 
 @lru_cache(maxsize=4096)
 def strided_slice(n_in: int, start: int, step: int, n_out: int) -> AxisMap:
     """Output `o` reads `start + o * step`."""
-
-    def build() -> Relation:
-        index = start + np.arange(n_out, dtype=np.int64) * step
-        return Relation.from_runs(n_in, index, index + 1)
-
-    return AxisMap(n_in, n_out, _single(step, start, start + 1), build)
+    return AxisMap(
+        n_in,
+        n_out,
+        lambda: _reading(n_in, start + _indices(n_out) * step),
+        lambda: shifted(step, start, start + 1),
+    )
 
 
 def flip(n: int) -> AxisMap:
@@ -194,32 +270,50 @@ def flip(n: int) -> AxisMap:
 @lru_cache(maxsize=1024)
 def roll(n: int, shift: int) -> AxisMap:
     """Output `(i + shift) mod n` reads `i`; on an unbounded axis nothing wraps."""
-    index = (np.arange(n, dtype=np.int64) - shift) % max(n, 1)
-    return AxisMap(n, n, _single(1, -shift, 1 - shift), lambda: Relation.from_runs(n, index, index + 1))
+    return AxisMap(
+        n, n, lambda: _reading(n, (_indices(n) - shift % max(n, 1)) % max(n, 1)), lambda: shifted(1, -shift, 1 - shift)
+    )
+
+
+@lru_cache(maxsize=1024)
+def tile(n: int, times: int) -> AxisMap:
+    """Output `o` reads `o mod n`."""
+    return AxisMap(
+        n,
+        n * times,
+        lambda: _reading(n, _indices(n * times) % max(n, 1)),
+        lambda: phased(max(n, 1), n, lambda o: (o, o + 1)),
+    )
+
+
+def place(n_in: int, n_out: int, offset: int) -> AxisMap:
+    """Outputs `offset .. offset + n_in - 1` read the inputs in order, the others nothing."""
+    return strided_slice(n_in, -offset, 1, n_out)
 
 
 @lru_cache(maxsize=4096)
-def place(n_in: int, n_out: int, offset: int) -> AxisMap:
-    """Outputs `offset .. offset + n_in - 1` read the inputs in order, the others nothing."""
+def blocks(n_in: int, n_out: int, groups: int) -> AxisMap:
+    """Both axes cut into `groups` equal parts: outputs of a part read the whole input part."""
 
     def build() -> Relation:
-        index = np.arange(n_out, dtype=np.int64) - offset
-        return Relation.from_runs(n_in, index, index + 1)
+        first = _indices(n_out) // max(n_out // groups, 1) * (n_in // groups)
+        return Relation.from_runs(n_in, first, first + n_in // groups)
 
-    return AxisMap(n_in, n_out, _single(1, -offset, 1 - offset), build)
+    return AxisMap(n_in, n_out, build, lambda: shifted(1, -math.inf, math.inf))
 
 
 @lru_cache(maxsize=1024)
 def cumulative(n: int, reverse: bool = False, exclusive: bool = False) -> AxisMap:
     """Output `o` reads everything up to `o` (from `o` on when reversed), without `o` when exclusive."""
-    index = np.arange(n, dtype=np.int64)
-    if reverse:
-        relation = Relation.from_runs(n, index + exclusive, np.full(n, n))
-        pattern = _single(1, float(exclusive), math.inf)
-    else:
-        relation = Relation.from_runs(n, np.zeros(n, np.int64), index + 1 - exclusive)
-        pattern = _single(1, -math.inf, 1.0 - exclusive)
-    return AxisMap(n, n, pattern, lambda: relation)
+    skip = int(exclusive)
+
+    def build() -> Relation:
+        index = _indices(n)
+        if reverse:
+            return Relation.from_runs(n, index + skip, np.full(n, n))
+        return Relation.from_runs(n, np.zeros(n, np.int64), index + 1 - skip)
+
+    return AxisMap(n, n, build, lambda: shifted(1, skip, math.inf) if reverse else shifted(1, -math.inf, 1 - skip))
 
 
 def take(n_in: int, indices: npt.ArrayLike) -> AxisMap:
@@ -231,32 +325,5 @@ def take(n_in: int, indices: npt.ArrayLike) -> AxisMap:
 @lru_cache(maxsize=4096)
 def from_relation(relation: Relation, shift: int | None = None) -> AxisMap:
     """Any relation; beyond its rows the unbounded pattern repeats it, `shift` inputs further on."""
-    return AxisMap(relation.n_cols, relation.n_rows, _tabulated(relation, shift), lambda: relation)
-
-
-@lru_cache(maxsize=1024)
-def windows(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilation: int) -> AxisMap:
-    """Index `o * kernel + t` reads `o * stride - before + t * dilation`: window positions, then taps."""
-    taps = np.arange(kernel, dtype=np.int64) * dilation - before
-
-    def build() -> Relation:
-        index = (np.arange(n_out, dtype=np.int64)[:, None] * stride + taps).ravel()
-        return Relation.from_runs(n_in, index, index + 1)
-
-    return AxisMap(
-        n_in, n_out * kernel, Pattern(kernel, stride, taps.astype(np.float64), (taps + 1).astype(np.float64)), build
-    )
-
-
-@lru_cache(maxsize=1024)
-def overlap(n_windows: int, n_out: int, kernel: int, stride: int, before: int, dilation: int) -> AxisMap:
-    """`windows` reversed: output `i` reads every `o * kernel + t` with `i = o * stride - before + t * dilation`."""
-    forward = windows(n_out, n_windows, kernel, stride, before, dilation)
-    low, high = np.full(stride, np.inf), np.full(stride, -np.inf)
-    for phase, t in itertools.product(range(stride), range(kernel)):
-        window_index, rest = divmod(phase + before - t * dilation, stride)
-        if rest == 0:
-            low[phase] = min(low[phase], window_index * kernel + t)
-            high[phase] = max(high[phase], window_index * kernel + t + 1)
-    pattern = Pattern(stride, kernel, low, high)
-    return AxisMap(n_windows * kernel, n_out, pattern, lambda: forward.relation.transpose)
+    move = relation.n_cols if shift is None else shift
+    return AxisMap(relation.n_cols, relation.n_rows, lambda: relation, lambda: _tabulated(relation, move))

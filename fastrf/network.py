@@ -26,8 +26,8 @@ InputShape = Sequence[int] | Mapping[str, Sequence[int]]
 
 #: A network of more layers than this raises LimitError.
 MAX_LAYERS = 200_000
-#: No axis may be longer than this: index arithmetic stays far within 64 bits.
-MAX_AXIS = 1 << 31
+#: No axis may be longer than this: index arithmetic stays within 64 bits.
+MAX_AXIS = 1 << 40
 _RESERVED = ("name", "op", "inputs")
 
 

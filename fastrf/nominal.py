@@ -20,14 +20,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import AxisMap, Pattern
+from fastrf.axis_map import MAX_PHASES, AxisMap, Pattern
 
 __all__ = ["Extent", "Nominal"]
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Beyond this many phases an axis is called unbounded rather than tabulated.
-MAX_PHASES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,8 @@ __all__ = ["Relation"]
 
 IntArray = npt.NDArray[np.int64]
 
-#: A single relation may not hold more runs than this (16 bytes each).
-MAX_RUNS = 1 << 28
+#: A single relation may not hold more rows or runs than this (8 bytes a row, 16 a run).
+MAX_RUNS = 1 << 27
 
 _interned: weakref.WeakValueDictionary[Hashable, Relation] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
@@ -45,12 +45,16 @@ def _fingerprint(array: IntArray) -> int:
     return int(np.dot(array, _weights[: array.size]))
 
 
-def _allocate(rows: int, runs: int) -> kernels.Runs:
-    if runs > MAX_RUNS:
+def _check_size(rows: int, runs: int) -> None:
+    if max(rows, runs) > MAX_RUNS:
         raise LimitError(
             f"a relation of {rows} rows may need {runs} runs, more than fastrf.relation.MAX_RUNS = {MAX_RUNS}; "
             "raise it, or analyse a smaller input_shape"
         )
+
+
+def _allocate(rows: int, runs: int) -> kernels.Runs:
+    _check_size(rows, runs)
     return np.empty(rows + 1, np.int64), np.empty(runs, np.int64), np.empty(runs, np.int64)
 
 
@@ -106,12 +110,14 @@ class Relation:
     @classmethod
     def identity(cls, n: int) -> Relation:
         """Row `i` holds column `i`."""
+        _check_size(n, n)
         index = np.arange(n + 1, dtype=np.int64)
         return cls._intern(n, index, index[:-1].copy(), index[1:].copy())
 
     @classmethod
     def full(cls, n_rows: int, n_cols: int) -> Relation:
         """Every row holds every column."""
+        _check_size(n_rows, n_rows)
         return cls.from_runs(n_cols, np.zeros(n_rows, np.int64), np.full(n_rows, n_cols, np.int64))
 
     @classmethod

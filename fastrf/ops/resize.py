@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import AxisMap, Pattern, adaptive, nearest
+from fastrf.axis_map import AxisMap, Pattern, adaptive, nearest, phased
 from fastrf.errors import NetworkError
 from fastrf.ops.arguments import Ints, per_axis, spatial_axes
 from fastrf.ops.registry import operator
@@ -79,8 +79,7 @@ def resize_axis(n_in: int, n_out: int, mode: str, coordinates: str, rounding: st
     if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor":
         return nearest(n_in, n_out)
     sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias)
-    index = np.arange(n_out, dtype=np.int64)
-    return AxisMap(n_in, n_out, sampling.pattern(), lambda: sampling.relation(index))
+    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern)
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,9 @@ class _Sampling:
         distance = np.abs((2 * index + 1) * unit - ((2 * o + 1) * step)[:, None])
         return index, (distance < 2 * reach * wide) & ((distance != 2 * wide) | (reach == 1))
 
-    def relation(self, o: IntArray) -> Relation:
+    def relation(self) -> Relation:
         """The exact relation at the true size."""
+        o = np.arange(self.n_out, dtype=np.int64)
         index, counts = self.taps(o, clip=True)
         if self.mode == "nearest":
             index = np.clip(index, 0, self.n_in - 1)
@@ -163,11 +163,12 @@ class _Sampling:
         """What is read where no border is near."""
         step, unit = self._step
         common = math.gcd(step, unit) or 1
-        o = np.arange(unit // common, dtype=np.int64)
+        return phased(unit // common, step // common, self._bounds)
+
+    def _bounds(self, o: IntArray) -> tuple[IntArray, IntArray]:
         index, counts = self.taps(o, clip=False)
         low = np.where(counts, index, np.iinfo(np.int64).max).min(axis=1)
-        high = np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
-        return Pattern(o.size, step // common, low.astype(float), high.astype(float))
+        return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
 
 
 def _cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -211,8 +211,7 @@ def repeat(x: Tensor, *, repeats: Ints) -> Tensor:
     times = per_axis(repeats, x.ndim, "repeats", 0)
     for axis, count in enumerate(times):
         if count != 1:
-            n = x.shape[axis]
-            x = x.map_axis(axis, maps.take(n, np.tile(np.arange(n), count)))
+            x = x.map_axis(axis, maps.tile(x.shape[axis], count))
     return x
 
 

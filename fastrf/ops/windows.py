@@ -9,7 +9,6 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
-from fastrf.relation import Relation
 
 __all__ = [
     "adaptive_pool",
@@ -61,14 +60,7 @@ def mix_channels(x: Tensor, out_channels: int, groups: int) -> Tensor:
         raise ShapeError(f"{parts} groups do not divide {channels} input and {out} output channels")
     if parts == 1:
         return x.reduce(0).insert(0, out).with_channel(0)
-    members = channels // parts
-    first = Relation.from_runs(channels, *_blocks(out, out // parts, members))
-    return x.map_axis(0, maps.from_relation(first)).with_channel(0)
-
-
-def _blocks(n: int, per_block: int, width: int) -> tuple[list[int], list[int]]:
-    starts = [o // per_block * width for o in range(n)] if per_block else []
-    return starts, [start + width for start in starts]
+    return x.map_axis(0, maps.blocks(channels, out, parts)).with_channel(0)
 
 
 @operator()

@@ -1,0 +1,235 @@
+"""The command line: what it prints, what it writes, and how it fails."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastrf
+from fastrf import cli
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command and give (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(arguments))
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return call
+
+
+def test_summary_of_alexnet_prints_the_classic_table(run):
+    code, out, _ = run("summary", "alexnet", "--input", "3x227x227")
+    lines = [line.split() for line in out.splitlines()]
+    table = {line[0]: line for line in lines if len(line) == 10 + 1}
+    expected = zip((55, 27, 27, 13, 13, 13, 13, 6, 1, 1), (11, 19, 51, 67, 99, 131, 163, 195, 355, 355), strict=True)
+    assert code == 0
+    assert len(table) == 10
+    for line, (n, r) in zip(table.values(), expected, strict=True):
+        assert line[2].endswith(f"x{n}x{n}")
+        assert line[5] == str(r)
+    assert table["fc7-conv"][6:9] == ["32", "64", "113.5"]
+
+
+def test_summary_formats(run, tmp_path):
+    _, out, _ = run("summary", "resnet50", "--json")
+    rows = json.loads(out)
+    assert len(rows) == 175
+    assert {row["name"]: row["size"] for row in rows}["layer4.2.relu3"] == [427, 427]
+    assert rows[-1]["size"] == [None, None]
+    _, out, _ = run("summary", "resnet50", "--csv", "--depth", "1")
+    table = {row["name"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert (table["layer4"]["op"], table["layer4"]["size"]) == ("32 layers", "427x427")
+    _, out, _ = run("summary", "unet", "--markdown", "--input", "3x64x64")
+    assert "| head | conv | 2x64x64 |" in out
+    assert "188..204" in out
+    for name in ("table.json", "table.csv", "table.md", "table.txt"):
+        code, out, err = run("summary", "alexnet", "-o", str(tmp_path / name))
+        assert (code, out) == (0, "")
+        assert name in err
+        assert "conv5" in (tmp_path / name).read_text()
+
+
+def test_summary_on_a_terminal_draws_a_table(run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run("summary", "alexnet")
+    assert code == 0
+    assert "fc7-conv" in out
+
+
+def test_mask_as_text(run):
+    code, out, _ = run("mask", "unet", "--input", "3x64x64", "--node", "dec4", "--at", "0,0")
+    assert code == 0
+    assert out.startswith("dec4.relu2 at 0,0 sees")
+    _, out, _ = run("mask", "alexnet", "--node", "conv1", "--at", "0,0")
+    picture = out.splitlines()[2:]
+    assert picture == ["#" * 11 + "."] * 11 + ["." * 12]
+    _, out, _ = run("mask", "alexnet", "--node", "conv1", "--neuron", "5,1,1", "--json")
+    facts = json.loads(out)
+    assert (facts["area"], facts["box"], facts["at"]) == (121, [[4, 15], [4, 15]], [5, 1, 1])
+    assert facts["flat_runs"][0] == [4 * 227 + 4, 4 * 227 + 15]
+    _, out, _ = run("mask", "resnet18")
+    assert "one character for 4x4 pixels" in out
+    _, out, _ = run("mask", "wavenet", "--input", "1x4000", "--node", "stack1.layer2", "--at", "9")
+    assert ".####." in out
+    _, out, _ = run("mask", "unet3d", "--input", "1x16x16x16", "--node", "enc1.conv1", "--at", "5,5,5")
+    assert [line.split(":")[0] for line in out.splitlines() if "plane" in line] == ["plane 4", "plane 5", "plane 6"]
+
+
+def test_mask_over_approximated_says_so(run, tmp_path):
+    path = tmp_path / "net.json"
+    layers = [{"name": "top", "op": "topk", "axis": 1, "k": 2}]
+    path.write_text(json.dumps({"input_shape": [1, 4, 4], "layers": layers}))
+    _, out, _ = run("mask", str(path), "--at", "0,0")
+    assert "(over-approximated at top)" in out
+
+
+def test_mask_files(run, tmp_path):
+    expected = fastrf.analyze("resnet18", (3, 64, 64))["layer3"].mask((1, 1))
+    for name in ("m.npy", "m.npz", "m.png", "m.txt", "m.json"):
+        path = tmp_path / name
+        code, _, err = run("mask", "resnet18", "--input", "3x64x64", "-n", "layer3", "--at", "1,1", "-o", str(path))
+        assert code == 0, err
+        assert "of 4096 pixels" in err
+    assert (np.load(tmp_path / "m.npy") == expected).all()
+    assert (np.load(tmp_path / "m.npz")["mask"] == expected).all()
+    assert (np.array(json.loads((tmp_path / "m.json").read_text())) == expected).all()
+    rows = (tmp_path / "m.txt").read_text().splitlines()
+    assert [[c == "#" for c in row] for row in rows] == expected.tolist()
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run("mask", "resnet18", "-o", str(tmp_path / "m.gif"))
+    assert (code, "ending '.gif' is unknown" in err) == (2, True)
+    code, _, err = run("mask", "unet3d", "-o", str(tmp_path / "v.png"))
+    assert (code, "no picture" in err) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.npy", "m.npz", "m.png", "m.txt"]
+
+
+def test_boxes(run, tmp_path):
+    _, out, _ = run("boxes", "alexnet", "--node", "pool5", "--json")
+    rows = json.loads(out)
+    assert len(rows) == 36
+    assert rows[0] == {"position": [0, 0], "box": [[0, 131], [0, 131]], "area": 131 * 131, "density": 1.0}
+    _, out, _ = run("boxes", "alexnet", "--node", "conv1", "--at", "3,3")
+    assert out.splitlines()[1].split() == ["3,3", "[12,", "23)", "x", "[12,", "23)", "121", "1.0"]
+    _, out, _ = run("boxes", "alexnet", "--node", "fc6-conv", "--csv")
+    assert out.splitlines()[0] == "position,box,area,density"
+    field = fastrf.analyze("alexnet")["pool5"]
+    run("boxes", "alexnet", "--node", "pool5", "-o", str(tmp_path / "b.npy"))
+    run("boxes", "alexnet", "--node", "pool5", "-o", str(tmp_path / "b.npz"))
+    assert (np.load(tmp_path / "b.npy") == field.boxes()).all()
+    assert (np.load(tmp_path / "b.npz")["areas"] == field.areas()).all()
+    code, _, err = run("boxes", "alexnet", "--at", "0,0", "-o", str(tmp_path / "c.npy"))
+    assert (code, "use --json" in err) == (2, True)
+
+
+def test_zoo_and_version(run):
+    _, out, _ = run("zoo")
+    assert out.splitlines()[1].split() == ["alexnet", "3x227x227", "10"]
+    _, out, _ = run("zoo", "--json")
+    assert {row["name"] for row in json.loads(out)} == set(fastrf.zoo.names())
+    assert run("--version")[1].strip() == f"fastrf {fastrf.__version__}"
+
+
+def test_warmup_compiles_everything(run):
+    code, _, err = run("warmup")
+    assert code == 0
+    assert [line.split()[0] for line in err.splitlines() if line.endswith(" s")] == ["engine", "queries", "masks"]
+
+
+@pytest.mark.parametrize("command", ["summary", "mask", "boxes", "zoo", "warmup"])
+def test_help_teaches(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["summary", "resnet5"], "did you mean resnet50"),
+        (["summary", "alexnet", "--input", "axb"], "write sizes like 3x224x224"),
+        (["summary", "alexnet", "--input", "3x227x-1"], "write sizes like 3x224x224"),
+        (["summary", "alexnet", "-i", "3x227x227", "-i", "3x4"], "has no name; with several inputs"),
+        (["summary", "alexnet", "--input", "3x2x2"], "enlarge input_shape or the padding"),
+        (["summary", "alexnet", "--json", "--csv"], "exclude each other"),
+        (["summary", "alexnet", "-o", "x.pdf"], "ending '.pdf' is unknown here"),
+        (["summary", "alexnet", "-o", "/nowhere/x.csv"], "choose a folder that can be written"),
+        (["summary", "alexnet", "--wrt", "conv9"], "did you mean conv"),
+        (["mask", "alexnet", "--node", "pool9"], "did you mean pool"),
+        (["mask", "alexnet", "--at", "1,1"], "outside the map of (1, 1)"),
+        (["mask", "alexnet", "--at", "x"], "write numbers like 3,4, from 0"),
+        (["mask", "alexnet", "--at", "99999999999999999999999"], "write numbers like 3,4, from 0"),
+        (["mask", "alexnet", "--neuron", "0,0"], "neuron (0, 0) is outside"),
+        (["boxes", "alexnet", "--at", "5,5"], "outside the map"),
+        (["summary", "evil\nname\x1b[31m"], "is neither a file nor a built-in network"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_two(run, arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("fastrf: ")
+    assert err.count("\n") == 1
+    assert err.rstrip("\n").isprintable()
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(fastrf.FormatError):
+        cli.main(["--debug", "summary", "nope"])
+
+
+def test_running_out_of_memory_is_one_line(run, monkeypatch):
+    def fail(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("fastrf.analysis.analyze", fail)
+    assert run("summary", "alexnet")[0] == 2
+    with pytest.raises(MemoryError):
+        cli.main(["--debug", "summary", "alexnet"])
+
+
+def test_a_closed_pipe_is_no_error(run, monkeypatch):
+    def fail(*arguments, **options):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("fastrf.analysis.analyze", fail)
+    assert run("summary", "alexnet")[0] == 0
+
+
+def test_usage_errors_exit_with_two(run):
+    assert run("summary")[0] == 2
+    assert run("sumary", "alexnet")[0] == 2
+
+
+def test_several_inputs_on_the_command_line(run, tmp_path):
+    path = tmp_path / "two.json"
+    layers = [{"name": "both", "op": "concat", "axis": 0, "inputs": ["a", "b"]}]
+    path.write_text(json.dumps({"input_shape": {"a": [1, 4, 4], "b": [1, 4, 4]}, "layers": layers}))
+    code, out, _ = run("summary", str(path), "-i", "a=1x6x6", "-i", "b=2x6x6")
+    assert code == 0
+    assert "3x6x6" in out
+
+
+def test_as_a_module():
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fastrf", "boxes", "alexnet", "--node", "conv1", "--at", "0,0"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert "[0, 11) x [0, 11)" in done.stdout

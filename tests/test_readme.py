@@ -1,0 +1,67 @@
+"""Every snippet of the README runs, and its comments are true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrf
+from fastrf import cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_python_snippets_and_their_comments():
+    names: dict[str, object] = {"fastrf": fastrf}
+    checked = 0
+    for block in blocks("python"):
+        for line in block.splitlines():
+            code, _, comment = line.partition("#")
+            if not comment:
+                exec(line, names)
+                continue
+            value = eval(code, names)
+            said = comment.strip().partition(":")[0]
+            if said.startswith(("bool[", "int64[")):
+                kind, shape = said.rstrip("]").split("[")
+                assert (str(value.dtype), value.shape) == (kind, tuple(map(int, shape.split(","))))
+            elif said.startswith("49 pixels"):
+                assert value == 49
+            else:
+                expected = eval(said, names)
+                assert np.array_equal(value, expected) if isinstance(value, np.ndarray) else value == expected
+            checked += 1
+    assert checked >= 8
+
+
+def test_toml_snippet():
+    (text,) = blocks("toml")
+    field = fastrf.analyze(tomllib.loads(text)).output
+    assert field.densities()[30, 30] < 1
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fastrf ")]
+)
+def test_command_lines(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(shlex.split(line)[1:])
+    assert not stop.value.code
+    out, err = capsys.readouterr()
+    assert out or err
+
+
+def test_the_two_commands_open_the_readme():
+    first, second = (block.strip() for block in blocks("sh")[:2])
+    assert re.fullmatch(r"pip install \. && fastrf summary \w+ --depth 1", first)
+    assert re.fullmatch(r"pip install '\.\[test\]' && pytest -q", second)
