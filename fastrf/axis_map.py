@@ -89,6 +89,11 @@ class AxisMap:
         return self.build()
 
     @cached_property
+    def is_identity(self) -> bool:
+        """Whether every output reads the input of the same index."""
+        return self.n_in == self.n_out and self.relation is Relation.identity(self.n_out)
+
+    @cached_property
     def pattern(self) -> Pattern:
         """The same on an unbounded axis."""
         return self.sketch()

@@ -86,7 +86,7 @@ class Dependency:
     def map_axis(self, axis: int, axis_map: AxisMap) -> Dependency:
         """Read the axis through the map."""
         n_out = axis_map.n_out
-        if n_out == axis_map.n_in and axis_map.relation is Relation.identity(n_out):
+        if axis_map.is_identity:
             return self
         whole = self._fused(axis)
         position = whole._position(axis)
@@ -376,7 +376,7 @@ def _map_factor(
             after = math.prod([sizes[f] for f in rows[at + 1 :]])
             composed = Group(rows, cols, relation.compose(inner, before, after))
             return _extend([*term[:k], *term[k + 1 :]], composed, new_sizes, input_shape)
-    guard = Group((position,), (), relation.compose(Relation.full(relation.n_cols, 1)))
+    guard = Group((position,), (), relation.occupied)
     return _extend(list(term), guard, new_sizes, input_shape)
 
 

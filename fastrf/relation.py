@@ -84,11 +84,7 @@ class Relation:
                 found = _interned.get(key)
                 if found is None:
                     break
-                if (
-                    np.array_equal(found.indptr, indptr)
-                    and np.array_equal(found.start, start)
-                    and np.array_equal(found.stop, stop)
-                ):
+                if (found.start == start).all() and (found.stop == stop).all() and (found.indptr == indptr).all():
                     return found
                 salt += 1
             new = object.__new__(cls)
@@ -111,20 +107,21 @@ class Relation:
     def identity(cls, n: int) -> Relation:
         """Row `i` holds column `i`."""
         _check_size(n, n)
-        index = np.arange(n + 1, dtype=np.int64)
-        return cls._intern(n, index, index[:-1].copy(), index[1:].copy())
+        return remembered(("identity", n), lambda: cls.from_runs(n, np.arange(n), np.arange(1, n + 1)))
 
     @classmethod
     def full(cls, n_rows: int, n_cols: int) -> Relation:
         """Every row holds every column."""
         _check_size(n_rows, n_rows)
-        return cls.from_runs(n_cols, np.zeros(n_rows, np.int64), np.full(n_rows, n_cols, np.int64))
+        return remembered(
+            ("full", n_rows, n_cols), lambda: cls.from_runs(n_cols, np.zeros(n_rows), np.full(n_rows, n_cols))
+        )
 
     @classmethod
     def from_runs(cls, n_cols: int, start: npt.ArrayLike, stop: npt.ArrayLike) -> Relation:
         """One run per row, int[n_rows] each, clipped to `[0, n_cols)`; an empty or reversed run is an empty row."""
-        low = np.clip(np.asarray(start, np.int64), 0, n_cols)
-        high = np.clip(np.asarray(stop, np.int64), 0, n_cols)
+        low = np.maximum(np.asarray(start, np.int64), 0)
+        high = np.minimum(np.asarray(stop, np.int64), n_cols)
         keep = high > low
         indptr = np.zeros(low.size + 1, np.int64)
         np.cumsum(keep, out=indptr[1:])
@@ -209,6 +206,11 @@ class Relation:
     def is_constant(self) -> bool:
         """All rows are equal."""
         return self.is_constant_along(1, self.n_rows, 1)
+
+    @cached_property
+    def occupied(self) -> Relation:
+        """Which rows hold anything, as a relation to a single column."""
+        return Relation.from_runs(1, np.zeros(self.n_rows), self.indptr[1:] > self.indptr[:-1])
 
     def is_constant_along(self, before: int, middle: int, after: int) -> bool:
         """With rows `(before, middle, after)`: whether they do not depend on the middle."""

@@ -183,8 +183,14 @@ def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) 
 
 def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequence[int]) -> bool:
     """Whether `big` surely contains `small`, group by group after bringing both to a common grouping."""
-    if [group[:2] for group in big] == [group[:2] for group in small]:
-        return all(b.relation.contains(s.relation) for b, s in zip(big, small, strict=True))
+    alike = len(big) == len(small)
+    for b, s in zip(big, small, strict=False):
+        if b.rows != s.rows or b.cols != s.cols:
+            alike = False
+        elif b.relation is not s.relation and not b.relation.contains(s.relation):
+            return False
+    if alike:
+        return True
     for rows, cols in _common_grouping(big, small):
         large, little = ([g for g in term if rows & set(g.rows) or cols & set(g.cols)] for term in (big, small))
         if not large:
