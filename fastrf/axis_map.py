@@ -57,13 +57,15 @@ class Pattern:
     """An axis map on an unbounded axis: output `o + period` reads what `o` reads, moved by `shift`.
 
     `low` and `high`, float64[period], bound what outputs `0 .. period - 1` read: `[low, high)`, `inf` where
-    unbounded, and `low > high` where nothing is read.
+    unbounded, and `low > high` where nothing is read. `reads` gives the very indices of a phase where the input's
+    order may not be that of the pixels below it.
     """
 
     period: int
     shift: int
     low: FloatArray
     high: FloatArray
+    reads: Callable[[int], IntArray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,8 @@ def _tabulated(relation: Relation, shift: int) -> Pattern:
         return shifted(1, -math.inf, math.inf)
     hulls = relation.hulls.astype(np.float64)
     hulls[hulls[:, 0] == hulls[:, 1]] = [np.inf, -np.inf]
-    return Pattern(max(relation.n_rows, 1), shift, hulls[:, 0], hulls[:, 1])
+    reads = (lambda o: np.flatnonzero(relation.row_mask(o))) if relation.n_rows else None
+    return Pattern(max(relation.n_rows, 1), shift, hulls[:, 0], hulls[:, 1], reads)
 
 
 def _indices(n: int) -> IntArray:
@@ -152,21 +155,27 @@ def transposed_window(n_in: int, n_out: int, kernel: int, stride: int, before: i
     """Input `i` writes outputs `i * stride - before + t * dilation` for `0 <= t < kernel`."""
     forward = window(n_out, n_in, kernel, stride, before, dilation)
 
-    def bounds(phase: IntArray) -> tuple[IntArray, IntArray]:
-        return _phases_of_taps(phase + before, kernel, stride, dilation, lambda source, _: source)
+    def sketch() -> Pattern:
+        return _written(stride, 1, lambda o: _writers(o + before, kernel, stride, dilation)[0])
 
-    return AxisMap(n_in, n_out, lambda: forward.relation.transpose, lambda: phased(stride, 1, bounds))
+    return AxisMap(n_in, n_out, lambda: forward.relation.transpose, sketch)
 
 
-def _phases_of_taps(
-    place: IntArray, kernel: int, stride: int, dilation: int, number: Callable[[IntArray, IntArray], IntArray]
-) -> tuple[IntArray, IntArray]:
-    """Bounds of `number(window, tap)` over the windows and taps that write each place."""
+def _writers(place: int, kernel: int, stride: int, dilation: int) -> tuple[IntArray, IntArray]:
+    """The windows that write a place, and by which of their taps."""
     taps = _indices(min(kernel, MAX_PHASES))
-    source, rest = np.divmod(place[:, None] - taps * dilation, stride)
-    read = number(source, taps)
-    big = np.iinfo(np.int64).max
-    return np.where(rest == 0, read, big).min(axis=1), np.where(rest == 0, read + 1, -big).max(axis=1)
+    source, rest = np.divmod(place - taps * dilation, stride)
+    return source[rest == 0], taps[rest == 0]
+
+
+def _written(period: int, shift: int, reads: Callable[[int], IntArray]) -> Pattern:
+    """The pattern of explicit reads."""
+    if period > MAX_PHASES:
+        return shifted(1, -math.inf, math.inf)
+    phases = [reads(o) for o in range(period)]
+    low = np.array([read.min() if read.size else np.inf for read in phases], float)
+    high = np.array([read.max() + 1 if read.size else -np.inf for read in phases], float)
+    return Pattern(period, shift, low, high, phases.__getitem__)
 
 
 @lru_cache(maxsize=1024)
@@ -189,11 +198,12 @@ def overlap(n_windows: int, n_out: int, kernel: int, stride: int, before: int, d
     """`windows` reversed: output `i` reads every `o * kernel + t` with `i = o * stride - before + t * dilation`."""
     forward = windows(n_out, n_windows, kernel, stride, before, dilation)
 
-    def bounds(phase: IntArray) -> tuple[IntArray, IntArray]:
-        return _phases_of_taps(phase + before, kernel, stride, dilation, lambda source, tap: source * kernel + tap)
+    def reads(place: int) -> IntArray:
+        source, tap = _writers(place + before, kernel, stride, dilation)
+        return source * kernel + tap
 
     return AxisMap(
-        n_windows * kernel, n_out, lambda: forward.relation.transpose, lambda: phased(stride, kernel, bounds)
+        n_windows * kernel, n_out, lambda: forward.relation.transpose, lambda: _written(stride, kernel, reads)
     )
 
 

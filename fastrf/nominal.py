@@ -25,6 +25,7 @@ from fastrf.axis_map import MAX_PHASES, AxisMap, Pattern
 __all__ = ["Extent", "Nominal"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,8 +239,8 @@ class Nominal:
         """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, `pixels` being the sizes `n`."""
         sizes = [n for factors in self.axes for n in factors]
         cut = np.zeros((1,) * len(sizes), bool)
-        for extent, n in zip(self.extents, pixels, strict=True):
-            cut = cut | self._cut(extent, n)
+        for axis, n in enumerate(pixels):
+            cut = cut | self._cut(axis, n)
         return np.broadcast_to(cut, sizes).reshape([math.prod(factors) for factors in self.axes])
 
     def clipped_share(self, pixels: Sequence[int]) -> float:
@@ -249,18 +250,24 @@ class Nominal:
             cut = self.clipped(pixels)
             return float(cut.mean()) if cut.size else 0.0
         whole = 1.0
-        for extent, n in zip(self.extents, pixels, strict=True):
-            cut = self._cut(extent, n)
+        for axis, n in enumerate(pixels):
+            cut = self._cut(axis, n)
             whole *= 1.0 - float(cut.mean()) if cut.size else 1.0
         return 1.0 - whole
 
-    def _cut(self, extent: Extent, n: int) -> npt.NDArray[np.bool_]:
-        """Where one extent reaches beyond `[0, n)`, as an open mesh over all factors."""
+    def bounds(self, axis: int) -> tuple[FloatArray, FloatArray]:
+        """What each position reads of one pixel axis, `[low, high)`: two float64 open meshes over the factors."""
+        extent = self.extents[axis]
         sizes = [size for factors in self.axes for size in factors]
         index = [np.arange(s).reshape([-1 if k == f else 1 for k in range(len(sizes))]) for f, s in enumerate(sizes)]
         low, high = extent.at(index)
-        cut: npt.NDArray[np.bool_] = (low <= high) & ((low < 0) | (high > n))
-        return cut.reshape([*cut.shape] if cut.ndim == len(sizes) else (1,) * len(sizes))
+        shape = low.shape if low.ndim == len(sizes) else (1,) * len(sizes)
+        return low.reshape(shape), high.reshape(shape)
+
+    def _cut(self, axis: int, n: int) -> npt.NDArray[np.bool_]:
+        """Where one extent reaches beyond `[0, n)`, as an open mesh over all factors."""
+        low, high = self.bounds(axis)
+        return (low <= high) & ((low < 0) | (high > n))
 
     @property
     def _n_factors(self) -> int:
@@ -333,6 +340,9 @@ def _mapped(extent: Extent, factor: int, pattern: Pattern) -> Extent:
     new_low, new_high = np.empty((period, *low.shape[1:])), np.empty((period, *low.shape[1:]))
     for o in range(period):
         move = o // pattern.period * pattern.shift
+        if pattern.reads is not None:
+            new_low[o], new_high[o] = _hull(low, high, phase, pattern.reads(o % pattern.period) + move)
+            continue
         first, last = pattern.low[o % pattern.period] + move, pattern.high[o % pattern.period] + move
         new_low[o], new_high[o] = _window(low, high, phase, first, last)
     shift = turns * pattern.shift * phase.shift // phase.period
@@ -358,11 +368,19 @@ def _window(
             if end - begin <= 2 * phase.period
             else np.r_[begin : begin + phase.period, end - phase.period : end]
         )
-    move = (span // phase.period * float(phase.shift)).reshape(-1, *[1] * (low.ndim - 1))
-    lows, highs = (low[span % phase.period] + move).min(axis=0), (high[span % phase.period] + move).max(axis=0)
+    lows, highs = _hull(low, high, phase, span)
     if math.isinf(first):
         return np.full_like(lows, -np.inf), highs
     return (lows, np.full_like(highs, np.inf)) if math.isinf(last) else (lows, highs)
+
+
+def _hull(low: FloatArray, high: FloatArray, phase: Phase, indices: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The hull over some indices of an extent whose first axis is `phase`."""
+    if indices.size == 0:
+        return np.full(low.shape[1:], np.inf), np.full(low.shape[1:], -np.inf)
+    move = (indices // phase.period * float(phase.shift)).reshape(-1, *[1] * (low.ndim - 1))
+    pick = indices % phase.period
+    return (low[pick] + move).min(axis=0), (high[pick] + move).max(axis=0)
 
 
 def _gathered(extent: Extent, factor: int, size: int, windowed: bool) -> Extent:

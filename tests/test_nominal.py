@@ -1,0 +1,138 @@
+"""Nominal fields against the exact ones on an input so long that no border is near."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import fastrf
+
+LONG = 600
+
+
+def hulls_in_the_middle(layers):
+    """(nominal field, exact hulls) of positions whose exact field touches no border."""
+    field = fastrf.analyze(layers, (4, LONG)).output
+    return field, field.intervals(0)
+
+
+CHAINS = {
+    "stride": [fastrf.conv(4, 3, stride=2, padding=1), fastrf.max_pool(3, stride=3)],
+    "dilation": [fastrf.conv(4, 3, dilation=4, padding=4), fastrf.conv(4, 2)],
+    "transposed": [fastrf.max_pool(4), fastrf.conv_transpose(4, 3, stride=2, padding=1), fastrf.conv(4, 3, padding=1)],
+    "gaps": [fastrf.max_pool(2), fastrf.conv_transpose(4, 2, stride=3), fastrf.max_pool(2, stride=1)],
+    "nearest": [fastrf.max_pool(3), fastrf.resize(scale=2.0), fastrf.conv(4, 3, padding=1)],
+    "linear": [fastrf.max_pool(4), fastrf.resize(scale=2.0, mode="linear"), fastrf.conv(4, 3)],
+    "cubic": [fastrf.max_pool(4), fastrf.resize(scale=3.0, mode="cubic")],
+    "shrunk": [fastrf.resize(scale=0.4, mode="linear", antialias=True), fastrf.conv(4, 3)],
+    "adaptive": [fastrf.adaptive_avg_pool([400]), fastrf.conv(4, 3, padding=1)],
+    "windows": [
+        fastrf.layer("reshape", [4, 75, 8]),
+        fastrf.layer("softmax", 2),
+        fastrf.layer("reshape", [4, 600]),
+        fastrf.conv(4, 3, padding=1),
+    ],
+    "shuffle": [
+        fastrf.conv(4, 3, padding=1),
+        fastrf.layer("reshape", [4, 300, 2]),
+        fastrf.layer("permute", [0, 2, 1]),
+        fastrf.layer("reshape", [8, 300]),
+        fastrf.conv(4, 3, padding=1),
+    ],
+    "unfold": [fastrf.layer("unfold", 4, stride=2), fastrf.conv(4, 3, padding=1)],
+    "fold": [fastrf.layer("unfold", 4, stride=2), fastrf.layer("fold", [600], 4, stride=2), fastrf.conv(4, 3)],
+    "crop": [fastrf.layer("pad", [[0, 0], [-7, -3]]), fastrf.conv(4, 3)],
+    "step": [fastrf.layer("slice", 1, 5, None, 3), fastrf.conv(4, 3)],
+    "tile": [fastrf.max_pool(2), fastrf.layer("repeat_interleave", 1, 2), fastrf.conv(4, 3)],
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_sizes_and_places_by_phase(name):
+    field, hulls = hulls_in_the_middle(CHAINS[name])
+    n = len(hulls)
+    low, high = (bound.ravel() for bound in field.nominal.bounds(0))
+    inside = (low >= 0) & (high <= LONG) & (low < high)
+    middle = slice(n // 4, 3 * n // 4)
+    assert inside[middle].any()
+    assert np.array_equal(np.stack([low, high], 1)[middle][inside[middle]], hulls[middle][inside[middle]])
+    widths = np.ptp(hulls, axis=1)[middle]
+    assert field.size_range[0] == (widths.min(), widths.max())
+    assert (field.clipped()[middle] == ~inside[middle])[widths > 0].all()
+
+
+def test_branches_that_are_not_aligned():
+    spec = {
+        "input_shape": [1, 32],
+        "layers": [
+            {"name": "a", "op": "conv", "out_channels": 1, "kernel_size": 3, "stride": 2, "padding": 1},
+            {"name": "b", "op": "max_pool", "kernel_size": 2, "inputs": ["input"]},
+            {"name": "sum", "op": "add", "inputs": ["a", "b"]},
+            {"name": "slow", "op": "adaptive_avg_pool", "output_size": 8, "inputs": ["input"]},
+            {"name": "again", "op": "repeat", "repeats": [1, 2], "inputs": ["slow"]},
+            {"name": "strides", "op": "add", "inputs": ["sum", "again"]},
+            {"name": "all", "op": "global_avg_pool", "inputs": ["input"]},
+            {"name": "gate", "op": "mul", "inputs": ["sum", "all"]},
+        ],
+    }
+    analysis = fastrf.analyze(spec)
+    assert (analysis["sum"].size, analysis["sum"].stride, analysis["sum"].padding) == ((3,), (2,), (1,))
+    assert analysis["strides"].size_range[0][1] > 3
+    assert analysis["gate"].size == (math.inf,)
+    assert analysis["gate"].clipped().all()
+    assert analysis["gate"].clipped_share == 1.0
+
+
+def test_unbounded_on_one_side_only():
+    field = fastrf.analyze([fastrf.layer("cumsum", 1), fastrf.conv(1, 3)], (1, 20)).output
+    assert field.size == (math.inf,)
+    assert field.stride == (1,)
+    assert field.padding == (math.inf,)
+    assert math.isnan(field.start[0])
+    reverse = fastrf.analyze([fastrf.layer("cumsum", 1, True)], (1, 20)).output
+    assert reverse.padding == (0,)
+    assert reverse.size == (math.inf,)
+
+
+def test_a_strided_flip_and_a_channel_only_network():
+    flipped = fastrf.analyze([fastrf.layer("flip", 1), fastrf.conv(1, 3)], (1, 9)).output
+    assert flipped.stride == (-1,)
+    assert flipped.size == (3,)
+    vector = fastrf.analyze([fastrf.linear(3)], (7,)).output
+    assert vector.size == (math.inf,)
+    assert vector.position_shape == ()
+    assert vector.mask(()).all()
+
+
+def test_too_many_phases_are_called_unbounded(monkeypatch):
+    monkeypatch.setattr("fastrf.nominal.MAX_PHASES", 4)
+    layers = [fastrf.resize(13, mode="linear"), fastrf.resize(7, mode="linear"), fastrf.conv(1, 1)]
+    assert fastrf.analyze(layers, (1, 9)).output.size == (math.inf,)
+    spec = {
+        "input_shape": [1, 30],
+        "layers": [
+            {"name": "a", "op": "adaptive_avg_pool", "output_size": 20},
+            {"name": "b", "op": "max_pool", "kernel_size": 11, "stride": 1, "inputs": ["input"]},
+            {"name": "sum", "op": "add", "inputs": ["a", "b"]},
+        ],
+    }
+    assert fastrf.analyze(spec)["sum"].size == (math.inf,)
+    folded = [fastrf.layer("reshape", [1, 6, 5]), fastrf.layer("softmax", 2), fastrf.layer("reshape", [1, 30])]
+    assert fastrf.analyze(folded, (1, 30)).output.size == (math.inf,)
+
+
+def test_patterns_with_too_many_phases(monkeypatch):
+    monkeypatch.setattr("fastrf.axis_map.MAX_PHASES", 4)
+    assert fastrf.analyze([fastrf.adaptive_avg_pool([13])], (1, 17)).output.size == (math.inf,)
+    assert fastrf.analyze([fastrf.layer("gather", 1, [3, 1, 4, 1, 5])], (1, 17)).output.size == (math.inf,)
+
+
+def test_merged_and_scalar_shapes():
+    tokens = fastrf.analyze([fastrf.conv(8, 2, stride=2), fastrf.layer("reshape", [8, 16])], (1, 8, 8)).output
+    assert tokens.size == (2, 2)
+    scalar = fastrf.analyze([fastrf.layer("reshape", [])], (1, 1)).output
+    assert scalar.size == (1,)
+    nothing = fastrf.analyze([fastrf.layer("softmax", 0)], (1, 5)).output
+    assert (nothing.size, nothing.clipped().any()) == ((0,), False)
