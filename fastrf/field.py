@@ -278,7 +278,7 @@ def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> np
         return None
     given = np.asarray(positions)
     if given.size == 0:
-        return np.empty(0, np.int64)
+        return np.zeros(len(given), np.int64)
     if not np.issubdtype(given.dtype, np.integer):
         raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")
     if given.ndim != 2 or given.shape[1] != len(shape):
@@ -286,6 +286,4 @@ def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> np
     outside = np.nonzero(((given < 0) | (given >= shape)).any(axis=1))[0]
     if outside.size:
         raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
-    if not shape:
-        return np.zeros(len(given), np.int64)
     return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))

@@ -12,7 +12,7 @@ INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 def scaled(compiled: int) -> int:
     """How many examples to run where `compiled` are right for compiled kernels."""
-    return max(compiled // 6, 1) if INTERPRETED else compiled
+    return max(compiled // 3, 1) if INTERPRETED else compiled
 
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=scaled(60), print_blob=True)
