@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastrf.dependency import Dependency
 from fastrf.errors import FastRFError, NetworkError
 from fastrf.field import ReceptiveField
-from fastrf.network import InputShape, Network
+from fastrf.network import Network
 from fastrf.nominal import Nominal
 from fastrf.recipe import Value, replay
 
@@ -28,23 +28,29 @@ _Value = TypeVar("_Value", bound=Value)
 
 def analyze(
     source: Any,
-    input_shape: InputShape | None = None,
+    input_shape: Any = None,
     *,
     wrt: str | None = None,
     targets: Sequence[str] | str | None = None,
+    on_unsupported: str = "raise",
 ) -> Analysis:
     """The exact receptive field of every node of a network.
 
     `source` is anything that `fastrf.load` takes, or a Network. `wrt` names the input or intermediate node that
     the dependency is measured against (default: the first input). `targets` names the nodes to keep; the others
-    are forgotten as soon as nothing needs them, which saves memory on very long axes.
+    are forgotten as soon as nothing needs them, which saves memory on very long axes. `on_unsupported` is as in
+    `fastrf.load`.
 
     Raises what `fastrf.load` raises, NetworkError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
     from fastrf.loading import load
 
-    network = source if isinstance(source, Network) and input_shape is None else load(source, input_shape)
+    network = (
+        source
+        if isinstance(source, Network) and input_shape is None
+        else load(source, input_shape, on_unsupported=on_unsupported)
+    )
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
     if wanted is not None:

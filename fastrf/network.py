@@ -28,7 +28,7 @@ InputShape = Sequence[int] | Mapping[str, Sequence[int]]
 MAX_LAYERS = 200_000
 #: No axis may be longer than this: index arithmetic stays within 64 bits.
 MAX_AXIS = 1 << 40
-_RESERVED = ("name", "op", "inputs")
+_RESERVED = ("name", "op", "inputs", "scope")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,8 @@ class Node:
     """One layer: an operator, its attributes, the names it reads, and what follows from them.
 
     `shape` is without the batch; `channel_axis` says which axis holds channels (None: every axis is a position).
+    `scope` names the modules that the layer runs in, outermost first, where a front-end knows them; the `k`-th further
+    call of a module ends in `@k`.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Node:
     recipe: Recipe = field(repr=False)
     parameters: int | None
     macs: int | None
+    scope: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -108,7 +111,7 @@ class Network:
             "name": self.name,
             "input_shape": shapes["input"] if single else shapes,
             "channel_axis": {name: given.channel_axis for name, given in self.inputs.items() if given.channel_axis},
-            "layers": [{"name": n.name, "op": n.op, "inputs": list(n.inputs), **n.attributes} for n in self.nodes],
+            "layers": [_plain_layer(node) for node in self.nodes],
             "outputs": list(self.outputs),
         }
 
@@ -247,8 +250,14 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
             raise kind(f"node {name!r} ({op}): {error}") from error
         shapes[name] = (recipe.shape, recipe.channel_axis)
         parameters, macs = cost(op, attributes, in_shapes, recipe.shape)
-        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs))
+        scope = tuple(layer.get("scope", ()))
+        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs, scope))
     return tuple(nodes)
+
+
+def _plain_layer(node: Node) -> dict[str, Any]:
+    scope = {"scope": list(node.scope)} if node.scope else {}
+    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **scope, **node.attributes}
 
 
 def _close(name: str, known: Iterable[str]) -> str:

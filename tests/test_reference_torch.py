@@ -1,5 +1,7 @@
 """The reference against torch: shapes and gradients of every layer of random networks."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,15 @@ from tests.reference.single import dep_wrt
 from tests.strategies import random_spec
 
 torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The tensors are tiny; more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.filterwarnings("ignore")

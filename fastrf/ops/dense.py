@@ -30,10 +30,11 @@ def linear(x: Tensor, *, out_features: int, bias: bool = True) -> Tensor:
 
 
 @operator()
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None) -> Tensor:
     """Matrix product `(..., M, K) x (..., K, N)`; leading axes broadcast, vectors as in NumPy.
 
-    `y[m, n]` reads row `m` of the first and column `n` of the second operand. Source: numpy.matmul.
+    `y[m, n]` reads row `m` of the first and column `n` of the second operand. `used[m][k]` false says that the first
+    operand is 0 there by definition, as attention weights of masked keys are. Source: numpy.matmul.
     """
     if 0 in (a.ndim, b.ndim):
         raise ShapeError("a scalar cannot be multiplied as a matrix; use mul")
@@ -47,7 +48,11 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     lead = broadcast_shape([left.shape[:-2], right.shape[:-2]])
     shape = (*lead, left.shape[-2], right.shape[-1])
     rows = left.reduce(-1, keepdims=True).broadcast_to(shape)
-    columns = right.reduce(-2, keepdims=True).broadcast_to(shape)
+    if used is None:
+        columns = right.reduce(-2, keepdims=True).broadcast_to(shape)
+    else:
+        taken = Relation.from_mask(_allowed(left.shape[-2], inner, False, used))
+        columns = right.map_axis(-2, maps.from_relation(taken)).broadcast_to(shape)
     result = rows.union(columns).with_channel(len(shape) - 1)
     if a.ndim == 1:
         result = result.reduce(result.ndim - 2)

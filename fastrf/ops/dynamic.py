@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastrf.errors import ShapeError
-from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
+from fastrf.ops.arguments import Ints, Padding, integer, integers, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
 
@@ -86,3 +86,11 @@ def topk(x: Tensor, *, axis: int, k: int) -> Tensor:
 def sort(x: Tensor, *, axis: int) -> Tensor:
     """Values along an axis in order: each may be any of it."""
     return x.couple(axis).approximate()
+
+
+@operator()
+def opaque(*parts: Tensor, shape: Ints) -> Tensor:
+    """An operator that nothing is known of but its output shape: it may read everything."""
+    sizes = integers(shape, "shape", 0)
+    whole = [part.reduce().broadcast_to(sizes) for part in parts]
+    return whole[0].union(*whole[1:]).with_channel(0 if len(sizes) > 1 else None).approximate()

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastrf import axis_map as maps
+from fastrf.errors import ShapeError
+from fastrf.ops.arguments import Ints, integers
 from fastrf.ops.dense import broadcast_shape
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
@@ -33,3 +41,28 @@ def elementwise(*parts: Tensor) -> Tensor:
     same = [part.broadcast_to(shape) for part in parts]
     result = same[0].union(*same[1:])
     return result if channel is None else result.with_channel(channel)
+
+
+@operator()
+def constant(x: Tensor, *, shape: Ints) -> Tensor:
+    """A tensor of a given shape that depends on nothing; `x` only says on what it might."""
+    return x.reduce().broadcast_to(integers(shape, "shape", 0)).nothing()
+
+
+@operator()
+def keep(x: Tensor, *, mask: Sequence[Any], axes: Ints) -> Tensor:
+    """Elements where a constant mask over some axes is true; the others become constants.
+
+    `mask` is a nested list of booleans with one level per axis in `axes`.
+    """
+    listed = [x.axis(a) for a in integers(axes, "axes")]
+    kept = np.array(mask, bool)
+    if kept.shape != tuple(x.shape[a] for a in listed):
+        raise ShapeError(f"a mask of shape {kept.shape} does not fit axes {listed} of shape {x.shape}")
+    rest = [a for a in range(x.ndim) if a not in listed]
+    order = [*listed, *rest]
+    moved = x.permute(order)
+    index = np.where(kept.ravel(), np.arange(kept.size), -1)
+    flat = moved.reshape([kept.size, *[x.shape[a] for a in rest]]).map_axis(0, maps.take(kept.size, index))
+    back = flat.reshape(moved.shape).permute([order.index(a) for a in range(x.ndim)])
+    return back.with_channel(x.channel_axis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from fastrf.axis_map import AxisMap, Pattern, adaptive, nearest, phased
 from fastrf.errors import NetworkError
-from fastrf.ops.arguments import Ints, per_axis, spatial_axes
+from fastrf.ops.arguments import Ints, integer, per_axis, spatial_axes
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
 from fastrf.relation import Relation
@@ -35,12 +36,14 @@ def resize(
     coordinates: str | None = None,
     rounding: str = "floor",
     antialias: bool = False,
+    step: list[list[int]] | None = None,
 ) -> Tensor:
     """Each spatial axis sampled at `r = n / m` times as many places, by one of four kernels.
 
     `coordinates` gives the place of output `o`: half_pixel `(o + 1/2) r - 1/2`, align_corners
     `o (n - 1) / (m - 1)`, asymmetric `o r`, pytorch_half_pixel as half_pixel but 0 where m is 1. The default
-    is asymmetric for nearest (torch's "nearest"), else half_pixel. A tap of weight 0 does not count.
+    is asymmetric for nearest (torch's "nearest"), else half_pixel. A tap of weight 0 does not count. `step` gives
+    `r` as `[numerator, denominator]` per spatial axis where it is not `n / m`.
     Example: linear, half_pixel, 2 pixels to 4 read `[0]`, `[0, 1]`, `[0, 1]`, `[1]`.
     Source: ONNX Resize; torch.nn.functional.interpolate.
     """
@@ -64,21 +67,30 @@ def resize(
         ):
             raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
         sizes = [math.floor(x.shape[a] * f) for a, f in zip(axes, factors, strict=True)]  # type: ignore[operator]
-    for axis, m in zip(axes, sizes, strict=True):
-        x = x.map_axis(axis, resize_axis(x.shape[axis], m, mode, place, rounding, antialias))
+    steps = [(x.shape[a], m) for a, m in zip(axes, sizes, strict=True)] if step is None else _steps(step, len(axes))
+    for axis, m, ratio in zip(axes, sizes, steps, strict=True):
+        x = x.map_axis(axis, resize_axis(x.shape[axis], m, mode, place, rounding, antialias, ratio))
     return x
 
 
+def _steps(step: Sequence[Sequence[int]], n: int) -> list[tuple[int, int]]:
+    if len(step) != n or not all(len(pair) == 2 and min(pair) > 0 for pair in step):
+        raise NetworkError(f"step must be one [numerator, denominator] per spatial axis, not {step!r}")
+    return [(integer(a, "step", 1), integer(b, "step", 1)) for a, b in step]
+
+
 @lru_cache(maxsize=1024)
-def resize_axis(n_in: int, n_out: int, mode: str, coordinates: str, rounding: str, antialias: bool) -> AxisMap:
+def resize_axis(
+    n_in: int, n_out: int, mode: str, coordinates: str, rounding: str, antialias: bool, ratio: tuple[int, int]
+) -> AxisMap:
     """The axis map of one resized axis."""
     if n_in == 0 or n_out == 0:
         return adaptive(n_in, n_out)
     if mode == "area":
         return adaptive(n_in, n_out)
-    if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor":
+    if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor" and ratio == (n_in, n_out):
         return nearest(n_in, n_out)
-    sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias)
+    sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias, ratio)
     return AxisMap(n_in, n_out, sampling.relation, sampling.pattern)
 
 
@@ -92,24 +104,23 @@ class _Sampling:
     coordinates: str
     rounding: str
     antialias: bool
+    ratio: tuple[int, int]
 
     def source(self, o: IntArray) -> tuple[IntArray, int]:
         """The place of each output, as numerators over one denominator."""
-        n, m = self.n_in, self.n_out
-        if self.coordinates == "align_corners":
-            return (o * (n - 1), m - 1) if m > 1 else (o * 0, 1)
-        if self.coordinates == "asymmetric":
-            return o * n, m
-        if self.coordinates == "pytorch_half_pixel" and m == 1:
+        step, unit = self._step
+        if self.coordinates in ("align_corners", "asymmetric"):
+            return o * step, unit
+        if self.coordinates == "pytorch_half_pixel" and self.n_out == 1:
             return o * 0, 1
-        return (2 * o + 1) * n - m, 2 * m
+        return (2 * o + 1) * step - unit, 2 * unit
 
     @property
     def _step(self) -> tuple[int, int]:
         """Inputs per output as a fraction."""
         if self.coordinates == "align_corners":
             return (self.n_in - 1, self.n_out - 1) if self.n_out > 1 else (0, 1)
-        return self.n_in, self.n_out
+        return self.ratio
 
     def taps(self, o: IntArray, *, clip: bool) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """int64[outputs, taps] input indices, and whether each counts."""

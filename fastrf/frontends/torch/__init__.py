@@ -1,0 +1,25 @@
+"""The PyTorch front-end: modules, exported programs and `.pt2` files to a Network.
+
+| module | does |
+|---|---|
+| `capture` | a module and its input shape to an ExportedProgram, without changing the module |
+| `walk` | the exported graph, node by node, to layers; what does not depend on the input is evaluated |
+| `rules_*` | one rule per ATen operator: the layers it stands for |
+"""
+
+from __future__ import annotations
+
+from fastrf.frontends.torch import rules_dense, rules_pointwise, rules_shape, rules_windows
+from fastrf.frontends.torch.capture import capture, load_callable, load_file
+from fastrf.frontends.torch.walk import to_network
+
+__all__ = [
+    "capture",
+    "load_callable",
+    "load_file",
+    "rules_dense",
+    "rules_pointwise",
+    "rules_shape",
+    "rules_windows",
+    "to_network",
+]

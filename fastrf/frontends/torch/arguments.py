@@ -1,0 +1,29 @@
+"""Arguments of a captured node, by the names of its operator's schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+__all__ = ["bound", "fake_shape"]
+
+
+def bound(node: Node) -> dict[str, Any]:
+    """Every argument by its name, defaults filled in."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    values: dict[str, Any] = {}
+    for position, argument in enumerate(node.target._schema.arguments):
+        if position < len(node.args):
+            values[argument.name] = node.args[position]
+        else:
+            values[argument.name] = node.kwargs.get(
+                argument.name, argument.default_value if argument.has_default_value() else None
+            )
+    return values
+
+
+def fake_shape(node: Any) -> tuple[int, ...]:
+    """The full shape of a node's result."""
+    return tuple(int(n) for n in node.meta["val"].shape)

@@ -1,0 +1,383 @@
+"""Rules of ATen operators that mix whole axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.rules_pointwise import kept, uniform
+from fastrf.frontends.torch.rules_shape import constant, on_axis, permuted
+from fastrf.frontends.torch.walk import Walk, rule
+
+__all__: list[str] = []
+
+
+@rule("aten::linear")
+def linear(walk: Walk, node: Node) -> Value:
+    """A fully connected layer over the last axis."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    if x is None or walk.dynamic([a["weight"], a["bias"]]):
+        return walk.opaque(node)
+    return _linear(walk, x, fake_shape(a["weight"])[0], a["bias"] is not None)
+
+
+def _linear(walk: Walk, x: Value, out: int, bias: bool) -> Value:
+    value = x if x.shape and len(x.full) > 1 else walk.lowering.spread(x)
+    result = walk.emit("linear", value, out_features=out, bias=bias)
+    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
+
+
+@rule("aten::matmul", "aten::bmm", "aten::mm", "aten::mv", "aten::dot", "aten::__rmatmul__")
+def matmul(walk: Walk, node: Node) -> Value:
+    """Matrix products; a constant operand is only a shape."""
+    first, second = node.args[:2]
+    return product(walk, first, second)
+
+
+@rule("aten::addmm", "aten::baddbmm", "aten::addbmm", "aten::addmv")
+def addmm(walk: Walk, node: Node) -> Value:
+    """A matrix product plus a term."""
+    base, first, second = node.args[:3]
+    full = fake_shape(node)
+    parts = walk.dynamic([base])
+    if walk.dynamic([first, second]):
+        result = product(walk, first, second)
+        if "addbmm" in str(node.target):
+            result = _reduced(walk, result, "sum", [0], keepdims=False)
+        parts.append(result)
+    return walk.lowering.elementwise("add", parts, full)
+
+
+def product(walk: Walk, first: Any, second: Any) -> Value:
+    """The matrix product of two arguments of which at least one depends on the input."""
+    like = walk.dynamic([first, second])[0]
+    a, b = (walk.value(t) or constant(walk, like, fake_shape(t)) for t in (first, second))
+    return multiplied(walk, a, b)
+
+
+def multiplied(walk: Walk, a: Value, b: Value) -> Value:
+    """The matrix product of two values, skipping what the first is zero at by definition."""
+    both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
+    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
+    attributes = {}
+    if a.zeroed is not None:
+        used = uniform(~a.zeroed, a.full)
+        if used is None:
+            return replace(
+                walk.emit("opaque", left, right, shape=_product_shape(left, right)),
+                full=_product_shape(a, b, full=True),
+            )
+        attributes["used"] = used.tolist()
+    result = walk.emit("matmul", left, right, **attributes)
+    return replace(result, full=(1, *result.shape) if both else result.shape)
+
+
+def _product_shape(a: Value, b: Value, *, full: bool = False) -> Any:
+    left, right = (a.full, b.full) if full else (a.shape, b.shape)
+    shape = (*np.broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1])
+    return tuple(int(n) for n in shape) if full else [int(n) for n in shape]
+
+
+@rule("aten::einsum")
+def einsum(walk: Walk, node: Node) -> Value:
+    """Einstein sums without ellipsis; with one, the letters are written out."""
+    a = bound(node)
+    tensors = a["tensors"]
+    equation = _without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
+    like = walk.dynamic(tensors)[0]
+    values = [walk.lowering.spread(walk.value(t) or constant(walk, like, fake_shape(t))) for t in tensors]
+    return walk.emit("einsum", *values, equation=equation)
+
+
+def _without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
+    if "..." not in equation:
+        return equation
+    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
+    left, arrow, output = equation.partition("->")
+    hidden = [
+        rank - len(part.replace("...", "")) if "..." in part else 0
+        for part, rank in zip(left.split(","), ranks, strict=True)
+    ]
+    letters = "".join(free[: max(hidden)])
+    parts = [part.replace("...", letters[len(letters) - h :]) for part, h in zip(left.split(","), hidden, strict=True)]
+    if not arrow:
+        output = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
+    return f"{','.join(parts)}->{output.replace('...', letters)}"
+
+
+@rule("aten::softmax", "aten::_softmax", "aten::log_softmax", "aten::_log_softmax", "aten::_safe_softmax")
+def softmax(walk: Walk, node: Node) -> Value:
+    """Softmax; elements that are minus infinity by definition take no part and become zero."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    assert x is not None
+    return softened(walk, x, a["dim"] % max(len(x.full), 1))
+
+
+def softened(walk: Walk, x: Value, axis: int) -> Value:
+    """A softmax over a full axis."""
+    result = replace(on_axis(walk, x, axis, "softmax"), full=x.full)
+    if x.blocked is None:
+        return result
+    open_ = np.broadcast_to(
+        ~x.blocked, np.broadcast_shapes(x.blocked.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
+    )
+    several = open_.sum(axis=axis, keepdims=True) > 1
+    return replace(kept(walk, result, open_ & several), zeroed=x.blocked)
+
+
+@rule("aten::scaled_dot_product_attention")
+def attention(walk: Walk, node: Node) -> Value:
+    """Attention; a mask that excludes must be constant, a finite one excludes nothing."""
+    a = bound(node)
+    like = walk.dynamic([a["query"], a["key"], a["value"]])[0]
+    q, k, v = (walk.value(a[name]) or constant(walk, like, fake_shape(a[name])) for name in ("query", "key", "value"))
+    if a.get("enable_gqa") and k.full[-3] != q.full[-3]:
+        times = q.full[-3] // k.full[-3]
+        k, v = (on_axis(walk, t, len(t.full) - 3, "repeat_interleave", repeats=times) for t in (k, v))
+    lead = np.broadcast_shapes(q.full[:-2], k.full[:-2], v.full[:-2])
+    q, k, v = (walk.lowering.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
+    mask = walk.value(a["attn_mask"])
+    allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
+    if mask is None and (allowed is None or allowed.all() or uniform(allowed, (*q.full[:-1], k.full[-2])) is not None):
+        table = None if allowed is None or allowed.all() else uniform(allowed, (*q.full[:-1], k.full[-2]))
+        both = q.stripped and len(q.full) > 2
+        values = [q, k, v] if both else [walk.lowering.spread(t) for t in (q, k, v)]
+        attributes = {} if table is None else {"mask": table.tolist()}
+        result = walk.emit("attention", *values, causal=bool(a["is_causal"]), **attributes)
+        return replace(result, full=(1, *result.shape) if both else result.shape)
+    return _spelled_out(walk, (q, k, v), mask, allowed, bool(a["is_causal"]))
+
+
+def _spelled_out(walk: Walk, qkv: tuple[Value, Value, Value], mask: Value | None, allowed: Any, causal: bool) -> Value:
+    """Attention as product, mask, softmax, product, for masks that differ by head or depend on the input."""
+    q, k, v = qkv
+    order = [*range(len(k.full) - 2), len(k.full) - 1, len(k.full) - 2]
+    scores = multiplied(walk, q, permuted(walk, k, order))
+    if mask is not None:
+        scores = walk.lowering.elementwise("add", [scores, mask], scores.full)
+    open_ = np.ones((1, 1), bool) if allowed is None else allowed
+    if causal:
+        open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))
+    if not open_.all():
+        blocked = ~open_
+        scores = replace(
+            kept(walk, scores, open_), blocked=blocked.reshape((1,) * (len(scores.full) - blocked.ndim) + blocked.shape)
+        )
+    return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
+
+
+def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
+    """Where a constant mask lets attention through."""
+    if walk.has_parameters(mask):
+        return np.ones((1, 1), bool)
+    table = walk.array(mask)
+    return table if table.dtype == bool else ~np.isneginf(table)
+
+
+@rule("aten::layer_norm", "aten::rms_norm", "aten::_fused_rms_norm")
+def layer_norm(walk: Walk, node: Node) -> Value:
+    """Normalisation over the last axes."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    if x is None:
+        return walk.opaque(node)
+    op = "rms_norm" if "rms" in str(node.target) else "layer_norm"
+    return normed(walk, x, len(a["normalized_shape"]), op)
+
+
+def normed(walk: Walk, x: Value, count: int, op: str = "layer_norm") -> Value:
+    """Normalisation over the last `count` axes."""
+    value = x if len(x.shape) >= count else walk.lowering.spread(x)
+    return replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
+
+
+@rule("aten::native_layer_norm")
+def native_layer_norm(walk: Walk, node: Node) -> list[Value]:
+    """Layer norm, with the statistics that training uses."""
+    return [layer_norm(walk, node)]
+
+
+@rule("aten::group_norm", "aten::native_group_norm")
+def group_norm(walk: Walk, node: Node) -> Any:
+    """Normalisation over groups of channels and all positions."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    if x is None:
+        return walk.opaque(node)
+    groups = a.get("num_groups") or a["group"]
+    apart = walk.lowering.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
+    result = walk.lowering.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+    return [result] if "native" in str(node.target) else result
+
+
+@rule("aten::instance_norm")
+def instance_norm(walk: Walk, node: Node) -> Value:
+    """Normalisation of each channel over its positions."""
+    x = walk.value(node.args[0])
+    if x is None:
+        return walk.opaque(node)
+    return normed(walk, x, len(x.full) - 2) if bound(node)["use_input_stats"] else x
+
+
+@rule("aten::batch_norm")
+def batch_norm(walk: Walk, node: Node) -> Value:
+    """Frozen statistics: pointwise; with those of the batch of one: each channel over its positions."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    if x is None:
+        return walk.opaque(node)
+    return normed(walk, x, len(x.full) - 2) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+
+
+@rule("aten::_native_batch_norm_legit_no_training", "aten::native_batch_norm", "aten::_native_batch_norm_legit")
+@rule("aten::_batch_norm_no_update", "aten::cudnn_batch_norm")
+def native_batch_norm(walk: Walk, node: Node) -> list[Value]:
+    """The forms of batch norm that also return statistics."""
+    x = walk.value(node.args[0])
+    if x is None:
+        raise walk.unsupported(node)
+    frozen = (
+        "no_training" in str(node.target) or "no_update" in str(node.target) or not bound(node).get("training", True)
+    )
+    if frozen:
+        return [replace(walk.emit("batch_norm", x), full=x.full)]
+    return [normed(walk, x, len(x.full) - 2)]
+
+
+_REDUCTIONS = {
+    **{name: name for name in ("sum", "mean", "prod", "std", "var", "logsumexp", "any", "all", "norm")},
+    **{"amax": "max", "amin": "min", "max": "max", "min": "min", "linalg_vector_norm": "norm", "nansum": "sum"},
+    **{
+        "nanmean": "mean",
+        "argmax": "argmax",
+        "argmin": "argmin",
+        "median": "max",
+        "count_nonzero": "sum",
+        "mode": "max",
+    },
+    **{"var_mean": "var", "std_mean": "std", "kthvalue": "max", "nanmedian": "max", "aminmax": "max"},
+}
+
+
+@rule(*[f"aten::{name}" for name in _REDUCTIONS])
+def reduction(walk: Walk, node: Node) -> Any:
+    """One value per whole axis; the forms with two results give both."""
+    a = bound(node)
+    x = walk.value(node.args[0])
+    assert x is not None
+    name = str(node.target).split(".")[1]
+    if name in ("max", "min") and walk.value(a.get("other")) is not None:
+        return walk.lowering.elementwise("maximum", walk.dynamic([a["self"], a["other"]]), fake_shape(node))
+    dims = a.get("dim")
+    listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
+    result = _reduced(
+        walk, x, _REDUCTIONS[name], [d % max(len(x.full), 1) for d in listed], keepdims=bool(a.get("keepdim", False))
+    )
+    if isinstance(node.meta["val"], tuple | list):
+        second = _reduced(walk, x, "mean", listed, keepdims=bool(a.get("keepdim"))) if "mean" in name else result
+        return [result, second]
+    return result
+
+
+def _reduced(walk: Walk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
+    full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
+    axes = [x.axis(d) for d in dims if x.axis(d) >= 0]
+    if op in ("argmax", "argmin"):
+        op = "std"  # like it, constant over a single element and otherwise reading all
+    if not axes:
+        result = walk.emit("softmax", walk.lowering.spread(x), axis=0) if op in ("std", "var") else x
+        return walk.lowering.shaped(result, full)
+    return walk.lowering.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
+
+
+@rule(*[f"aten::{name}" for name in ("cumsum", "cumprod", "logcumsumexp")])
+def cumulation(walk: Walk, node: Node) -> Value:
+    """Running totals along an axis."""
+    x = walk.value(node.args[0])
+    assert x is not None
+    return replace(on_axis(walk, x, bound(node)["dim"], "cumsum"), full=x.full)
+
+
+@rule("aten::cummax", "aten::cummin")
+def cumulative_extreme(walk: Walk, node: Node) -> list[Value]:
+    """Running extremes, and where they were."""
+    result = cumulation(walk, node)
+    return [result, result]
+
+
+@rule("aten::topk", "aten::sort", "aten::argsort", "aten::msort")
+def ordering(walk: Walk, node: Node) -> Any:
+    """Elements chosen by their values, over-approximated by the whole axis."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    assert x is not None
+    axis = a.get("dim", 0)
+    count = {"k": a["k"]} if "k" in a else {}
+    result = on_axis(walk, x, axis, "topk" if count else "sort", **count)
+    return [result, result] if isinstance(node.meta["val"], tuple | list) else result
+
+
+@rule("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
+def recurrent(walk: Walk, node: Node) -> list[Callable[[], Value]]:
+    """Recurrent layers over time with constant initial states; final states are made when asked for."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    states = a["hx"] if isinstance(a["hx"], list | tuple) else [a["hx"]]
+    if x is None or "batch_first" not in a or walk.dynamic(states):
+        raise walk.unsupported(node)
+    name = str(node.target).split(".")[1]
+    layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
+    batch_axis = 0 if a["batch_first"] else 1
+    if len(x.full) != 3 or x.full[batch_axis] != 1:
+        raise walk.unsupported(node)
+    time = walk.emit("reshape", x, shape=[x.full[1 - batch_axis], x.full[2]])
+    hidden = fake_shape(states[0])[2]
+    common = {"hidden_size": hidden, "mode": name.partition("_")[0]}
+    common["direction"] = "bidirectional" if ways == 2 else "forward"
+
+    def output() -> Value:
+        result = walk.emit("recurrent", time, num_layers=layers, bias=bool(a["has_biases"]), **common)
+        full = (1, *result.shape) if a["batch_first"] else (result.shape[0], 1, result.shape[1])
+        return walk.lowering.shaped(replace(result, full=result.shape), full)
+
+    def final() -> Value:
+        parts = []
+        for layer in range(layers):
+            states_ = walk.emit("recurrent", time, num_layers=layer + 1, **common)
+            for way in range(ways):
+                last = walk.emit("select", states_, axis=0, index=0 if way else time.shape[0] - 1)
+                half = walk.emit("slice", last, axis=0, start=way * hidden, stop=(way + 1) * hidden)
+                parts.append(walk.emit("unsqueeze", half, axis=0))
+        joined = walk.emit("concat", *parts, axis=0)
+        return walk.lowering.shaped(joined, (layers * ways, 1, hidden))
+
+    return [output, final, final]
+
+
+@rule("aten::glu")
+def glu(walk: Walk, node: Node) -> Value:
+    """One half of an axis gated by the other."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    assert x is not None
+    half = x.full[a["dim"]] // 2
+    parts = [on_axis(walk, x, a["dim"], "slice", start=start, stop=start + half) for start in (0, half)]
+    return walk.lowering.elementwise("mul", parts, fake_shape(node))
+
+
+@rule("aten::cosine_similarity")
+def cosine_similarity(walk: Walk, node: Node) -> Value:
+    """Products and norms over an axis of both inputs."""
+    a = bound(node)
+    values = walk.dynamic([a["x1"], a["x2"]])
+    shape = tuple(np.broadcast_shapes(*(fake_shape(t) for t in (a["x1"], a["x2"]))))
+    both = walk.lowering.elementwise("mul", values, tuple(int(n) for n in shape))
+    return _reduced(walk, both, "sum", [a["dim"] % len(shape)], keepdims=False)

@@ -1,0 +1,201 @@
+"""Rules of ATen operators that act element by element, with masks that constants make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.ops import OPERATORS
+
+__all__ = ["kept", "uniform"]
+
+_COPIES = ["alias", "clone", "contiguous", "detach", "dropout", "dropout_", "feature_dropout", "alpha_dropout", "lift_fresh_copy", "lift_fresh", "to", "_to_copy", "type_as", "native_dropout", "positive", "real", "conj", "resolve_conj", "resolve_neg", "float", "double", "half"]
+_UNARY = ["relu", "relu6", "leaky_relu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "softshrink", "hardshrink", "tanhshrink", "threshold", "log_sigmoid", "logsigmoid", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "square", "abs", "neg", "sign", "sgn", "floor", "ceil", "round", "trunc", "frac", "erf", "erfc", "erfinv", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "reciprocal", "logical_not", "bitwise_not", "nan_to_num", "isnan", "isinf", "isfinite", "clamp", "clamp_min", "clamp_max", "clip", "digamma", "lgamma", "logit", "sinc", "i0", "signbit", "deg2rad", "rad2deg", "abs_", "relu_"]
+_N_ARY = ["add", "sub", "rsub", "mul", "div", "true_divide", "divide", "multiply", "subtract", "pow", "maximum", "minimum", "fmax", "fmin", "fmod", "remainder", "floor_divide", "atan2", "hypot", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "addcmul", "addcdiv", "lerp", "prelu", "_prelu_kernel", "copysign", "nextafter", "heaviside", "xlogy", "logaddexp", "__and__", "__or__", "__xor__", "bitwise_left_shift", "bitwise_right_shift", "bucketize", "masked_scatter", "dist", "float_power"]
+
+
+@rule(*[f"aten::{name}" for name in _COPIES])
+def copy_of(walk: Walk, node: Node) -> Any:
+    """The same values."""
+    x = walk.value(node.args[0])
+    if x is None:
+        raise walk.unsupported(node)
+    result = walk.lowering.shaped(x, _shape_of_first(node))
+    return [result] if isinstance(node.meta["val"], tuple | list) else result
+
+
+@rule(*[f"aten::{name}" for name in _UNARY])
+def unary(walk: Walk, node: Node) -> Value:
+    """A function of one element, or of it and bounds that may be tensors."""
+    values = walk.dynamic(node.all_input_nodes)
+    name = str(node.target).split(".")[1]
+    if len(values) > 1:
+        return walk.lowering.elementwise("elementwise", values, fake_shape(node))
+    wide = walk.lowering.expanded(values[0], fake_shape(node))
+    return replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full)
+
+
+@rule(*[f"aten::{name}" for name in _N_ARY])
+def n_ary(walk: Walk, node: Node) -> Value:
+    """A function of elements at one place, of which constants may block or zero some."""
+    values = walk.dynamic(node.all_input_nodes)
+    name = str(node.target).split(".")[1]
+    full = fake_shape(node)
+    result = walk.lowering.elementwise(name if name in OPERATORS else "elementwise", values, full)
+    if len(values) > 1:
+        return result
+    constants = [n for n in node.all_input_nodes if walk.value(n) is None]
+    result = replace(result, blocked=values[0].blocked, zeroed=values[0].zeroed)
+    if name in ("mul", "multiply") and constants:
+        return _scaled(walk, result, constants[0])
+    if name in ("add", "sub", "rsub") and constants and not walk.has_parameters(constants[0]):
+        table = walk.array(constants[0])
+        if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
+            return blocked(walk, result, np.isneginf(table))
+    if name == "mul" and not constants and 0 in node.args[:2]:
+        return walk.emit_nothing(result)
+    return result
+
+
+def _scaled(walk: Walk, x: Value, factor: Node) -> Value:
+    """A product with a constant that is no parameter: where that is 0, nothing is read."""
+    if walk.has_parameters(factor):
+        return x
+    zero = walk.array(factor) == 0
+    return replace(kept(walk, x, ~zero), blocked=x.blocked) if zero.any() else x
+
+
+@rule("aten::where")
+def where(walk: Walk, node: Node) -> Value:
+    """A choice between two, by a constant or by data."""
+    condition, first, second = node.args[:3]
+    full = fake_shape(node)
+    if walk.value(condition) is not None or walk.has_parameters(condition):
+        return walk.lowering.elementwise("where", walk.dynamic([condition, first, second]), full)
+    table = walk.array(condition).astype(bool)
+    parts = []
+    for branch, chosen in ((first, table), (second, ~table)):
+        value = walk.value(branch)
+        if value is not None:
+            parts.append(kept(walk, walk.lowering.expanded(value, full), chosen))
+    result = walk.lowering.elementwise("where", parts, full)
+    for branch, chosen in ((first, table), (second, ~table)):
+        if walk.value(branch) is None and _is_minus_infinity(walk, branch):
+            return replace(result, blocked=_broad(chosen, full))
+    return result
+
+
+@rule("aten::masked_fill")
+def masked_fill(walk: Walk, node: Node) -> Value:
+    """Elements replaced by one value where a mask is true."""
+    a = bound(node)
+    full = fake_shape(node)
+    x, mask, value = (walk.value(a[name]) for name in ("self", "mask", "value"))
+    if x is None or mask is not None or value is not None or walk.has_parameters(a["mask"]):
+        return walk.lowering.elementwise("where", walk.dynamic([a["self"], a["mask"], a["value"]]), full)
+    table = walk.array(a["mask"]).astype(bool)
+    wide = walk.lowering.expanded(x, full)
+    if _is_minus_infinity(walk, a["value"]):
+        return blocked(walk, wide, table)
+    return kept(walk, wide, ~table)
+
+
+@rule("aten::tril", "aten::triu")
+def triangle(walk: Walk, node: Node) -> Value:
+    """One side of a diagonal, the other side zero."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    assert x is not None
+    cut = np.tril if "tril" in str(node.target) else np.triu
+    side = cut(np.ones(x.full[-2:], bool), a["diagonal"])
+    return replace(kept(walk, x, side), zeroed=_broad(~side, x.full))
+
+
+@rule("aten::copy", "aten::masked_select")
+def copied(walk: Walk, node: Node) -> Value:
+    """One tensor's values broadcast to another's shape."""
+    source = walk.value(bound(node).get("src"))
+    full = fake_shape(node)
+    if source is None:
+        x = walk.value(node.args[0])
+        assert x is not None
+        return walk.emit_nothing(walk.lowering.shaped(x, full))
+    return walk.lowering.expanded(source, full)
+
+
+@rule("aten::fill", "aten::zero", "aten::zeros_like")
+def filled(walk: Walk, node: Node) -> Value:
+    """Every element one value."""
+    full = fake_shape(node)
+    value = walk.value(bound(node).get("value"))
+    if value is not None:
+        return walk.lowering.expanded(walk.lowering.shaped(value, ()), full)
+    x = walk.value(node.args[0])
+    assert x is not None
+    return walk.emit_nothing(walk.lowering.shaped(x, full))
+
+
+@rule("aten::one_hot", "aten::embedding")
+def looked_up(walk: Walk, node: Node) -> Value:
+    """A row looked up by each element: every feature reads that element."""
+    chosen = walk.value(node.args[-1] if "embedding" in str(node.target) else node.args[0])
+    full = fake_shape(node)
+    if chosen is None:
+        return walk.opaque(node)
+    return walk.lowering.expanded(walk.lowering.shaped(chosen, (*chosen.full, 1)), full)
+
+
+def kept(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
+    """Elements where a constant mask, broadcastable to the full shape, is true."""
+    if mask.all():
+        return x
+    table = mask.reshape((1,) * (len(x.full) - mask.ndim) + mask.shape)
+    axes = [k for k in range(table.ndim) if table.shape[k] > 1 and not (table == table.take([0], axis=k)).all()]
+    if not axes:
+        return walk.emit_nothing(x)
+    small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
+    shown = walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
+    return replace(shown, full=x.full)
+
+
+def blocked(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
+    """Elements that a constant makes minus infinity."""
+    table = _broad(mask, x.full)
+    if x.blocked is not None:
+        table = table | x.blocked
+    return replace(kept(walk, x, ~mask), blocked=table)
+
+
+def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """A mask as a table of its last two axes, or None where it changes along others."""
+    table = _broad(mask, full)
+    for axis in range(table.ndim - 2):
+        first = table.take([0], axis=axis)
+        if table.shape[axis] > 1 and not (table == first).all():
+            return None
+        table = first
+    return np.broadcast_to(table.reshape(table.shape[-2:]), full[-2:])
+
+
+def _broad(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    return mask.reshape((1,) * (len(full) - mask.ndim) + mask.shape)
+
+
+def _is_minus_infinity(walk: Walk, value: Any) -> bool:
+    if isinstance(value, Node) and walk.has_parameters(value):
+        return False
+    return bool(np.isneginf(np.asarray(walk.array(value), float)).all())
+
+
+def _shape_of_first(node: Node) -> tuple[int, ...]:
+    value = node.meta["val"]
+    value = value[0] if isinstance(value, tuple | list) else value
+    assert isinstance(value, torch.Tensor)
+    return tuple(int(n) for n in value.shape)

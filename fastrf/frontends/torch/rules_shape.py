@@ -1,0 +1,473 @@
+"""Rules of ATen operators that move elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.walk import Walk, rule
+
+__all__: list[str] = []
+
+Thunks = list[Callable[[], Value]]
+
+
+@rule(
+    *["aten::view", "aten::reshape", "aten::_unsafe_view", "aten::_reshape_alias", "aten::unflatten", "aten::flatten", "aten::squeeze"],
+    *["aten::unsqueeze", "aten::reshape_as", "aten::view_as", "aten::ravel", "aten::view_copy"],
+)
+def reshape(walk: Walk, node: Node) -> Value:
+    """Any change of shape that keeps the order of elements."""
+    x = _first(walk, node)
+    full = fake_shape(node)
+    return _with_masks(walk.lowering.shaped(x, full), x, lambda mask: mask.reshape(full))
+
+
+@rule("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::expand_copy")
+def expand(walk: Walk, node: Node) -> Value:
+    """Broadcast to the node's shape."""
+    return walk.lowering.expanded(_first(walk, node), fake_shape(node))
+
+
+@rule(*["aten::permute", "aten::transpose", "aten::t", "aten::swapaxes", "aten::swapdims", "aten::movedim", "aten::numpy_T"])
+@rule(*["aten::mT", "aten::adjoint", "aten::permute_copy", "aten::moveaxis"])
+def permute(walk: Walk, node: Node) -> Value:
+    """Axes in another order, found by applying the operator to a small tensor."""
+    x = _first(walk, node)
+    order = _axis_order(node, len(x.full))
+    result = permuted(walk, x, order)
+    return _with_masks(result, x, lambda mask: mask.transpose(order))
+
+
+def permuted(walk: Walk, x: Value, order: Sequence[int]) -> Value:
+    """A value with its full axes reordered."""
+    full = tuple(x.full[a] for a in order)
+    if x.stripped and order[0] == 0:
+        return replace(walk.emit("permute", x, order=[a - 1 for a in order[1:]]), full=full)
+    return replace(walk.emit("permute", walk.lowering.spread(x), order=list(order)), full=full)
+
+
+def _axis_order(node: Node, ndim: int) -> list[int]:
+    import torch
+
+    probe = torch.empty(tuple(range(2, 2 + ndim)), device="meta")
+    assert callable(node.target)
+    return [n - 2 for n in node.target(probe, *node.args[1:], **node.kwargs).shape]
+
+
+@rule("aten::cat", "aten::concat", "aten::concatenate")
+def cat(walk: Walk, node: Node) -> Value:
+    """Concatenation; constant parts depend on nothing."""
+    arguments = bound(node)
+    parts = [part for part in arguments["tensors"] if fake_shape(part) != (0,)]
+    return concatenated(walk, parts, arguments["dim"] % len(fake_shape(node)))
+
+
+@rule("aten::stack")
+def stack(walk: Walk, node: Node) -> Value:
+    """Concatenation along a new axis."""
+    arguments = bound(node)
+    axis = arguments["dim"] % len(fake_shape(node))
+    like = walk.dynamic(arguments["tensors"])[0]
+    parts = []
+    for tensor in arguments["tensors"]:
+        value = walk.value(tensor) or constant(walk, like, fake_shape(tensor))
+        parts.append(walk.lowering.shaped(value, (*value.full[:axis], 1, *value.full[axis:])))
+    return _joined(walk, parts, axis)
+
+
+def concatenated(walk: Walk, tensors: Sequence[Any], axis: int) -> Value:
+    """Values and constants one after another along a full axis."""
+    like = walk.dynamic(tensors)[0]
+    return _joined(walk, [walk.value(t) or constant(walk, like, fake_shape(t)) for t in tensors], axis)
+
+
+def _joined(walk: Walk, parts: Sequence[Value], axis: int) -> Value:
+    if axis and all(part.full[0] == 1 for part in parts):
+        full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
+        return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
+    return walk.emit("concat", *[walk.lowering.spread(part) for part in parts], axis=axis)
+
+
+def constant(walk: Walk, like: Value, full: tuple[int, ...]) -> Value:
+    """A tensor of a full shape that depends on nothing."""
+    shape = full[1:] if full[:1] == (1,) else full
+    return replace(walk.emit("constant", like, shape=list(shape)), full=full)
+
+
+def on_axis(walk: Walk, x: Value, axis: int, op: str, **attributes: Any) -> Value:
+    """A layer with an `axis` attribute, on a full axis that may be the batch's."""
+    at = x.axis(axis)
+    value = x if at >= 0 else walk.lowering.spread(x)
+    result = walk.emit(op, value, axis=max(at, 0), **attributes)
+    full = (1, *result.shape) if at >= 0 and x.stripped else result.shape
+    return replace(result, full=full)
+
+
+@rule("aten::select")
+def select(walk: Walk, node: Node) -> Value:
+    """One index along an axis, which is dropped."""
+    a = bound(node)
+    return on_axis(walk, _first(walk, node), a["dim"], "select", index=a["index"])
+
+
+@rule("aten::slice", "aten::slice_copy")
+def slice_(walk: Walk, node: Node) -> Value:
+    """A stretch of an axis."""
+    a = bound(node)
+    x = _first(walk, node)
+    start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
+    return on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
+
+
+@rule("aten::narrow")
+def narrow(walk: Walk, node: Node) -> Value:
+    """A stretch of an axis, by its length."""
+    a = bound(node)
+    x = _first(walk, node)
+    start = a["start"] % max(x.full[a["dim"]], 1)
+    return on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
+
+
+@rule(
+    *["aten::split", "aten::split_with_sizes", "aten::chunk", "aten::tensor_split", "aten::unsafe_split", "aten::unsafe_chunk"]
+)
+@rule("aten::unsafe_split_with_sizes", "aten::split_copy", "aten::split_with_sizes_copy")
+def split(walk: Walk, node: Node) -> Thunks:
+    """Pieces of an axis, each made when asked for."""
+    x = _first(walk, node)
+    axis = bound(node).get("dim", 0) % len(x.full)
+    sizes = [fake.shape[axis] for fake in node.meta["val"]]
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+
+    def piece(start: int, size: int) -> Callable[[], Value]:
+        return lambda: on_axis(walk, x, axis, "slice", start=start, stop=start + size)
+
+    return [piece(start, size) for start, size in zip(starts, sizes, strict=True)]
+
+
+@rule("aten::unbind", "aten::unbind_copy")
+def unbind(walk: Walk, node: Node) -> Thunks:
+    """Every index of an axis, each made when asked for."""
+    x = _first(walk, node)
+    axis = bound(node)["dim"] % len(x.full)
+
+    def one(index: int) -> Callable[[], Value]:
+        return lambda: on_axis(walk, x, axis, "select", index=index)
+
+    return [one(index) for index in range(x.full[axis])]
+
+
+@rule("aten::flip")
+def flip(walk: Walk, node: Node) -> Value:
+    """Axes reversed."""
+    x = _first(walk, node)
+    axes = [x.axis(d) for d in bound(node)["dims"] if x.full[d] > 1]
+    return replace(walk.emit("flip", x, axes=axes), full=x.full) if axes else x
+
+
+@rule("aten::roll")
+def roll(walk: Walk, node: Node) -> Value:
+    """Axes rotated; without axes the flattened tensor is."""
+    x, a = _first(walk, node), bound(node)
+    if not a["dims"]:
+        flat = walk.lowering.shaped(x, (math.prod(x.full),))
+        return walk.emit("roll", flat, shifts=list(a["shifts"]), axes=[0])
+    moves = [(s, x.axis(d)) for s, d in zip(a["shifts"], a["dims"], strict=True) if x.full[d] > 1]
+    rolled = walk.emit("roll", x, shifts=[s for s, _ in moves], axes=[d for _, d in moves])
+    return replace(rolled, full=x.full)
+
+
+@rule("aten::repeat", "aten::tile")
+def repeat(walk: Walk, node: Node) -> Value:
+    """Axes tiled; new ones come in front."""
+    x = _first(walk, node)
+    times = list(bound(node).get("repeats") or bound(node)["dims"])
+    times = [1] * (len(x.full) - len(times)) + times
+    wide = walk.lowering.spread(walk.lowering.shaped(x, (1,) * (len(times) - len(x.full)) + x.full))
+    return walk.emit("repeat", wide, repeats=times)
+
+
+@rule("aten::repeat_interleave")
+def repeat_interleave(walk: Walk, node: Node) -> Value:
+    """Each index along an axis repeated."""
+    x, a = _first(walk, node), bound(node)
+    if not isinstance(a.get("repeats"), int):
+        raise walk.unsupported(node)
+    if a["dim"] is None:
+        return walk.emit(
+            "repeat_interleave", walk.lowering.shaped(x, (math.prod(x.full),)), axis=0, repeats=a["repeats"]
+        )
+    return on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
+
+
+@rule("aten::index_select")
+def index_select(walk: Walk, node: Node) -> Value:
+    """Listed indices along an axis."""
+    a = bound(node)
+    return taken(walk, node, _first(walk, node), a["dim"], a["index"])
+
+
+def taken(walk: Walk, node: Node, x: Value, axis: int, index: Any) -> Value:
+    """A static gather, or a sound over-approximation where the index depends on the input."""
+    chosen = walk.value(index)
+    if chosen is None:
+        return on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
+    flat = walk.lowering.shaped(chosen, (math.prod(chosen.full),))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[1])
+    return walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis % len(x.full))
+
+
+@rule("aten::index", "aten::_unsafe_index")
+def index(walk: Walk, node: Node) -> Value:
+    """Indexing by constant arrays: along one axis, or elementwise along several."""
+    x = walk.value(node.args[0])
+    indices = list(node.args[1])  # type: ignore[arg-type]
+    used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
+    if x is None or walk.dynamic([i for _, i in used]):
+        if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
+            return taken(walk, node, x, *used[0])
+        return walk.opaque(node)
+    arrays = [walk.array(i) for _, i in used]
+    if len(used) == 1 and arrays[0].dtype != bool:
+        axis = used[0][0]
+        picked = on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
+        return picked
+    return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
+
+
+def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(slice(None) if i is None else walk.array(i) for i in indices)
+
+
+def picked_flat(walk: Walk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
+    size = math.prod(x.full)
+    chosen = choose(np.arange(size).reshape(x.full))
+    flat = walk.lowering.shaped(x, (size,))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
+    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
+    return walk.lowering.shaped(picked, tuple(chosen.shape))
+
+
+@rule("aten::gather")
+def gather(walk: Walk, node: Node) -> Value:
+    """Elements picked by a constant index of the output's shape."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    if x is None or walk.value(a["index"]) is not None:
+        return walk.opaque(node)
+    chosen = walk.array(a["index"])
+    window = tuple(slice(0, n) for n in chosen.shape)
+    axis = a["dim"] % chosen.ndim
+    return picked_flat(
+        walk,
+        x,
+        lambda numbers: np.take_along_axis(
+            numbers[tuple(slice(None) if k == axis else w for k, w in enumerate(window))], chosen, axis
+        ),
+    )
+
+
+@rule("aten::as_strided")
+def as_strided(walk: Walk, node: Node) -> Value:
+    """A view of a contiguous tensor by strides."""
+    a = bound(node)
+    offset = a["storage_offset"] or 0
+
+    def choose(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        places = np.full(tuple(a["size"]), offset)
+        for axis, step in enumerate(a["stride"]):
+            shape = [-1 if k == axis else 1 for k in range(len(a["size"]))]
+            places = places + (np.arange(a["size"][axis]) * step).reshape(shape)
+        return numbers.ravel()[places]
+
+    return picked_flat(walk, _first(walk, node), choose)
+
+
+@rule("aten::diagonal", "aten::diag")
+def diagonal(walk: Walk, node: Node) -> Value:
+    """The diagonal of two axes."""
+    a = bound(node)
+    if "offset" not in a:
+        raise walk.unsupported(node)
+    return picked_flat(
+        walk, _first(walk, node), lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"])
+    )
+
+
+@rule("aten::unfold")
+def unfold(walk: Walk, node: Node) -> Value:
+    """Sliding windows of an axis, their taps as a new last axis."""
+    x, a = _first(walk, node), bound(node)
+    axis = a["dimension"] % len(x.full)
+    count = (x.full[axis] - a["size"]) // a["step"] + 1
+    indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
+    windows = on_axis(walk, x, axis, "gather", indices=indices)
+    apart = walk.lowering.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
+    order = [k for k in range(len(apart.full)) if k != axis + 1]
+    return permuted(walk, apart, [*order, axis + 1])
+
+
+@rule(*["aten::pad", "aten::constant_pad_nd", "aten::reflection_pad1d", "aten::reflection_pad2d", "aten::reflection_pad3d"])
+@rule(*["aten::replication_pad1d", "aten::replication_pad2d", "aten::replication_pad3d", "aten::_pad_circular"])
+def pad(walk: Walk, node: Node) -> Value:
+    """Padding in all modes; negative padding crops."""
+    x, a = _first(walk, node), bound(node)
+    name = str(node.target)
+    mode = a.get("mode", "constant")
+    mode = "reflect" if "reflection" in name else "replicate" if "replication" in name else mode
+    mode = "circular" if "circular" in name else mode
+    widths = list(a.get("pad") or a.get("padding") or [])
+    pairs = [(0, 0)] * (len(x.full) - len(widths) // 2) + [
+        (widths[k], widths[k + 1]) for k in range(0, len(widths), 2)
+    ][::-1]
+    value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
+    pairs = pairs[1:] if value.stripped else pairs
+    grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
+    if mode == "constant":
+        padded = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
+    else:
+        padded = walk.emit("pad", value, padding=grown, mode=mode)
+        cut = [[min(before, 0), min(after, 0)] for before, after in pairs]
+        padded = walk.emit("pad", padded, padding=cut) if any(map(any, cut)) else padded
+    return replace(padded, full=(1, *padded.shape) if value.stripped else padded.shape)
+
+
+@rule("aten::select_scatter")
+def select_scatter(walk: Walk, node: Node) -> Value:
+    """One index along an axis replaced."""
+    a = bound(node)
+    axis = a["dim"] % len(fake_shape(node))
+    index_ = a["index"] % fake_shape(node)[axis]
+    return scattered(walk, a["self"], a["src"], fake_shape(node), axis, [index_])
+
+
+@rule("aten::slice_scatter")
+def slice_scatter(walk: Walk, node: Node) -> Value:
+    """A stretch of an axis replaced."""
+    a = bound(node)
+    full = fake_shape(node)
+    picked = range(*slice(a["start"], a["end"], a["step"]).indices(full[a["dim"]]))
+    return scattered(walk, a["self"], a["src"], full, a["dim"] % len(full), list(picked))
+
+
+def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
+    """A base with some indices of an axis replaced; either may be a constant."""
+    like = walk.dynamic([base, updates])[0]
+    shape = (*full[:axis], len(indices), *full[axis + 1 :])
+    below = walk.value(base) or constant(walk, like, full)
+    above = walk.value(updates) or constant(walk, like, shape)
+    above = (
+        walk.lowering.shaped(above, shape)
+        if math.prod(above.full) == math.prod(shape)
+        else walk.lowering.expanded(above, shape)
+    )
+    result = walk.emit("scatter", walk.lowering.spread(below), walk.lowering.spread(above), axis=axis, indices=indices)
+    return replace(result, full=full)
+
+
+@rule(
+    "aten::index_put",
+    "aten::_unsafe_index_put",
+    "aten::index_copy",
+    "aten::index_add",
+    "aten::scatter",
+    "aten::scatter_add",
+)
+def index_put(walk: Walk, node: Node) -> Value:
+    """Elements replaced (or increased) at constant places."""
+    a = bound(node)
+    full = fake_shape(node)
+    indices = a.get("indices", a.get("index"))
+    updates = a.get("values", a.get("src", a.get("source", a.get("value"))))
+    if walk.dynamic(indices if isinstance(indices, list | tuple) else [indices]):
+        return walk.opaque(node)
+    numbers = np.arange(math.prod(full)).reshape(full)
+    places = _places(walk, node, numbers, a, indices)
+    like = walk.dynamic([a["self"], updates])[0]
+    size = numbers.size
+    below = walk.lowering.shaped(walk.value(a["self"]) or constant(walk, like, full), (size,))
+    above = walk.value(updates) or constant(walk, like, places.shape)
+    if math.prod(above.full) != places.size or "scatter" in str(node.target):
+        above = _fitted(walk, above, places.shape)
+    above = walk.lowering.shaped(above, (places.size,))
+    below, above = (
+        v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
+    )
+    adds = bool(a.get("accumulate")) or "add" in str(node.target)
+    result = walk.emit(
+        "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
+    )
+    return walk.lowering.shaped(result, full)
+
+
+def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
+    """Updates broadcast, or cut, to the shape of their places."""
+    if (
+        len(updates.full) == len(shape)
+        and all(have >= want for have, want in zip(updates.full, shape, strict=True))
+        and math.prod(shape)
+    ):
+        return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
+    return walk.lowering.expanded(updates, shape)
+
+
+def _places(
+    walk: Walk, node: Node, numbers: np.ndarray[Any, Any], a: dict[str, Any], indices: Any
+) -> np.ndarray[Any, Any]:
+    if isinstance(indices, list | tuple):
+        return np.asarray(numbers[_numpy_index(walk, indices)])
+    chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
+    if "index_" in str(node.target):
+        return np.take(numbers, chosen, axis=axis)
+    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
+    return np.take_along_axis(numbers[window], chosen, axis)
+
+
+@rule("aten::pixel_shuffle")
+def pixel_shuffle(walk: Walk, node: Node) -> Value:
+    """Channels to pixels."""
+    return _on_maps(walk, _first(walk, node), "pixel_shuffle", factor=bound(node)["upscale_factor"])
+
+
+@rule("aten::pixel_unshuffle")
+def pixel_unshuffle(walk: Walk, node: Node) -> Value:
+    """Pixels to channels."""
+    return _on_maps(walk, _first(walk, node), "pixel_unshuffle", factor=bound(node)["downscale_factor"])
+
+
+@rule("aten::channel_shuffle", "aten::native_channel_shuffle")
+def channel_shuffle(walk: Walk, node: Node) -> Value:
+    """Channels of groups interleaved."""
+    return _on_maps(walk, _first(walk, node), "channel_shuffle", groups=bound(node)["groups"])
+
+
+def _on_maps(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
+    if x.stripped and len(x.full) == 4:
+        result = walk.emit(op, x, **attributes)
+        return replace(result, full=(1, *result.shape))
+    if len(x.full) == 3:
+        return walk.emit(op, walk.lowering.spread(x), **attributes)
+    raise walk.lowering.unsupported(op, walk.scope, exist=True)
+
+
+def _first(walk: Walk, node: Node) -> Value:
+    """The value of the first argument; every rule here needs it to depend on the input."""
+    x = walk.value(node.args[0])
+    if x is None:
+        raise walk.unsupported(node)
+    return x
+
+
+def _with_masks(result: Value, x: Value, move: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+    """Masks moved as the elements are."""
+    blocked, zeroed = (None if m is None else move(np.broadcast_to(m, x.full)) for m in (x.blocked, x.zeroed))
+    return replace(result, blocked=blocked, zeroed=zeroed)

@@ -1,0 +1,328 @@
+"""The exported graph, node by node.
+
+A node that the input reaches is lowered by its rule; one that it does not reach is evaluated, and only when a rule asks
+for its value, so that weights are never needed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils._pytree as pytree
+from torch.export import ExportedProgram
+from torch.fx import Graph, GraphModule, Node
+
+from fastrf.errors import UnsupportedOpError
+from fastrf.frontends.lowering import Lowering, Value
+from fastrf.network import Network
+
+__all__ = ["RULES", "Walk", "rule", "to_network"]
+
+Rule = Callable[["Walk", Node], Any]
+
+#: Every rule by operator name, overload included or not.
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register a rule for ATen (or other) operators, e.g. "aten::conv2d"."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def to_network(exported: ExportedProgram, *, on_unsupported: str = "raise", name: str = "model") -> Network:
+    """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
+    walk = Walk(exported, full=on_unsupported == "full")
+    graph = exported.graph
+    inputs: dict[str, tuple[int, ...]] = {}
+    channels: dict[str, int | None] = {}
+    user_inputs = set(exported.graph_signature.user_inputs)
+    for node in graph.nodes:
+        if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
+            walk.values[node] = value = _input(node)
+            inputs[value.name], channels[value.name] = value.shape, value.channel_axis
+    walk.run(graph)
+    outputs = _named_outputs(walk, exported)
+    spec = {
+        "name": name,
+        "input_shape": {key: list(shape) for key, shape in inputs.items()},
+        "channel_axis": channels,
+        "layers": walk.lowering.layers,
+        "outputs": outputs,
+    }
+    return Network.from_dict(spec)
+
+
+def _input(node: Node) -> Value:
+    """An input without its batch; its channels are last where a layer over the last axis reads it first."""
+    full = tuple(node.meta["val"].shape)
+    shape = full[1:] if full[:1] == (1,) else full
+    last = {
+        "aten::linear",
+        "aten::lstm",
+        "aten::gru",
+        "aten::rnn_tanh",
+        "aten::rnn_relu",
+        "aten::layer_norm",
+        "aten::matmul",
+    }
+    users = list(node.users)
+    token = bool(users) and operator_name(users[0]) in last
+    axis = None if len(shape) < 2 else len(shape) - 1 if token else 0
+    return Value(node.name, shape, full, axis)
+
+
+def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
+    """Output layers; those inside containers get the names `out.0` or `features.p3`."""
+    node = next(n for n in exported.graph.nodes if n.op == "output")
+    flat = [walk.values.get(item) if isinstance(item, Node) else None for item in pytree.tree_leaves(node.args[0])]
+    spec = exported.call_spec.out_spec
+    assert spec is not None
+    paths = [path for path, _ in pytree.tree_flatten_with_path(pytree.tree_unflatten(flat, spec))[0]]
+    names = []
+    for value, path in zip(flat[len(flat) - len(paths) :], paths, strict=True):
+        if value is None:
+            continue
+        keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
+        if keys:
+            label = ".".join(keys if not keys[0].isdigit() else ["out", *keys])
+            walk.lowering.begin(label)
+            names.append(walk.lowering.finish(value, value.full).name)
+        else:
+            names.append(value.name)
+    return names
+
+
+def operator_name(node: Node) -> str:
+    """ "aten::conv2d" for a call of one of its overloads."""
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        return target._schema.name
+    return getattr(target, "__name__", str(target))
+
+
+class Walk:
+    """The state of one lowering: values of the nodes that the input reaches, and constants on demand."""
+
+    def __init__(self, exported: ExportedProgram, *, full: bool) -> None:
+        self.lowering = Lowering()
+        self.values: dict[Node, Any] = {}
+        self.scope: tuple[str, ...] = ()
+        self._exported = exported
+        self._full = full
+        self._constants: dict[Node, Any] = {}
+        self._weighty: dict[Node, bool] = {}
+
+    # What rules use --------------------------------------------------------------------------------------
+
+    def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
+        """Add a layer."""
+        return self.lowering.emit(op, *inputs, **attributes)
+
+    def value(self, argument: Any) -> Value | None:
+        """The value of an argument that the input reaches, otherwise None."""
+        found = self.values.get(argument) if isinstance(argument, Node) else None
+        return found if isinstance(found, Value) else None
+
+    def dynamic(self, arguments: Sequence[Any]) -> list[Value]:
+        """The values among arguments that the input reaches."""
+        return [v for v in map(self.value, arguments) if v is not None]
+
+    def constant(self, argument: Any) -> Any:
+        """The value of an argument that does not depend on the input; nodes are evaluated."""
+        return pytree.tree_map_only(Node, self._evaluate, argument)
+
+    def array(self, argument: Any) -> np.ndarray[Any, Any]:
+        """A constant tensor as an array."""
+        found = self.constant(argument)
+        return found.detach().to("cpu").numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
+
+    def has_parameters(self, argument: Any) -> bool:
+        """Whether a constant comes from a parameter, whose values are never looked at."""
+        if not isinstance(argument, Node):
+            return False
+        if argument not in self._weighty:
+            own = argument.name in self._exported.graph_signature.inputs_to_parameters
+            self._weighty[argument] = own or any(map(self.has_parameters, argument.all_input_nodes))
+        return self._weighty[argument]
+
+    def emit_nothing(self, x: Value) -> Value:
+        """The same shape, depending on nothing."""
+        return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
+
+    def unsupported(self, node: Node) -> UnsupportedOpError:
+        """The error of a rule that does not cover these arguments."""
+        return self.lowering.unsupported(operator_name(node), self.scope, exist=True)
+
+    # The walk --------------------------------------------------------------------------------------------
+
+    def run(self, graph: Graph) -> None:
+        """Lower every node of a graph that the input reaches."""
+        for node in graph.nodes:
+            if node.op != "call_function" or not self._reached(node):
+                continue
+            if operator_name(node) in _VALUE_FREE:
+                self._constants[node] = _without_values(node)
+            else:
+                self.values[node] = self._lower(node)
+
+    def _reached(self, node: Node) -> bool:
+        return any(argument in self.values for argument in node.all_input_nodes)
+
+    def _lower(self, node: Node) -> Any:
+        self.scope = _scope(node)
+        self.lowering.begin(node.name, self.scope)
+        name = operator_name(node)
+        if node.target is operator.getitem:
+            return self._item(node)
+        if name in ("wrap_with_set_grad_enabled", "wrap_with_autocast"):
+            return self._inline(node)
+        found = RULES.get(name)
+        try:
+            if found is None:
+                raise self.lowering.unsupported(name, self.scope)
+            result = found(self, node)
+        except UnsupportedOpError:
+            if not self._full:
+                raise
+            result = self.opaque(node)
+        return self._finished(node, result)
+
+    def _finished(self, node: Node, result: Any) -> Any:
+        if isinstance(result, Value):
+            return self.lowering.finish(result, tuple(node.meta["val"].shape)) if _is_tensor(node) else result
+        return result
+
+    def _item(self, node: Node) -> Any:
+        """One of several results, made when it is asked for."""
+        source, index = node.args
+        items = self.values[source]  # type: ignore[index]
+        item = items[index] if isinstance(items, Sequence) else None
+        item = item() if callable(item) else item
+        return self._finished(node, item) if isinstance(item, Value) else item
+
+    def _inline(self, node: Node) -> list[Any]:
+        """A subgraph under a context manager, in place."""
+        position = next(i for i, a in enumerate(node.args) if isinstance(a, Node) and a.op == "get_attr")
+        inner = getattr(self._exported.graph_module, str(node.args[position].target))  # type: ignore[union-attr]
+        assert isinstance(inner, GraphModule)
+        placeholders = [n for n in inner.graph.nodes if n.op == "placeholder"]
+        for placeholder, argument in zip(placeholders, node.args[position + 1 :], strict=True):
+            if argument in self.values:
+                self.values[placeholder] = self.values[argument]  # type: ignore[index]
+            else:
+                self._constants[placeholder] = None if argument is None else _Later(self, argument)
+        self.run(inner.graph)
+        (results,) = next(n for n in inner.graph.nodes if n.op == "output").args
+        flat = results if isinstance(results, list | tuple) else [results]
+        return [self.values.get(r, r) if isinstance(r, Node) else r for r in flat]
+
+    def opaque(self, node: Node) -> Any:
+        """An over-approximation: every output element reads all of every input."""
+        inputs = self.dynamic(node.all_input_nodes)
+        outputs = node.meta["val"]
+
+        def one(like: torch.Tensor) -> Value:
+            full = tuple(like.shape)
+            return self.lowering.shaped(self.emit("opaque", *inputs, shape=list(full)), full)
+
+        if isinstance(outputs, torch.Tensor):
+            return one(outputs)
+        return [one(like) if isinstance(like, torch.Tensor) else None for like in outputs]
+
+    # Constants -------------------------------------------------------------------------------------------
+
+    def _evaluate(self, node: Node) -> Any:
+        if node in self._constants:
+            found = self._constants[node]
+            if isinstance(found, _Later):
+                found = found()
+            elif callable(found):
+                found = self._constants[node] = found()
+            return found
+        if node in self.values:
+            raise self.unsupported(node)
+        self._constants[node] = result = self._compute(node)
+        return result
+
+    def _compute(self, node: Node) -> Any:
+        if node.op == "placeholder":
+            return self._stored(node)
+        if node.op == "get_attr":
+            return operator.attrgetter(str(node.target))(self._exported.graph_module)
+        arguments, named = self.constant((node.args, node.kwargs))
+        assert callable(node.target)
+        with torch.no_grad():
+            return node.target(*arguments, **named)
+
+    def _stored(self, node: Node) -> Any:
+        """A parameter, buffer or lifted constant."""
+        signature = self._exported.graph_signature
+        stores: list[tuple[Mapping[str, str], Mapping[str, Any]]] = [
+            (signature.inputs_to_parameters, self._exported.state_dict),
+            (signature.inputs_to_buffers, {**self._exported.constants, **self._exported.state_dict}),
+            (signature.inputs_to_lifted_tensor_constants, self._exported.constants),
+        ]
+        for names, store in stores:
+            if node.name in names:
+                found = store[names[node.name]]
+                if found.is_meta:
+                    raise UnsupportedOpError(f"node {node.name!r}: its value is needed but is on the meta device")
+                return found
+        return node.meta.get("val")
+
+
+class _Later:
+    """A constant of an outer graph, evaluated when an inner one needs it."""
+
+    def __init__(self, walk: Walk, argument: Any) -> None:
+        self.walk, self.argument = walk, argument
+
+    def __call__(self) -> Any:
+        return self.walk.constant(self.argument)
+
+
+#: Operators that look at the shape of an input and never at its values.
+_VALUE_FREE = {
+    f"aten::{name}"
+    for name in ["zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_full", "new_empty", "sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata", "_assert_async", "_assert_scalar"]
+} | {"sym_size.int"}
+
+
+def _without_values(node: Node) -> Callable[[], Any]:
+    """The result of a value-free operator, from tensors of the right shape."""
+
+    def compute() -> Any:
+        arguments = pytree.tree_map_only(
+            Node, lambda n: torch.zeros(tuple(n.meta["val"].shape), dtype=n.meta["val"].dtype), (node.args, node.kwargs)
+        )
+        named = {k: v for k, v in arguments[1].items() if k not in ("device", "pin_memory", "layout")}
+        assert callable(node.target)
+        return node.target(*arguments[0], **named)
+
+    return compute
+
+
+def _is_tensor(node: Node) -> bool:
+    return isinstance(node.meta.get("val"), torch.Tensor)
+
+
+def _scope(node: Node) -> tuple[str, ...]:
+    """Qualified names of the modules that a node runs in, outermost first; a repeated call ends in `@k`."""
+    stack = node.meta.get("nn_module_stack") or {}
+    names = []
+    for key, entry in stack.items():
+        path = str(entry[0]).removeprefix("L['self'].").removeprefix("L__self__")
+        call = str(key).rpartition("@")[2] if "@" in str(key) else ""
+        if path:
+            names.append(f"{path}@{call}" if call.isdigit() else path)
+    return tuple(names)
