@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         NetworkError,
         PositionError,
         ShapeError,
+        UnknownNodeError,
         UnsupportedOpError,
+        UsageError,
     )
     from fastrf.field import ReceptiveField
     from fastrf.layers import (
@@ -65,7 +67,9 @@ _HOME = {
     "Relation": "relation",
     "ShapeError": "errors",
     "Summary": "summary",
+    "UnknownNodeError": "errors",
     "UnsupportedOpError": "errors",
+    "UsageError": "errors",
     "adaptive_avg_pool": "layers",
     "add": "layers",
     "analyze": "analysis",
@@ -103,7 +107,9 @@ __all__ = [
     "Relation",
     "ShapeError",
     "Summary",
+    "UnknownNodeError",
     "UnsupportedOpError",
+    "UsageError",
     "__version__",
     "adaptive_avg_pool",
     "add",

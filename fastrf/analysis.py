@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastrf.dependency import Dependency
-from fastrf.errors import FastRFError, NetworkError
+from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network
 from fastrf.nominal import Nominal
@@ -41,7 +41,7 @@ def analyze(
     are forgotten as soon as nothing needs them, which saves memory on very long axes. `on_unsupported` is as in
     `fastrf.load`.
 
-    Raises what `fastrf.load` raises, NetworkError for an unknown name, and LimitError where an exact dependency
+    Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
     from fastrf.loading import load
@@ -62,7 +62,8 @@ class Analysis(Mapping[str, ReceptiveField]):
     """Receptive fields by node name, in the network's order, the inputs first.
 
     A name that is no node but the dotted prefix of some, such as "layer4", gives the last of them. `network` is the
-    Network and `wrt` the name that the fields are measured against.
+    Network and `wrt` the name that the fields are measured against. In a PyTorch model, a module's name gives its
+    output in its last call, and `calls` all of them.
     """
 
     def __init__(self, network: Network, wrt: str, dependencies: Mapping[str, Dependency]) -> None:
@@ -76,7 +77,7 @@ class Analysis(Mapping[str, ReceptiveField]):
         field = self._fields.get(name)
         if field is None:
             if name not in self._dependencies:
-                raise NetworkError(f"node {name!r} was not among the targets; analyse with targets={[name]}")
+                raise UnknownNodeError(f"node {name!r} was not among the targets; analyse with targets={[name]}")
             field = self._fields[name] = ReceptiveField(
                 self._dependencies[name],
                 channel_axis=channel_axis(self.network, name),
@@ -90,7 +91,7 @@ class Analysis(Mapping[str, ReceptiveField]):
     def __contains__(self, name: object) -> bool:
         try:
             return isinstance(name, str) and resolve(self.network, name) in self._dependencies
-        except NetworkError:
+        except UnknownNodeError:
             return False
 
     def __iter__(self) -> Iterator[str]:
@@ -111,6 +112,12 @@ class Analysis(Mapping[str, ReceptiveField]):
     def outputs(self) -> tuple[ReceptiveField, ...]:
         """The fields of all outputs."""
         return tuple(self[name] for name in self.network.outputs)
+
+    def calls(self, module: str) -> tuple[ReceptiveField, ...]:
+        """The outputs of every call of a PyTorch module, in order. Raises UnknownNodeError."""
+        numbered = [name for name in self.network.modules if name.rpartition("@")[0] == module]
+        numbered.sort(key=lambda name: int(name.rpartition("@")[2]))
+        return tuple(self[name] for name in numbered) or (self[module],)
 
     def summary(self, depth: int | None = None) -> Summary:
         """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""
@@ -137,20 +144,35 @@ class Analysis(Mapping[str, ReceptiveField]):
             names = dict.fromkeys(name for read in node.inputs for name in found[read])
             if node.recipe.approximate:
                 names[node.name] = None
-            found[node.name] = () if node.name == self.wrt else tuple(names)
+            dependency = self._dependencies.get(node.name)
+            blind = node.name == self.wrt or (dependency is not None and not dependency.terms)
+            found[node.name] = () if blind else tuple(names)
         return found
 
 
 def resolve(network: Network, name: str) -> str:
-    """The node that a name stands for: itself, or the last node below it. Raises NetworkError."""
+    """The node that a name stands for. Raises UnknownNodeError.
+
+    That is the node itself; or the last node of the module of that name, in its last call (`name@k` is call `k`); or
+    the last node whose dotted name begins with it.
+    """
+    if not isinstance(name, str):
+        raise UnknownNodeError(f"node {name!r} is not a name; names are strings")
     if name in network.by_name or name in network.inputs:
         return name
-    below = [node.name for node in network.nodes if node.name.startswith(f"{name}.")]
+    below = members(network, name)
     if below:
         return below[-1]
-    close = difflib.get_close_matches(name, [*network.inputs, *network.by_name][:10_000], n=3)
+    known = [*network.inputs, *network.by_name, *network.modules]
+    close = difflib.get_close_matches(name, known[:10_000], n=3)
     hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
-    raise NetworkError(f"node {name!r} is not in network {network.name!r}; {hint}")
+    raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
+
+
+def members(network: Network, module: str) -> list[str]:
+    """Names of the nodes that run in a module, or whose dotted names begin with the module's."""
+    scoped = network.modules.get(module, ())
+    return [*scoped] or [node.name for node in network.nodes if node.name.startswith(f"{module}.")]
 
 
 def shape_of(network: Network, name: str) -> tuple[int, ...]:

@@ -118,10 +118,15 @@ def _tabulated(relation: Relation, shift: int) -> Pattern:
     """The pattern that repeats the whole axis: every row as it is, moved by `shift`."""
     if relation.n_rows > MAX_PHASES:
         return shifted(1, -math.inf, math.inf)
+    if relation.n_rows == 0:
+        return shifted(shift, math.inf, -math.inf)
     hulls = relation.hulls.astype(np.float64)
     hulls[hulls[:, 0] == hulls[:, 1]] = [np.inf, -np.inf]
-    reads = (lambda o: np.flatnonzero(relation.row_mask(o))) if relation.n_rows else None
-    return Pattern(max(relation.n_rows, 1), shift, hulls[:, 0], hulls[:, 1], reads)
+
+    def reads(o: int) -> IntArray:
+        return np.concatenate([np.arange(low, high) for low, high in relation.row(o)] or [_indices(0)])
+
+    return Pattern(relation.n_rows, shift, hulls[:, 0], hulls[:, 1], reads)
 
 
 def _indices(n: int) -> IntArray:
@@ -156,21 +161,21 @@ def transposed_window(n_in: int, n_out: int, kernel: int, stride: int, before: i
     forward = window(n_out, n_in, kernel, stride, before, dilation)
 
     def sketch() -> Pattern:
-        return _written(stride, 1, lambda o: _writers(o + before, kernel, stride, dilation)[0])
+        return _written(stride, 1, kernel, lambda o: _writers(o + before, kernel, stride, dilation)[0])
 
     return AxisMap(n_in, n_out, lambda: forward.relation.transpose, sketch)
 
 
 def _writers(place: int, kernel: int, stride: int, dilation: int) -> tuple[IntArray, IntArray]:
     """The windows that write a place, and by which of their taps."""
-    taps = _indices(min(kernel, MAX_PHASES))
+    taps = _indices(kernel)
     source, rest = np.divmod(place - taps * dilation, stride)
     return source[rest == 0], taps[rest == 0]
 
 
-def _written(period: int, shift: int, reads: Callable[[int], IntArray]) -> Pattern:
+def _written(period: int, shift: int, kernel: int, reads: Callable[[int], IntArray]) -> Pattern:
     """The pattern of explicit reads."""
-    if period > MAX_PHASES:
+    if max(period, kernel) > MAX_PHASES:
         return shifted(1, -math.inf, math.inf)
     phases = [reads(o) for o in range(period)]
     low = np.array([read.min() if read.size else np.inf for read in phases], float)
@@ -203,7 +208,7 @@ def overlap(n_windows: int, n_out: int, kernel: int, stride: int, before: int, d
         return source * kernel + tap
 
     return AxisMap(
-        n_windows * kernel, n_out, lambda: forward.relation.transpose, lambda: _written(stride, kernel, reads)
+        n_windows * kernel, n_out, lambda: forward.relation.transpose, lambda: _written(stride, kernel, kernel, reads)
     )
 
 

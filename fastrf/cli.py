@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastrf.errors import FastRFError, FormatError, NetworkError, ShapeError
+from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -26,12 +26,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Exact receptive fields of neural networks: which input pixels does each neuron depend on?",
-    epilog="A MODEL is a built-in network (`fastrf zoo` lists them) or a .toml / .json spec.",
+    epilog="A MODEL is a built-in network (`fastrf zoo` lists them), a .toml / .json spec, a .pt2 file, or "
+    "package.module:callable for a PyTorch model.",
 )
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A built-in network, or the path of a .toml or .json spec.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A built-in network, a .toml, .json or .pt2 file, or package.module:callable for a PyTorch model.",
+    ),
 ]
 InputOption = Annotated[
     list[str] | None,
@@ -139,6 +145,10 @@ def mask(
     from fastrf import drawing
 
     field = _field(model, input_shape, node, wrt)
+    if neuron is not None and at is not None:
+        raise UsageError("--at and --neuron exclude each other; give one")
+    if json and output is not None:
+        raise UsageError("--json prints; with -o the file's ending chooses the format")
     if neuron is not None:
         where = _index(neuron, "--neuron")
         pixels = field.neuron_pixels(where)
@@ -174,7 +184,10 @@ def boxes(
     field = _field(model, input_shape, node, wrt)
     only = None if at is None else _index(at, "--at")
     if output is not None and output.suffix in (".npy", ".npz"):
-        drawing.write_boxes(field, only, output)
+        if only is not None:
+            raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
+        drawing.write_boxes(field, output)
+        typer.echo(f"wrote {output}", err=True)
         return
     rows = drawing.box_rows(field, only)
     wanted = _table_format(json, csv, False, output)
@@ -207,10 +220,10 @@ def warmup() -> None:
         typer.echo(f"{name:10s} {seconds:6.2f} s", err=True)
 
 
-def _analyze(model: str, shapes: list[str] | None, wrt: str | None, targets: list[str] | None = None) -> Analysis:
+def _analyze(model: str, shapes: list[str] | None, wrt: str | None) -> Analysis:
     from fastrf.analysis import analyze
 
-    return analyze(model, parse_input(shapes), wrt=wrt, targets=targets)
+    return analyze(model, parse_input(shapes), wrt=wrt)
 
 
 def _field(model: str, shapes: list[str] | None, node: str | None, wrt: str | None) -> ReceptiveField:
@@ -247,14 +260,16 @@ def _sizes(text: str) -> tuple[int, ...]:
 def _index(text: str, option: str) -> tuple[int, ...]:
     parts = text.split(",") if text else []
     if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
-        raise NetworkError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
+        raise UsageError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
     return tuple(int(part) for part in parts)
 
 
 def _table_format(json: bool, csv: bool, markdown: bool, output: Path | None) -> TableFormat:
     asked = [name for name, on in (("json", json), ("csv", csv), ("markdown", markdown)) if on]
     if len(asked) > 1:
-        raise NetworkError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
+        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
+    if asked and output is not None:
+        raise UsageError(f"--{asked[0]} prints; with -o the file's ending chooses the format")
     if asked:
         return TableFormat(asked[0])
     if output is None:
@@ -277,24 +292,32 @@ def _emit(text: str, output: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the `fastrf` command: exit code 0 fine, 1 a check failed, 2 bad usage or bad input."""
-    given = sys.argv[1:] if arguments is None else arguments
+    """Entry point of the `fastrf` command: exit code 0 fine, 2 bad usage or bad input."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in given
+    command = typer.main.get_command(app)
     try:
-        app(args=given)
-    except FastRFError as error:
-        if "--debug" in given:
-            raise
-        typer.echo(f"fastrf: {_one_line(str(error))}", err=True)
-        raise SystemExit(2) from None
+        code = command.main([a for a in given if a != "--debug"], prog_name="fastrf", standalone_mode=False)
     except BrokenPipeError:
         raise SystemExit(0) from None
-    except MemoryError:
-        if "--debug" in given:
+    except Exception as error:
+        expected = isinstance(error, FastRFError | MemoryError | typer.Abort) or hasattr(error, "format_message")
+        if debug or not expected:
             raise
-        typer.echo("fastrf: out of memory; use a smaller --input or fewer positions", err=True)
+        typer.echo(f"fastrf: {_one_line(_message(error))}", err=True)
         raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller --input or fewer positions"
+    if hasattr(error, "format_message"):
+        return f"{error.format_message()} Try --help."
+    return str(error) or "interrupted"
 
 
 def _one_line(text: str) -> str:
-    """The message on one line, with control characters made visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """The message on one line of bounded length, with control characters made visible."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return line if len(line) <= 600 else f"{line[:600]}..."

@@ -18,7 +18,8 @@ def cost(
 ) -> tuple[int | None, int | None]:
     """`(parameters, macs)` of one layer; None where the layer does not say its channels.
 
-    A layer without multiplications by weights costs 0 MACs. Affine normalisation layers have two parameters a channel.
+    Convolutions, linear layers, matrix products and attention cost MACs, everything else 0.
+    Affine normalisation layers have two parameters a channel.
     """
     if op == "window":
         return None, None
@@ -68,7 +69,8 @@ def _channel_scale(attributes: Mapping[str, Any], inputs: Sequence[Shape], outpu
 
 def _layer_norm(attributes: Mapping[str, Any], inputs: Sequence[Shape], output: Shape) -> Cost:
     axes = attributes.get("axes", -1)
-    return 2 * math.prod(output[a] for a in (axes if isinstance(axes, list | tuple) else [axes])), 0
+    axes = range(len(output)) if axes is None else axes
+    return 2 * math.prod(output[a] for a in ([axes] if isinstance(axes, int) else axes)), 0
 
 
 def _squeeze_excitation(attributes: Mapping[str, Any], inputs: Sequence[Shape], output: Shape) -> Cost:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from fastrf import kernels
 from fastrf.dependency import Dependency
 from fastrf.errors import LimitError
+from fastrf.limits import require_memory
 from fastrf.relation import Relation
-from fastrf.terms import Group, Term, expand, join
+from fastrf.terms import Group, Term, common_grouping, expand, join
 
-__all__ = ["areas", "boxes", "factor_indices", "group_rows", "intervals"]
+__all__ = ["areas", "box", "boxes", "factor_indices", "group_rows", "intervals"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -47,12 +48,29 @@ def group_rows(group: Group, sizes: Sequence[int], index: Sequence[IntArray]) ->
     return row
 
 
+def box(dependency: Dependency, index: Sequence[int]) -> IntArray:
+    """int64[input axes, 2]: the hull per input axis of one output index; `[0, 0)` where empty."""
+    flat = np.array([np.ravel_multi_index(tuple(index), dependency.shape)] if index else [0], np.int64)
+    return cast("IntArray", _hulls(dependency, factor_indices(dependency, flat), (1,))[0])
+
+
 def boxes(dependency: Dependency) -> IntArray:
     """int64[*shape, input axes, 2]: the hull per input axis of every output index; `[0, 0)` where empty."""
+    _require(dependency, 32 * max(len(dependency.input_shape), 1), "boxes")
+    found = _hulls(dependency, factor_indices(dependency), dependency.sizes)
+    return found.reshape((*dependency.shape, len(dependency.input_shape), 2))
+
+
+def _require(dependency: Dependency, bytes_each: int, what: str) -> None:
+    """LimitError where an answer per output index would not fit."""
+    n = math.prod(dependency.shape)
+    require_memory(n * bytes_each, f"{what} of {n} positions", "ask for one position, or use intervals(axis)")
+
+
+def _hulls(dependency: Dependency, index: Sequence[IntArray], shape: tuple[int, ...]) -> IntArray:
     sizes, input_shape = dependency.sizes, dependency.input_shape
-    index = factor_indices(dependency)
-    low = np.full((*sizes, len(input_shape)), np.iinfo(np.int64).max)
-    high = np.zeros((*sizes, len(input_shape)), np.int64)
+    low = np.full((*shape, len(input_shape)), np.iinfo(np.int64).max)
+    high = np.zeros((*shape, len(input_shape)), np.int64)
     for term in dependency.terms:
         speaks = _speaks(term, sizes, index)
         for group in term:
@@ -61,7 +79,7 @@ def boxes(dependency: Dependency) -> IntArray:
                 low[..., axis] = np.where(speaks, np.minimum(low[..., axis], hull[row, 0]), low[..., axis])
                 high[..., axis] = np.where(speaks, np.maximum(high[..., axis], hull[row, 1]), high[..., axis])
     low[high == 0] = 0
-    return np.stack([low, high], axis=-1).reshape((*dependency.shape, len(input_shape), 2))
+    return np.stack([low, high], axis=-1)
 
 
 def _speaks(term: Term, sizes: Sequence[int], index: Sequence[IntArray]) -> npt.NDArray[np.bool_]:
@@ -99,6 +117,11 @@ def areas(dependency: Dependency) -> IntArray:
     are sorted by the set of terms that hold them there; a product of columns counts where some term holds all.
     Raises LimitError for more than 62 terms.
     """
+    _require(dependency, 16, "areas")
+    if math.prod(dependency.input_shape) > np.iinfo(np.int64).max:
+        raise LimitError(
+            f"areas of an input of shape {dependency.input_shape} do not fit 64 bits; use a smaller input_shape"
+        )
     if not dependency.terms:
         return np.zeros(dependency.shape, np.int64)
     if len(dependency.terms) == 1:
@@ -133,12 +156,7 @@ def _areas_of_union(dependency: Dependency) -> IntArray:
 def common_parts(dependency: Dependency) -> list[list[Group]]:
     """The finest grouping that all terms respect: per part, each term's group on the same rows and columns."""
     sizes, input_shape = dependency.sizes, dependency.input_shape
-    parts: list[tuple[set[int], set[int]]] = []
-    for group in itertools.chain.from_iterable(dependency.terms):
-        rows, cols = set(group.rows), set(group.cols)
-        touching = [part for part in parts if part[0] & rows or part[1] & cols]
-        parts = [part for part in parts if part not in touching]
-        parts.append((rows.union(*(p[0] for p in touching)), cols.union(*(p[1] for p in touching))))
+    parts = common_grouping(itertools.chain.from_iterable(dependency.terms))
     result = []
     for rows, cols in parts:
         groups = []

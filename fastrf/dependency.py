@@ -21,7 +21,7 @@ from fastrf.terms import Group, Term, expand, join, make_term, normalise, relabe
 __all__ = ["Dependency"]
 
 #: More terms than this raise LimitError: the network's structure does not suit products of relations.
-MAX_TERMS = 1 << 12
+MAX_TERMS = 1 << 8
 
 
 class Dependency:

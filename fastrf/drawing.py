@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FormatError, MissingExtraError, PositionError
+from fastrf.errors import FormatError, MissingExtraError
 from fastrf.field import ReceptiveField
 from fastrf.storage import whole_file
 
-__all__ = ["box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
+__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -62,30 +62,31 @@ def _box(mask: Mask) -> list[tuple[int, int]]:
 def draw(mask: Mask) -> list[str]:
     """The mask as lines of `#` (seen) and `.`: the part around it, with a margin, in blocks if it is large.
 
-    Of a mask of more than two axes, every plane that sees something is drawn in turn.
+    In blocks, `+` is one of which some pixels are seen. Of a mask of more than two axes, every plane that sees
+    something is drawn in turn.
     """
+    if not mask.any():
+        return ["nothing is seen"]
     if mask.ndim < 2:
-        return _draw_plane(np.atleast_2d(mask), 0, "")
+        return _draw_plane(np.atleast_2d(mask), "")
     lines: list[str] = []
     for index in itertools.product(*(range(n) for n in mask.shape[:-2])):
-        plane = mask[index]
-        if not index or plane.any():
-            lines += _draw_plane(plane, 1, f"plane {', '.join(map(str, index))}: " if index else "")
+        if mask[index].any():
+            lines += _draw_plane(mask[index], f"plane {', '.join(map(str, index))}: " if index else "")
     return lines
 
 
-def _draw_plane(plane: Mask, margin: int, label: str) -> list[str]:
-    (top, bottom), (left, right) = _box(plane)
-    top, left = max(top - margin, 0), max(left - 1, 0)
-    bottom, right = min(bottom + margin, plane.shape[0]), min(right + 1, plane.shape[1])
+def _draw_plane(plane: Mask, label: str) -> list[str]:
+    (top, bottom), (left, right) = ((max(low - 1, 0), high + 1) for low, high in _box(plane))
     part = plane[top:bottom, left:right]
     block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // TEXT_WIDTH))
-    if block > 1:
-        padded = np.pad(part, [(0, -n % block) for n in part.shape])
-        part = np.asarray(padded.reshape(padded.shape[0] // block, block, -1, block).any(axis=(1, 3)))
-    scale = f", one character for {block}x{block} pixels" if block > 1 else ""
-    head = f"{label}rows {top}-{bottom - 1}, columns {left}-{right - 1} of {plane.shape[0]}x{plane.shape[1]}{scale}"
-    return [head, *("".join("#" if seen else "." for seen in row) for row in part)]
+    padded = np.pad(part, [(0, -n % block) for n in part.shape])
+    counts = padded.reshape(padded.shape[0] // block, block, -1, block).sum(axis=(1, 3))
+    scale = f", one character for {block}x{block} pixels, + where some are seen" if block > 1 else ""
+    rows = f"rows [{top}, {top + part.shape[0]}), " if plane.shape[0] > 1 else ""
+    head = f"{label}{rows}columns [{left}, {left + part.shape[1]}) of {'x'.join(map(str, plane.shape))}{scale}"
+    signs = np.where(counts == block * block, "#", np.where(counts > 0, "+", "."))
+    return [head, *("".join(row) for row in signs)]
 
 
 def write_mask(mask: Mask, path: Path) -> None:
@@ -122,26 +123,34 @@ def _write_png(mask: Mask, path: Path) -> None:
 
 
 def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:
-    """One mapping per position: `position`, `box` (half-open per axis), `area`, `density`."""
-    found, areas, densities = field.boxes(), field.areas(), field.densities()
+    """One mapping per position: its index, `start` and `stop` per pixel axis, `area` and `density`.
+
+    Axes are called by `axis_names`.
+    """
+    places, pixels = axis_names(len(field.position_shape)), axis_names(len(field.pixel_shape))
     if only is not None:
-        field.box(only)
-    positions = [only] if only is not None else list(np.ndindex(field.position_shape))
-    return [
-        {
-            "position": list(position),
-            "box": found[position].tolist(),
-            "area": int(areas[position]),
-            "density": round(float(densities[position]), 6),
-        }
-        for position in positions
-    ]
+        positions, found, areas = [only], [field.box(only)], [int(field.mask(only).sum())]
+    else:
+        positions = list(np.ndindex(field.position_shape))
+        found = list(field.boxes().reshape(len(positions), -1, 2))
+        areas = field.areas().ravel().tolist()
+    rows = []
+    for position, box, area in zip(positions, found, areas, strict=True):
+        row: dict[str, Any] = dict(zip(places, position, strict=True))
+        for name, (start, stop) in zip(pixels, box.tolist(), strict=True):
+            row |= {f"{name}_start": start, f"{name}_stop": stop}
+        hull = int(np.prod(box[:, 1] - box[:, 0]))
+        rows.append({**row, "area": area, "density": round(area / max(hull, 1), 6)})
+    return rows
 
 
-def write_boxes(field: ReceptiveField, only: tuple[int, ...] | None, path: Path) -> None:
+def axis_names(n: int) -> list[str]:
+    """x, or y and x, or z, y and x; numbered for more axes."""
+    return list("zyx"[-n:]) if 0 < n <= 3 else [f"axis{k}" for k in range(n)]
+
+
+def write_boxes(field: ReceptiveField, path: Path) -> None:
     """Write boxes to `.npy`, or boxes, areas and densities to `.npz`."""
-    if only is not None:
-        raise PositionError("--at with .npy or .npz would write one box; use --json")
     with whole_file(path) as file:
         if path.suffix == ".npy":
             np.save(file, field.boxes(), allow_pickle=False)
@@ -154,20 +163,12 @@ def format_rows(rows: Sequence[dict[str, Any]], kind: str) -> str:
     """Mappings of equal keys as `json`, `csv` or an aligned `table`."""
     if kind == "json":
         return json.dumps(list(rows), indent=None)
-    cells = [[_cell(value) for value in row.values()] for row in rows]
+    cells = [[str(value) for value in row.values()] for row in rows]
     titles = list(rows[0]) if rows else []
     if kind == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([titles, *cells])
         return text.getvalue()
-    widths = [max(len(line[k]) for line in [titles, *cells]) for k in range(len(titles))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in [titles, *cells]
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        return " x ".join(f"[{low}, {high})" for low, high in value)
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    lines = [titles, *cells]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(titles))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

@@ -2,10 +2,12 @@
 
 FastRFError
 ├── NetworkError         an impossible architecture (also a ValueError)
-│   └── ShapeError       sizes that do not fit each other
+│   ├── ShapeError       sizes that do not fit each other
+│   └── UnknownNodeError a name that no node has (also a KeyError)
 ├── UnsupportedOpError   an operator without a rule; names the operator and the node
 ├── FormatError          a file or mapping that cannot be read (also a ValueError)
 ├── LimitError           more memory, nodes or terms than allowed; says what to raise
+├── UsageError           options of a command that do not fit each other
 ├── PositionError        an index out of range (also an IndexError)
 └── MissingExtraError    an optional package is absent; names the extra (also an ImportError)
 """
@@ -20,12 +22,17 @@ __all__ = [
     "NetworkError",
     "PositionError",
     "ShapeError",
+    "UnknownNodeError",
     "UnsupportedOpError",
+    "UsageError",
 ]
 
 
 class FastRFError(Exception):
     """Base of every error that fastrf raises on purpose."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
 
 
 class NetworkError(FastRFError, ValueError):
@@ -34,6 +41,10 @@ class NetworkError(FastRFError, ValueError):
 
 class ShapeError(NetworkError):
     """Sizes that do not fit each other, or an input shape that is missing."""
+
+
+class UnknownNodeError(NetworkError, KeyError):
+    """A name that no node has; the message gives close ones."""
 
 
 class UnsupportedOpError(FastRFError):
@@ -46,6 +57,10 @@ class FormatError(FastRFError, ValueError):
 
 class LimitError(FastRFError):
     """More memory, nodes or terms than allowed; the message says what to raise."""
+
+
+class UsageError(FastRFError):
+    """Options of a command that do not fit each other."""
 
 
 class PositionError(FastRFError, IndexError):

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from fastrf import counting, masks, storage
 from fastrf.dependency import Dependency
 from fastrf.errors import PositionError, ShapeError
+from fastrf.limits import require_memory
 from fastrf.nominal import Nominal
 from fastrf.terms import Term
 
@@ -126,8 +127,11 @@ class ReceptiveField:
         return mask if self.input_channel_axis is None else np.asarray(mask.any(axis=self.input_channel_axis))
 
     def box(self, position: Position) -> npt.NDArray[np.int64]:
-        """int64[ndim, 2]: the tight half-open interval per pixel axis; `[0, 0)` where nothing is seen."""
-        return cast("npt.NDArray[np.int64]", self.boxes()[_checked(position, self.position_shape, "position")])
+        """int64[ndim, 2]: the tight half-open interval per pixel axis; `[0, 0)` where nothing is seen.
+
+        Raises PositionError.
+        """
+        return counting.box(self.positional, _checked(position, self.position_shape, "position"))
 
     # Exact, for every position ---------------------------------------------------------------------------
 
@@ -142,12 +146,12 @@ class ReceptiveField:
         and a pixel axis.
         """
         n = min(len(self.position_shape), len(self.pixel_shape))
-        if not -n <= axis < n:
-            raise PositionError(f"axis {axis} is not one of the {n} axes that {self.name!r} shares with the input")
+        if not isinstance(axis, int) or not -n <= axis < n:
+            raise PositionError(f"axis {axis!r} is not one of the {n} axes that {self.name!r} shares with the input")
         return counting.intervals(self.positional, axis % n)
 
     def areas(self) -> npt.NDArray[np.int64]:
-        """int64[*out]: how many pixels each position sees, without making a mask."""
+        """int64[*out]: how many pixels each position sees, without making a mask. Raises LimitError beyond 62 terms."""
         return counting.areas(self.positional)
 
     def densities(self) -> npt.NDArray[np.float64]:
@@ -180,7 +184,11 @@ class ReceptiveField:
         return masks.to_csr(self.dependency if channels else self.positional)
 
     def projective(self) -> ReceptiveField:
-        """The transposed field: for each input position, which output positions see it."""
+        """The transposed field: for each input position, which output positions see it.
+
+        Its exact members are those of any field; its nominal ones are unbounded, since a border can cut what sees a
+        pixel in ways that no one size describes.
+        """
         return ReceptiveField(
             self.dependency.transpose(),
             channel_axis=self.input_channel_axis,
@@ -210,17 +218,28 @@ class ReceptiveField:
     @property
     def stride(self) -> tuple[float, ...]:
         """Effective stride (jump) per pixel axis: pixels per step of the position; `inf` where none follows it."""
-        return tuple(self.nominal.stride(extent) for extent in self.nominal.extents)
+        return tuple(math.nan if extent.is_nothing else extent.stride for extent in self.nominal.extents)
 
     @property
     def padding(self) -> tuple[float, ...]:
         """Effective padding per pixel axis: how far the field of position 0 begins before the input."""
-        return tuple(_plain(-low) for low, _ in self._first)
+        return tuple(math.nan if low > high else _plain(-low) for low, high in self._first)
 
     @property
     def start(self) -> tuple[float, ...]:
-        """Centre of the field of position 0 per pixel axis; 0.5 is the centre of pixel 0, NaN where unbounded."""
+        """Centre of the field of position 0 per pixel axis; 0.5 is the centre of pixel 0, NaN where unbounded.
+
+        Where `size_range` has two sizes, other phases may lie elsewhere: see `phases`.
+        """
         return tuple(math.nan if math.isinf(low) or math.isinf(high) else (low + high) / 2 for low, high in self._first)
+
+    def phases(self, axis: int) -> npt.NDArray[np.float64]:
+        """float64[period, 2]: the nominal intervals `[low, high)` of the first positions along a pixel axis.
+
+        They repeat from there on, moved by `period * stride`; one row where every position has the same size.
+        """
+        extent = self.nominal.extents[axis]
+        return np.stack([extent.low.ravel(), extent.high.ravel()], axis=1)
 
     @property
     def center(self) -> tuple[float, ...]:
@@ -236,6 +255,8 @@ class ReceptiveField:
 
         A position that sees nothing is not cut; an unbounded field always is.
         """
+        n = math.prod(self.position_shape)
+        require_memory(2 * n, f"marks of {n} positions", "use clipped_share")
         return self.nominal.clipped(self.pixel_shape)
 
     @property
@@ -248,7 +269,7 @@ class ReceptiveField:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the compact form to an `.npz` file (no pickle); `fastrf.load_field` reads it.
 
-        The file appears whole or not at all.
+        The file appears whole or not at all. Raises FormatError where it cannot be written.
         """
         storage.save_field(self, path)
 
@@ -267,7 +288,9 @@ def _checked(index: Position, shape: tuple[int, ...], kind: str) -> tuple[int, .
         )
     except TypeError:
         raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
-    if len(given) != len(shape) or not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
+    if len(given) != len(shape):
+        raise PositionError(f"{kind} {given} has {len(given)} indices, but the map {shape} has {len(shape)} axes")
+    if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
         raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
     return given
 
@@ -276,8 +299,11 @@ def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> np
     """Positions as flat row-major indices; None for all."""
     if positions is None:
         return None
-    given = np.asarray(positions)
-    if given.size == 0:
+    try:
+        given = np.asarray(positions)
+    except ValueError as error:
+        raise ShapeError(f"positions must have shape (n, {len(shape)}): {error}") from error
+    if given.shape == (0,) or (given.shape == (len(given), 0) and not shape):
         return np.zeros(len(given), np.int64)
     if not np.issubdtype(given.dtype, np.integer):
         raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")

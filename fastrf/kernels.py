@@ -1,6 +1,6 @@
 """Every jitted function of fastrf, in one file because Numba's on-disk cache watches one file at a time.
 
-A kernel is its loop and nothing else: the callers in `relation`, `field` and `masks` check arguments and
+A kernel is its loop and nothing else: the callers in `relation`, `counting` and `masks` check arguments and
 allocate. `Runs` is a relation in run form: `(indptr, start, stop)`, int64; row `i` owns the half-open runs
 `start[k], stop[k]` for `indptr[i] <= k < indptr[i + 1]`. A kernel that emits runs writes them from index 0
 into arrays that are large enough and returns how many it wrote.

@@ -6,6 +6,8 @@ name.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +60,9 @@ def layer(
     """
     found = OPERATORS.get(op)
     if found is None:
-        raise UnsupportedOpError(f"unknown operator {op!r}; fastrf.ops.OPERATORS lists the known ones")
+        close = difflib.get_close_matches(op, OPERATORS, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "fastrf.ops.OPERATORS lists the known ones"
+        raise UnsupportedOpError(f"unknown operator {op!r}; {hint}")
     if len(values) > len(found.attributes):
         raise NetworkError(
             f"{op} takes at most {len(found.attributes)} attributes: {', '.join(found.attributes) or 'none'}"
@@ -67,6 +71,9 @@ def layer(
     twice = given.keys() & attributes.keys()
     if twice:
         raise NetworkError(f"{op}: attribute {sorted(twice)[0]!r} is given twice")
+    unknown = [attribute for attribute in attributes if attribute not in found.attributes]
+    if unknown:
+        raise NetworkError(f"{op}: unknown attribute {unknown[0]!r}; it takes {', '.join(found.attributes) or 'none'}")
     reads = None if inputs is None else (inputs,) if isinstance(inputs, str) else tuple(inputs)
     return Layer(op, {**given, **attributes}, name, reads)
 
@@ -79,10 +86,13 @@ def _constructor(op: str) -> Callable[..., Layer]:
     ) -> Layer:
         return layer(op, *values, name=name, inputs=inputs, **attributes)
 
+    function = OPERATORS[op].function
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    shared = [p for p in inspect.signature(layer).parameters.values() if p.kind is p.KEYWORD_ONLY]
     construct.__name__ = construct.__qualname__ = op
-    attributes = ", ".join(OPERATORS[op].attributes)
-    construct.__doc__ = (
-        f"A layer of operator {op!r}; attributes in order: {attributes or 'none'}.\n\n{OPERATORS[op].function.__doc__}"
+    construct.__doc__ = f"A layer of operator {op!r}.\n\n{inspect.getdoc(function)}"
+    construct.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own] + shared
     )
     return construct
 

@@ -48,11 +48,18 @@ def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise")
 
 def _from_name(name: str, input_shape: Any, on_unsupported: str) -> Network:
     """A path if it has a known ending or exists, a PyTorch callable if it has a colon, otherwise a zoo name."""
-    if name.endswith(".pt2") or (":" in name and not Path(name).exists()):
+    if name.endswith(".pt2") or (":" in name and not _exists(name)):
         return _from_torch(name, input_shape, on_unsupported)
-    if name.endswith((".toml", ".json")) or Path(name).is_file():
+    if name.lower().endswith((".toml", ".json")) or _exists(name):
         return spec.from_file(Path(name), input_shape)
     return spec.from_zoo(name, input_shape)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_torch(source: Any) -> bool:

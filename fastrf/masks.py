@@ -18,7 +18,8 @@ import numpy.typing as npt
 from fastrf import kernels
 from fastrf.counting import factor_indices, group_rows
 from fastrf.dependency import Dependency
-from fastrf.errors import LimitError, ShapeError
+from fastrf.errors import ShapeError
+from fastrf.limits import require_memory
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, expand, join
 
@@ -40,6 +41,9 @@ def dense_row(dependency: Dependency, index: Sequence[int]) -> npt.NDArray[np.bo
     """bool[*input_shape]: what one output index depends on."""
     flat = np.array([np.ravel_multi_index(tuple(index), dependency.shape)] if index else [0], np.int64)
     at = factor_indices(dependency, flat)
+    require_memory(
+        3 * math.prod(dependency.input_shape), "one mask", "ask for box(position), or analyse a smaller input_shape"
+    )
     mask = np.zeros(dependency.input_shape, bool)
     for term in dependency.terms:
         product = np.ones((1,) * mask.ndim, bool)
@@ -88,12 +92,8 @@ def _target(
 ) -> npt.NDArray[np.bool_] | Bytes:
     """The array to write: `out` if it fits, otherwise a new one."""
     if out is None:
-        size = math.prod(shape)
-        if size > _free_memory():
-            raise LimitError(
-                f"masks of shape {shape} take {size / 2**30:.1f} GiB, more than is free; ask for fewer positions, "
-                "packed=True, or an out= on disk (numpy.memmap)"
-            )
+        remedy = "ask for fewer positions, packed=True, or an out= on disk (numpy.memmap)"
+        require_memory(math.prod(shape), f"masks of shape {shape}", remedy)
         return cast("npt.NDArray[np.bool_] | Bytes", np.empty(shape, dtype))
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         found = f"{out.dtype}{list(out.shape)}" if isinstance(out, np.ndarray) else type(out).__name__
@@ -101,23 +101,6 @@ def _target(
     if not out.flags.writeable or not out.flags.c_contiguous:
         raise ShapeError("out must be writeable and C-contiguous")
     return out
-
-
-def _free_memory() -> int:
-    """Bytes of physical memory that can still be had, or a large number where the system does not say."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _reclaimable()
-    except (AttributeError, ValueError, OSError):
-        return 1 << 62
-
-
-def _reclaimable() -> int:
-    """Bytes of file cache that the kernel gives up on demand (Linux)."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Cached:"))
-    except (OSError, StopIteration):
-        return 0
 
 
 class _Writer:

@@ -8,7 +8,7 @@ layer and the remedy, and gets its recipe (see `recipe`).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import Any
 
 from fastrf.costs import cost
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, ShapeError, UnsupportedOpError
-from fastrf.ops import apply
+from fastrf.ops import apply, frozen
 from fastrf.recipe import Recipe
 
 __all__ = ["MAX_LAYERS", "Network", "Node"]
@@ -28,7 +28,10 @@ InputShape = Sequence[int] | Mapping[str, Sequence[int]]
 MAX_LAYERS = 200_000
 #: No axis may be longer than this: index arithmetic stays within 64 bits.
 MAX_AXIS = 1 << 40
+#: No name may be longer.
+MAX_NAME = 1000
 _RESERVED = ("name", "op", "inputs", "scope")
+_KEYS = ("name", "input_shape", "channel_axis", "layers", "outputs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +88,17 @@ class Network:
     def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
         """Read the spec format: `name`, `input_shape`, `layers` (each `name`, `op`, `inputs`, attributes), `outputs`.
 
-        `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError, UnsupportedOpError, FormatError
-        or LimitError, each naming the layer.
+        `channel_axis` says which axis of the input (or of each, by name) holds channels: the first by default, null for
+        none. `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError, UnsupportedOpError,
+        FormatError or LimitError, each naming the layer.
         """
-        unknown = set(spec) - {"name", "input_shape", "channel_axis", "layers", "outputs"}
+        unknown = [key for key in spec if key not in _KEYS]
         if unknown:
-            raise FormatError(
-                f"unknown key {sorted(unknown)[0]!r} in a network; it takes name, input_shape, layers, outputs"
-            )
+            raise FormatError(f"unknown key {unknown[0]!r} in a network; it takes {', '.join(_KEYS)}")
         inputs = _inputs(spec.get("input_shape"), input_shape, spec.get("channel_axis"))
         layers = _named_layers(spec.get("layers"), inputs)
         nodes = _nodes(_in_order(layers, inputs), inputs)
-        outputs = spec.get("outputs") or [nodes[-1].name]
+        outputs = _outputs(spec.get("outputs"), nodes[-1].name)
         known = {*inputs, *(node.name for node in nodes)}
         for output in outputs:
             if output not in known:
@@ -110,7 +112,7 @@ class Network:
         return {
             "name": self.name,
             "input_shape": shapes["input"] if single else shapes,
-            "channel_axis": {name: given.channel_axis for name, given in self.inputs.items() if given.channel_axis},
+            "channel_axis": {name: given.channel_axis for name, given in self.inputs.items()},
             "layers": [_plain_layer(node) for node in self.nodes],
             "outputs": list(self.outputs),
         }
@@ -127,6 +129,27 @@ class Network:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
 
+    @cached_property
+    def modules(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the nodes of every module call: `name` for the last call, `name@k` for call `k` of several."""
+        calls: dict[str, list[str]] = {}
+        for node in self.nodes:
+            for name in node.scope:
+                calls.setdefault(name, []).append(node.name)
+        for name in list(calls):
+            module, _, call = name.rpartition("@")
+            if module and call.isdigit():
+                if module in calls and f"{module}@0" not in calls:
+                    calls[f"{module}@0"] = calls[module]
+                calls[module] = calls[name]
+        return {name: tuple(names) for name, names in calls.items()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and (self is other or self.to_dict() == other.to_dict())
+
+    def __hash__(self) -> int:
+        return hash((self.name, len(self.nodes), self.outputs))
+
     def __repr__(self) -> str:
         return f"Network({self.name!r}, input_shape={self.input_shape}, {len(self.nodes)} layers)"
 
@@ -138,16 +161,37 @@ def _inputs(in_spec: object, given: InputShape | None, channel_axis: object) -> 
     names: Mapping[Any, Any] = wanted if isinstance(wanted, Mapping) else {_only_name(in_spec): wanted}
     if isinstance(in_spec, Mapping) and set(names) != set(in_spec):
         raise ShapeError(f"input_shape names {sorted(names)}, but the network's inputs are {sorted(in_spec)}")
-    axes: Mapping[Any, Any] = channel_axis if isinstance(channel_axis, Mapping) else dict.fromkeys(names, channel_axis)
-    inputs = {}
-    for name, shape in names.items():
-        sizes = _sizes(name, shape)
-        axis = axes.get(name)
-        default = 0 if len(sizes) > 1 else None
-        if axis is not None and not (isinstance(axis, int) and 0 <= axis < len(sizes)):
-            raise ShapeError(f"channel_axis {axis!r} of input {name!r} is not an axis of {sizes}")
-        inputs[str(name)] = Input(str(name), sizes, default if axis is None else axis)
-    return inputs
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ShapeError(f"input_shape must name at least one input, each by a string, not {list(names)!r}")
+    given_axes = channel_axis if isinstance(channel_axis, Mapping) else {}
+    if isinstance(channel_axis, int):
+        given_axes = dict.fromkeys(names, channel_axis)
+    unknown = [name for name in given_axes if name not in names]
+    if unknown:
+        raise ShapeError(f"channel_axis names {unknown[0]!r}, which is no input; the inputs are {', '.join(names)}")
+    return {name: _input(name, _sizes(name, shape), given_axes) for name, shape in names.items()}
+
+
+def _input(name: str, sizes: Shape, axes: Mapping[str, Any]) -> Input:
+    axis = axes.get(name, 0 if len(sizes) > 1 else None)
+    if axis is not None and not (type(axis) is int and 0 <= axis < len(sizes)):
+        raise ShapeError(f"channel_axis {axis!r} of input {name!r} is not an axis of {sizes}")
+    return Input(_checked_name(name), sizes, axis)
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not name or len(name) > MAX_NAME or not name.isprintable():
+        raise NetworkError(f"name {str(name)[:60]!r} must be printable text of 1 to {MAX_NAME} characters")
+    return name
+
+
+def _outputs(given: object, last: str) -> list[str]:
+    if given is None:
+        return [last]
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise FormatError(f"'outputs' must be a list of layer names, not {str(given)[:60]!r}")
+    return list(names)
 
 
 def _only_name(in_spec: object) -> str:
@@ -161,14 +205,16 @@ def _only_name(in_spec: object) -> str:
 
 
 def _sizes(name: object, shape: object) -> Shape:
-    valid = isinstance(shape, list | tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
-    if not valid:
-        raise ShapeError(f"input_shape of {name!r} must be a list of integers such as (3, 224, 224), not {shape!r}")
-    sizes = tuple(int(n) for n in shape)  # type: ignore[attr-defined]
-    for n in sizes:
+    plain = frozen(shape)
+    if not isinstance(plain, tuple) or not all(type(n) is int for n in plain):
+        raise ShapeError(
+            f"input_shape of {name!r} must be a list of integers such as (3, 224, 224), not {str(shape)[:60]!r}"
+        )
+    for n in plain:
         if not 0 < n <= MAX_AXIS:
-            raise ShapeError(f"input_shape {sizes} of {name!r} has a size of {n}; sizes are 1 to {MAX_AXIS}")
-    return sizes
+            found = f"a size of {n}" if abs(n) <= 1 << 63 else "a size beyond 2**63"
+            raise ShapeError(f"input_shape of {name!r} has {found}; sizes are 1 to {MAX_AXIS}")
+    return plain
 
 
 def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict[str, Any]]:
@@ -184,7 +230,7 @@ def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict
             )
         if not isinstance(layer, Mapping) or not isinstance(layer.get("op"), str):
             raise FormatError(f"layer {number} has no 'op'; write it as {{name, op, inputs, attributes}}")
-        name = str(layer.get("name", f"{layer['op']}{number + 1}"))
+        name = _checked_name(layer.get("name", f"{layer['op']}{number + 1}"))
         if name in named or name in inputs:
             raise NetworkError(f"layer name {name!r} is used twice; names must differ")
         reads = layer.get("inputs", [previous])
@@ -204,26 +250,22 @@ def _in_order(layers: Mapping[str, dict[str, Any]], inputs: Mapping[str, Input])
     order: list[dict[str, Any]] = []
     for start in layers:
         stack = [start]
-        waiting: dict[str, None] = {}
+        waiting: dict[str, Iterator[str]] = {}
         while stack:
             name = stack[-1]
             if name in done:
                 stack.pop()
                 continue
-            waiting[name] = None
-            missing = [read for read in layers[name]["inputs"] if read not in done]
-            for read in missing:
+            waiting.setdefault(name, iter(layers[name]["inputs"]))
+            read = next((read for read in waiting[name] if read not in done), None)
+            if read is not None:
                 if read not in layers:
-                    raise NetworkError(
-                        f"node {name!r}: input {read!r} is not a layer{_close(read, [*layers, *inputs])}"
-                    )
+                    close = _close(read, [*layers, *inputs])
+                    raise NetworkError(f"node {name!r}: input {read!r} is not a layer{close}")
                 if read in waiting:
-                    cycle = [*list(waiting)[list(waiting).index(read) :], read]
-                    raise NetworkError(
-                        f"node {name!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it"
-                    )
-            if missing:
-                stack.append(missing[0])
+                    cycle = " <- ".join([*list(waiting)[list(waiting).index(read) :], read][:8])
+                    raise NetworkError(f"node {name!r} reads itself through a cycle: {cycle}; break it")
+                stack.append(read)
                 continue
             order.append(layers[name])
             done.add(name)
@@ -237,7 +279,7 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
     nodes = []
     for layer in layers:
         name, op, reads = layer["name"], layer["op"], layer["inputs"]
-        attributes = {key: value for key, value in layer.items() if key not in _RESERVED}
+        attributes = {key: frozen(value) for key, value in layer.items() if key not in _RESERVED}
         in_shapes = [shapes[read][0] for read in reads]
         try:
             recipe = apply(op, attributes, in_shapes, [shapes[read][1] for read in reads])
@@ -257,7 +299,13 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
 
 def _plain_layer(node: Node) -> dict[str, Any]:
     scope = {"scope": list(node.scope)} if node.scope else {}
-    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **scope, **node.attributes}
+    attributes = {key: _listed(value) for key, value in node.attributes.items()}
+    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **scope, **attributes}
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, as JSON reads them."""
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _close(name: str, known: Iterable[str]) -> str:

@@ -55,6 +55,20 @@ class Extent:
         with np.errstate(invalid="ignore"):
             return np.where(self.low > self.high, 0.0, self.high - self.low)
 
+    @property
+    def stride(self) -> float:
+        """Input steps per output step along the factor that this extent follows; inf where it follows none."""
+        moving = [Fraction(phase.shift, phase.period) for phase in self.phases if phase.shift]
+        if not moving:
+            return math.inf
+        stride = min(moving, key=abs)
+        return int(stride) if stride.denominator == 1 else float(stride)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no phase reads anything."""
+        return bool((self.low > self.high).all())
+
     def find(self, factor: int) -> int | None:
         """The index in `phases` of a factor, or None where it does not matter."""
         return next((k for k, phase in enumerate(self.phases) if phase.factor == factor), None)
@@ -121,6 +135,11 @@ class Nominal:
         one = np.zeros(1)
         extents = [Extent((Phase(axis, 1, 1),), one, one + 1) for axis in spatial]
         return cls(tuple((n,) for n in shape), tuple(extents))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return tuple(math.prod(factors) for factors in self.axes)
 
     @classmethod
     def none(cls, shape: tuple[int, ...], n_extents: int) -> Nominal:
@@ -227,21 +246,13 @@ class Nominal:
         """The same shape, reading nothing."""
         return Nominal(self.axes, (NOTHING,) * len(self.extents), self.windowed)
 
-    def stride(self, extent: Extent) -> float:
-        """Input steps per output step along the factor that follows this input axis; inf where unbounded."""
-        moving = [Fraction(phase.shift, phase.period) for phase in extent.phases if phase.shift]
-        if not moving:
-            return math.inf
-        stride = min(moving, key=abs)
-        return int(stride) if stride.denominator == 1 else float(stride)
-
     def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
         """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, `pixels` being the sizes `n`."""
         sizes = [n for factors in self.axes for n in factors]
         cut = np.zeros((1,) * len(sizes), bool)
         for axis, n in enumerate(pixels):
             cut = cut | self._cut(axis, n)
-        return np.broadcast_to(cut, sizes).reshape([math.prod(factors) for factors in self.axes])
+        return np.broadcast_to(cut, sizes).reshape(self.shape)
 
     def clipped_share(self, pixels: Sequence[int]) -> float:
         """The share of positions that `clipped` marks, without marking them where the axes are independent."""
@@ -294,10 +305,8 @@ class Nominal:
             return self
         position = self._position(axis)
         if factors:
-            extents, windowed = (
-                self._fuse_factors(position, len(factors)).extents,
-                self._fuse_factors(position, len(factors)).windowed,
-            )
+            fused = self._fuse_factors(position, len(factors))
+            extents, windowed = fused.extents, fused.windowed
         else:
             new = [f + (f >= position) for f in range(self._n_factors)]
             extents = tuple(extent.renumbered(new) for extent in self.extents)
@@ -388,7 +397,7 @@ def _gathered(extent: Extent, factor: int, size: int, windowed: bool) -> Extent:
     k = extent.find(factor)
     if k is None:
         return extent
-    if size > 1 and not windowed:
+    if not windowed:
         return UNBOUNDED if (extent.low <= extent.high).any() else NOTHING
     phases = extent.phases[:k] + extent.phases[k + 1 :]
     low, high = _window(np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0), extent.phases[k], 0, size)

@@ -3,7 +3,7 @@
 An operator (see `ops`) is a function that is called once, with symbolic tensors, and uses their methods. Each
 method notes one step; the steps are the recipe. It knows shapes, so the operator's output shape and its
 dependency cannot disagree. `analysis` replays recipes on `Dependency` and on `Nominal`, which both have these
-steps as methods. There are eight: map_axis, reduce, insert, stretch, reshape, permute, union, concat.
+steps as methods. There are nine: map_axis, reduce, insert, stretch, reshape, permute, union, concat, nothing.
 """
 
 from __future__ import annotations

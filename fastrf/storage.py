@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -34,18 +33,21 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Raises FormatError where the folder cannot be written.
     """
-    target = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise FormatError(f"{target}: {error.strerror or error}; choose a folder that can be written") from error
+        target = Path(path).resolve()
+        if target.exists() and not target.is_file():
+            raise FormatError(f"{path}: exists and is no regular file; choose another name")
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FormatError(f"{path!s}: {reason}; choose a file name in a folder that can be written") from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(target)
     except OSError as error:
-        raise FormatError(f"{target}: {error.strerror or error}; nothing was written") from error
+        raise FormatError(f"{path}: {error.strerror or error}; nothing was written") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 
@@ -88,41 +90,71 @@ def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
 
 def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
     """Read a field that `ReceptiveField.save` wrote. Raises FormatError for anything else."""
-    from fastrf.field import ReceptiveField
-
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays["header"].tobytes())
-        if header["format"] != _FORMAT:
-            raise FormatError(f"{path}: format {header['format']!r} is not {_FORMAT!r}")
-        relations = [
-            _relation(n_cols, arrays[f"indptr{k}"], arrays[f"start{k}"], arrays[f"stop{k}"])
-            for k, n_cols in enumerate(header["columns"])
-        ]
-        terms = [
-            tuple(Group(tuple(rows), tuple(cols), relations[k]) for rows, cols, k in term) for term in header["terms"]
-        ]
-        axes = tuple(tuple(factors) for factors in header["axes"])
-        dependency = Dependency(tuple(header["input_shape"]), axes, terms)
-        _check_terms(dependency)
-        extents = tuple(
-            Extent(tuple(Phase(*phase) for phase in phases), arrays[f"low{k}"], arrays[f"high{k}"])
-            for k, phases in enumerate(header["phases"])
-        )
-        nominal = Nominal(tuple(tuple(factors) for factors in header["nominal_axes"]), extents)
-        return ReceptiveField(
-            dependency,
-            channel_axis=header["channel_axis"],
-            input_channel_axis=header["input_channel_axis"],
-            approximate_at=tuple(header["approximate_at"]),
-            nominal=lambda: nominal,
-            name=header["name"],
-        )
+        return _field(json.loads(arrays["header"].tobytes()), arrays)
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive can fail in any of its readers
         raise FormatError(f"{path}: not a field that fastrf saved ({type(error).__name__}: {error})") from error
+
+
+def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> ReceptiveField:
+    """The field that a header and its arrays describe; any exception where they do not."""
+    from fastrf.field import ReceptiveField
+
+    if header["format"] != _FORMAT:
+        raise ValueError(f"format {header['format']!r} is not {_FORMAT!r}")
+    relations = [
+        _relation(_natural(n_cols), arrays[f"indptr{k}"], arrays[f"start{k}"], arrays[f"stop{k}"])
+        for k, n_cols in enumerate(header["columns"])
+    ]
+    terms = [
+        tuple(Group(tuple(map(_natural, rows)), tuple(map(_natural, cols)), relations[k]) for rows, cols, k in term)
+        for term in header["terms"]
+    ]
+    axes = tuple(tuple(map(_natural, factors)) for factors in header["axes"])
+    dependency = Dependency(tuple(map(_natural, header["input_shape"])), axes, terms)
+    _check_terms(dependency)
+    channels = [
+        None if axis is None else range(ndim)[_natural(axis)]
+        for axis, ndim in (
+            (header["channel_axis"], len(dependency.shape)),
+            (header["input_channel_axis"], len(dependency.input_shape)),
+        )
+    ]
+    nominal = _nominal(header, arrays)
+    field = ReceptiveField(
+        dependency,
+        channel_axis=channels[0],
+        input_channel_axis=channels[1],
+        approximate_at=tuple(str(name) for name in list(header["approximate_at"])),
+        nominal=lambda: nominal,
+        name=str(header["name"]),
+    )
+    if nominal.shape != field.position_shape or len(nominal.extents) != len(field.pixel_shape):
+        raise ValueError("the nominal field does not fit the shapes")
+    return field
+
+
+def _nominal(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Nominal:
+    axes = tuple(tuple(map(_natural, factors)) for factors in header["nominal_axes"])
+    n_factors = sum(map(len, axes))
+    extents = []
+    for k, phases in enumerate(header["phases"]):
+        parts = tuple(Phase(range(n_factors)[_natural(f)], _natural(period), int(shift)) for f, period, shift in phases)
+        low, high = arrays[f"low{k}"], arrays[f"high{k}"]
+        if not low.shape == high.shape == tuple(part.period for part in parts) or low.dtype != float or not low.size:
+            raise ValueError("phases do not fit their arrays")
+        extents.append(Extent(parts, low, high))
+    return Nominal(axes, tuple(extents))
+
+
+def _natural(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is not a natural number")
+    return value
 
 
 def _relation(n_cols: int, indptr: npt.NDArray[Any], start: npt.NDArray[Any], stop: npt.NDArray[Any]) -> Relation:

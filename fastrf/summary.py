@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import MissingExtraError
+from fastrf.errors import MissingExtraError, NetworkError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
+    from fastrf.network import Node
 
 __all__ = ["Row", "Summary"]
 
@@ -77,7 +80,7 @@ class Row:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """Rows in the network's order. `str()` is the table; `to_json`, `to_csv`, `to_markdown`, `to_pandas` the rest."""
 
@@ -86,21 +89,21 @@ class Summary:
 
     @classmethod
     def of(cls, analysis: Analysis, depth: int | None = None) -> Summary:
-        """The summary of an analysis; `depth` folds nodes that share so many leading dotted parts of their name."""
-        folded: dict[str, list[str]] = {}
-        for node in analysis.network.nodes:
-            if node.name in analysis:
-                key = node.name if depth is None else ".".join(node.name.split(".")[:depth])
-                folded.setdefault(key, []).append(node.name)
+        """The summary of an analysis; `depth` folds neighbours that share so many leading parts of their module's name.
+
+        Raises NetworkError for a depth below 1.
+        """
         rows = []
-        for key, names in folded.items():
-            members = [analysis.network.by_name[name] for name in names]
-            op = members[0].op if len(members) == 1 else f"{len(members)} layers"
-            costs = _total([m.parameters for m in members]), _total([m.macs for m in members])
-            rows.append(Row.of(key, op, costs, analysis[names[-1]]))
+        for name, nodes in _folded(analysis, depth):
+            op = nodes[0].op if len(nodes) == 1 else f"{len(nodes)} layers"
+            costs = _total([node.parameters for node in nodes]), _total([node.macs for node in nodes])
+            rows.append(Row.of(name, op, costs, analysis[nodes[-1].name]))
         network = analysis.network
         title = f"{network.name}, {len(network.nodes)} layers, measured against {analysis.wrt!r} {_shape(analysis)}"
         return cls(title, tuple(rows))
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -153,6 +156,25 @@ class Summary:
         except ImportError as error:
             raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
         return pd.DataFrame([asdict(row) for row in self.rows])
+
+
+def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[Node]]]:
+    """Neighbouring nodes of one module, or of one dotted prefix, with its name; without a depth, every node."""
+    nodes = [node for node in analysis.network.nodes if node.name in analysis]
+    if depth is not None and (type(depth) is not int or depth < 1):
+        raise NetworkError(f"depth must be 1 or more, not {depth!r}")
+    seen: dict[str, int] = {}
+    for name, group in itertools.groupby(nodes, lambda node: _module(node, depth)):
+        seen[name] = seen.get(name, -1) + 1
+        yield (name if seen[name] == 0 else f"{name} (again, {seen[name]})"), list(group)
+
+
+def _module(node: Node, depth: int | None) -> str:
+    """The name that a node's row goes by."""
+    if depth is None:
+        return f"{node.scope[-1]}: {node.name}" if node.scope else node.name
+    path = node.scope[-1].partition("@")[0] if node.scope else node.name
+    return ".".join(path.split(".")[:depth])
 
 
 def _total(values: list[int | None]) -> int | None:

@@ -5,7 +5,7 @@ rows of some factors (row-major, in ascending order) to the columns of some inpu
 tuple of groups over disjoint factors that together name every input axis once; it says: output index `r`
 depends on input index `c` where every group relates its part of `r` to its part of `c`. A group without
 columns (its relation has one) is a *guard*: the rows for which the term speaks. A group without rows (its
-relation has one) is a constant set. `dependency` holds a union of terms and is the only caller.
+relation has one) is a constant set. `dependency` holds a union of terms; `counting` and `masks` read them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fastrf.memory import remembered
 from fastrf.relation import Relation
 
-__all__ = ["Group", "Term", "expand", "join", "make_term", "normalise", "relabel", "simplify"]
+__all__ = ["Group", "Term", "common_grouping", "expand", "join", "make_term", "normalise", "relabel", "simplify"]
 
 #: Two terms are not compared when bringing them to a common grouping would need more rows than this.
 MAX_COMPARED_ROWS = 1 << 16
@@ -191,7 +191,7 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
             return False
     if alike:
         return True
-    for rows, cols in _common_grouping(big, small):
+    for rows, cols in common_grouping((*big, *small)):
         large, little = ([g for g in term if rows & set(g.rows) or cols & set(g.cols)] for term in (big, small))
         if not large:
             continue
@@ -214,10 +214,10 @@ def _covers(
     return big.relation.contains(small.relation)
 
 
-def _common_grouping(left: Term, right: Term) -> list[tuple[set[int], set[int]]]:
-    """The finest partition of factors and input axes that both terms' groups respect."""
+def common_grouping(groups: Iterable[Group]) -> list[tuple[set[int], set[int]]]:
+    """The finest partition of factors and input axes that all groups respect."""
     parts: list[tuple[set[int], set[int]]] = []
-    for group in (*left, *right):
+    for group in groups:
         rows, cols = set(group.rows), set(group.cols)
         rest = []
         for part in parts:

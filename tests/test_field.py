@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import masks as masks_module
+from fastrf import limits
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +101,31 @@ def test_masks_that_do_not_fit_into_memory(monkeypatch):
     field = fastrf.analyze("unet", (1, 4096, 4096)).output
     with pytest.raises(fastrf.LimitError, match="GiB, more than is free; ask for fewer positions"):
         field.masks()
-    monkeypatch.setattr(masks_module, "open", None, raising=False)
-    monkeypatch.setattr(masks_module.os, "sysconf", lambda name: {"SC_AVPHYS_PAGES": 1}.get(name, 1))
-    monkeypatch.setattr(masks_module, "_reclaimable", lambda: 0)
+    monkeypatch.setattr(limits, "free_memory", lambda: 1)
+    with pytest.raises(fastrf.LimitError, match=r"use intervals\(axis\)"):
+        field.boxes()
+    with pytest.raises(fastrf.LimitError, match="use intervals"):
+        field.areas()
+    with pytest.raises(fastrf.LimitError, match="use clipped_share"):
+        field.clipped()
+    with pytest.raises(fastrf.LimitError, match=r"ask for box\(position\)"):
+        field.mask((0, 0))
     with pytest.raises(fastrf.LimitError, match="packed=True"):
         fastrf.analyze([fastrf.conv(1, 1)], (1, 4)).output.masks()
+
+
+def test_areas_beyond_64_bits():
+    field = fastrf.analyze([fastrf.global_avg_pool()], (1, 2**24, 2**24, 2**24)).output
+    with pytest.raises(fastrf.LimitError, match="do not fit 64 bits"):
+        field.areas()
 
 
 def test_systems_that_do_not_tell_their_memory(monkeypatch):
     def fail(*arguments, **options):
         raise OSError
 
-    monkeypatch.setattr(masks_module.os, "sysconf", fail)
-    assert masks_module._free_memory() > 1 << 60
     monkeypatch.setattr("builtins.open", fail)
-    assert masks_module._reclaimable() == 0
+    assert limits.free_memory() == 1 << 40
 
 
 @pytest.mark.parametrize("position", [(0,), (0, 0, 0), (-1, 0), (11, 0), (0, 9), (0.5, 0), "ab", None, 3])
@@ -208,6 +218,12 @@ def test_files_that_are_no_fields(crossed, tmp_path):
         np.savez(tmp_path / "bad.npz", **{**arrays, **changes})
         return tmp_path / "bad.npz"
 
+    def damaged():
+        content = bytearray(good.read_bytes())
+        content[len(content) // 3 : len(content) // 2] = b"x" * (len(content) // 2 - len(content) // 3)
+        (tmp_path / "bad.npz").write_bytes(content)
+        return tmp_path / "bad.npz"
+
     def with_header(**changes):
         return stored(header=np.frombuffer(json.dumps({**header, **changes}).encode(), np.uint8))
 
@@ -223,6 +239,13 @@ def test_files_that_are_no_fields(crossed, tmp_path):
         lambda: stored(start0=arrays["start0"] - 100),
         lambda: stored(indptr0=arrays["indptr0"][:-1]),
         lambda: stored(start0=np.array([{}], object)),
+        lambda: with_header(channel_axis=9),
+        lambda: with_header(channel_axis=-1),
+        lambda: with_header(phases=[]),
+        lambda: with_header(phases=[[[0, 0, 1]], [[1, 1, 1]]]),
+        lambda: with_header(nominal_axes=[[9]]),
+        lambda: with_header(input_shape=[1, 8.0, 8]),
+        damaged,
     ]
     for case in cases:
         with pytest.raises(fastrf.FormatError, match="npz"):
@@ -242,6 +265,23 @@ def test_files_appear_whole_or_not_at_all(crossed, tmp_path, monkeypatch):
         crossed["all"].save(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["field.npz"]
+
+
+def test_only_regular_files_are_replaced(crossed, tmp_path):
+    target = tmp_path / "target.npz"
+    target.write_text("old")
+    (tmp_path / "link.npz").symlink_to(target)
+    crossed["all"].save(tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink()
+    assert fastrf.load_field(target).dependency == crossed["all"].dependency
+    for place in (tmp_path, None, "a\0b"):
+        with pytest.raises(fastrf.FormatError):
+            crossed["all"].save(place)
+
+
+def test_phases_of_a_decoder():
+    layers = [fastrf.max_pool(2), fastrf.conv_transpose(1, 3, stride=2, padding=1)]
+    assert fastrf.analyze(layers, (1, 16)).output.phases(0).tolist() == [[0, 2], [0, 4]]
 
 
 def test_any_number_of_threads_gives_the_same(crossed):

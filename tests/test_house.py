@@ -18,7 +18,7 @@ SOURCE = Path(fastrf.__file__).parent
 
 #: Lower layers first; a module may import only from layers at or below its own.
 LAYERS = [
-    {"errors", "memory", "kernels"},
+    {"errors", "limits", "memory", "kernels"},
     {"relation"},
     {"axis_map", "terms"},
     {"recipe", "dependency", "nominal"},

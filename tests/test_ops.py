@@ -3,11 +3,12 @@
 The other families have files of their own: `test_ops_windows`, `test_ops_dense`, `test_ops_shape`, `test_ops_resize`.
 """
 
+import numpy as np
 import pytest
 
 import fastrf
 from fastrf.ops import pointwise
-from tests.one_layer import field_of, refuses, sees
+from tests.one_layer import field_of, line, moved, refuses, sees
 
 # Pointwise -----------------------------------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ def test_unknown_operators(op: str, message: str) -> None:
         ("relu", ([2],), {"slope": 1}, "unknown attribute 'slope'; it takes none"),
         ("softmax", ([2],), {"dim": 0}, "unknown attribute 'dim'; it takes axis"),
         ("softmax", ([2],), {}, "attribute 'axis' is missing; give it a value"),
-        ("softmax", ([2],), {"axis": "last"}, "an attribute has a value of the wrong type"),
+        ("softmax", ([2],), {"axis": "last"}, "does not fit the operator"),
         ("linear", ([2],), {"out_features": {"n": 2}}, "out_features must be an integer, not (('n', 2),)"),
     ],
 )
@@ -163,3 +164,46 @@ def test_a_user_can_add_an_operator() -> None:
         assert sees(field_of("swap_first_axes", [2, 3]), 2, 1) == [(1, 2)]
     finally:
         del fastrf.ops.OPERATORS["swap_first_axes"]
+
+
+def test_constants_depend_on_nothing():
+    field = field_of("constant", [2, 3], shape=[4, 5])
+    assert field.shape == (4, 5)
+    assert not field.masks().any()
+
+
+def test_keep_leaves_what_a_mask_lets_through():
+    field = field_of("keep", [2, 3], mask=[[True, False, True], [False, True, True]], axes=[0, 1])
+    assert moved("keep", [2, 3], mask=[[True, False, True], [False, True, True]], axes=[0, 1]) == [
+        [0, -1, 2],
+        [-1, 4, 5],
+    ]
+    assert field.exact
+    assert moved("keep", [2, 3], mask=[True, False], axes=0) == [[0, 1, 2], [-1, -1, -1]]
+    refuses("a mask of shape (2,) does not fit axes [1]", "keep", [2, 3], mask=[True, False], axes=[1])
+
+
+def test_opaque_reads_everything_and_says_so():
+    field = field_of("opaque", [2, 3], [4], shape=[2, 2])
+    assert field.neuron_mask((1, 1)).all()
+    assert field.approximate_at == ("y",)
+
+
+def test_matmul_skips_what_is_zero_by_definition():
+    field = field_of("matmul", [2, 3], [3, 1], wrt="b", used=[[True, False, False], [True, True, False]])
+    assert sees(field, 1, 0) == [(0, 0), (1, 0)]
+
+
+def test_resize_by_a_step_that_is_not_the_ratio_of_sizes():
+    """5 pixels at a scale of 1.5 make 7; sampled every 2/3 pixel they differ from 5/7."""
+    assert line("resize", 5, output_size=7, step=[[2, 3]])[6] == [4]
+    assert line("resize", 5, output_size=7, mode="linear", step=[[2, 3]])[1] == [0, 1]
+    refuses("step must be one [numerator, denominator]", "resize", [1, 5], output_size=7, step=[[0, 3]])
+
+
+def test_the_same_number_in_another_type_is_another_attribute():
+    assert field_of("conv", [1, 9], out_channels=1, kernel_size=3).shape == (1, 7)
+    refuses("kernel_size must be an integer, not 3.0", "conv", [1, 9], out_channels=1, kernel_size=3.0)
+    refuses("ceil_mode must be true or false, not 1", "max_pool", [1, 9], kernel_size=2, ceil_mode=1)
+    refuses("beyond 2**40", "conv", [1, 9], out_channels=1, kernel_size=10**30)
+    assert field_of("conv", [1, 9], out_channels=np.int64(1), kernel_size=np.array([3])).shape == (1, 7)

@@ -184,7 +184,7 @@ def test_squeeze_excitation() -> None:
         ("einsum", ([2, 3],), {"equation": "ii->i"}, "letter 'i' of equation 'ii->i' is both 2 and 3"),
         ("softmax", ([2, 3],), {"axis": 2}, "axis 2 is not an axis of shape (2, 3); use -2 to 1"),
         ("attention", ([3, 2], [3, 1], [3, 2]), {}, "attention shapes (3, 2), (3, 1), (3, 2) do not fit each other"),
-        ("attention", QKV, {"mask": [[True]]}, "a mask of shape (1, 1) does not fit 3 queries and 3 keys"),
+        ("attention", QKV, {"mask": [[True]]}, "a mask must be 3 rows of 3 booleans"),
         ("layer_norm", ([2],), {"axes": [1]}, "axis 1 is not an axis of shape (2,); use -1 to 0"),
         ("group_norm", ([3, 2],), {"groups": 2}, "2 groups do not divide the channels of shape (3, 2)"),
         ("instance_norm", ([3],), {}, "a feature map of channels and at least one spatial axis is needed"),

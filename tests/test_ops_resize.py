@@ -118,7 +118,7 @@ def test_axes_are_separate() -> None:
         ({"scale": 2, "mode": "bilinear"}, "mode 'bilinear' is unknown; use one of nearest, linear, cubic, area"),
         ({"scale": 2, "coordinates": "corners"}, "coordinates 'corners' is unknown; use one of half_pixel"),
         ({"scale": 2, "rounding": "up"}, "rounding 'up' is unknown; use one of floor, ceil"),
-        ({"output_size": [2, 2]}, "output_size has 2 values for 1 spatial axes"),
+        ({"output_size": [2, 2]}, "output_size has 2 values for 1 axes"),
     ],
 )
 def test_errors_name_the_remedy(attributes: dict, message: str) -> None:

@@ -231,7 +231,7 @@ def test_moving_along_positions_keeps_the_channels_known() -> None:
         ),
         ("split", ([5],), {"axis": 0, "sections": 3, "index": 2}, "part 2 is outside the 2 parts"),
         ("chunk", ([5],), {"axis": 0, "chunks": 0, "index": 0}, "chunks must be at least 1, not 0"),
-        ("repeat", ([5],), {"repeats": [1, 2]}, "repeats has 2 values for 1 spatial axes"),
+        ("repeat", ([5],), {"repeats": [1, 2]}, "repeats has 2 values for 1 axes"),
         ("repeat_interleave", ([5],), {"axis": 0, "repeats": -1}, "repeats must be at least 0, not -1"),
         ("pixel_shuffle", ([3, 1, 1],), {"factor": 2}, "3 channels do not divide into blocks of 4"),
         ("pixel_unshuffle", ([1, 3, 2],), {"factor": 2}, "blocks of 2 do not divide shape (1, 3, 2)"),

@@ -1,5 +1,7 @@
 """The reference against numbers worked out by hand: operators that move or resample elements."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -132,7 +134,7 @@ def test_cubic_weights_sum_to_one() -> None:
     """Partition of unity."""
     for n, out in [(1, 3), (2, 5), (5, 3), (7, 4)]:
         for o in range(out):
-            src = source_coordinate("half_pixel", o, n, out)
+            src = source_coordinate("half_pixel", o, n, out, Fraction(n, out))
             assert sum(cubic_weights(src, n).values()) == sum(linear_weights(src, n).values()) == 1
 
 

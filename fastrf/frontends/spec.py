@@ -22,7 +22,9 @@ MAX_FILE_BYTES = 64 << 20
 def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
     """A built-in architecture by name."""
     if isinstance(input_shape, Mapping):
-        input_shape = next(iter(input_shape.values()), None)
+        if list(input_shape) != ["input"]:
+            raise ShapeError(f"the only input of {name!r} is called 'input', not {', '.join(map(str, input_shape))}")
+        input_shape = input_shape["input"]
     try:
         spec = zoo.build(name, input_shape)
     except KeyError as error:
@@ -36,18 +38,11 @@ def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
 
 def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
     """A `.toml` or `.json` file."""
+    text = _read(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{path}: the file is larger than {MAX_FILE_BYTES >> 20} MiB; is it a spec?")
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
-    try:
-        spec = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        spec = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
         raise FormatError(f"{path}: not {kind}: {error}") from error
     if isinstance(spec, list):
         return from_layers(spec, input_shape)
@@ -55,6 +50,35 @@ def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
         raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
     spec = {"name": path.stem, **spec} if "layers" in spec else spec
     return from_mapping(spec, input_shape)
+
+
+def _read(path: Path) -> str:
+    """The text of a regular file of a sensible size."""
+    try:
+        if path.exists() and not path.is_file():
+            raise FormatError(f"{path}: a directory or device, not a file; give a .toml or .json file")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{path}: the file is larger than {MAX_FILE_BYTES >> 20} MiB; is it a spec?")
+        content = path.read_bytes()
+    except FormatError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FormatError(f"{path}: {reason}; check the path") from error
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys differ."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key[:60]!r} is given twice")
+        found[key] = value
+    return found
 
 
 def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
@@ -67,6 +91,8 @@ def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None)
         return Network.from_dict(plain, input_shape)
     if not spec or not all(isinstance(row, list | tuple) for row in spec.values()):
         raise FormatError("a network needs 'layers', or rows {name: [kernel, stride, padding(, dilation)]}")
+    if any(isinstance(row[0], Mapping) for row in spec.values() if row):
+        raise FormatError(f"{next(iter(spec))!r} holds mappings; is it meant to be 'layers'?")
     layers = []
     for name, row in spec.items():
         if len(row) not in (3, 4):

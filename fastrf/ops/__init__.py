@@ -13,6 +13,18 @@
 from __future__ import annotations
 
 from fastrf.ops import dense, dynamic, pointwise, resize, shape, windows
-from fastrf.ops.registry import OPERATORS, Operator, apply, operator
+from fastrf.ops.registry import OPERATORS, Operator, apply, frozen, operator
 
-__all__ = ["OPERATORS", "Operator", "apply", "dense", "dynamic", "operator", "pointwise", "resize", "shape", "windows"]
+__all__ = [
+    "OPERATORS",
+    "Operator",
+    "apply",
+    "dense",
+    "dynamic",
+    "frozen",
+    "operator",
+    "pointwise",
+    "resize",
+    "shape",
+    "windows",
+]

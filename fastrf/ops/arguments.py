@@ -10,14 +10,19 @@ from fastrf.recipe import Tensor
 
 __all__ = ["Ints", "Padding", "integer", "integers", "paddings", "per_axis", "spatial_axes", "window_output"]
 
+#: No attribute may be larger: index arithmetic stays within 64 bits.
+MAX_INTEGER = 1 << 40
+
 Ints: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 
 def integer(value: object, name: str, low: int | None = None) -> int:
-    """One integer, at least `low`."""
+    """One integer, at least `low` and at most 2^40 away from 0."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise NetworkError(f"{name} must be an integer, not {value!r}")
+        raise NetworkError(f"{name} must be an integer, not {repr(value)[:60]}")
+    if abs(value) > MAX_INTEGER:
+        raise NetworkError(f"{name} is beyond 2**40; use a smaller number")
     if low is not None and value < low:
         raise NetworkError(f"{name} must be at least {low}, not {value}")
     return value
@@ -36,7 +41,7 @@ def per_axis(value: object, n: int, name: str, low: int | None = None) -> list[i
     if not isinstance(value, list | tuple):
         values *= n
     if len(values) != n:
-        raise NetworkError(f"{name} has {len(values)} values for {n} spatial axes; give one, or one per axis")
+        raise NetworkError(f"{name} has {len(values)} values for {n} axes; give one, or one per axis")
     return values
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf import axis_map as maps
 from fastrf.errors import NetworkError, ShapeError
@@ -18,6 +20,9 @@ from fastrf.relation import Relation
 __all__ = ["attention", "einsum", "linear", "matmul", "softmax"]
 
 Axes = int | list[int] | None
+
+#: A stack of recurrent layers in one operator may not be higher.
+MAX_RECURRENT_LAYERS = 1000
 
 
 @operator()
@@ -65,6 +70,8 @@ def einsum(*operands: Tensor, equation: str) -> Tensor:
 
     Example: "ij,jk->ik" is a matrix product. Source: numpy.einsum.
     """
+    if not isinstance(equation, str):
+        raise NetworkError(f"equation must be text such as 'ij,jk->ik', not {equation!r}")
     left, arrow, output = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(operands) or any(len(s) != t.ndim for s, t in zip(inputs, operands, strict=False)):
@@ -126,36 +133,66 @@ def attention(
     1 and reads the value alone. A finite additive mask excludes nothing, so it is no mask here.
     Source: torch.nn.functional.scaled_dot_product_attention.
     """
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ShapeError(f"attention reads (..., length, features), not {query.shape}, {key.shape}, {value.shape}")
     length, span = query.shape[-2], key.shape[-2]
     lead = query.shape[:-2]
     if key.shape[:-2] != lead or value.shape[:-1] != key.shape[:-1] or query.shape[-1] != key.shape[-1]:
         raise ShapeError(f"attention shapes {query.shape}, {key.shape}, {value.shape} do not fit each other")
     shape = (*lead, length, value.shape[-1])
     axis = len(lead)
-    if mask is None and not (causal and span > 1):
-        seen = value.reduce(axis).insert(axis, length)
-        if span < 2:
-            return seen.with_channel(len(shape) - 1)
-        scores = key.reduce([axis, axis + 1], keepdims=True).broadcast_to(shape)
-        asked = query.reduce(axis + 1, keepdims=True).broadcast_to(shape)
-        return seen.union(scores, asked).with_channel(len(shape) - 1)
-    allowed = _allowed(length, span, causal, mask)
-    many = allowed.sum(axis=1) > 1
-    every = (
-        maps.cumulative(span) if mask is None and length == span else maps.from_relation(Relation.from_mask(allowed))
-    )
-    weighed = maps.from_relation(Relation.from_mask(allowed & many[:, None]))
-    asking = maps.from_relation(Relation.from_mask(np.diag(many)), 1) if length else every
-    seen = value.map_axis(axis, every)
-    scores = key.reduce(axis + 1, keepdims=True).map_axis(axis, weighed).broadcast_to(shape)
-    asked = query.reduce(axis + 1, keepdims=True).map_axis(axis, asking).broadcast_to(shape)
+    reads = _all_keys(length, span) if mask is None and not causal else _some_keys(length, span, causal, mask)
+    seen = reads.seen(value, axis)
+    scores = reads.weighed(key.reduce(axis + 1, keepdims=True), axis).broadcast_to(shape)
+    asked = reads.asking(query.reduce(axis + 1, keepdims=True), axis).broadcast_to(shape)
     return seen.union(scores, asked).with_channel(len(shape) - 1)
 
 
-def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | None) -> np.ndarray:
-    allowed = np.ones((length, span), bool) if mask is None else np.array(mask, bool).reshape(len(mask), -1)
-    if allowed.shape != (length, span):
-        raise ShapeError(f"a mask of shape {allowed.shape} does not fit {length} queries and {span} keys")
+class _Reads(NamedTuple):
+    """What rows read of the value, of the key, and of the query: maps of one axis of a tensor."""
+
+    seen: Callable[[Tensor, int], Tensor]
+    weighed: Callable[[Tensor, int], Tensor]
+    asking: Callable[[Tensor, int], Tensor]
+
+
+def _all_keys(length: int, span: int) -> _Reads:
+    """Every row reads every key; a single key has the constant weight 1."""
+
+    def dense(x: Tensor, axis: int) -> Tensor:
+        return x.reduce(axis).insert(axis, length)
+
+    if span < 2:
+        return _Reads(dense, lambda x, axis: dense(x, axis).nothing(), lambda x, _: x.nothing())
+    return _Reads(dense, dense, lambda x, _: x)
+
+
+def _some_keys(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | None) -> _Reads:
+    """Rows that read the keys a mask allows, up to their own place when causal."""
+    if mask is None:
+        stop = np.minimum(np.arange(length) + 1, span)
+        every = Relation.from_runs(span, np.zeros(length), stop)
+        weighed = Relation.from_runs(span, np.zeros(length), np.where(stop > 1, stop, 0))
+        several = stop > 1
+    else:
+        allowed = _allowed(length, span, causal, mask)
+        several = allowed.sum(axis=1) > 1
+        every, weighed = Relation.from_mask(allowed), Relation.from_mask(allowed & several[:, None])
+    place = np.where(several, np.arange(length), -1)
+    own = maps.cumulative(span) if mask is None and length == span else maps.from_relation(every)
+    return _Reads(
+        lambda x, axis: x.map_axis(axis, own),
+        lambda x, axis: x.map_axis(axis, maps.from_relation(weighed)),
+        lambda x, axis: x.map_axis(axis, maps.take(length, place)),
+    )
+
+
+def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]]) -> npt.NDArray[np.bool_]:
+    """bool[length, span] of a mask given as nested lists."""
+    flat = [value for row in mask for value in row]
+    if len(mask) != length or any(len(row) != span for row in mask) or not all(isinstance(v, bool) for v in flat):
+        raise ShapeError(f"a mask must be {length} rows of {span} booleans: which keys each query may read")
+    allowed = np.array(flat, bool).reshape(length, span)
     return np.tril(allowed) if causal else allowed
 
 
@@ -241,7 +278,9 @@ def recurrent(
         raise NetworkError(f"mode {mode!r} is unknown; use lstm, gru or rnn")
     hidden = integer(hidden_size, "hidden_size", 1)
     ways = {"forward": [False], "backward": [True], "bidirectional": [False, True]}[direction]
-    for _ in range(integer(num_layers, "num_layers", 1)):
+    if integer(num_layers, "num_layers", 1) > MAX_RECURRENT_LAYERS:
+        raise NetworkError(f"num_layers is beyond {MAX_RECURRENT_LAYERS}; use a smaller number")
+    for _ in range(num_layers):
         states = [x.reduce(1).map_axis(0, maps.cumulative(x.shape[0], way)).insert(1, hidden) for way in ways]
         x = states[0].concat(1, *states[1:])
     return x.with_channel(1)
@@ -251,6 +290,7 @@ def recurrent(
 def squeeze_excitation(x: Tensor, *, squeeze_channels: int) -> Tensor:
     """Each channel scaled by a gate that reads everything. Source: Hu et al. 2018."""
     integer(squeeze_channels, "squeeze_channels", 1)
+    spatial_axes(x)
     return x.union(x.couple(range(x.ndim)))
 
 

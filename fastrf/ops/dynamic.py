@@ -37,6 +37,7 @@ def deform_conv(
         for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)
     )
     out = integer(out_channels, "out_channels", 0)
+    integer(groups, "groups", 1)
     parts = [x.reduce(keepdims=True).broadcast_to((out, *place))]
     for extra in (offsets, mask):
         if extra is not None:
@@ -52,6 +53,7 @@ def grid_sample(x: Tensor, grid: Tensor) -> Tensor:
 
     Source: torch.nn.functional.grid_sample.
     """
+    spatial_axes(x)
     shape = (x.shape[0], *grid.shape[:-1])
     if grid.ndim != x.ndim or grid.shape[-1] != x.ndim - 1:
         raise ShapeError(f"a grid of shape {grid.shape} does not address {x.ndim - 1} axes of shape {x.shape}")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fastrf.errors import NetworkError, UnsupportedOpError
+from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError
 from fastrf.recipe import Recipe, Tensor, record
 
-__all__ = ["OPERATORS", "Operator", "apply", "operator"]
+__all__ = ["OPERATORS", "Operator", "apply", "frozen", "operator"]
 
 OperatorFunction = Callable[..., Tensor]
 
@@ -27,6 +27,7 @@ class Operator:
     max_inputs: int | None
     attributes: tuple[str, ...]
     required: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 #: Every operator by name.
@@ -49,6 +50,7 @@ def operator(*names: str) -> Callable[[OperatorFunction], OperatorFunction]:
                 None if n_ary else len(inputs),
                 tuple(p.name for p in attributes),
                 tuple(p.name for p in attributes if p.default is p.empty),
+                tuple(p.name for p in attributes if isinstance(p.default, bool)),
             )
         return function
 
@@ -63,21 +65,26 @@ def apply(
     Raises UnsupportedOpError for an unknown name and NetworkError (ShapeError) for what does not fit.
     """
     try:
-        return _apply(name, _frozen(attributes), tuple(shapes), tuple(channel_axes))
-    except TypeError as error:
-        raise NetworkError(f"an attribute has a value of the wrong type ({error})") from error
+        plain = frozen(attributes)
+        return _apply(name, plain, _types(plain), tuple(shapes), tuple(channel_axes))
+    except FastRFError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        wanted = ", ".join(attributes) or "none"
+        raise NetworkError(f"an attribute ({wanted}) or a shape does not fit the operator ({_short(error)})") from error
 
 
 @lru_cache(maxsize=1 << 14)
 def _apply(
     name: str,
     attributes: tuple[tuple[str, Any], ...],
+    types: tuple[Any, ...],  # makes 3, 3.0 and True different keys
     shapes: tuple[tuple[int, ...], ...],
     channel_axes: tuple[int | None, ...],
 ) -> Recipe:
     found = OPERATORS.get(name)
     if found is None:
-        raise UnsupportedOpError(f"unknown operator {name!r}{_suggestion(name, OPERATORS)}")
+        raise UnsupportedOpError(f"unknown operator {name[:80]!r}{_suggestion(name, OPERATORS)}")
     _check_inputs(found, len(shapes))
     _check_attributes(found, dict(attributes))
     tensors, notes = record(shapes, channel_axes)
@@ -98,6 +105,9 @@ def _check_attributes(found: Operator, given: Mapping[str, Any]) -> None:
         if attribute not in found.attributes:
             known = ", ".join(found.attributes) or "none"
             raise NetworkError(f"unknown attribute {attribute!r}; it takes {known}")
+    for attribute, value in given.items():
+        if attribute in found.flags and not isinstance(value, bool):
+            raise NetworkError(f"{attribute} must be true or false, not {value!r}")
     missing = [attribute for attribute in found.required if attribute not in given]
     if missing:
         raise NetworkError(f"attribute {missing[0]!r} is missing; give it a value")
@@ -108,10 +118,21 @@ def _suggestion(name: str, known: Mapping[str, object]) -> str:
     return f"; did you mean {', '.join(close)}?" if close else "; fastrf.ops.OPERATORS lists the known ones"
 
 
-def _frozen(value: Any) -> Any:
-    """Lists and mappings as tuples, so that a recipe can be remembered by them."""
+def frozen(value: Any) -> Any:
+    """Lists and mappings as tuples and NumPy's numbers as Python's, so that a recipe can be remembered by them."""
     if isinstance(value, Mapping):
-        return tuple((key, _frozen(item)) for key, item in value.items())
+        return tuple((key, frozen(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
+        return tuple(frozen(item) for item in value)
+    if hasattr(value, "tolist"):
+        return frozen(value.tolist())
     return value
+
+
+def _types(value: Any) -> Any:
+    return tuple(_types(item) for item in value) if isinstance(value, tuple) else type(value)
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import AxisMap, Pattern, adaptive, nearest, phased
-from fastrf.errors import NetworkError
-from fastrf.ops.arguments import Ints, integer, per_axis, spatial_axes
+from fastrf.axis_map import MAX_LENGTH, AxisMap, Pattern, adaptive, nearest, phased
+from fastrf.errors import LimitError, NetworkError
+from fastrf.ops.arguments import MAX_INTEGER, Ints, integer, per_axis, spatial_axes
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
 from fastrf.relation import Relation
@@ -61,16 +62,21 @@ def resize(
     if output_size is not None:
         sizes = per_axis(output_size, len(axes), "output_size", 0)
     else:
-        factors = list(scale) if isinstance(scale, list | tuple) else [scale] * len(axes)
+        factors: list[Any] = list(scale) if isinstance(scale, list | tuple) else [scale] * len(axes)
         if len(factors) != len(axes) or not all(
             isinstance(f, int | float) and f > 0 and math.isfinite(f) for f in factors
         ):
             raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
-        sizes = [math.floor(x.shape[a] * f) for a, f in zip(axes, factors, strict=True)]  # type: ignore[operator]
+        sizes = [_scaled_size(x.shape[a], f) for a, f in zip(axes, factors, strict=True)]
     steps = [(x.shape[a], m) for a, m in zip(axes, sizes, strict=True)] if step is None else _steps(step, len(axes))
     for axis, m, ratio in zip(axes, sizes, steps, strict=True):
         x = x.map_axis(axis, resize_axis(x.shape[axis], m, mode, place, rounding, antialias, ratio))
     return x
+
+
+def _scaled_size(n: int, factor: float) -> int:
+    """The floor of a size times a factor, bounded."""
+    return math.floor(min(n * factor, float(MAX_INTEGER)))
 
 
 def _steps(step: Sequence[Sequence[int]], n: int) -> list[tuple[int, int]]:
@@ -156,6 +162,10 @@ class _Sampling:
         reach = 2 if self.mode == "cubic" else 1
         wide = max(step, unit)
         width = 2 * reach * wide // unit + 3
+        if width * o.size > MAX_LENGTH:
+            raise LimitError(
+                f"antialiasing {self.n_in} to {self.n_out} reads {width} taps each, too many; resize in steps"
+            )
         first = ((2 * o + 1) * step - 2 * reach * wide) // (2 * unit) - 1
         index = first[:, None] + np.arange(width)
         distance = np.abs((2 * index + 1) * unit - ((2 * o + 1) * step)[:, None])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastrf import axis_map as maps
-from fastrf.errors import NetworkError, ShapeError
+from fastrf.errors import LimitError, NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, integer, integers, per_axis, spatial_axes
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
@@ -58,7 +58,7 @@ def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     )
     if any(x.shape[a] != 1 for a in listed):
         raise ShapeError(f"axes {listed} of shape {x.shape} are not all 1; only those can be squeezed")
-    return x.reduce(listed)
+    return x.reshape([n for a, n in enumerate(x.shape) if a not in listed])
 
 
 @operator()
@@ -100,6 +100,9 @@ def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") 
 @operator("slice")
 def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
     """Every `step`-th index from `start` to `stop`, as Python slices; `step` may be negative."""
+    for name, value in (("start", start), ("stop", stop), ("step", step)):
+        if value is not None:
+            integer(value, name)
     if step == 0:
         raise NetworkError("step must not be 0")
     picked = range(*slice(start, stop, step).indices(x.shape[x.axis(axis)]))
@@ -109,10 +112,11 @@ def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None =
 @operator()
 def select(x: Tensor, *, axis: int, index: int) -> Tensor:
     """One index along an axis, which is dropped."""
-    n = x.shape[x.axis(axis)]
-    if not -n <= index < n:
+    at = x.axis(integer(axis, "axis"))
+    n = x.shape[at]
+    if not -n <= integer(index, "index") < n:
         raise ShapeError(f"index {index} is outside axis {axis} of shape {x.shape}")
-    return x.map_axis(axis, maps.strided_slice(n, index % n, 1, 1)).reduce(x.axis(axis))
+    return x.map_axis(at, maps.strided_slice(n, index % n, 1, 1)).reshape([*x.shape[:at], *x.shape[at + 1 :]])
 
 
 @operator()
@@ -148,7 +152,10 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
     """
     if reduce not in ("none", "add"):
         raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
-    n, index = x.shape[x.axis(axis)], np.array(_listed(x, axis, indices), np.int64)
+    n = x.shape[x.axis(axis)]
+    if n > maps.MAX_LENGTH:
+        raise LimitError(f"an axis of {n} is longer than fastrf.axis_map.MAX_LENGTH = {maps.MAX_LENGTH}; raise it")
+    index = np.array(_listed(x, axis, indices), np.int64)
     if updates.shape != (*x.shape[: x.axis(axis)], index.size, *x.shape[x.axis(axis) + 1 :]):
         raise ShapeError(
             f"updates of shape {updates.shape} do not fit {index.size} indices along axis {axis} of {x.shape}"
@@ -184,9 +191,12 @@ def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     n = x.shape[x.axis(axis)]
     if isinstance(sections, int):
         width = integer(sections, "sections", 1)
-        sizes = [min(width, n - start) for start in range(0, max(n, 1), width)]
-    else:
-        sizes = integers(sections, "sections", 0)
+        count = max(-(-n // width), 1)
+        if not -count <= index < count:
+            raise ShapeError(f"part {index} is outside the {count} parts")
+        first = index % count * width
+        return x.map_axis(axis, maps.strided_slice(n, first, 1, min(width, n - first)))
+    sizes = integers(sections, "sections", 0)
     if sum(sizes) != n:
         raise ShapeError(f"sections {sizes} do not add up to {n}, the length of axis {axis}")
     if not -len(sizes) <= index < len(sizes):

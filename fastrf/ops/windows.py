@@ -256,5 +256,6 @@ def local_response_norm(x: Tensor, *, size: int) -> Tensor:
 
     Source: torch.nn.LocalResponseNorm.
     """
+    spatial_axes(x)
     width = integer(size, "size", 1)
     return x.map_axis(0, maps.window(x.shape[0], x.shape[0], width, 1, width // 2, 1))

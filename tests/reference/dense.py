@@ -19,14 +19,19 @@ def linear(attrs: dict, x: Dep) -> Dep:
 
 @operator("matmul")
 def matmul(attrs: dict, a: Dep, b: Dep) -> Dep:
-    """Element (m, n) reads row m of a and column n of b."""
+    """Element (m, n) reads row m of a and column n of b, the latter only where a is used at (m, k)."""
     width = a.shape[-1]
     left, right = (a[None] if rank(a) == 1 else a), (b[:, None] if rank(b) == 1 else b)
     (m, k), (k2, n) = shape_of(left)[-2:], shape_of(right)[-2:]
     require(k == k2, f"matmul of {shape_of(a)} and {shape_of(b)}")
     lead = np.broadcast_shapes(shape_of(left)[:-2], shape_of(right)[:-2])
     left, right = np.broadcast_to(left, (*lead, m, k, width)), np.broadcast_to(right, (*lead, k, n, width))
-    out = assemble((*lead, m, n), width, lambda o: [(left, (*o[:-1], ALL)), (right, (*o[:-2], ALL, o[-1]))])
+    used = np.ones((m, k), bool) if attrs.get("used") is None else np.array(attrs["used"], bool).reshape(m, k)
+
+    def reads(o: tuple) -> Reads:
+        return [(left, (*o[:-1], ALL)), *((right, (*o[:-2], j, o[-1])) for j in range(k) if used[o[-2], j])]
+
+    out = assemble((*lead, m, n), width, reads)
     if rank(b) == 1:
         out = out[..., 0, :]
     return out[..., 0, :] if rank(a) == 1 and rank(b) == 1 else out[..., 0, :, :] if rank(a) == 1 else out

@@ -46,3 +46,9 @@ def topk(attrs: dict, x: Dep) -> Dep:
 def sort(attrs: dict, x: Dep) -> Dep:
     """Reads the whole axis."""
     return whole_axes(x, [axis_of(attrs["axis"], rank(x))])
+
+
+@operator("opaque")
+def opaque(attrs: dict, *parts: Dep) -> Dep:
+    """Reads everything."""
+    return assemble(attrs["shape"], parts[0].shape[-1], lambda _: [(part, ()) for part in parts])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.reference.core import Dep, operator, shape_of
+from tests.reference.core import Dep, axis_of, operator, rank, require, shape_of
 
 POINTWISE = [
     "relu",
@@ -76,4 +76,23 @@ def n_ary(attrs: dict, *inputs: Dep) -> Dep:
     out = np.zeros((*shape, inputs[0].shape[-1]), dtype=bool)
     for x in inputs:
         out |= np.broadcast_to(x, out.shape)
+    return out
+
+
+@operator("constant")
+def constant(attrs: dict, x: Dep) -> Dep:
+    """A tensor that depends on nothing."""
+    return np.zeros((*attrs["shape"], x.shape[-1]), bool)
+
+
+@operator("keep")
+def keep(attrs: dict, x: Dep) -> Dep:
+    """The elements at which the mask is true."""
+    axes = [axis_of(a, rank(x)) for a in ([attrs["axes"]] if isinstance(attrs["axes"], int) else attrs["axes"])]
+    mask = np.array(attrs["mask"], bool)
+    require(mask.shape == tuple(x.shape[a] for a in axes), "keep: the mask's shape")
+    out = np.zeros_like(x)
+    for o in np.ndindex(shape_of(x)):
+        if mask[tuple(o[a] for a in axes)]:
+            out[o] = x[o]
     return out

@@ -16,7 +16,11 @@ def resize(attrs: dict, x: Dep) -> Dep:
     if attrs.get("mode", "nearest") == "area":
         return adaptive_pool({"output_size": out}, x)
     require(all(n > 0 for n in (*sizes, *out)), "resize: empty axis")
-    taps = [[axis_taps(attrs, o, n, m) for o in range(m)] for n, m in zip(sizes, out, strict=True)]
+    steps = attrs.get("step") or list(zip(sizes, out, strict=True))
+    taps = [
+        [axis_taps(attrs, o, n, m, Fraction(*step)) for o in range(m)]
+        for n, m, step in zip(sizes, out, steps, strict=True)
+    ]
 
     def reads(o: tuple) -> Reads:
         return [(x, (o[0], *index)) for index in product(*(taps[a][p] for a, p in enumerate(o[1:])))]
@@ -32,14 +36,14 @@ def resized(attrs: dict, sizes: tuple) -> list[int]:
     return [math.floor(n * s) for n, s in zip(sizes, per_axis(attrs["scale"], len(sizes)), strict=True)]
 
 
-def axis_taps(attrs: dict, o: int, n: int, out: int) -> list[int]:
+def axis_taps(attrs: dict, o: int, n: int, out: int, r: Fraction) -> list[int]:
     """The input positions with a non-zero weight for output position o on one axis."""
     mode = attrs.get("mode", "nearest")
     coordinates = attrs.get("coordinates") or ("asymmetric" if mode == "nearest" else "half_pixel")
     if attrs.get("antialias", False) and mode != "nearest":
-        weights = antialias_weights(mode, coordinates, o, n, out)
+        weights = antialias_weights(mode, coordinates, o, n, out, r)
     else:
-        src = source_coordinate(coordinates, o, n, out)
+        src = source_coordinate(coordinates, o, n, out, r)
         if mode == "nearest":
             return [min(max(rounded(src, attrs.get("rounding", "floor")), 0), n - 1)]
         require(mode in ("linear", "cubic"), f"unknown resize mode {mode}")
@@ -47,9 +51,8 @@ def axis_taps(attrs: dict, o: int, n: int, out: int) -> list[int]:
     return sorted(i for i, w in weights.items() if w != 0)
 
 
-def source_coordinate(coordinates: str, o: int, n: int, out: int) -> Fraction:
-    """Where output position o lies on the input axis."""
-    r = Fraction(n, out)
+def source_coordinate(coordinates: str, o: int, n: int, out: int, r: Fraction) -> Fraction:
+    """Where output position o lies on the input axis, with r inputs per output."""
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and out > 1):
         return (o + Fraction(1, 2)) * r - Fraction(1, 2)
     if coordinates == "align_corners" and out > 1:
@@ -95,10 +98,10 @@ def cubic_weights(src: Fraction, n: int) -> dict[int, Fraction]:
     return weights
 
 
-def antialias_weights(mode: str, coordinates: str, o: int, n: int, out: int) -> dict[int, Fraction]:
+def antialias_weights(mode: str, coordinates: str, o: int, n: int, out: int, r: Fraction) -> dict[int, Fraction]:
     """Torch's _upsample_*_aa: a stretched triangle or Keys (A = -1/2) kernel around the centre."""
     require(coordinates in ("half_pixel", "align_corners"), "antialias: coordinates")
-    scale = Fraction(n, out)
+    scale = r
     if coordinates == "align_corners":
         scale = Fraction(n - 1, out - 1) if out > 1 else Fraction(0)
     stretch, half = max(scale, Fraction(1)), Fraction(1, 2)

@@ -30,7 +30,10 @@ def make_matmul(b: Builder, op: str) -> None:
         pairs = [(x, y) for x in b.nodes(has_axis) for y in b.nodes(has_axis) if fits(op, {}, b, [x, y])]
         if not pairs:
             raise UnfitError
-        b.add(op, list(b.choice(pairs)))
+        x, y = b.choice(pairs)
+        m, k = (1, *b.shapes[x])[-2:]
+        used = {"used": (b.rng.random((m, k)) < 0.6).tolist()} if b.chance(0.3) else {}
+        b.add(op, [x, y], **used)
         return
     x = b.pick(lambda s: len(s) >= 2)
     y = b.add("transpose", b.add("slice", x, axis=-2, start=b.integer(0, 1)), axis0=-1, axis1=-2)

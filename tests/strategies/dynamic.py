@@ -61,3 +61,10 @@ def make_sort(b: Builder, op: str) -> None:
     """An axis in order."""
     x = b.pick(has_axis)
     b.add(op, x, axis=b.axis(len(b.shapes[x])))
+
+
+@maker("dynamic", "opaque")
+def make_opaque(b: Builder, op: str) -> None:
+    """Any shape from one or two nodes."""
+    parts = [b.pick(has_axis) for _ in range(b.integer(1, 2))]
+    b.add(op, parts, shape=[b.integer(1, 4) for _ in range(b.integer(0, 3))])

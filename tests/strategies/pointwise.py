@@ -3,7 +3,7 @@
 import math
 
 from tests.reference.pointwise import N_ARY, POINTWISE
-from tests.strategies.builder import Builder, fits, maker
+from tests.strategies.builder import Builder, fits, has_axis, maker
 
 
 @maker("pointwise", *POINTWISE)
@@ -24,3 +24,19 @@ def make_nary(b: Builder, op: str) -> None:
         other = [x for x in others if x not in names and math.prod(b.shapes[x]) > 1]
         names.append(b.choice(other if other and b.chance(0.85) else others))
     b.add(op, [names[int(i)] for i in b.rng.permutation(count)])
+
+
+@maker("pointwise", "constant")
+def make_constant(b: Builder, op: str) -> None:
+    """A constant, to be mixed with other nodes later."""
+    b.add(op, b.pick(has_axis), shape=[b.integer(1, 4) for _ in range(b.integer(1, 3))])
+
+
+@maker("pointwise", "keep")
+def make_keep(b: Builder, op: str) -> None:
+    """A mask over one or two axes."""
+    x = b.pick(has_axis)
+    shape = b.shapes[x]
+    axes = b.subset(len(shape))[:2]
+    mask = b.rng.random([shape[a] for a in axes]) < 0.7
+    b.add(op, x, mask=mask.tolist(), axes=axes)

@@ -26,6 +26,8 @@ def make_resize(b: Builder, op: str) -> None:
             attrs |= b.optional(0.7, coordinates=b.choice(rules))
         if mode == "nearest":
             attrs |= b.optional(0.7, rounding=b.choice(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]))
+        if b.chance(0.2) and mode != "area" and attrs.get("coordinates") != "align_corners":
+            attrs["step"] = [[b.integer(1, 5), b.integer(1, 5)] for _ in range(ndim)]
         shape = resized(attrs, b.shapes[x][1:])
         if min(shape) < 1:
             raise UnfitError
