@@ -20,12 +20,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import MAX_PHASES, AxisMap, Pattern
+from fastrf.axis_map import AxisMap, Pattern
 
 __all__ = ["Extent", "Nominal"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+#: An extent of more phases, all factors together, is called unbounded rather than tabulated.
+MAX_TABLE = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ class Extent:
         times = period // phase.period
         if times == 1:
             return self
-        if self.low.size * times > MAX_PHASES:
+        if self.low.size * times > MAX_TABLE:
             return UNBOUNDED
         move = np.repeat(np.arange(times) * float(phase.shift), phase.period)
         move = move.reshape([-1 if axis == k else 1 for axis in range(self.low.ndim)])
@@ -229,7 +232,9 @@ class Nominal:
             for extent in group[1:]:
                 united = _united(united, extent, sizes)
             extents.append(united)
-        return Nominal(whole[0].axes, tuple(extents), frozenset.intersection(*(value.windowed for value in whole)))
+        unbounded = {f for value in whole for extent in value.extents for f in value._unbounded(extent)}
+        windowed = frozenset.union(*(value.windowed for value in whole)) - unbounded
+        return Nominal(whole[0].axes, tuple(extents), windowed)
 
     def concat(self, axis: int, *others: Nominal) -> Nominal:
         """One value after another along an axis: read as if they lay on top of each other."""
@@ -241,6 +246,10 @@ class Nominal:
             *(Nominal(axes, value.extents, value.windowed) for value in fused[1:])
         )
         return Nominal((*axes[:axis], (total,), *axes[axis + 1 :]), united.extents, united.windowed)
+
+    def _unbounded(self, extent: Extent) -> list[int]:
+        """Factors that matter to an extent and are no window."""
+        return [phase.factor for phase in extent.phases if phase.factor not in self.windowed]
 
     def nothing(self) -> Nominal:
         """The same shape, reading nothing."""
@@ -319,7 +328,11 @@ class Nominal:
         for _ in range(count - 1):
             inner = flat[first + 1]
             new = [f - (f > first) for f in range(len(flat))]
-            extents = tuple(_fused_extent(extent, first, inner).renumbered(new) for extent in result.extents)
+            single = first if flat[first] == 1 else first + 1 if inner == 1 else None
+            extents = tuple(
+                (_fused_extent(e, first, inner) if single is None else _gathered(e, single, 1, True)).renumbered(new)
+                for e in result.extents
+            )
             both = first in result.windowed and first + 1 in result.windowed
             windowed = frozenset(new[f] for f in result.windowed if f not in (first, first + 1) or both)
             flat[first : first + 2] = [flat[first] * inner]
@@ -343,7 +356,7 @@ def _mapped(extent: Extent, factor: int, pattern: Pattern) -> Extent:
     phase = extent.phases[k]
     turns = phase.period // math.gcd(phase.period, pattern.shift) if pattern.shift else 1
     period = pattern.period * turns
-    if period * extent.low.size > MAX_PHASES * phase.period:
+    if period * extent.low.size > MAX_TABLE * phase.period:
         return UNBOUNDED
     low, high = np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0)
     new_low, new_high = np.empty((period, *low.shape[1:])), np.empty((period, *low.shape[1:]))
@@ -475,4 +488,17 @@ def _split_extent(extent: Extent, position: int, inner: int, new: Sequence[int])
     shape = (*extent.low.shape[:k], period // inner, inner, *extent.low.shape[k + 1 :])
     others = [Phase(new[p.factor], p.period, p.shift) for p in extent.phases]
     phases = (*others[:k], Phase(position, period // inner, shift), Phase(position + 1, inner, 0), *others[k + 1 :])
-    return Extent(phases, extent.low.reshape(shape), extent.high.reshape(shape))
+    return _straightened(Extent(phases, extent.low.reshape(shape), extent.high.reshape(shape)), k + 1)
+
+
+def _straightened(extent: Extent, k: int) -> Extent:
+    """One phase along a factor whose indices follow each other in equal steps, so that it goes on beyond its end."""
+    phase = extent.phases[k]
+    if phase.period < 2 or not np.isfinite(extent.low).all() or not np.isfinite(extent.high).all():
+        return extent
+    steps = np.concatenate([np.diff(part, axis=k).ravel() for part in (extent.low, extent.high)])
+    if not (steps == steps[0]).all() or steps[0] == 0:
+        return extent
+    phases = (*extent.phases[:k], Phase(phase.factor, 1, int(steps[0])), *extent.phases[k + 1 :])
+    low, high = (part.take([0], axis=k) for part in (extent.low, extent.high))
+    return Extent(phases, low, high)
