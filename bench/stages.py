@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,6 +67,44 @@ def masks(repeats: int) -> Iterator[Figure]:
     yield Figure("resnet50 layer2, areas without masks", median_seconds(field.areas, repeats) * 1e3, "ms")
 
 
+def pytorch(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Analysis of captured models beside one forward pass of the same model, batch 1; capture is reported apart."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    import torch
+    import torchvision
+
+    from fastrf.frontends.torch import capture, to_network
+
+    wanted = {"resnet50": 1 / 20, "densenet121": 1 / 10, "swin_t": 1.0, "vit_b_16": 1 / 10}
+    for name, target in list(wanted.items())[: 1 if smoke else None]:
+        model = torchvision.models.get_model(name, weights=None).eval()
+        image = torch.rand(1, 3, 224, 224)
+        began = time.perf_counter()
+        exported = capture(model, (3, 224, 224))
+        captured = time.perf_counter()
+        network = to_network(exported)
+        lowered = time.perf_counter()
+        with torch.no_grad():
+            forward = median_seconds(lambda: model(image), repeats)  # noqa: B023 (called at once)
+        fresh = median_seconds(lambda: fastrf.analyze(network), repeats, before=forget)  # noqa: B023
+        yield Figure(f"{name} captured: all nodes (fresh) over one forward pass", fresh / forward, "ratio", target)
+        yield Figure(f"{name} captured: all nodes, fresh", fresh * 1e3, "ms")
+        yield Figure(f"{name}: memory of the analysis", _analysis_megabytes(network), "MB", 200.0)
+        yield Figure(f"{name}: capture by torch.export", captured - began, "s")
+        yield Figure(f"{name}: captured graph to network", lowered - captured, "s")
+
+
+def _analysis_megabytes(network: fastrf.Network) -> float:
+    """Peak of what Python and NumPy allocate during an analysis that remembers nothing yet."""
+    forget()
+    tracemalloc.start()
+    fastrf.analyze(network)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
 def cold_start(repeats: int) -> Iterator[Figure]:
     """New processes: the import, and a first summary with compiled kernels."""
 
@@ -83,6 +124,7 @@ def figures(smoke: bool) -> Iterator[Figure]:
     yield from engine(repeats)
     yield from growth(repeats, smoke)
     yield from masks(repeats)
+    yield from pytorch(repeats, smoke)
     yield from cold_start(1 if smoke else 3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import subprocess
@@ -66,6 +67,8 @@ def test_every_module_declares_what_it_exports():
         if part(path) in ("__main__", "kernels") or path.name == "__init__.py":
             continue
         name = ".".join(("fastrf", *path.relative_to(SOURCE).with_suffix("").parts))
+        if "torch" in name and importlib.util.find_spec("torch") is None:
+            continue
         module = importlib.import_module(name)
         assert module.__doc__
         assert all(hasattr(module, exported) for exported in module.__all__), name
