@@ -193,7 +193,7 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
         return True
     for rows, cols in common_grouping((*big, *small)):
         large, little = ([g for g in term if rows & set(g.rows) or cols & set(g.cols)] for term in (big, small))
-        if not large:
+        if all(group.relation.is_full for group in large):
             continue
         if math.prod(sizes[f] for f in rows) > MAX_COMPARED_ROWS:
             return False
