@@ -80,8 +80,8 @@ class Analysis(Mapping[str, ReceptiveField]):
                 raise UnknownNodeError(f"node {name!r} was not among the targets; analyse with targets={[name]}")
             field = self._fields[name] = ReceptiveField(
                 self._dependencies[name],
-                channel_axis=channel_axis(self.network, name),
-                input_channel_axis=channel_axis(self.network, self.wrt),
+                channel_axis=self.network.channel_axis_of(name),
+                input_channel_axis=self.network.channel_axis_of(self.wrt),
                 approximate_at=self._approximate[name],
                 nominal=lambda: self._positional_nominal(name),
                 name=name,
@@ -126,13 +126,13 @@ class Analysis(Mapping[str, ReceptiveField]):
         return Summary.of(self, depth)
 
     def _positional_nominal(self, name: str) -> Nominal:
-        axis = channel_axis(self.network, name)
+        axis = self.network.channel_axis_of(name)
         return self._nominal[name] if axis is None else self._nominal[name].reduce(axis)
 
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
-        origin = shape_of(self.network, self.wrt)
-        start = Nominal.identity(origin, channel_axis(self.network, self.wrt))
+        origin = self.network.shape_of(self.wrt)
+        start = Nominal.identity(origin, self.network.channel_axis_of(self.wrt))
         others = {name: Nominal.none(given.shape, len(start.extents)) for name, given in self.network.inputs.items()}
         return _walk(self.network, self.wrt, start, others, None)
 
@@ -175,18 +175,8 @@ def members(network: Network, module: str) -> list[str]:
     return [*scoped] or [node.name for node in network.nodes if node.name.startswith(f"{module}.")]
 
 
-def shape_of(network: Network, name: str) -> tuple[int, ...]:
-    """Shape of a node or an input."""
-    return network.inputs[name].shape if name in network.inputs else network.by_name[name].shape
-
-
-def channel_axis(network: Network, name: str) -> int | None:
-    """Channel axis of a node or an input."""
-    return network.inputs[name].channel_axis if name in network.inputs else network.by_name[name].channel_axis
-
-
 def _dependencies(network: Network, origin: str, wanted: Collection[str] | None) -> dict[str, Dependency]:
-    shape = shape_of(network, origin)
+    shape = network.shape_of(origin)
     others = {name: Dependency.none(given.shape, shape) for name, given in network.inputs.items()}
     return _walk(network, origin, Dependency.identity(shape), others, wanted)
 

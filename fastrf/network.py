@@ -129,6 +129,14 @@ class Network:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
 
+    def shape_of(self, name: str) -> Shape:
+        """Shape of a node or an input, without the batch."""
+        return self.inputs[name].shape if name in self.inputs else self.by_name[name].shape
+
+    def channel_axis_of(self, name: str) -> int | None:
+        """Channel axis of a node or an input."""
+        return self.inputs[name].channel_axis if name in self.inputs else self.by_name[name].channel_axis
+
     @cached_property
     def modules(self) -> Mapping[str, tuple[str, ...]]:
         """Names of the nodes of every module call: `name` for the last call, `name@k` for call `k` of several."""

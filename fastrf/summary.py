@@ -183,9 +183,7 @@ def _total(values: list[int | None]) -> int | None:
 
 
 def _shape(analysis: Analysis) -> str:
-    from fastrf.analysis import shape_of
-
-    return "x".join(map(str, shape_of(analysis.network, analysis.wrt)))
+    return "x".join(map(str, analysis.network.shape_of(analysis.wrt)))
 
 
 def _cells(row: Row) -> list[str]:
