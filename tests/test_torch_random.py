@@ -1,13 +1,10 @@
-"""Random PyTorch networks, analysed, against autograd: the output and three inner nodes of each, compared for equality."""
+"""Random PyTorch networks against autograd: equality at the outputs and three inner nodes of each."""
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 import warnings
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,17 +17,8 @@ NEURONS = 60
 SAMPLED = 25
 
 
-def oracle_module() -> Any:
-    """The autograd oracle, whose files import each other by bare names."""
-    for folder in (Path(__file__).parent / "autograd", Path("/work/helpers/autograd")):
-        if (folder / "autograd_oracle.py").exists():
-            sys.path.insert(0, str(folder))
-            return importlib.import_module("autograd_oracle")
-    return pytest.skip("no autograd oracle")
-
-
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread() -> Iterator[None]:
     """The tensors are tiny; more threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -46,29 +34,27 @@ def chosen(rng: np.random.Generator, size: int) -> list[int]:
 
 
 def differences(seed: int) -> list[str]:
-    """Neurons of a random network where analysis and oracle differ."""
+    """Neurons of a random network where analysis and oracle differ; a node listed as approximate may only add."""
     from fastrf.frontends.torch import capture, to_network
+    from tests.autograd import Oracle
     from tests.random_torch import random_module
 
     rng = np.random.default_rng(seed)
     module, shape = random_module(rng)
     exported = capture(module, shape)
     analysis = fastrf.analyze(to_network(exported))
-    oracle = oracle_module().Oracle(exported, (torch.ones(1, *shape),))
+    oracle = Oracle(exported, (torch.ones(1, *shape),))
     outputs = [name for name in exported.graph_signature.user_outputs if name in analysis]
-    inner = [
-        name for name in oracle.names() if name in analysis and name not in outputs and oracle.values[name].numel()
-    ]
-    picked = [inner[k] for k in rng.choice(len(inner), min(3, len(inner)), replace=False)]
-    found = []
-    for name in [*outputs, *picked]:
+    inner = [name for name in oracle.names() if name in analysis and name not in outputs]
+    found = [f"seed {seed}: {name} is missing" for name in oracle.names() if name not in analysis]
+    for name in [*outputs, *(inner[k] for k in rng.choice(len(inner), min(3, len(inner)), replace=False))]:
         full, field = tuple(oracle.values[name].shape), analysis[name]
         for k in chosen(rng, math.prod(full)):
             index = tuple(int(i) for i in np.unravel_index(k, full))
             mine = field.neuron_mask(index[len(full) - len(field.shape) :])
-            truth = np.asarray(oracle.mask(name, index)).reshape(field.input_shape)
-            if not np.array_equal(mine, truth):
-                found.append(f"seed {seed}: {name}{list(index)}: {mine.sum()} pixels, autograd {truth.sum()}")
+            truth = oracle.mask(name, index).reshape(field.input_shape)
+            if (truth & ~mine).any() or (field.exact and not np.array_equal(mine, truth)):
+                found.append(f"seed {seed}: {name}{list(index)}: {mine.sum()} elements, autograd {truth.sum()}")
     return found
 
 
