@@ -1,7 +1,7 @@
 """Lowering: what the front-ends of foreign graphs share.
 
-A foreign operator becomes one or a few layers of the spec format. Foreign tensors have a batch axis of 1 in front, which
-the spec does not; a `Value` knows both shapes, so that rules can speak in the foreign axes.
+A foreign operator becomes one or a few layers of the spec format. Foreign tensors have a batch axis of 1 in front, and
+those of the spec do not; a `Value` knows both shapes, so that rules can speak in the foreign axes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ Mask = npt.NDArray[np.bool_]
 def without_batch(full: Shape) -> Shape:
     """The shape without a leading axis of 1."""
     return full[1:] if full and full[0] == 1 else full
+
+
+def _reshaped(mask: Mask | None, before: Shape, after: Shape) -> Mask | None:
+    """A mask of a value that is reshaped."""
+    return None if mask is None else np.broadcast_to(mask, before).reshape(after)
 
 
 @dataclass(frozen=True)
@@ -101,17 +106,20 @@ class Lowering:
 
     def shaped(self, value: Value, full: Shape) -> Value:
         """The value with a full shape of as many elements, reshaped if its spec shape changes."""
+        if value.full == full and value.shape == without_batch(full):
+            return value
+        blocked, zeroed = (_reshaped(mask, value.full, full) for mask in (value.blocked, value.zeroed))
         wanted = without_batch(full)
-        if value.shape == wanted:
-            return replace(value, full=full)
-        reshaped = self.emit("reshape", value, shape=list(wanted))
-        return replace(reshaped, full=full)
+        done = value if value.shape == wanted else self.emit("reshape", value, shape=list(wanted))
+        return replace(done, full=full, blocked=blocked, zeroed=zeroed)
 
     def spread(self, value: Value) -> Value:
         """The value with its batch axis in the spec shape."""
         if not value.stripped:
             return value
-        return replace(self.emit("unsqueeze", value, axis=0), full=value.full)
+        return replace(
+            self.emit("unsqueeze", value, axis=0), full=value.full, blocked=value.blocked, zeroed=value.zeroed
+        )
 
     def expanded(self, value: Value, full: Shape) -> Value:
         """The value broadcast to a full shape."""
@@ -121,8 +129,10 @@ class Lowering:
         if wide.full == full:
             return wide
         if wide.stripped and full[0] == 1:
-            return replace(self.emit("expand", wide, shape=list(full[1:])), full=full)
-        return replace(self.emit("expand", self.spread(wide), shape=list(full)), full=full)
+            grown = self.emit("expand", wide, shape=list(full[1:]))
+        else:
+            grown = self.emit("expand", self.spread(wide), shape=list(full))
+        return replace(grown, full=full, blocked=wide.blocked, zeroed=wide.zeroed)
 
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""

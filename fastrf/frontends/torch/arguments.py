@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.fx import Node
 
+from fastrf.errors import UnsupportedOpError
+
 __all__ = ["bound", "fake_shape"]
 
 
@@ -26,4 +28,7 @@ def bound(node: Node) -> dict[str, Any]:
 
 def fake_shape(node: Any) -> tuple[int, ...]:
     """The full shape of a node's result."""
-    return tuple(int(n) for n in node.meta["val"].shape)
+    shape = node.meta["val"].shape
+    if not all(isinstance(n, int) for n in shape):
+        raise UnsupportedOpError(f"node {node.name!r}: its shape {tuple(shape)} depends on values; use fixed indices")
+    return tuple(shape)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,8 +29,7 @@ def capture(model: torch.nn.Module, input_shape: Any) -> ExportedProgram:
     Raises ShapeError without an input shape and NetworkError where the module cannot be captured.
     """
     arguments, named = _examples(model, input_shape)
-    with _evaluating(model), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with _evaluating(model), _quiet(), torch.no_grad():
         try:
             return torch.export.export(model, arguments, named).run_decompositions({})
         except Exception as error:
@@ -38,8 +39,7 @@ def capture(model: torch.nn.Module, input_shape: Any) -> ExportedProgram:
 def load_file(path: str | os.PathLike[str]) -> ExportedProgram:
     """Read a `.pt2` file written by `torch.export.save`; weights are read without pickle. Raises FormatError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return torch.export.load(path).run_decompositions({})
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
@@ -50,7 +50,7 @@ def load_file(path: str | os.PathLike[str]) -> ExportedProgram:
 def load_callable(name: str) -> torch.nn.Module:
     """The module that `package.module:callable` makes, or is. Raises FormatError."""
     package, _, attribute = name.partition(":")
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(package)
         for part in attribute.split("."):
@@ -59,10 +59,23 @@ def load_callable(name: str) -> torch.nn.Module:
     except Exception as error:
         raise FormatError(f"{name}: {_first_line(error)}; write package.module:callable") from error
     finally:
-        sys.path.remove(os.getcwd())
+        sys.path.remove(str(Path.cwd()))
     if not isinstance(made, torch.nn.Module):
         raise FormatError(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
     return made
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warnings and logged tracebacks: errors are told in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextlib.contextmanager

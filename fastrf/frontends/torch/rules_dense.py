@@ -11,8 +11,8 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_pointwise import kept, uniform
-from fastrf.frontends.torch.rules_shape import constant, on_axis, permuted
+from fastrf.frontends.torch.rules_pointwise import blocked, kept, uniform
+from fastrf.frontends.torch.rules_shape import constant, joined, on_axis, permuted
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__: list[str] = []
@@ -23,9 +23,45 @@ def linear(walk: Walk, node: Node) -> Value:
     """A fully connected layer over the last axis."""
     a = bound(node)
     x = walk.value(a["input"])
-    if x is None or walk.dynamic([a["weight"], a["bias"]]):
-        return walk.opaque(node)
+    table = walk.known(a["weight"]) if x is not None and walk.value(a["weight"]) is None else None
+    if x is None or walk.dynamic([a["weight"], a["bias"]]) or (table is not None and not table.all()):
+        return _computed_linear(walk, node)
     return _linear(walk, x, fake_shape(a["weight"])[0], a["bias"] is not None)
+
+
+def _computed_linear(walk: Walk, node: Node) -> Value:
+    """A fully connected layer whose weights are computed from the input, or fixed and partly zero."""
+    a = bound(node)
+    parts = walk.dynamic([a["bias"]])
+    if walk.dynamic([a["input"], a["weight"]]):
+        x, weight = (_operand(walk, a[k], walk.dynamic(node.all_input_nodes)[0]) for k in ("input", "weight"))
+        turned = _turned(walk, weight) if len(weight.full) == 2 else weight
+        parts.append(multiplied(walk, x, turned))
+    return walk.lowering.elementwise("add", parts, fake_shape(node))
+
+
+def _turned(walk: Walk, x: Value) -> Value:
+    """The last two axes swapped, with the zeros."""
+    n = len(x.full)
+    order = [*range(n - 2), n - 1, n - 2]
+    return replace(permuted(walk, x, order), zeroed=None if x.zeroed is None else _wide(x).transpose(order))
+
+
+def _wide(x: Value) -> np.ndarray[Any, Any]:
+    """Where a value is zero by definition, as a table of its rank."""
+    if x.zeroed is None:
+        return np.zeros((1,) * len(x.full), bool)
+    return x.zeroed.reshape((1,) * (len(x.full) - x.zeroed.ndim) + x.zeroed.shape)
+
+
+def _operand(walk: Walk, argument: Any, like: Value) -> Value:
+    """A value, or a constant with its zeros where they may be looked at."""
+    value = walk.value(argument)
+    if value is not None:
+        return value
+    table = walk.known(argument)
+    zeroed = None if table is None or table.all() else table == 0
+    return replace(constant(walk, like, fake_shape(argument)), zeroed=zeroed)
 
 
 def _linear(walk: Walk, x: Value, out: int, bias: bool) -> Value:
@@ -52,37 +88,75 @@ def addmm(walk: Walk, node: Node) -> Value:
         if "addbmm" in str(node.target):
             result = _reduced(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
-    return walk.lowering.elementwise("add", parts, full)
+    total = replace(walk.lowering.elementwise("add", parts, full), full=full)
+    if walk.value(base) is None and not walk.has_parameters(base):
+        table = walk.array(base)
+        if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
+            return blocked(walk, total, np.isneginf(table))
+    return total
 
 
 def product(walk: Walk, first: Any, second: Any) -> Value:
     """The matrix product of two arguments of which at least one depends on the input."""
     like = walk.dynamic([first, second])[0]
-    a, b = (walk.value(t) or constant(walk, like, fake_shape(t)) for t in (first, second))
-    return multiplied(walk, a, b)
+    return multiplied(walk, _operand(walk, first, like), _operand(walk, second, like))
 
 
 def multiplied(walk: Walk, a: Value, b: Value) -> Value:
-    """The matrix product of two values, skipping what the first is zero at by definition."""
+    """The matrix product of two values, skipping what either is zero at by definition."""
+    if b.zeroed is None or min(len(a.full), len(b.full)) < 2:
+        return _times(walk, a, b)
+    if a.zeroed is not None:
+        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
+        if all(mask is not None for mask in shared):
+            first, second = (np.asarray(mask) for mask in shared)
+            b = replace(kept(walk, b, ~first.reshape(-1, 1)), zeroed=None)
+            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), zeroed=None), b)
+    left = replace(constant(walk, a, a.full), zeroed=a.zeroed)
+    right = replace(constant(walk, b, b.full), zeroed=b.zeroed)
+    reads_a = _times(walk, _turned(walk, right), _turned(walk, replace(a, zeroed=None)))
+    reads_b = _times(walk, left, replace(b, zeroed=None))
+    return walk.lowering.elementwise("add", [_turned(walk, reads_a), reads_b], reads_b.full)
+
+
+def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
+    return np.swapaxes(_wide(x), -1, -2)
+
+
+def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """A mask that only its last axis changes, as a vector."""
+    row = mask.reshape(-1, mask.shape[-1])
+    return row[0] if (row == row[:1]).all() else None
+
+
+def _times(walk: Walk, a: Value, b: Value) -> Value:
+    """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
+    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
+        return _head_by_head(walk, a, b)
+    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
     both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
     left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
-    attributes = {}
-    if a.zeroed is not None:
-        used = uniform(~a.zeroed, a.full)
-        if used is None:
-            return replace(
-                walk.emit("opaque", left, right, shape=_product_shape(left, right)),
-                full=_product_shape(a, b, full=True),
-            )
-        attributes["used"] = used.tolist()
+    attributes = {} if used is None else {"used": used.tolist()}
     result = walk.emit("matmul", left, right, **attributes)
     return replace(result, full=(1, *result.shape) if both else result.shape)
 
 
-def _product_shape(a: Value, b: Value, *, full: bool = False) -> Any:
-    left, right = (a.full, b.full) if full else (a.shape, b.shape)
-    shape = (*np.broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-1])
-    return tuple(int(n) for n in shape) if full else [int(n) for n in shape]
+def _head_by_head(walk: Walk, a: Value, b: Value) -> Value:
+    """A product whose zeros differ along a leading axis, one index of it after another."""
+    assert a.zeroed is not None
+    lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
+    a = replace(
+        walk.lowering.expanded(a, (*lead, *a.full[-2:])), zeroed=np.broadcast_to(a.zeroed, (*lead, *a.full[-2:]))
+    )
+    b = walk.lowering.expanded(b, (*lead, *b.full[-2:]))
+    zeroed = a.zeroed
+    assert zeroed is not None
+    axis = next(k for k in range(len(lead)) if not (zeroed == zeroed.take([0], axis=k)).all())
+    parts = []
+    for index in range(lead[axis]):
+        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
+        parts.append(_times(walk, replace(one[0], zeroed=zeroed.take([index], axis=axis)), one[1]))
+    return joined(walk, parts, axis)
 
 
 @rule("aten::einsum")
@@ -92,6 +166,8 @@ def einsum(walk: Walk, node: Node) -> Value:
     tensors = a["tensors"]
     equation = _without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
     like = walk.dynamic(tensors)[0]
+    if any(value.zeroed is not None for value in walk.dynamic(tensors)):
+        return walk.opaque(node)
     values = [walk.lowering.spread(walk.value(t) or constant(walk, like, fake_shape(t))) for t in tensors]
     return walk.emit("einsum", *values, equation=equation)
 
@@ -118,7 +194,8 @@ def softmax(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = walk.value(a["self"])
     assert x is not None
-    return softened(walk, x, a["dim"] % max(len(x.full), 1))
+    result = softened(walk, x, a["dim"] % max(len(x.full), 1))
+    return replace(result, blocked=x.blocked, zeroed=None) if "log" in str(node.target) else result
 
 
 def softened(walk: Walk, x: Value, axis: int) -> Value:
@@ -161,16 +238,14 @@ def _spelled_out(walk: Walk, qkv: tuple[Value, Value, Value], mask: Value | None
     q, k, v = qkv
     order = [*range(len(k.full) - 2), len(k.full) - 1, len(k.full) - 2]
     scores = multiplied(walk, q, permuted(walk, k, order))
+    open_ = np.ones((1, 1), bool) if allowed is None else allowed
     if mask is not None:
         scores = walk.lowering.elementwise("add", [scores, mask], scores.full)
-    open_ = np.ones((1, 1), bool) if allowed is None else allowed
+        open_ = open_ if mask.blocked is None else ~mask.blocked
     if causal:
         open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))
     if not open_.all():
-        blocked = ~open_
-        scores = replace(
-            kept(walk, scores, open_), blocked=blocked.reshape((1,) * (len(scores.full) - blocked.ndim) + blocked.shape)
-        )
+        scores = blocked(walk, scores, ~open_)
     return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
 
 
@@ -196,7 +271,8 @@ def layer_norm(walk: Walk, node: Node) -> Value:
 def normed(walk: Walk, x: Value, count: int, op: str = "layer_norm") -> Value:
     """Normalisation over the last `count` axes."""
     value = x if len(x.shape) >= count else walk.lowering.spread(x)
-    return replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
+    result = replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
+    return result if op != "rms_norm" or x.zeroed is None else replace(kept(walk, result, ~x.zeroed), zeroed=x.zeroed)
 
 
 @rule("aten::native_layer_norm")
@@ -234,7 +310,14 @@ def batch_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(a["input"])
     if x is None:
         return walk.opaque(node)
-    return normed(walk, x, len(x.full) - 2) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+    return _by_batch(walk, x) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+
+
+def _by_batch(walk: Walk, x: Value) -> Value:
+    """Each channel normalised over the batch, if windows were merged into it, and all positions."""
+    if x.full[0] == 1:
+        return normed(walk, x, len(x.full) - 2)
+    return replace(walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))]), full=x.full)
 
 
 @rule("aten::_native_batch_norm_legit_no_training", "aten::native_batch_norm", "aten::_native_batch_norm_legit")
@@ -249,7 +332,7 @@ def native_batch_norm(walk: Walk, node: Node) -> list[Value]:
     )
     if frozen:
         return [replace(walk.emit("batch_norm", x), full=x.full)]
-    return [normed(walk, x, len(x.full) - 2)]
+    return [_by_batch(walk, x)]
 
 
 _REDUCTIONS = {
@@ -278,12 +361,10 @@ def reduction(walk: Walk, node: Node) -> Any:
         return walk.lowering.elementwise("maximum", walk.dynamic([a["self"], a["other"]]), fake_shape(node))
     dims = a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
-    result = _reduced(
-        walk, x, _REDUCTIONS[name], [d % max(len(x.full), 1) for d in listed], keepdims=bool(a.get("keepdim", False))
-    )
+    listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))
+    result = _reduced(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
     if isinstance(node.meta["val"], tuple | list):
-        second = _reduced(walk, x, "mean", listed, keepdims=bool(a.get("keepdim"))) if "mean" in name else result
-        return [result, second]
+        return [result, _reduced(walk, x, "mean", listed, keepdims=keepdims) if "mean" in name else result]
     return result
 
 
@@ -336,8 +417,10 @@ def recurrent(walk: Walk, node: Node) -> list[Callable[[], Value]]:
     name = str(node.target).split(".")[1]
     layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
     batch_axis = 0 if a["batch_first"] else 1
-    if len(x.full) != 3 or x.full[batch_axis] != 1:
+    if len(x.full) != 3:
         raise walk.unsupported(node)
+    if x.full[batch_axis] != 1:
+        return _batched_recurrence(walk, x, fake_shape(states[0])[2], layers, ways, 1 - batch_axis)
     time = walk.emit("reshape", x, shape=[x.full[1 - batch_axis], x.full[2]])
     hidden = fake_shape(states[0])[2]
     common = {"hidden_size": hidden, "mode": name.partition("_")[0]}
@@ -360,6 +443,29 @@ def recurrent(walk: Walk, node: Node) -> list[Callable[[], Value]]:
         return walk.lowering.shaped(joined, (layers * ways, 1, hidden))
 
     return [output, final, final]
+
+
+def _batched_recurrence(
+    walk: Walk, x: Value, hidden: int, layers: int, ways: int, time: int
+) -> list[Callable[[], Value]]:
+    """Recurrent layers over sequences side by side: dense over features, then cumulated over time either way."""
+    finals: list[Value] = []
+    value = replace(walk.lowering.spread(x), full=x.full)
+    for _ in range(layers):
+        dense = walk.emit("linear", value, out_features=hidden)
+        found = []
+        for way in range(ways):
+            seen = walk.emit("flip", dense, axes=[time]) if way else dense
+            total = walk.emit("cumsum", seen, axis=time)
+            last = walk.emit("slice", total, axis=time, start=x.full[time] - 1, stop=x.full[time])
+            finals.append(walk.emit("permute", last, order=[time, 1 - time, 2]))
+            found.append(walk.emit("flip", total, axes=[time]) if way else total)
+        value = walk.emit("concat", *found, axis=2) if ways > 1 else found[0]
+
+    def final() -> Value:
+        return walk.emit("concat", *finals, axis=0)
+
+    return [lambda: value, final, final]
 
 
 @rule("aten::glu")

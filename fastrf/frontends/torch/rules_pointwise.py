@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,203 @@ from fastrf.ops import OPERATORS
 
 __all__ = ["kept", "uniform"]
 
-_COPIES = ["alias", "clone", "contiguous", "detach", "dropout", "dropout_", "feature_dropout", "alpha_dropout", "lift_fresh_copy", "lift_fresh", "to", "_to_copy", "type_as", "native_dropout", "positive", "real", "conj", "resolve_conj", "resolve_neg", "float", "double", "half"]
-_UNARY = ["relu", "relu6", "leaky_relu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "softshrink", "hardshrink", "tanhshrink", "threshold", "log_sigmoid", "logsigmoid", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "square", "abs", "neg", "sign", "sgn", "floor", "ceil", "round", "trunc", "frac", "erf", "erfc", "erfinv", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "reciprocal", "logical_not", "bitwise_not", "nan_to_num", "isnan", "isinf", "isfinite", "clamp", "clamp_min", "clamp_max", "clip", "digamma", "lgamma", "logit", "sinc", "i0", "signbit", "deg2rad", "rad2deg", "abs_", "relu_"]
-_N_ARY = ["add", "sub", "rsub", "mul", "div", "true_divide", "divide", "multiply", "subtract", "pow", "maximum", "minimum", "fmax", "fmin", "fmod", "remainder", "floor_divide", "atan2", "hypot", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "addcmul", "addcdiv", "lerp", "prelu", "_prelu_kernel", "copysign", "nextafter", "heaviside", "xlogy", "logaddexp", "__and__", "__or__", "__xor__", "bitwise_left_shift", "bitwise_right_shift", "bucketize", "masked_scatter", "dist", "float_power"]
+_COPIES = [
+    "alias",
+    "clone",
+    "contiguous",
+    "detach",
+    "dropout",
+    "dropout_",
+    "feature_dropout",
+    "alpha_dropout",
+    "lift_fresh_copy",
+    "lift_fresh",
+    "to",
+    "_to_copy",
+    "type_as",
+    "native_dropout",
+    "positive",
+    "real",
+    "conj",
+    "resolve_conj",
+    "resolve_neg",
+    "float",
+    "double",
+    "half",
+]
+_UNARY = [
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "rrelu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "hardswish",
+    "hardsigmoid",
+    "hardtanh",
+    "sigmoid",
+    "tanh",
+    "softplus",
+    "softsign",
+    "softshrink",
+    "hardshrink",
+    "tanhshrink",
+    "threshold",
+    "log_sigmoid",
+    "logsigmoid",
+    "exp",
+    "expm1",
+    "exp2",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "sqrt",
+    "rsqrt",
+    "square",
+    "abs",
+    "neg",
+    "sign",
+    "sgn",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "frac",
+    "erf",
+    "erfc",
+    "erfinv",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "reciprocal",
+    "logical_not",
+    "bitwise_not",
+    "nan_to_num",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "clamp",
+    "clamp_min",
+    "clamp_max",
+    "clip",
+    "digamma",
+    "lgamma",
+    "logit",
+    "sinc",
+    "i0",
+    "signbit",
+    "deg2rad",
+    "rad2deg",
+    "abs_",
+    "relu_",
+]
+_N_ARY = [
+    "add",
+    "sub",
+    "rsub",
+    "mul",
+    "div",
+    "true_divide",
+    "divide",
+    "multiply",
+    "subtract",
+    "pow",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "fmod",
+    "remainder",
+    "floor_divide",
+    "atan2",
+    "hypot",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "addcmul",
+    "addcdiv",
+    "lerp",
+    "prelu",
+    "_prelu_kernel",
+    "copysign",
+    "nextafter",
+    "heaviside",
+    "xlogy",
+    "logaddexp",
+    "__and__",
+    "__or__",
+    "__xor__",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+    "bucketize",
+    "masked_scatter",
+    "dist",
+    "float_power",
+]
+
+
+#: Functions that are 0 at 0, and at minus infinity.
+_ZERO_AT_ZERO = {
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "hardswish",
+    "tanh",
+    "neg",
+    "abs",
+    "sqrt",
+    "square",
+    "sin",
+    "tan",
+    "erf",
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "expm1",
+    "log1p",
+}
+_ZERO_AT_MINUS_INFINITY = {
+    "relu",
+    "relu6",
+    "gelu",
+    "silu",
+    "hardswish",
+    "hardsigmoid",
+    "sigmoid",
+    "softplus",
+    "exp",
+    "exp2",
+}
 
 
 @rule(*[f"aten::{name}" for name in _COPIES])
@@ -39,7 +234,9 @@ def unary(walk: Walk, node: Node) -> Value:
     if len(values) > 1:
         return walk.lowering.elementwise("elementwise", values, fake_shape(node))
     wide = walk.lowering.expanded(values[0], fake_shape(node))
-    return replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full)
+    result = replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full)
+    zeroed = [wide.zeroed] * (name in _ZERO_AT_ZERO) + [wide.blocked] * (name in _ZERO_AT_MINUS_INFINITY)
+    return replace(result, zeroed=_either(zeroed, result.full))
 
 
 @rule(*[f"aten::{name}" for name in _N_ARY])
@@ -49,27 +246,49 @@ def n_ary(walk: Walk, node: Node) -> Value:
     name = str(node.target).split(".")[1]
     full = fake_shape(node)
     result = walk.lowering.elementwise(name if name in OPERATORS else "elementwise", values, full)
-    if len(values) > 1:
-        return result
+    result = replace(result, full=full, blocked=None, zeroed=None)
     constants = [n for n in node.all_input_nodes if walk.value(n) is None]
-    result = replace(result, blocked=values[0].blocked, zeroed=values[0].zeroed)
-    if name in ("mul", "multiply") and constants:
-        return _scaled(walk, result, constants[0])
-    if name in ("add", "sub", "rsub") and constants and not walk.has_parameters(constants[0]):
-        table = walk.array(constants[0])
-        if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
-            return blocked(walk, result, np.isneginf(table))
-    if name == "mul" and not constants and 0 in node.args[:2]:
-        return walk.emit_nothing(result)
+    if name in ("add", "sub"):
+        return _summed(walk, node, result, constants)
+    if name in ("mul", "multiply", "div", "true_divide", "divide"):
+        return _scaled(walk, node, result, constants)
     return result
 
 
-def _scaled(walk: Walk, x: Value, factor: Node) -> Value:
-    """A product with a constant that is no parameter: where that is 0, nothing is read."""
-    if walk.has_parameters(factor):
-        return x
-    zero = walk.array(factor) == 0
-    return replace(kept(walk, x, ~zero), blocked=x.blocked) if zero.any() else x
+def _summed(walk: Walk, node: Node, result: Value, constants: Sequence[Node]) -> Value:
+    """A sum: minus infinity in any part blocks the whole."""
+    parts = node.args[:2] if str(node.target).startswith("aten.add") else node.args[:1]
+    masks = [_broad(v.blocked, result.full) for v in walk.dynamic(parts) if v.blocked is not None]
+    for tensor in constants:
+        if tensor in parts and not walk.has_parameters(tensor):
+            table = walk.array(tensor)
+            if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
+                masks.append(_broad(np.isneginf(table), result.full))
+    for mask in masks:
+        result = blocked(walk, result, mask)
+    return result
+
+
+def _scaled(walk: Walk, node: Node, result: Value, constants: Sequence[Node]) -> Value:
+    """A product or quotient: where a factor is 0 by definition nothing is read; a parameter is any number."""
+    product = str(node.target).startswith("aten.mul")
+    factors = node.args[:2] if product else node.args[:1]
+    zero = [_broad(v.zeroed, result.full) for v in walk.dynamic(factors) if v.zeroed is not None]
+    if 0 in [factor for factor in factors if isinstance(factor, int | float)]:
+        return walk.emit_nothing(result)
+    for tensor in constants:
+        table = walk.known(tensor) if tensor in factors else None
+        if table is not None:
+            zero.append(_broad(table == 0, result.full))
+    first = walk.value(node.args[0])
+    positive = isinstance(node.args[1], int | float) and node.args[1] > 0
+    if first is not None and first.blocked is not None and positive:
+        return replace(result, blocked=_broad(first.blocked, result.full))
+    for mask in zero:
+        if mask.any():
+            zeroed = mask if result.zeroed is None else mask | result.zeroed
+            result = replace(kept(walk, result, ~mask), zeroed=zeroed)
+    return result
 
 
 @rule("aten::where")
@@ -118,7 +337,7 @@ def triangle(walk: Walk, node: Node) -> Value:
     return replace(kept(walk, x, side), zeroed=_broad(~side, x.full))
 
 
-@rule("aten::copy", "aten::masked_select")
+@rule("aten::copy")
 def copied(walk: Walk, node: Node) -> Value:
     """One tensor's values broadcast to another's shape."""
     source = walk.value(bound(node).get("src"))
@@ -150,6 +369,16 @@ def looked_up(walk: Walk, node: Node) -> Value:
     if chosen is None:
         return walk.opaque(node)
     return walk.lowering.expanded(walk.lowering.shaped(chosen, (*chosen.full, 1)), full)
+
+
+def _either(masks: Sequence[np.ndarray[Any, Any] | None], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """Where any of some masks is true."""
+    found = None
+    for mask in masks:
+        if mask is not None:
+            wide = np.broadcast_to(_broad(mask, full), full)
+            found = wide if found is None else found | wide
+    return found
 
 
 def kept(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:

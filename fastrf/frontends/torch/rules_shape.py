@@ -12,6 +12,7 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.rules_pointwise import kept
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__: list[str] = []
@@ -20,14 +21,20 @@ Thunks = list[Callable[[], Value]]
 
 
 @rule(
-    *["aten::view", "aten::reshape", "aten::_unsafe_view", "aten::_reshape_alias", "aten::unflatten", "aten::flatten", "aten::squeeze"],
+    *[
+        "aten::view",
+        "aten::reshape",
+        "aten::_unsafe_view",
+        "aten::_reshape_alias",
+        "aten::unflatten",
+        "aten::flatten",
+        "aten::squeeze",
+    ],
     *["aten::unsqueeze", "aten::reshape_as", "aten::view_as", "aten::ravel", "aten::view_copy"],
 )
 def reshape(walk: Walk, node: Node) -> Value:
     """Any change of shape that keeps the order of elements."""
-    x = _first(walk, node)
-    full = fake_shape(node)
-    return _with_masks(walk.lowering.shaped(x, full), x, lambda mask: mask.reshape(full))
+    return walk.lowering.shaped(_first(walk, node), fake_shape(node))
 
 
 @rule("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::expand_copy")
@@ -36,22 +43,32 @@ def expand(walk: Walk, node: Node) -> Value:
     return walk.lowering.expanded(_first(walk, node), fake_shape(node))
 
 
-@rule(*["aten::permute", "aten::transpose", "aten::t", "aten::swapaxes", "aten::swapdims", "aten::movedim", "aten::numpy_T"])
+@rule(
+    *[
+        "aten::permute",
+        "aten::transpose",
+        "aten::t",
+        "aten::swapaxes",
+        "aten::swapdims",
+        "aten::movedim",
+        "aten::numpy_T",
+    ]
+)
 @rule(*["aten::mT", "aten::adjoint", "aten::permute_copy", "aten::moveaxis"])
 def permute(walk: Walk, node: Node) -> Value:
     """Axes in another order, found by applying the operator to a small tensor."""
     x = _first(walk, node)
-    order = _axis_order(node, len(x.full))
-    result = permuted(walk, x, order)
-    return _with_masks(result, x, lambda mask: mask.transpose(order))
+    return permuted(walk, x, _axis_order(node, len(x.full)))
 
 
 def permuted(walk: Walk, x: Value, order: Sequence[int]) -> Value:
     """A value with its full axes reordered."""
     full = tuple(x.full[a] for a in order)
     if x.stripped and order[0] == 0:
-        return replace(walk.emit("permute", x, order=[a - 1 for a in order[1:]]), full=full)
-    return replace(walk.emit("permute", walk.lowering.spread(x), order=list(order)), full=full)
+        result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
+    else:
+        result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
+    return with_masks(replace(result, full=full), x, lambda mask: mask.transpose(order))
 
 
 def _axis_order(node: Node, ndim: int) -> list[int]:
@@ -80,16 +97,16 @@ def stack(walk: Walk, node: Node) -> Value:
     for tensor in arguments["tensors"]:
         value = walk.value(tensor) or constant(walk, like, fake_shape(tensor))
         parts.append(walk.lowering.shaped(value, (*value.full[:axis], 1, *value.full[axis:])))
-    return _joined(walk, parts, axis)
+    return joined(walk, parts, axis)
 
 
 def concatenated(walk: Walk, tensors: Sequence[Any], axis: int) -> Value:
     """Values and constants one after another along a full axis."""
     like = walk.dynamic(tensors)[0]
-    return _joined(walk, [walk.value(t) or constant(walk, like, fake_shape(t)) for t in tensors], axis)
+    return joined(walk, [walk.value(t) or constant(walk, like, fake_shape(t)) for t in tensors], axis)
 
 
-def _joined(walk: Walk, parts: Sequence[Value], axis: int) -> Value:
+def joined(walk: Walk, parts: Sequence[Value], axis: int) -> Value:
     if axis and all(part.full[0] == 1 for part in parts):
         full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
         return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
@@ -124,7 +141,9 @@ def slice_(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = _first(walk, node)
     start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
-    return on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
+    result = on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
+    places = (*(slice(None),) * (a["dim"] % len(x.full)), slice(start, max(stop, start), a["step"]))
+    return with_masks(result, x, lambda mask: mask[places])
 
 
 @rule("aten::narrow")
@@ -137,7 +156,14 @@ def narrow(walk: Walk, node: Node) -> Value:
 
 
 @rule(
-    *["aten::split", "aten::split_with_sizes", "aten::chunk", "aten::tensor_split", "aten::unsafe_split", "aten::unsafe_chunk"]
+    *[
+        "aten::split",
+        "aten::split_with_sizes",
+        "aten::chunk",
+        "aten::tensor_split",
+        "aten::unsafe_split",
+        "aten::unsafe_chunk",
+    ]
 )
 @rule("aten::unsafe_split_with_sizes", "aten::split_copy", "aten::split_with_sizes_copy")
 def split(walk: Walk, node: Node) -> Thunks:
@@ -170,7 +196,10 @@ def flip(walk: Walk, node: Node) -> Value:
     """Axes reversed."""
     x = _first(walk, node)
     axes = [x.axis(d) for d in bound(node)["dims"] if x.full[d] > 1]
-    return replace(walk.emit("flip", x, axes=axes), full=x.full) if axes else x
+    if not axes:
+        return x
+    flipped = replace(walk.emit("flip", x, axes=axes), full=x.full)
+    return with_masks(flipped, x, lambda mask: np.flip(mask, bound(node)["dims"]))
 
 
 @rule("aten::roll")
@@ -212,10 +241,10 @@ def repeat_interleave(walk: Walk, node: Node) -> Value:
 def index_select(walk: Walk, node: Node) -> Value:
     """Listed indices along an axis."""
     a = bound(node)
-    return taken(walk, node, _first(walk, node), a["dim"], a["index"])
+    return taken(walk, _first(walk, node), a["dim"], a["index"])
 
 
-def taken(walk: Walk, node: Node, x: Value, axis: int, index: Any) -> Value:
+def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     """A static gather, or a sound over-approximation where the index depends on the input."""
     chosen = walk.value(index)
     if chosen is None:
@@ -233,13 +262,12 @@ def index(walk: Walk, node: Node) -> Value:
     used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
     if x is None or walk.dynamic([i for _, i in used]):
         if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
-            return taken(walk, node, x, *used[0])
+            return taken(walk, x, *used[0])
         return walk.opaque(node)
     arrays = [walk.array(i) for _, i in used]
     if len(used) == 1 and arrays[0].dtype != bool:
         axis = used[0][0]
-        picked = on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
-        return picked
+        return on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
     return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
 
 
@@ -280,16 +308,46 @@ def gather(walk: Walk, node: Node) -> Value:
 def as_strided(walk: Walk, node: Node) -> Value:
     """A view of a contiguous tensor by strides."""
     a = bound(node)
-    offset = a["storage_offset"] or 0
+    memory = node.args[0].meta["val"]  # type: ignore[union-attr]
+    start = int(memory.storage_offset())
+    offset = start if a["storage_offset"] is None else a["storage_offset"]
 
     def choose(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        places = np.full(tuple(a["size"]), offset)
-        for axis, step in enumerate(a["stride"]):
-            shape = [-1 if k == axis else 1 for k in range(len(a["size"]))]
-            places = places + (np.arange(a["size"][axis]) * step).reshape(shape)
-        return numbers.ravel()[places]
+        stored = start + _offsets(memory.shape, memory.stride())
+        storage = np.full(int(stored.max(initial=0)) + 1, -1)
+        storage[stored] = numbers
+        places = offset + _offsets(a["size"], a["stride"])
+        if places.size and (places.max() >= storage.size or (storage[places] < 0).any()):
+            raise walk.unsupported(node)
+        return storage[places]
 
     return picked_flat(walk, _first(walk, node), choose)
+
+
+def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Where in memory each element lies."""
+    places = np.zeros(tuple(int(n) for n in sizes), np.int64)
+    for axis, (n, step) in enumerate(zip(sizes, steps, strict=True)):
+        places = places + (np.arange(n) * step).reshape([-1 if k == axis else 1 for k in range(len(sizes))])
+    return places
+
+
+@rule(*[f"aten::{name}" for name in ("rot90", "take_along_dim", "take", "diag_embed", "index_fill", "narrow_copy")])
+def moved(walk: Walk, node: Node) -> Value:
+    """Any movement of elements with constant arguments, found by applying the operator to the elements' numbers."""
+    x = _first(walk, node)
+    if walk.dynamic(node.all_input_nodes) != [x]:
+        return walk.opaque(node)
+    import torch
+
+    numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
+    arguments, named = walk.constant((node.args[1:], node.kwargs))
+    if "index_fill" in str(node.target):
+        arguments = (*arguments[:2], 0)
+    assert callable(node.target)
+    chosen = node.target(numbers, *arguments, **named).numpy()
+    picked = picked_flat(walk, x, lambda _: np.maximum(chosen - 1, 0))
+    return picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
 
 
 @rule("aten::diagonal", "aten::diag")
@@ -316,7 +374,15 @@ def unfold(walk: Walk, node: Node) -> Value:
     return permuted(walk, apart, [*order, axis + 1])
 
 
-@rule(*["aten::pad", "aten::constant_pad_nd", "aten::reflection_pad1d", "aten::reflection_pad2d", "aten::reflection_pad3d"])
+@rule(
+    *[
+        "aten::pad",
+        "aten::constant_pad_nd",
+        "aten::reflection_pad1d",
+        "aten::reflection_pad2d",
+        "aten::reflection_pad3d",
+    ]
+)
 @rule(*["aten::replication_pad1d", "aten::replication_pad2d", "aten::replication_pad3d", "aten::_pad_circular"])
 def pad(walk: Walk, node: Node) -> Value:
     """Padding in all modes; negative padding crops."""
@@ -334,11 +400,22 @@ def pad(walk: Walk, node: Node) -> Value:
     grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
     if mode == "constant":
         padded = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
+        padded = replace(padded, zeroed=_margins(padded.shape, grown) if not a.get("value") else None)
     else:
-        padded = walk.emit("pad", value, padding=grown, mode=mode)
         cut = [[min(before, 0), min(after, 0)] for before, after in pairs]
-        padded = walk.emit("pad", padded, padding=cut) if any(map(any, cut)) else padded
+        cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
+        padded = walk.emit("pad", cropped, padding=grown, mode=mode)
     return replace(padded, full=(1, *padded.shape) if value.stripped else padded.shape)
+
+
+def _margins(shape: Sequence[int], grown: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
+    """Where padding was added, as a table of one along the other axes."""
+    inside = np.ones((1,) * len(shape), bool)
+    for axis, (n, (before, after)) in enumerate(zip(shape, grown, strict=True)):
+        if before or after:
+            line = (np.arange(n) >= before) & (np.arange(n) < n - after)
+            inside = inside & line.reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    return ~inside
 
 
 @rule("aten::select_scatter")
@@ -467,7 +544,7 @@ def _first(walk: Walk, node: Node) -> Value:
     return x
 
 
-def _with_masks(result: Value, x: Value, move: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+def with_masks(result: Value, x: Value, move: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
     """Masks moved as the elements are."""
     blocked, zeroed = (None if m is None else move(np.broadcast_to(m, x.full)) for m in (x.blocked, x.zeroed))
     return replace(result, blocked=blocked, zeroed=zeroed)

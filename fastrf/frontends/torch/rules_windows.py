@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -56,6 +57,10 @@ def conv(walk: Walk, node: Node) -> Value:
     stride, dilation = _spread_out(a["stride"], n, [1]), _spread_out(a["dilation"], n, [1])
     common = {"kernel_size": list(weight[2:]), "stride": stride, "dilation": dilation, "groups": a["groups"]}
     common["bias"] = a["bias"] is not None
+    table = walk.known(a["weight"])
+    if table is not None and not table.all():
+        pads = [] if transposed else _padding(a["padding"], weight, dilation)
+        return walk.opaque(node) if transposed else _tap_by_tap(walk, x, table != 0, pads, common)
     if transposed:
         extra = _spread_out(a["output_padding"], n, [0])
         pads = [[p, p] for p in _spread_out(a["padding"], n, [0])]
@@ -64,6 +69,35 @@ def conv(walk: Walk, node: Node) -> Value:
     return windowed(
         walk, x, n, "conv", out_channels=weight[0], padding=_padding(a["padding"], weight, dilation), **common
     )
+
+
+def _tap_by_tap(walk: Walk, x: Value, used: Any, pads: list[list[int]], common: dict[str, Any]) -> Value:
+    """A convolution with fixed weights that are partly zero: a product per place in the window."""
+    groups, (out, width), kernel = common["groups"], used.shape[:2], used.shape[2:]
+    stride, dilation = common["stride"], common["dilation"]
+    value = walk.lowering.spread(x)
+    first = len(value.shape) - len(kernel)
+    value = walk.emit("pad", value, padding=[*[[0, 0]] * first, *pads])
+    sizes = [
+        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(value.shape[first:], kernel, stride, dilation, strict=True)
+    ]
+    lead, places = value.shape[: first - 1], math.prod(sizes)
+    parts = []
+    for tap in np.ndindex(*kernel):
+        table = np.zeros((out, groups * width), bool)
+        for row in range(out):
+            start = row // (out // groups) * width
+            table[row, start : start + width] = used[(row, slice(None), *tap)]
+        seen = value
+        for axis, (at, m, s, d) in enumerate(zip(tap, sizes, stride, dilation, strict=True), start=first):
+            seen = walk.emit("slice", seen, axis=axis, start=at * d, stop=at * d + (m - 1) * s + 1, step=s)
+        columns = walk.emit("reshape", seen, shape=[*lead, groups * width, places])
+        weight = walk.emit("constant", columns, shape=[out, groups * width])
+        product = walk.emit("matmul", weight, columns, used=table.tolist())
+        parts.append(replace(product, full=product.shape))
+    total = walk.lowering.elementwise("add", parts, parts[0].full)
+    result = walk.emit("reshape", total, shape=[*lead, out, *sizes])
+    return replace(result, full=result.shape)
 
 
 def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list[list[int]]:

@@ -19,6 +19,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import Lowering, Value
+from fastrf.frontends.torch.arguments import fake_shape
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
@@ -103,7 +104,7 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
 
 
 def operator_name(node: Node) -> str:
-    """ "aten::conv2d" for a call of one of its overloads."""
+    """The operator's name without overload, such as "aten::conv2d"."""
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
         return target._schema.name
@@ -155,6 +156,15 @@ class Walk:
             self._weighty[argument] = own or any(map(self.has_parameters, argument.all_input_nodes))
         return self._weighty[argument]
 
+    def known(self, argument: Any) -> np.ndarray[Any, Any] | None:
+        """A constant tensor whose values may be looked at: no weight, and not on the meta device."""
+        if self.has_parameters(argument):
+            return None
+        try:
+            return self.array(argument)
+        except UnsupportedOpError:
+            return None
+
     def emit_nothing(self, x: Value) -> Value:
         """The same shape, depending on nothing."""
         return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
@@ -199,7 +209,7 @@ class Walk:
 
     def _finished(self, node: Node, result: Any) -> Any:
         if isinstance(result, Value):
-            return self.lowering.finish(result, tuple(node.meta["val"].shape)) if _is_tensor(node) else result
+            return self.lowering.finish(result, fake_shape(node)) if _is_tensor(node) else result
         return result
 
     def _item(self, node: Node) -> Any:
@@ -294,7 +304,24 @@ class _Later:
 #: Operators that look at the shape of an input and never at its values.
 _VALUE_FREE = {
     f"aten::{name}"
-    for name in ["zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_full", "new_empty", "sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata", "_assert_async", "_assert_scalar"]
+    for name in [
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "empty_like",
+        "rand_like",
+        "randn_like",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "new_empty",
+        "sym_size",
+        "sym_numel",
+        "sym_stride",
+        "_assert_tensor_metadata",
+        "_assert_async",
+        "_assert_scalar",
+    ]
 } | {"sym_size.int"}
 
 
