@@ -163,7 +163,7 @@ def common_parts(dependency: Dependency) -> list[list[Group]]:
         for term in dependency.terms:
             own = [g for g in term if rows & set(g.rows) or cols & set(g.cols)]
             joined = join(own, sizes, input_shape) if own else Group((), (), Relation.full(1, 1))
-            groups.append(expand(joined, sorted(rows), sizes, input_shape))
+            groups.append(expand(joined, rows, sizes))
         result.append(groups)
     return result
 

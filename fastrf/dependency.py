@@ -287,7 +287,7 @@ class Dependency:
             touched = [g for g in term if any(f in wanted for f in g.rows)]
             groups = [g for g in term if g not in touched]
             if touched:
-                groups.append(expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes, self.input_shape))
+                groups.append(expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes))
             return [Group(tuple(dict.fromkeys(new[f] for f in g.rows)), *g[1:]) for g in groups]
 
         return Dependency(self.input_shape, (sizes,), self._rewritten(fuse))

@@ -208,6 +208,6 @@ def to_csr(dependency: Dependency) -> csr_array:
     whole: Relation | None = None
     for term in dependency.terms:
         joined = join(term, sizes, dependency.input_shape) if term else Group((), (), Relation.full(1, 1))
-        relation = expand(joined, range(len(sizes)), sizes, dependency.input_shape).relation
+        relation = expand(joined, range(len(sizes)), sizes).relation
         whole = relation if whole is None else whole.union(relation)
     return csr_array((n_rows, n_cols), dtype=bool) if whole is None else whole.to_scipy()

@@ -14,13 +14,15 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from fastrf.memory import remembered
 from fastrf.relation import Relation
 
 __all__ = ["Group", "Term", "common_grouping", "expand", "join", "make_term", "normalise", "relabel", "simplify"]
 
-#: Two terms are not compared when bringing them to a common grouping would need more rows than this.
-MAX_COMPARED_ROWS = 1 << 16
+#: Two terms are not compared when bringing them to a common grouping would need more rows or runs than this.
+MAX_COMPARED = 1 << 16
 
 
 class Group(NamedTuple):
@@ -123,10 +125,15 @@ def join(groups: Sequence[Group], sizes: Sequence[int], input_shape: Sequence[in
     return Group(tuple(sorted(rows)), tuple(sorted(cols)), relation)
 
 
-def expand(group: Group, rows: Iterable[int], sizes: Sequence[int], input_shape: Sequence[int]) -> Group:
+def expand(group: Group, rows: Iterable[int], sizes: Sequence[int]) -> Group:
     """The group with further factors, along which nothing changes."""
-    missing = [Group((f,), (), Relation.full(sizes[f], 1)) for f in rows if f not in group.rows]
-    return join([group, *missing], sizes, input_shape)
+    missing = [f for f in rows if f not in group.rows]
+    if not missing:
+        return group
+    factors = sorted([*group.rows, *missing])
+    own = np.arange(group.relation.n_rows).reshape([sizes[f] if f in group.rows else 1 for f in factors])
+    index = np.broadcast_to(own, [sizes[f] for f in factors]).ravel()
+    return Group(tuple(factors), group.cols, group.relation.take(index))
 
 
 def simplify(
@@ -195,9 +202,11 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
         large, little = ([g for g in term if rows & set(g.rows) or cols & set(g.cols)] for term in (big, small))
         if all(group.relation.is_full for group in large):
             continue
-        if math.prod(sizes[f] for f in rows) > MAX_COMPARED_ROWS:
-            return False
         if not little:
+            return False
+        n_rows = math.prod(sizes[f] for f in rows)
+        runs = max(g.relation.start.size * n_rows // g.relation.n_rows for g in (*large, *little))
+        if any(g.rows for g in large) and max(n_rows, runs) > MAX_COMPARED:
             return False
         key = ("covers", tuple(large), tuple(little), tuple([sizes[f] for f in sorted(rows)]))
         if not remembered(key, lambda: _covers(large, little, rows, sizes, input_shape)):  # noqa: B023 (called at once)
@@ -208,9 +217,10 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
 def _covers(
     large: list[Group], little: list[Group], rows: set[int], sizes: Sequence[int], input_shape: Sequence[int]
 ) -> bool:
-    big, small = (
-        expand(join(groups, sizes, input_shape), sorted(rows), sizes, input_shape) for groups in (large, little)
-    )
+    big, small = (join(groups, sizes, input_shape) for groups in (large, little))
+    if not big.rows:
+        return big.relation.contains(Relation.full(1, small.relation.n_rows).compose(small.relation))
+    big, small = (expand(group, rows, sizes) for group in (big, small))
     return big.relation.contains(small.relation)
 
 

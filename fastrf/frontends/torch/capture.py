@@ -31,20 +31,22 @@ def capture(model: torch.nn.Module, input_shape: Any) -> ExportedProgram:
     arguments, named = _examples(model, input_shape)
     with _evaluating(model), _quiet(), torch.no_grad():
         try:
-            return torch.export.export(model, arguments, named).run_decompositions({})
+            exported: ExportedProgram = torch.export.export(model, arguments, named).run_decompositions({})
         except Exception as error:
             raise NetworkError(_reason(model, arguments, named, error)) from error
+    return exported
 
 
 def load_file(path: str | os.PathLike[str]) -> ExportedProgram:
     """Read a `.pt2` file written by `torch.export.save`; weights are read without pickle. Raises FormatError."""
     try:
         with _quiet():
-            return torch.export.load(path).run_decompositions({})
+            exported: ExportedProgram = torch.export.load(path).run_decompositions({})
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
     except Exception as error:
         raise FormatError(f"{path}: not a .pt2 file of torch.export ({_first_line(error)})") from error
+    return exported
 
 
 def load_callable(name: str) -> torch.nn.Module:
@@ -130,10 +132,10 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
 
 def _reason(model: torch.nn.Module, arguments: Sequence[Any], named: Mapping[str, Any], error: Exception) -> str:
     """One line: which module, which shapes, and what torch said."""
-    shapes = [tuple(a.shape) for a in arguments if isinstance(a, torch.Tensor)]
+    shapes = [str(tuple(a.shape)) for a in arguments if isinstance(a, torch.Tensor)]
     shapes += [f"{name}={tuple(a.shape)}" for name, a in named.items() if isinstance(a, torch.Tensor)]
     return (
-        f"{type(model).__name__} cannot be captured by torch.export with inputs {', '.join(map(str, shapes))}: "
+        f"{type(model).__name__} cannot be captured by torch.export with inputs {', '.join(shapes)}: "
         f"{_first_line(error)}; check that the model runs with these shapes and has no data-dependent control flow"
     )
 

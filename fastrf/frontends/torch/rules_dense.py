@@ -479,6 +479,14 @@ def glu(walk: Walk, node: Node) -> Value:
     return walk.lowering.elementwise("mul", parts, fake_shape(node))
 
 
+@rule("aten::dist")
+def distance(walk: Walk, node: Node) -> Value:
+    """The norm of a difference."""
+    shape = tuple(int(n) for n in np.broadcast_shapes(*(fake_shape(t) for t in node.args[:2])))
+    both = walk.lowering.elementwise("sub", walk.dynamic(node.args[:2]), shape)
+    return _reduced(walk, both, "sum", list(range(len(shape))), keepdims=False)
+
+
 @rule("aten::cosine_similarity")
 def cosine_similarity(walk: Walk, node: Node) -> Value:
     """Products and norms over an axis of both inputs."""

@@ -168,8 +168,6 @@ _N_ARY = [
     "bitwise_left_shift",
     "bitwise_right_shift",
     "bucketize",
-    "masked_scatter",
-    "dist",
     "float_power",
 ]
 
@@ -289,6 +287,12 @@ def _scaled(walk: Walk, node: Node, result: Value, constants: Sequence[Node]) ->
             zeroed = mask if result.zeroed is None else mask | result.zeroed
             result = replace(kept(walk, result, ~mask), zeroed=zeroed)
     return result
+
+
+@rule("aten::masked_scatter")
+def masked_scatter(walk: Walk, node: Node) -> Value:
+    """Elements taken in order where a mask is true, over-approximated."""
+    return walk.opaque(node)
 
 
 @rule("aten::where")

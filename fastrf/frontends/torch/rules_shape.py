@@ -319,7 +319,7 @@ def as_strided(walk: Walk, node: Node) -> Value:
         places = offset + _offsets(a["size"], a["stride"])
         if places.size and (places.max() >= storage.size or (storage[places] < 0).any()):
             raise walk.unsupported(node)
-        return storage[places]
+        return np.asarray(storage[places])
 
     return picked_flat(walk, _first(walk, node), choose)
 
@@ -491,7 +491,7 @@ def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
     if (
         len(updates.full) == len(shape)
         and all(have >= want for have, want in zip(updates.full, shape, strict=True))
-        and math.prod(shape)
+        and 0 not in shape
     ):
         return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
     return walk.lowering.expanded(updates, shape)

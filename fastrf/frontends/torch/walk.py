@@ -204,7 +204,7 @@ class Walk:
         except UnsupportedOpError:
             if not self._full:
                 raise
-            result = self.opaque(node)
+            result = self._opaque(node)
         return self._finished(node, result)
 
     def _finished(self, node: Node, result: Any) -> Any:
@@ -215,8 +215,8 @@ class Walk:
     def _item(self, node: Node) -> Any:
         """One of several results, made when it is asked for."""
         source, index = node.args
-        items = self.values[source]  # type: ignore[index]
-        item = items[index] if isinstance(items, Sequence) else None
+        items = self.values[source] if isinstance(source, Node) else None
+        item = items[index] if isinstance(items, Sequence) and isinstance(index, int) else None
         item = item() if callable(item) else item
         return self._finished(node, item) if isinstance(item, Value) else item
 
@@ -236,8 +236,14 @@ class Walk:
         flat = results if isinstance(results, list | tuple) else [results]
         return [self.values.get(r, r) if isinstance(r, Node) else r for r in flat]
 
-    def opaque(self, node: Node) -> Any:
-        """An over-approximation: every output element reads all of every input."""
+    def opaque(self, node: Node) -> Value:
+        """An over-approximation of an operator with one result: every element reads all of every input."""
+        result = self._opaque(node)
+        if not isinstance(result, Value):
+            raise self.unsupported(node)
+        return result
+
+    def _opaque(self, node: Node) -> Any:
         inputs = self.dynamic(node.all_input_nodes)
         outputs = node.meta["val"]
 
