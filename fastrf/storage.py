@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from fastrf.dependency import Dependency
 from fastrf.errors import FormatError
-from fastrf.nominal import Extent, Nominal, Phase
+from fastrf.extent import Extent, Phase
+from fastrf.nominal import Nominal
 from fastrf.relation import Relation
 from fastrf.terms import Group
 

@@ -21,7 +21,7 @@ SOURCE = Path(fastrf.__file__).parent
 LAYERS = [
     {"errors", "limits", "memory", "kernels"},
     {"relation"},
-    {"axis_map", "terms"},
+    {"axis_map", "extent", "terms"},
     {"recipe", "dependency", "nominal"},
     {"ops", "costs"},
     {"network", "layers", "zoo", "counting", "storage", "masks"},

@@ -107,7 +107,7 @@ def test_a_strided_flip_and_a_channel_only_network():
 
 
 def test_too_many_phases_are_called_unbounded(monkeypatch):
-    monkeypatch.setattr("fastrf.nominal.MAX_TABLE", 4)
+    monkeypatch.setattr("fastrf.extent.MAX_TABLE", 4)
     layers = [fastrf.resize(13, mode="linear"), fastrf.resize(7, mode="linear"), fastrf.conv(1, 1)]
     assert fastrf.analyze(layers, (1, 9)).output.size == (math.inf,)
     spec = {
