@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from fastrf.frontends.torch import rules_dense, rules_pointwise, rules_shape, rules_windows
+from fastrf.frontends.torch import rules_dense, rules_index, rules_pointwise, rules_shape, rules_windows
 from fastrf.frontends.torch.capture import capture, load_callable, load_file
 from fastrf.frontends.torch.walk import to_network
 
@@ -18,6 +18,7 @@ __all__ = [
     "load_callable",
     "load_file",
     "rules_dense",
+    "rules_index",
     "rules_pointwise",
     "rules_shape",
     "rules_windows",

@@ -12,10 +12,9 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_pointwise import kept
 from fastrf.frontends.torch.walk import Walk, rule
 
-__all__: list[str] = []
+__all__ = ["concatenated", "constant", "first_value", "joined", "on_axis", "permuted"]
 
 Thunks = list[Callable[[], Value]]
 
@@ -34,13 +33,13 @@ Thunks = list[Callable[[], Value]]
 )
 def reshape(walk: Walk, node: Node) -> Value:
     """Any change of shape that keeps the order of elements."""
-    return walk.lowering.shaped(_first(walk, node), fake_shape(node))
+    return walk.lowering.shaped(first_value(walk, node), fake_shape(node))
 
 
 @rule("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::expand_copy")
 def expand(walk: Walk, node: Node) -> Value:
     """Broadcast to the node's shape."""
-    return walk.lowering.expanded(_first(walk, node), fake_shape(node))
+    return walk.lowering.expanded(first_value(walk, node), fake_shape(node))
 
 
 @rule(
@@ -57,7 +56,7 @@ def expand(walk: Walk, node: Node) -> Value:
 @rule(*["aten::mT", "aten::adjoint", "aten::permute_copy", "aten::moveaxis"])
 def permute(walk: Walk, node: Node) -> Value:
     """Axes in another order, found by applying the operator to a small tensor."""
-    x = _first(walk, node)
+    x = first_value(walk, node)
     return permuted(walk, x, _axis_order(node, len(x.full)))
 
 
@@ -107,6 +106,7 @@ def concatenated(walk: Walk, tensors: Sequence[Any], axis: int) -> Value:
 
 
 def joined(walk: Walk, parts: Sequence[Value], axis: int) -> Value:
+    """Values one after another along a full axis."""
     if axis and all(part.full[0] == 1 for part in parts):
         full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
         return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
@@ -132,14 +132,14 @@ def on_axis(walk: Walk, x: Value, axis: int, op: str, **attributes: Any) -> Valu
 def select(walk: Walk, node: Node) -> Value:
     """One index along an axis, which is dropped."""
     a = bound(node)
-    return on_axis(walk, _first(walk, node), a["dim"], "select", index=a["index"])
+    return on_axis(walk, first_value(walk, node), a["dim"], "select", index=a["index"])
 
 
 @rule("aten::slice", "aten::slice_copy")
 def slice_(walk: Walk, node: Node) -> Value:
     """A stretch of an axis."""
     a = bound(node)
-    x = _first(walk, node)
+    x = first_value(walk, node)
     start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
     result = on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
     places = (*(slice(None),) * (a["dim"] % len(x.full)), slice(start, max(stop, start), a["step"]))
@@ -150,7 +150,7 @@ def slice_(walk: Walk, node: Node) -> Value:
 def narrow(walk: Walk, node: Node) -> Value:
     """A stretch of an axis, by its length."""
     a = bound(node)
-    x = _first(walk, node)
+    x = first_value(walk, node)
     start = a["start"] % max(x.full[a["dim"]], 1)
     return on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
 
@@ -168,7 +168,7 @@ def narrow(walk: Walk, node: Node) -> Value:
 @rule("aten::unsafe_split_with_sizes", "aten::split_copy", "aten::split_with_sizes_copy")
 def split(walk: Walk, node: Node) -> Thunks:
     """Pieces of an axis, each made when asked for."""
-    x = _first(walk, node)
+    x = first_value(walk, node)
     axis = bound(node).get("dim", 0) % len(x.full)
     sizes = [fake.shape[axis] for fake in node.meta["val"]]
     starts = [sum(sizes[:k]) for k in range(len(sizes))]
@@ -182,7 +182,7 @@ def split(walk: Walk, node: Node) -> Thunks:
 @rule("aten::unbind", "aten::unbind_copy")
 def unbind(walk: Walk, node: Node) -> Thunks:
     """Every index of an axis, each made when asked for."""
-    x = _first(walk, node)
+    x = first_value(walk, node)
     axis = bound(node)["dim"] % len(x.full)
 
     def one(index: int) -> Callable[[], Value]:
@@ -194,7 +194,7 @@ def unbind(walk: Walk, node: Node) -> Thunks:
 @rule("aten::flip")
 def flip(walk: Walk, node: Node) -> Value:
     """Axes reversed."""
-    x = _first(walk, node)
+    x = first_value(walk, node)
     axes = [x.axis(d) for d in bound(node)["dims"] if x.full[d] > 1]
     if not axes:
         return x
@@ -205,7 +205,7 @@ def flip(walk: Walk, node: Node) -> Value:
 @rule("aten::roll")
 def roll(walk: Walk, node: Node) -> Value:
     """Axes rotated; without axes the flattened tensor is."""
-    x, a = _first(walk, node), bound(node)
+    x, a = first_value(walk, node), bound(node)
     if not a["dims"]:
         flat = walk.lowering.shaped(x, (math.prod(x.full),))
         return walk.emit("roll", flat, shifts=list(a["shifts"]), axes=[0])
@@ -217,7 +217,7 @@ def roll(walk: Walk, node: Node) -> Value:
 @rule("aten::repeat", "aten::tile")
 def repeat(walk: Walk, node: Node) -> Value:
     """Axes tiled; new ones come in front."""
-    x = _first(walk, node)
+    x = first_value(walk, node)
     times = list(bound(node).get("repeats") or bound(node)["dims"])
     times = [1] * (len(x.full) - len(times)) + times
     wide = walk.lowering.spread(walk.lowering.shaped(x, (1,) * (len(times) - len(x.full)) + x.full))
@@ -227,7 +227,7 @@ def repeat(walk: Walk, node: Node) -> Value:
 @rule("aten::repeat_interleave")
 def repeat_interleave(walk: Walk, node: Node) -> Value:
     """Each index along an axis repeated."""
-    x, a = _first(walk, node), bound(node)
+    x, a = first_value(walk, node), bound(node)
     if not isinstance(a.get("repeats"), int):
         raise walk.unsupported(node)
     if a["dim"] is None:
@@ -235,143 +235,6 @@ def repeat_interleave(walk: Walk, node: Node) -> Value:
             "repeat_interleave", walk.lowering.shaped(x, (math.prod(x.full),)), axis=0, repeats=a["repeats"]
         )
     return on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
-
-
-@rule("aten::index_select")
-def index_select(walk: Walk, node: Node) -> Value:
-    """Listed indices along an axis."""
-    a = bound(node)
-    return taken(walk, _first(walk, node), a["dim"], a["index"])
-
-
-def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
-    """A static gather, or a sound over-approximation where the index depends on the input."""
-    chosen = walk.value(index)
-    if chosen is None:
-        return on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
-    flat = walk.lowering.shaped(chosen, (math.prod(chosen.full),))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[1])
-    return walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis % len(x.full))
-
-
-@rule("aten::index", "aten::_unsafe_index")
-def index(walk: Walk, node: Node) -> Value:
-    """Indexing by constant arrays: along one axis, or elementwise along several."""
-    x = walk.value(node.args[0])
-    indices = list(node.args[1])  # type: ignore[arg-type]
-    used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
-    if x is None or walk.dynamic([i for _, i in used]):
-        if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
-            return taken(walk, x, *used[0])
-        return walk.opaque(node)
-    arrays = [walk.array(i) for _, i in used]
-    if len(used) == 1 and arrays[0].dtype != bool:
-        axis = used[0][0]
-        return on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
-    return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
-
-
-def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(slice(None) if i is None else walk.array(i) for i in indices)
-
-
-def picked_flat(walk: Walk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
-    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
-    size = math.prod(x.full)
-    chosen = choose(np.arange(size).reshape(x.full))
-    flat = walk.lowering.shaped(x, (size,))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
-    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
-    return walk.lowering.shaped(picked, tuple(chosen.shape))
-
-
-@rule("aten::gather")
-def gather(walk: Walk, node: Node) -> Value:
-    """Elements picked by a constant index of the output's shape."""
-    a = bound(node)
-    x = walk.value(a["self"])
-    if x is None or walk.value(a["index"]) is not None:
-        return walk.opaque(node)
-    chosen = walk.array(a["index"])
-    window = tuple(slice(0, n) for n in chosen.shape)
-    axis = a["dim"] % chosen.ndim
-    return picked_flat(
-        walk,
-        x,
-        lambda numbers: np.take_along_axis(
-            numbers[tuple(slice(None) if k == axis else w for k, w in enumerate(window))], chosen, axis
-        ),
-    )
-
-
-@rule("aten::as_strided")
-def as_strided(walk: Walk, node: Node) -> Value:
-    """A view of a contiguous tensor by strides."""
-    a = bound(node)
-    memory = node.args[0].meta["val"]  # type: ignore[union-attr]
-    start = int(memory.storage_offset())
-    offset = start if a["storage_offset"] is None else a["storage_offset"]
-
-    def choose(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        stored = start + _offsets(memory.shape, memory.stride())
-        storage = np.full(int(stored.max(initial=0)) + 1, -1)
-        storage[stored] = numbers
-        places = offset + _offsets(a["size"], a["stride"])
-        if places.size and (places.max() >= storage.size or (storage[places] < 0).any()):
-            raise walk.unsupported(node)
-        return np.asarray(storage[places])
-
-    return picked_flat(walk, _first(walk, node), choose)
-
-
-def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Where in memory each element lies."""
-    places = np.zeros(tuple(int(n) for n in sizes), np.int64)
-    for axis, (n, step) in enumerate(zip(sizes, steps, strict=True)):
-        places = places + (np.arange(n) * step).reshape([-1 if k == axis else 1 for k in range(len(sizes))])
-    return places
-
-
-@rule(*[f"aten::{name}" for name in ("rot90", "take_along_dim", "take", "diag_embed", "index_fill", "narrow_copy")])
-def moved(walk: Walk, node: Node) -> Value:
-    """Any movement of elements with constant arguments, found by applying the operator to the elements' numbers."""
-    x = _first(walk, node)
-    if walk.dynamic(node.all_input_nodes) != [x]:
-        return walk.opaque(node)
-    import torch
-
-    numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
-    arguments, named = walk.constant((node.args[1:], node.kwargs))
-    if "index_fill" in str(node.target):
-        arguments = (*arguments[:2], 0)
-    assert callable(node.target)
-    chosen = node.target(numbers, *arguments, **named).numpy()
-    picked = picked_flat(walk, x, lambda _: np.maximum(chosen - 1, 0))
-    return picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
-
-
-@rule("aten::diagonal", "aten::diag")
-def diagonal(walk: Walk, node: Node) -> Value:
-    """The diagonal of two axes."""
-    a = bound(node)
-    if "offset" not in a:
-        raise walk.unsupported(node)
-    return picked_flat(
-        walk, _first(walk, node), lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"])
-    )
-
-
-@rule("aten::unfold")
-def unfold(walk: Walk, node: Node) -> Value:
-    """Sliding windows of an axis, their taps as a new last axis."""
-    x, a = _first(walk, node), bound(node)
-    axis = a["dimension"] % len(x.full)
-    count = (x.full[axis] - a["size"]) // a["step"] + 1
-    indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
-    windows = on_axis(walk, x, axis, "gather", indices=indices)
-    apart = walk.lowering.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
-    order = [k for k in range(len(apart.full)) if k != axis + 1]
-    return permuted(walk, apart, [*order, axis + 1])
 
 
 @rule(
@@ -386,7 +249,7 @@ def unfold(walk: Walk, node: Node) -> Value:
 @rule(*["aten::replication_pad1d", "aten::replication_pad2d", "aten::replication_pad3d", "aten::_pad_circular"])
 def pad(walk: Walk, node: Node) -> Value:
     """Padding in all modes; negative padding crops."""
-    x, a = _first(walk, node), bound(node)
+    x, a = first_value(walk, node), bound(node)
     name = str(node.target)
     mode = a.get("mode", "constant")
     mode = "reflect" if "reflection" in name else "replicate" if "replication" in name else mode
@@ -418,113 +281,22 @@ def _margins(shape: Sequence[int], grown: Sequence[Sequence[int]]) -> np.ndarray
     return ~inside
 
 
-@rule("aten::select_scatter")
-def select_scatter(walk: Walk, node: Node) -> Value:
-    """One index along an axis replaced."""
-    a = bound(node)
-    axis = a["dim"] % len(fake_shape(node))
-    index_ = a["index"] % fake_shape(node)[axis]
-    return scattered(walk, a["self"], a["src"], fake_shape(node), axis, [index_])
-
-
-@rule("aten::slice_scatter")
-def slice_scatter(walk: Walk, node: Node) -> Value:
-    """A stretch of an axis replaced."""
-    a = bound(node)
-    full = fake_shape(node)
-    picked = range(*slice(a["start"], a["end"], a["step"]).indices(full[a["dim"]]))
-    return scattered(walk, a["self"], a["src"], full, a["dim"] % len(full), list(picked))
-
-
-def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
-    """A base with some indices of an axis replaced; either may be a constant."""
-    like = walk.dynamic([base, updates])[0]
-    shape = (*full[:axis], len(indices), *full[axis + 1 :])
-    below = walk.value(base) or constant(walk, like, full)
-    above = walk.value(updates) or constant(walk, like, shape)
-    above = (
-        walk.lowering.shaped(above, shape)
-        if math.prod(above.full) == math.prod(shape)
-        else walk.lowering.expanded(above, shape)
-    )
-    result = walk.emit("scatter", walk.lowering.spread(below), walk.lowering.spread(above), axis=axis, indices=indices)
-    return replace(result, full=full)
-
-
-@rule(
-    "aten::index_put",
-    "aten::_unsafe_index_put",
-    "aten::index_copy",
-    "aten::index_add",
-    "aten::scatter",
-    "aten::scatter_add",
-)
-def index_put(walk: Walk, node: Node) -> Value:
-    """Elements replaced (or increased) at constant places."""
-    a = bound(node)
-    full = fake_shape(node)
-    indices = a.get("indices", a.get("index"))
-    updates = a.get("values", a.get("src", a.get("source", a.get("value"))))
-    if walk.dynamic(indices if isinstance(indices, list | tuple) else [indices]):
-        return walk.opaque(node)
-    numbers = np.arange(math.prod(full)).reshape(full)
-    places = _places(walk, node, numbers, a, indices)
-    like = walk.dynamic([a["self"], updates])[0]
-    size = numbers.size
-    below = walk.lowering.shaped(walk.value(a["self"]) or constant(walk, like, full), (size,))
-    above = walk.value(updates) or constant(walk, like, places.shape)
-    if math.prod(above.full) != places.size or "scatter" in str(node.target):
-        above = _fitted(walk, above, places.shape)
-    above = walk.lowering.shaped(above, (places.size,))
-    below, above = (
-        v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
-    )
-    adds = bool(a.get("accumulate")) or "add" in str(node.target)
-    result = walk.emit(
-        "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
-    )
-    return walk.lowering.shaped(result, full)
-
-
-def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
-    """Updates broadcast, or cut, to the shape of their places."""
-    if (
-        len(updates.full) == len(shape)
-        and all(have >= want for have, want in zip(updates.full, shape, strict=True))
-        and 0 not in shape
-    ):
-        return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
-    return walk.lowering.expanded(updates, shape)
-
-
-def _places(
-    walk: Walk, node: Node, numbers: np.ndarray[Any, Any], a: dict[str, Any], indices: Any
-) -> np.ndarray[Any, Any]:
-    if isinstance(indices, list | tuple):
-        return np.asarray(numbers[_numpy_index(walk, indices)])
-    chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
-    if "index_" in str(node.target):
-        return np.take(numbers, chosen, axis=axis)
-    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
-    return np.take_along_axis(numbers[window], chosen, axis)
-
-
 @rule("aten::pixel_shuffle")
 def pixel_shuffle(walk: Walk, node: Node) -> Value:
     """Channels to pixels."""
-    return _on_maps(walk, _first(walk, node), "pixel_shuffle", factor=bound(node)["upscale_factor"])
+    return _on_maps(walk, first_value(walk, node), "pixel_shuffle", factor=bound(node)["upscale_factor"])
 
 
 @rule("aten::pixel_unshuffle")
 def pixel_unshuffle(walk: Walk, node: Node) -> Value:
     """Pixels to channels."""
-    return _on_maps(walk, _first(walk, node), "pixel_unshuffle", factor=bound(node)["downscale_factor"])
+    return _on_maps(walk, first_value(walk, node), "pixel_unshuffle", factor=bound(node)["downscale_factor"])
 
 
 @rule("aten::channel_shuffle", "aten::native_channel_shuffle")
 def channel_shuffle(walk: Walk, node: Node) -> Value:
     """Channels of groups interleaved."""
-    return _on_maps(walk, _first(walk, node), "channel_shuffle", groups=bound(node)["groups"])
+    return _on_maps(walk, first_value(walk, node), "channel_shuffle", groups=bound(node)["groups"])
 
 
 def _on_maps(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
@@ -536,7 +308,7 @@ def _on_maps(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
     raise walk.lowering.unsupported(op, walk.scope, exist=True)
 
 
-def _first(walk: Walk, node: Node) -> Value:
+def first_value(walk: Walk, node: Node) -> Value:
     """The value of the first argument; every rule here needs it to depend on the input."""
     x = walk.value(node.args[0])
     if x is None:

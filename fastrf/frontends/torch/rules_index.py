@@ -1,0 +1,247 @@
+"""Rules of ATen operators that pick or put elements at constant places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.rules_pointwise import kept
+from fastrf.frontends.torch.rules_shape import constant, first_value, on_axis, permuted
+from fastrf.frontends.torch.walk import Walk, rule
+
+__all__ = ["picked_flat", "scattered", "taken"]
+
+
+@rule("aten::index_select")
+def index_select(walk: Walk, node: Node) -> Value:
+    """Listed indices along an axis."""
+    a = bound(node)
+    return taken(walk, first_value(walk, node), a["dim"], a["index"])
+
+
+def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
+    """A static gather, or a sound over-approximation where the index depends on the input."""
+    chosen = walk.value(index)
+    if chosen is None:
+        return on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
+    flat = walk.lowering.shaped(chosen, (math.prod(chosen.full),))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[1])
+    return walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis % len(x.full))
+
+
+@rule("aten::index", "aten::_unsafe_index")
+def index(walk: Walk, node: Node) -> Value:
+    """Indexing by constant arrays: along one axis, or elementwise along several."""
+    x = walk.value(node.args[0])
+    indices = list(node.args[1])  # type: ignore[arg-type]
+    used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
+    if x is None or walk.dynamic([i for _, i in used]):
+        if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
+            return taken(walk, x, *used[0])
+        return walk.opaque(node)
+    arrays = [walk.array(i) for _, i in used]
+    if len(used) == 1 and arrays[0].dtype != bool:
+        axis = used[0][0]
+        return on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
+    return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
+
+
+def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(slice(None) if i is None else walk.array(i) for i in indices)
+
+
+def picked_flat(walk: Walk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
+    size = math.prod(x.full)
+    chosen = choose(np.arange(size).reshape(x.full))
+    flat = walk.lowering.shaped(x, (size,))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
+    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
+    return walk.lowering.shaped(picked, tuple(chosen.shape))
+
+
+@rule("aten::gather")
+def gather(walk: Walk, node: Node) -> Value:
+    """Elements picked by a constant index of the output's shape."""
+    a = bound(node)
+    x = walk.value(a["self"])
+    if x is None or walk.value(a["index"]) is not None:
+        return walk.opaque(node)
+    chosen = walk.array(a["index"])
+    window = tuple(slice(0, n) for n in chosen.shape)
+    axis = a["dim"] % chosen.ndim
+    return picked_flat(
+        walk,
+        x,
+        lambda numbers: np.take_along_axis(
+            numbers[tuple(slice(None) if k == axis else w for k, w in enumerate(window))], chosen, axis
+        ),
+    )
+
+
+@rule("aten::as_strided")
+def as_strided(walk: Walk, node: Node) -> Value:
+    """A view of a contiguous tensor by strides."""
+    a = bound(node)
+    memory = node.args[0].meta["val"]  # type: ignore[union-attr]
+    start = int(memory.storage_offset())
+    offset = start if a["storage_offset"] is None else a["storage_offset"]
+
+    def choose(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        stored = start + _offsets(memory.shape, memory.stride())
+        storage = np.full(int(stored.max(initial=0)) + 1, -1)
+        storage[stored] = numbers
+        places = offset + _offsets(a["size"], a["stride"])
+        if places.size and (places.max() >= storage.size or (storage[places] < 0).any()):
+            raise walk.unsupported(node)
+        return np.asarray(storage[places])
+
+    return picked_flat(walk, first_value(walk, node), choose)
+
+
+def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
+    """Where in memory each element lies."""
+    places = np.zeros(tuple(int(n) for n in sizes), np.int64)
+    for axis, (n, step) in enumerate(zip(sizes, steps, strict=True)):
+        places = places + (np.arange(n) * step).reshape([-1 if k == axis else 1 for k in range(len(sizes))])
+    return places
+
+
+@rule(*[f"aten::{name}" for name in ("rot90", "take_along_dim", "take", "diag_embed", "index_fill", "narrow_copy")])
+def moved(walk: Walk, node: Node) -> Value:
+    """Any movement of elements with constant arguments, found by applying the operator to the elements' numbers."""
+    x = first_value(walk, node)
+    if walk.dynamic(node.all_input_nodes) != [x]:
+        return walk.opaque(node)
+    import torch
+
+    numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
+    arguments, named = walk.constant((node.args[1:], node.kwargs))
+    if "index_fill" in str(node.target):
+        arguments = (*arguments[:2], 0)
+    assert callable(node.target)
+    chosen = node.target(numbers, *arguments, **named).numpy()
+    picked = picked_flat(walk, x, lambda _: np.maximum(chosen - 1, 0))
+    return picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
+
+
+@rule("aten::diagonal", "aten::diag")
+def diagonal(walk: Walk, node: Node) -> Value:
+    """The diagonal of two axes."""
+    a = bound(node)
+    if "offset" not in a:
+        raise walk.unsupported(node)
+    return picked_flat(
+        walk, first_value(walk, node), lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"])
+    )
+
+
+@rule("aten::unfold")
+def unfold(walk: Walk, node: Node) -> Value:
+    """Sliding windows of an axis, their taps as a new last axis."""
+    x, a = first_value(walk, node), bound(node)
+    axis = a["dimension"] % len(x.full)
+    count = (x.full[axis] - a["size"]) // a["step"] + 1
+    indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
+    windows = on_axis(walk, x, axis, "gather", indices=indices)
+    apart = walk.lowering.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
+    order = [k for k in range(len(apart.full)) if k != axis + 1]
+    return permuted(walk, apart, [*order, axis + 1])
+
+
+@rule("aten::select_scatter")
+def select_scatter(walk: Walk, node: Node) -> Value:
+    """One index along an axis replaced."""
+    a = bound(node)
+    axis = a["dim"] % len(fake_shape(node))
+    index_ = a["index"] % fake_shape(node)[axis]
+    return scattered(walk, a["self"], a["src"], fake_shape(node), axis, [index_])
+
+
+@rule("aten::slice_scatter")
+def slice_scatter(walk: Walk, node: Node) -> Value:
+    """A stretch of an axis replaced."""
+    a = bound(node)
+    full = fake_shape(node)
+    picked = range(*slice(a["start"], a["end"], a["step"]).indices(full[a["dim"]]))
+    return scattered(walk, a["self"], a["src"], full, a["dim"] % len(full), list(picked))
+
+
+def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
+    """A base with some indices of an axis replaced; either may be a constant."""
+    like = walk.dynamic([base, updates])[0]
+    shape = (*full[:axis], len(indices), *full[axis + 1 :])
+    below = walk.value(base) or constant(walk, like, full)
+    above = walk.value(updates) or constant(walk, like, shape)
+    above = (
+        walk.lowering.shaped(above, shape)
+        if math.prod(above.full) == math.prod(shape)
+        else walk.lowering.expanded(above, shape)
+    )
+    result = walk.emit("scatter", walk.lowering.spread(below), walk.lowering.spread(above), axis=axis, indices=indices)
+    return replace(result, full=full)
+
+
+@rule(
+    "aten::index_put",
+    "aten::_unsafe_index_put",
+    "aten::index_copy",
+    "aten::index_add",
+    "aten::scatter",
+    "aten::scatter_add",
+)
+def index_put(walk: Walk, node: Node) -> Value:
+    """Elements replaced (or increased) at constant places."""
+    a = bound(node)
+    full = fake_shape(node)
+    indices = a.get("indices", a.get("index"))
+    updates = a.get("values", a.get("src", a.get("source", a.get("value"))))
+    if walk.dynamic(indices if isinstance(indices, list | tuple) else [indices]):
+        return walk.opaque(node)
+    numbers = np.arange(math.prod(full)).reshape(full)
+    places = _places(walk, node, numbers, a, indices)
+    like = walk.dynamic([a["self"], updates])[0]
+    size = numbers.size
+    below = walk.lowering.shaped(walk.value(a["self"]) or constant(walk, like, full), (size,))
+    above = walk.value(updates) or constant(walk, like, places.shape)
+    if math.prod(above.full) != places.size or "scatter" in str(node.target):
+        above = _fitted(walk, above, places.shape)
+    above = walk.lowering.shaped(above, (places.size,))
+    below, above = (
+        v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
+    )
+    adds = bool(a.get("accumulate")) or "add" in str(node.target)
+    result = walk.emit(
+        "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
+    )
+    return walk.lowering.shaped(result, full)
+
+
+def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
+    """Updates broadcast, or cut, to the shape of their places."""
+    if (
+        len(updates.full) == len(shape)
+        and all(have >= want for have, want in zip(updates.full, shape, strict=True))
+        and 0 not in shape
+    ):
+        return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
+    return walk.lowering.expanded(updates, shape)
+
+
+def _places(
+    walk: Walk, node: Node, numbers: np.ndarray[Any, Any], a: dict[str, Any], indices: Any
+) -> np.ndarray[Any, Any]:
+    if isinstance(indices, list | tuple):
+        return np.asarray(numbers[_numpy_index(walk, indices)])
+    chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
+    if "index_" in str(node.target):
+        return np.take(numbers, chosen, axis=axis)
+    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
+    return np.take_along_axis(numbers[window], chosen, axis)
