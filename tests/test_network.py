@@ -176,6 +176,14 @@ def test_channel_axis_of_an_input():
         (spec(CONV, channel_axis=7), None, "ShapeError", "channel_axis 7 of input 'input' is not an axis"),
         (spec(CONV, colour=1), None, "FormatError", "unknown key 'colour'"),
         (spec(), None, "FormatError", "at least one layer"),
+        (spec(CONV, outputs=5), None, "FormatError", "'outputs' must be a list of layer names"),
+        (spec(CONV, outputs=[["a"]]), None, "FormatError", "'outputs' must be a list"),
+        (spec({**CONV, "name": "a\nb"}), None, "NetworkError", "must be printable text"),
+        ({**spec(CONV), "input_shape": {}}, None, "ShapeError", "must name at least one input"),
+        (spec(CONV, channel_axis={"imgae": 0}), None, "ShapeError", "names 'imgae', which is no input"),
+        ({"layer": [CONV]}, (3, 8, 8), "FormatError", "is it meant to be 'layers'"),
+        ("resnet50", {"image": (3, 64, 64)}, "ShapeError", "is called 'input', not image"),
+        ("x" * 5000, None, "FormatError", "neither a file nor a built-in network"),
         ({"input_shape": [3, 8, 8], "layers": "conv"}, None, "FormatError", "a list of layers"),
         ({"input_shape": [3, 8, 8], "layers": [{"name": "x"}]}, None, "FormatError", "layer 0 has no 'op'"),
         ({"input_shape": [3, 8, 8], "layers": [5]}, None, "NetworkError", "a layer is a mapping or a fastrf layer"),
@@ -201,6 +209,7 @@ def test_unreadable_files(tmp_path):
         "missing.toml": None,
         "bad.toml": b"name = [",
         "bad.json": b"{",
+        "twice.json": b'{"a": [1, 1, 0], "a": [3, 1, 1]}',
         "latin.json": '{"name": "é"}'.encode("latin-1"),
         "number.json": b"3",
         "deep.json": b"[" * 200_000,
@@ -244,6 +253,15 @@ def test_layer_constructors_check_their_attributes():
         fastrf.conv(3, out_channels=3)
 
 
+def test_networks_compare_by_what_they_hold():
+    one, two = fastrf.load(spec(CONV)), fastrf.load(spec(CONV, outputs="conv"))
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != fastrf.load(spec({**CONV, "kernel_size": 1}))
+    alone = {"input_shape": {"image": [3, 8, 8]}, "layers": [{**CONV, "inputs": ["image"]}]}
+    assert fastrf.load(alone, (3, 9, 9)).by_name["conv"].shape == (4, 7, 7)
+
+
 def test_names_of_nodes():
     analysis = fastrf.analyze("resnet18", (3, 64, 64))
     assert analysis["layer1"].name == "layer1.1.relu2"
@@ -257,6 +275,9 @@ def test_names_of_nodes():
         analysis["fcc"]
     with pytest.raises(fastrf.NetworkError, match="fastrf summary lists"):
         analysis["~~~~"]
+    with pytest.raises(KeyError, match="names are strings"):
+        analysis[5]
+    assert analysis.get("nope") is None
 
 
 def test_targets_and_wrt():

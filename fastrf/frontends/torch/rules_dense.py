@@ -370,11 +370,11 @@ def reduction(walk: Walk, node: Node) -> Any:
 
 def _reduced(walk: Walk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
     full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
-    axes = [x.axis(d) for d in dims if x.axis(d) >= 0]
+    axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
     if op in ("argmax", "argmin"):
         op = "std"  # like it, constant over a single element and otherwise reading all
     if not axes:
-        result = walk.emit("softmax", walk.lowering.spread(x), axis=0) if op in ("std", "var") else x
+        result = walk.emit_nothing(x) if op in ("std", "var") else x
         return walk.lowering.shaped(result, full)
     return walk.lowering.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
 

@@ -51,6 +51,7 @@ def to_network(exported: ExportedProgram, *, on_unsupported: str = "raise", name
         if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
             walk.values[node] = value = _input(node)
             inputs[value.name], channels[value.name] = value.shape, value.channel_axis
+            walk.lowering.unique(value.name)
     walk.run(graph)
     outputs = _named_outputs(walk, exported)
     spec = {
