@@ -15,6 +15,7 @@ from functools import cached_property
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError
+from fastrf.memory import remembered
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, expand, join, make_term, normalise, relabel, simplify
 
@@ -75,6 +76,11 @@ class Dependency:
     @cached_property
     def _key(self) -> tuple[object, ...]:
         return self.input_shape, self.axes, frozenset(self.terms)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the relations, shared or not."""
+        return sum(group.relation.nbytes for term in self.terms for group in term)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -166,6 +172,9 @@ class Dependency:
 
     def concat(self, axis: int, *others: Dependency) -> Dependency:
         """One value after another along an axis."""
+        return remembered(("concat", axis, self, *others), lambda: self._concat(axis, others))
+
+    def _concat(self, axis: int, others: Sequence[Dependency]) -> Dependency:
         values = (self, *others)
         lengths = [math.prod(value.axes[axis]) for value in values]
         total = sum(lengths)
