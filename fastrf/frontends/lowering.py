@@ -16,10 +16,13 @@ import numpy.typing as npt
 from fastrf.errors import FastRFError, UnsupportedOpError
 from fastrf.ops import apply
 
-__all__ = ["Lowering", "Value", "without_batch"]
+__all__ = ["Known", "Lowering", "Value", "compressed", "without_batch"]
 
 Shape = tuple[int, ...]
 Mask = npt.NDArray[np.bool_]
+
+#: Values that are the same whatever the input and the weights are; NaN where they are not.
+Known = npt.NDArray[np.float64]
 
 
 def without_batch(full: Shape) -> Shape:
@@ -27,25 +30,40 @@ def without_batch(full: Shape) -> Shape:
     return full[1:] if full and full[0] == 1 else full
 
 
-def _reshaped(mask: Mask | None, before: Shape, after: Shape) -> Mask | None:
-    """A mask of a value that is reshaped."""
-    return None if mask is None else np.broadcast_to(mask, before).reshape(after)
+def compressed(known: Known | None) -> Known | None:
+    """The same table with axes that it is constant along cut to 1; None where nothing is known."""
+    if known is None or np.isnan(known).all():
+        return None
+    for axis, n in enumerate(known.shape):
+        first = known.take([0], axis=axis) if n > 1 else known
+        if n > 1 and np.array_equal(known, np.broadcast_to(first, known.shape), equal_nan=True):
+            known = first
+    return known
 
 
 @dataclass(frozen=True)
 class Value:
     """A layer's output: its name, its shape in the spec, and its full shape in the foreign graph.
 
-    `blocked` (bool, broadcastable to `full`) marks elements that are minus infinity whatever the input is, `zeroed`
-    those that are 0: what a softmax makes of blocked ones.
+    `known` (broadcastable to `full`, of its rank) holds elements that no input and no weight changes: a softmax leaves
+    out those that are minus infinity, a product what it multiplies by 0. Such elements depend on nothing.
     """
 
     name: str
     shape: Shape
     full: Shape
     channel_axis: int | None
-    blocked: Mask | None = None
-    zeroed: Mask | None = None
+    known: Known | None = None
+
+    @property
+    def blocked(self) -> Mask | None:
+        """Where elements are minus infinity, or None."""
+        return None if self.known is None else np.isneginf(self.known)
+
+    @property
+    def zeroed(self) -> Mask | None:
+        """Where elements are 0, or None."""
+        return None if self.known is None or not (self.known == 0).any() else self.known == 0
 
     @property
     def stripped(self) -> bool:
@@ -54,7 +72,7 @@ class Value:
 
     def axis(self, axis: int) -> int:
         """A foreign axis as one of `shape`; -1 for the batch axis itself."""
-        return axis % len(self.full) - self.stripped
+        return axis % max(len(self.full), 1) - self.stripped
 
 
 class Lowering:
@@ -98,7 +116,7 @@ class Lowering:
         """Bring a rule's result to the node's full shape, and give its last layer the node's name."""
         done = self.shaped(value, full)
         if self._count == 0 or self.layers[-1]["name"] != done.name:
-            done = replace(self.emit("identity", done), full=full, blocked=done.blocked, zeroed=done.zeroed)
+            done = replace(self.emit("identity", done), full=full, known=done.known)
         name = self.unique(self._node)
         self._used.discard(self.layers[-1]["name"])
         self.layers[-1]["name"] = name
@@ -108,18 +126,16 @@ class Lowering:
         """The value with a full shape of as many elements, reshaped if its spec shape changes."""
         if value.full == full and value.shape == without_batch(full):
             return value
-        blocked, zeroed = (_reshaped(mask, value.full, full) for mask in (value.blocked, value.zeroed))
+        known = None if value.known is None else np.broadcast_to(value.known, value.full).reshape(full)
         wanted = without_batch(full)
         done = value if value.shape == wanted else self.emit("reshape", value, shape=list(wanted))
-        return replace(done, full=full, blocked=blocked, zeroed=zeroed)
+        return replace(done, full=full, known=compressed(known))
 
     def spread(self, value: Value) -> Value:
         """The value with its batch axis in the spec shape."""
         if not value.stripped:
             return value
-        return replace(
-            self.emit("unsqueeze", value, axis=0), full=value.full, blocked=value.blocked, zeroed=value.zeroed
-        )
+        return replace(self.emit("unsqueeze", value, axis=0), full=value.full, known=value.known)
 
     def expanded(self, value: Value, full: Shape) -> Value:
         """The value broadcast to a full shape."""
@@ -132,7 +148,7 @@ class Lowering:
             grown = self.emit("expand", wide, shape=list(full[1:]))
         else:
             grown = self.emit("expand", self.spread(wide), shape=list(full))
-        return replace(grown, full=full, blocked=wide.blocked, zeroed=wide.zeroed)
+        return replace(grown, full=full, known=wide.known)
 
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""

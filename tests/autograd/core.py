@@ -93,7 +93,7 @@ def words(text: str) -> list[str]:
 # linear with a non-negative Jacobian: run as they are
 PASSED = words(
     """
-    _reshape_copy as_strided _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d
+    _reshape_copy as_strided
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d alias avg_pool1d avg_pool2d avg_pool3d broadcast_to
     cat channel_shuffle chunk clone col2im concat constant_pad_nd contiguous cumsum detach detach_ diag_embed diagonal
     expand expand_as fill flatten flip hstack im2col index index_add index_copy index_put index_select lift_fresh
@@ -101,7 +101,7 @@ PASSED = words(
     pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
     replication_pad2d replication_pad3d roll rot90 scatter scatter_add select select_scatter slice slice_scatter split
     split_with_sizes squeeze stack sum swapaxes t take_along_dim tensor_split tile transpose tril triu unbind
-    unflatten unfold unsqueeze upsample_nearest1d upsample_nearest2d upsample_nearest3d view_as_real vstack
+    unflatten unfold unsqueeze view_as_real vstack
     """
 )
 
@@ -181,4 +181,4 @@ def axes_of(args: Args, ndim: int) -> list[int]:
 
 def extent(x: Tensor, axes: Iterable[int]) -> int:
     """The number of elements over some axes."""
-    return int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    return int(np.prod([x.shape[a] for a in axes], dtype=np.int64)) if x.ndim else 1

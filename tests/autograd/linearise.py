@@ -92,6 +92,9 @@ class Linearised(fx.Interpreter):
         name = target._schema.name.removeprefix("aten::")
         if name not in HANDLERS or (target._schema.is_mutable and name not in RUNNING_STATISTICS):
             raise UnknownOperatorError(f"{self.node.name}: no surrogate for {target}")
+        if name == "where" and not dependent(args[0]) and weighty(self.node.args[0]):
+            name, args = "add", args[1:3]
+            target = torch.ops.aten.add.Tensor
         return HANDLERS[name](target, bind(target, args, kwargs))
 
     def subgraph(self, args: tuple[Any, ...]) -> Any:
@@ -102,6 +105,13 @@ class Linearised(fx.Interpreter):
         result = inner.run(*operands)
         self.values |= inner.values
         return result
+
+
+def weighty(node: Any) -> bool:
+    """Whether a node is computed from parameters, which may be any number, so that either branch may be taken."""
+    if not isinstance(node, fx.Node):
+        return False
+    return node.name.startswith("p_") or any(map(weighty, node.all_input_nodes))
 
 
 def subgraphs(args: Iterable[Any]) -> list[fx.GraphModule]:

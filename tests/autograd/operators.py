@@ -108,6 +108,15 @@ def predicate(op: Any, args: Args) -> Tensor:
     return sum((finite(v) for v in operands if dependent(v)), ones)
 
 
+@handles(*[f"{prefix}{n}d" for prefix in ("upsample_nearest", "_upsample_nearest_exact") for n in (1, 2, 3)])
+def nearest(op: Any, args: Args) -> Tensor:
+    """The sample that the forward pass takes: the backward pass of some sizes ignores the scale factors."""
+    x = args["input"] if "input" in args else args["self"]
+    numbers = torch.arange(x.numel(), dtype=torch.float64).reshape(x.shape)
+    rest = [v for k, v in args.items() if k not in ("input", "self")]
+    return x.reshape(-1)[op(numbers, *rest).long()]
+
+
 @handles("where")
 def where(op: Any, args: Args) -> Tensor:
     """A constant condition chooses; a computed one adds its own dependency."""

@@ -137,7 +137,7 @@ def norm(d: Draw, x: Tensor, y: Tensor) -> Function | None:
     c = x.shape[1]
     if kind == "response":
         size = d.between(1, 3)
-        return lambda x: functional.local_response_norm(shifted(x), size)
+        return lambda x: functional.local_response_norm(shifted(x).contiguous(), size)
     if kind == "group":
         groups = d.divisor(c)
         if c // groups * math.prod(x.shape[2:]) == 1:

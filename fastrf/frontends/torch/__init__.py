@@ -9,7 +9,15 @@
 
 from __future__ import annotations
 
-from fastrf.frontends.torch import rules_dense, rules_index, rules_pointwise, rules_shape, rules_windows
+from fastrf.frontends.torch import (
+    rules_dense,
+    rules_index,
+    rules_pointwise,
+    rules_recurrent,
+    rules_shape,
+    rules_whole,
+    rules_windows,
+)
 from fastrf.frontends.torch.capture import capture, load_callable, load_file
 from fastrf.frontends.torch.walk import to_network
 
@@ -20,7 +28,9 @@ __all__ = [
     "rules_dense",
     "rules_index",
     "rules_pointwise",
+    "rules_recurrent",
     "rules_shape",
+    "rules_whole",
     "rules_windows",
     "to_network",
 ]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_pointwise import blocked, kept, uniform
+from fastrf.frontends.torch.known import table_of
+from fastrf.frontends.torch.rules_pointwise import blocked, kept, settled, uniform
 from fastrf.frontends.torch.rules_shape import constant, joined, on_axis, permuted
 from fastrf.frontends.torch.walk import Walk, rule
 
-__all__: list[str] = []
+__all__ = ["multiplied", "operand", "reduced", "turned"]
 
 
 @rule("aten::linear")
@@ -34,34 +35,29 @@ def _computed_linear(walk: Walk, node: Node) -> Value:
     a = bound(node)
     parts = walk.dynamic([a["bias"]])
     if walk.dynamic([a["input"], a["weight"]]):
-        x, weight = (_operand(walk, a[k], walk.dynamic(node.all_input_nodes)[0]) for k in ("input", "weight"))
-        turned = _turned(walk, weight) if len(weight.full) == 2 else weight
-        parts.append(multiplied(walk, x, turned))
+        x, weight = (operand(walk, a[k], walk.dynamic(node.all_input_nodes)[0]) for k in ("input", "weight"))
+        parts.append(multiplied(walk, x, turned(walk, weight) if len(weight.full) == 2 else weight))
     return walk.lowering.elementwise("add", parts, fake_shape(node))
 
 
-def _turned(walk: Walk, x: Value) -> Value:
+def turned(walk: Walk, x: Value) -> Value:
     """The last two axes swapped, with the zeros."""
     n = len(x.full)
     order = [*range(n - 2), n - 1, n - 2]
-    return replace(permuted(walk, x, order), zeroed=None if x.zeroed is None else _wide(x).transpose(order))
+    return permuted(walk, x, order)
 
 
 def _wide(x: Value) -> np.ndarray[Any, Any]:
     """Where a value is zero by definition, as a table of its rank."""
-    if x.zeroed is None:
-        return np.zeros((1,) * len(x.full), bool)
-    return x.zeroed.reshape((1,) * (len(x.full) - x.zeroed.ndim) + x.zeroed.shape)
+    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
 
 
-def _operand(walk: Walk, argument: Any, like: Value) -> Value:
+def operand(walk: Walk, argument: Any, like: Value) -> Value:
     """A value, or a constant with its zeros where they may be looked at."""
     value = walk.value(argument)
     if value is not None:
         return value
-    table = walk.known(argument)
-    zeroed = None if table is None or table.all() else table == 0
-    return replace(constant(walk, like, fake_shape(argument)), zeroed=zeroed)
+    return replace(constant(walk, like, fake_shape(argument)), known=compressed(table_of(walk, argument)))
 
 
 def _linear(walk: Walk, x: Value, out: int, bias: bool) -> Value:
@@ -86,20 +82,17 @@ def addmm(walk: Walk, node: Node) -> Value:
     if walk.dynamic([first, second]):
         result = product(walk, first, second)
         if "addbmm" in str(node.target):
-            result = _reduced(walk, result, "sum", [0], keepdims=False)
+            result = reduced(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
-    total = replace(walk.lowering.elementwise("add", parts, full), full=full)
-    if walk.value(base) is None and not walk.has_parameters(base):
-        table = walk.array(base)
-        if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
-            return blocked(walk, total, np.isneginf(table))
-    return total
+    total = replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+    closed = np.isneginf(table_of(walk, base))
+    return blocked(walk, total, closed) if closed.any() else total
 
 
 def product(walk: Walk, first: Any, second: Any) -> Value:
     """The matrix product of two arguments of which at least one depends on the input."""
     like = walk.dynamic([first, second])[0]
-    return multiplied(walk, _operand(walk, first, like), _operand(walk, second, like))
+    return multiplied(walk, operand(walk, first, like), operand(walk, second, like))
 
 
 def multiplied(walk: Walk, a: Value, b: Value) -> Value:
@@ -110,13 +103,13 @@ def multiplied(walk: Walk, a: Value, b: Value) -> Value:
         shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
         if all(mask is not None for mask in shared):
             first, second = (np.asarray(mask) for mask in shared)
-            b = replace(kept(walk, b, ~first.reshape(-1, 1)), zeroed=None)
-            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), zeroed=None), b)
-    left = replace(constant(walk, a, a.full), zeroed=a.zeroed)
-    right = replace(constant(walk, b, b.full), zeroed=b.zeroed)
-    reads_a = _times(walk, _turned(walk, right), _turned(walk, replace(a, zeroed=None)))
-    reads_b = _times(walk, left, replace(b, zeroed=None))
-    return walk.lowering.elementwise("add", [_turned(walk, reads_a), reads_b], reads_b.full)
+            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
+            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
+    left = replace(constant(walk, a, a.full), known=a.known)
+    right = replace(constant(walk, b, b.full), known=b.known)
+    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
+    reads_b = _times(walk, left, replace(b, known=None))
+    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
 
 
 def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
@@ -143,19 +136,17 @@ def _times(walk: Walk, a: Value, b: Value) -> Value:
 
 def _head_by_head(walk: Walk, a: Value, b: Value) -> Value:
     """A product whose zeros differ along a leading axis, one index of it after another."""
-    assert a.zeroed is not None
+    assert a.known is not None
     lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
-    a = replace(
-        walk.lowering.expanded(a, (*lead, *a.full[-2:])), zeroed=np.broadcast_to(a.zeroed, (*lead, *a.full[-2:]))
-    )
-    b = walk.lowering.expanded(b, (*lead, *b.full[-2:]))
-    zeroed = a.zeroed
-    assert zeroed is not None
-    axis = next(k for k in range(len(lead)) if not (zeroed == zeroed.take([0], axis=k)).all())
+    full = (*lead, *a.full[-2:])
+    known = np.broadcast_to(a.known, full)
+    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
+    zero = known == 0
+    axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
     parts = []
     for index in range(lead[axis]):
         one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
-        parts.append(_times(walk, replace(one[0], zeroed=zeroed.take([index], axis=axis)), one[1]))
+        parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
     return joined(walk, parts, axis)
 
 
@@ -166,7 +157,7 @@ def einsum(walk: Walk, node: Node) -> Value:
     tensors = a["tensors"]
     equation = _without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
     like = walk.dynamic(tensors)[0]
-    if any(value.zeroed is not None for value in walk.dynamic(tensors)):
+    if any((table_of(walk, t) == 0).any() for t in tensors):
         return walk.opaque(node)
     values = [walk.lowering.spread(walk.value(t) or constant(walk, like, fake_shape(t))) for t in tensors]
     return walk.emit("einsum", *values, equation=equation)
@@ -195,19 +186,21 @@ def softmax(walk: Walk, node: Node) -> Value:
     x = walk.value(a["self"])
     assert x is not None
     result = softened(walk, x, a["dim"] % max(len(x.full), 1))
-    return replace(result, blocked=x.blocked, zeroed=None) if "log" in str(node.target) else result
+    if "log" not in str(node.target) or result.known is None:
+        return result
+    return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
 
 
 def softened(walk: Walk, x: Value, axis: int) -> Value:
     """A softmax over a full axis."""
     result = replace(on_axis(walk, x, axis, "softmax"), full=x.full)
-    if x.blocked is None:
-        return result
+    if x.blocked is None or not x.blocked.any():
+        return replace(result, known=None)
     open_ = np.broadcast_to(
         ~x.blocked, np.broadcast_shapes(x.blocked.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
     )
     several = open_.sum(axis=axis, keepdims=True) > 1
-    return replace(kept(walk, result, open_ & several), zeroed=x.blocked)
+    return replace(kept(walk, result, open_ & several), known=np.where(x.blocked, 0, np.nan))
 
 
 @rule("aten::scaled_dot_product_attention")
@@ -272,7 +265,9 @@ def normed(walk: Walk, x: Value, count: int, op: str = "layer_norm") -> Value:
     """Normalisation over the last `count` axes."""
     value = x if len(x.shape) >= count else walk.lowering.spread(x)
     result = replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
-    return result if op != "rms_norm" or x.zeroed is None else replace(kept(walk, result, ~x.zeroed), zeroed=x.zeroed)
+    if op != "rms_norm" or x.zeroed is None:
+        return result
+    return settled(walk, result, np.where(x.zeroed, 0, np.nan))
 
 
 @rule("aten::native_layer_norm")
@@ -362,13 +357,14 @@ def reduction(walk: Walk, node: Node) -> Any:
     dims = a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))
-    result = _reduced(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
+    result = reduced(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
     if isinstance(node.meta["val"], tuple | list):
-        return [result, _reduced(walk, x, "mean", listed, keepdims=keepdims) if "mean" in name else result]
+        return [result, reduced(walk, x, "mean", listed, keepdims=keepdims) if "mean" in name else result]
     return result
 
 
-def _reduced(walk: Walk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
+def reduced(walk: Walk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
+    """A reduction over full axes."""
     full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
     axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
     if op in ("argmax", "argmin"):
@@ -406,68 +402,6 @@ def ordering(walk: Walk, node: Node) -> Any:
     return [result, result] if isinstance(node.meta["val"], tuple | list) else result
 
 
-@rule("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
-def recurrent(walk: Walk, node: Node) -> list[Callable[[], Value]]:
-    """Recurrent layers over time with constant initial states; final states are made when asked for."""
-    a = bound(node)
-    x = walk.value(a["input"])
-    states = a["hx"] if isinstance(a["hx"], list | tuple) else [a["hx"]]
-    if x is None or "batch_first" not in a or walk.dynamic(states):
-        raise walk.unsupported(node)
-    name = str(node.target).split(".")[1]
-    layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
-    batch_axis = 0 if a["batch_first"] else 1
-    if len(x.full) != 3:
-        raise walk.unsupported(node)
-    if x.full[batch_axis] != 1:
-        return _batched_recurrence(walk, x, fake_shape(states[0])[2], layers, ways, 1 - batch_axis)
-    time = walk.emit("reshape", x, shape=[x.full[1 - batch_axis], x.full[2]])
-    hidden = fake_shape(states[0])[2]
-    common = {"hidden_size": hidden, "mode": name.partition("_")[0]}
-    common["direction"] = "bidirectional" if ways == 2 else "forward"
-
-    def output() -> Value:
-        result = walk.emit("recurrent", time, num_layers=layers, bias=bool(a["has_biases"]), **common)
-        full = (1, *result.shape) if a["batch_first"] else (result.shape[0], 1, result.shape[1])
-        return walk.lowering.shaped(replace(result, full=result.shape), full)
-
-    def final() -> Value:
-        parts = []
-        for layer in range(layers):
-            states_ = walk.emit("recurrent", time, num_layers=layer + 1, **common)
-            for way in range(ways):
-                last = walk.emit("select", states_, axis=0, index=0 if way else time.shape[0] - 1)
-                half = walk.emit("slice", last, axis=0, start=way * hidden, stop=(way + 1) * hidden)
-                parts.append(walk.emit("unsqueeze", half, axis=0))
-        joined = walk.emit("concat", *parts, axis=0)
-        return walk.lowering.shaped(joined, (layers * ways, 1, hidden))
-
-    return [output, final, final]
-
-
-def _batched_recurrence(
-    walk: Walk, x: Value, hidden: int, layers: int, ways: int, time: int
-) -> list[Callable[[], Value]]:
-    """Recurrent layers over sequences side by side: dense over features, then cumulated over time either way."""
-    finals: list[Value] = []
-    value = replace(walk.lowering.spread(x), full=x.full)
-    for _ in range(layers):
-        dense = walk.emit("linear", value, out_features=hidden)
-        found = []
-        for way in range(ways):
-            seen = walk.emit("flip", dense, axes=[time]) if way else dense
-            total = walk.emit("cumsum", seen, axis=time)
-            last = walk.emit("slice", total, axis=time, start=x.full[time] - 1, stop=x.full[time])
-            finals.append(walk.emit("permute", last, order=[time, 1 - time, 2]))
-            found.append(walk.emit("flip", total, axes=[time]) if way else total)
-        value = walk.emit("concat", *found, axis=2) if ways > 1 else found[0]
-
-    def final() -> Value:
-        return walk.emit("concat", *finals, axis=0)
-
-    return [lambda: value, final, final]
-
-
 @rule("aten::glu")
 def glu(walk: Walk, node: Node) -> Value:
     """One half of an axis gated by the other."""
@@ -484,7 +418,7 @@ def distance(walk: Walk, node: Node) -> Value:
     """The norm of a difference."""
     shape = tuple(int(n) for n in np.broadcast_shapes(*(fake_shape(t) for t in node.args[:2])))
     both = walk.lowering.elementwise("sub", walk.dynamic(node.args[:2]), shape)
-    return _reduced(walk, both, "sum", list(range(len(shape))), keepdims=False)
+    return reduced(walk, both, "sum", list(range(len(shape))), keepdims=False)
 
 
 @rule("aten::cosine_similarity")
@@ -494,4 +428,4 @@ def cosine_similarity(walk: Walk, node: Node) -> Value:
     values = walk.dynamic([a["x1"], a["x2"]])
     shape = tuple(np.broadcast_shapes(*(fake_shape(t) for t in (a["x1"], a["x2"]))))
     both = walk.lowering.elementwise("mul", values, tuple(int(n) for n in shape))
-    return _reduced(walk, both, "sum", [a["dim"] % len(shape)], keepdims=False)
+    return reduced(walk, both, "sum", [a["dim"] % len(shape)], keepdims=False)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.rules_pointwise import kept
 from fastrf.frontends.torch.rules_shape import constant, first_value, on_axis, permuted
@@ -64,7 +64,8 @@ def picked_flat(walk: Walk, x: Value, choose: Callable[[np.ndarray[Any, Any]], n
     flat = walk.lowering.shaped(x, (size,))
     vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
     picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
-    return walk.lowering.shaped(picked, tuple(chosen.shape))
+    known = None if x.known is None else compressed(np.broadcast_to(x.known, x.full).ravel()[chosen])
+    return replace(walk.lowering.shaped(picked, tuple(chosen.shape)), known=known)
 
 
 @rule("aten::gather")
@@ -136,11 +137,13 @@ def moved(walk: Walk, node: Node) -> Value:
 def diagonal(walk: Walk, node: Node) -> Value:
     """The diagonal of two axes."""
     a = bound(node)
-    if "offset" not in a:
-        raise walk.unsupported(node)
-    return picked_flat(
-        walk, first_value(walk, node), lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"])
-    )
+    x = first_value(walk, node)
+    if "offset" in a:
+        return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"]))
+    if len(x.full) == 1:
+        square: Value = moved(walk, node)
+        return square
+    return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["diagonal"]))
 
 
 @rule("aten::unfold")
@@ -196,6 +199,7 @@ def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: 
     "aten::index_add",
     "aten::scatter",
     "aten::scatter_add",
+    "aten::scatter_reduce",
 )
 def index_put(walk: Walk, node: Node) -> Value:
     """Elements replaced (or increased) at constant places."""
@@ -217,7 +221,9 @@ def index_put(walk: Walk, node: Node) -> Value:
     below, above = (
         v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
     )
-    adds = bool(a.get("accumulate")) or "add" in str(node.target)
+    adds = bool(a.get("accumulate")) or "add" in str(node.target) or "scatter_reduce" in str(node.target)
+    if a.get("include_self") is False:
+        below = kept(walk, below, ~np.isin(numbers.ravel(), places))
     result = walk.emit(
         "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,208 +9,31 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.known import computed, table_of
 from fastrf.frontends.torch.walk import Walk, rule
 from fastrf.ops import OPERATORS
 
-__all__ = ["kept", "uniform"]
+__all__ = ["blocked", "kept", "settled", "uniform"]
 
-_COPIES = [
-    "alias",
-    "clone",
-    "contiguous",
-    "detach",
-    "dropout",
-    "dropout_",
-    "feature_dropout",
-    "alpha_dropout",
-    "lift_fresh_copy",
-    "lift_fresh",
-    "to",
-    "_to_copy",
-    "type_as",
-    "native_dropout",
-    "positive",
-    "real",
-    "conj",
-    "resolve_conj",
-    "resolve_neg",
-    "float",
-    "double",
-    "half",
-]
-_UNARY = [
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "rrelu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "hardswish",
-    "hardsigmoid",
-    "hardtanh",
-    "sigmoid",
-    "tanh",
-    "softplus",
-    "softsign",
-    "softshrink",
-    "hardshrink",
-    "tanhshrink",
-    "threshold",
-    "log_sigmoid",
-    "logsigmoid",
-    "exp",
-    "expm1",
-    "exp2",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "sqrt",
-    "rsqrt",
-    "square",
-    "abs",
-    "neg",
-    "sign",
-    "sgn",
-    "floor",
-    "ceil",
-    "round",
-    "trunc",
-    "frac",
-    "erf",
-    "erfc",
-    "erfinv",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "reciprocal",
-    "logical_not",
-    "bitwise_not",
-    "nan_to_num",
-    "isnan",
-    "isinf",
-    "isfinite",
-    "clamp",
-    "clamp_min",
-    "clamp_max",
-    "clip",
-    "digamma",
-    "lgamma",
-    "logit",
-    "sinc",
-    "i0",
-    "signbit",
-    "deg2rad",
-    "rad2deg",
-    "abs_",
-    "relu_",
-]
-_N_ARY = [
-    "add",
-    "sub",
-    "rsub",
-    "mul",
-    "div",
-    "true_divide",
-    "divide",
-    "multiply",
-    "subtract",
-    "pow",
-    "maximum",
-    "minimum",
-    "fmax",
-    "fmin",
-    "fmod",
-    "remainder",
-    "floor_divide",
-    "atan2",
-    "hypot",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "logical_and",
-    "logical_or",
-    "logical_xor",
-    "bitwise_and",
-    "bitwise_or",
-    "bitwise_xor",
-    "addcmul",
-    "addcdiv",
-    "lerp",
-    "prelu",
-    "_prelu_kernel",
-    "copysign",
-    "nextafter",
-    "heaviside",
-    "xlogy",
-    "logaddexp",
-    "__and__",
-    "__or__",
-    "__xor__",
-    "bitwise_left_shift",
-    "bitwise_right_shift",
-    "bucketize",
-    "float_power",
-]
-
-
-#: Functions that are 0 at 0, and at minus infinity.
-_ZERO_AT_ZERO = {
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "hardswish",
-    "tanh",
-    "neg",
-    "abs",
-    "sqrt",
-    "square",
-    "sin",
-    "tan",
-    "erf",
-    "sign",
-    "floor",
-    "ceil",
-    "round",
-    "trunc",
-    "expm1",
-    "log1p",
-}
-_ZERO_AT_MINUS_INFINITY = {
-    "relu",
-    "relu6",
-    "gelu",
-    "silu",
-    "hardswish",
-    "hardsigmoid",
-    "sigmoid",
-    "softplus",
-    "exp",
-    "exp2",
-}
+_COPIES = """
+    alias clone contiguous detach dropout dropout_ feature_dropout alpha_dropout lift_fresh_copy lift_fresh to
+    _to_copy type_as native_dropout positive real conj resolve_conj resolve_neg float double half
+""".split()
+_UNARY = """
+    relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus
+    softsign softshrink hardshrink tanhshrink threshold log_sigmoid logsigmoid exp expm1 exp2 log log1p log2 log10
+    sqrt rsqrt square abs neg sign sgn floor ceil round trunc frac erf erfc erfinv sin cos tan asin acos atan sinh
+    cosh asinh acosh atanh reciprocal logical_not bitwise_not nan_to_num isnan isinf isfinite clamp clamp_min
+    clamp_max clip digamma lgamma logit sinc i0 signbit deg2rad rad2deg abs_ relu_ angle imag
+""".split()
+_N_ARY = """
+    add sub rsub mul div true_divide divide multiply subtract pow maximum minimum fmax fmin fmod remainder
+    floor_divide atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor
+    prelu _prelu_kernel copysign nextafter heaviside xlogy logaddexp __and__ __or__ __xor__
+    bitwise_left_shift bitwise_right_shift bucketize float_power polar complex
+""".split()
 
 
 @rule(*[f"aten::{name}" for name in _COPIES])
@@ -232,61 +54,53 @@ def unary(walk: Walk, node: Node) -> Value:
     if len(values) > 1:
         return walk.lowering.elementwise("elementwise", values, fake_shape(node))
     wide = walk.lowering.expanded(values[0], fake_shape(node))
-    result = replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full)
-    zeroed = [wide.zeroed] * (name in _ZERO_AT_ZERO) + [wide.blocked] * (name in _ZERO_AT_MINUS_INFINITY)
-    return replace(result, zeroed=_either(zeroed, result.full))
+    known = computed(walk, node) if wide.known is not None else None
+    return replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full, known=known)
 
 
 @rule(*[f"aten::{name}" for name in _N_ARY])
 def n_ary(walk: Walk, node: Node) -> Value:
-    """A function of elements at one place, of which constants may block or zero some."""
-    values = walk.dynamic(node.all_input_nodes)
+    """A function of elements at one place; where constants decide the result, nothing is read."""
     name = str(node.target).split(".")[1]
     full = fake_shape(node)
-    result = walk.lowering.elementwise(name if name in OPERATORS else "elementwise", values, full)
-    result = replace(result, full=full, blocked=None, zeroed=None)
-    constants = [n for n in node.all_input_nodes if walk.value(n) is None]
-    if name in ("add", "sub"):
-        return _summed(walk, node, result, constants)
-    if name in ("mul", "multiply", "div", "true_divide", "divide"):
-        return _scaled(walk, node, result, constants)
-    return result
+    result = walk.lowering.elementwise(
+        name if name in OPERATORS else "elementwise", walk.dynamic(node.all_input_nodes), full
+    )
+    return settled(walk, replace(result, full=full), computed(walk, node))
 
 
-def _summed(walk: Walk, node: Node, result: Value, constants: Sequence[Node]) -> Value:
-    """A sum: minus infinity in any part blocks the whole."""
-    parts = node.args[:2] if str(node.target).startswith("aten.add") else node.args[:1]
-    masks = [_broad(v.blocked, result.full) for v in walk.dynamic(parts) if v.blocked is not None]
-    for tensor in constants:
-        if tensor in parts and not walk.has_parameters(tensor):
-            table = walk.array(tensor)
-            if np.issubdtype(table.dtype, np.floating) and np.isneginf(table).any():
-                masks.append(_broad(np.isneginf(table), result.full))
-    for mask in masks:
-        result = blocked(walk, result, mask)
-    return result
+def settled(walk: Walk, x: Value, known: Known | None) -> Value:
+    """A value of which some elements turn out to be known, and so depend on nothing."""
+    if known is None:
+        return replace(x, known=None)
+    return replace(kept(walk, x, np.isnan(known)), known=known)
 
 
-def _scaled(walk: Walk, node: Node, result: Value, constants: Sequence[Node]) -> Value:
-    """A product or quotient: where a factor is 0 by definition nothing is read; a parameter is any number."""
-    product = str(node.target).startswith("aten.mul")
-    factors = node.args[:2] if product else node.args[:1]
-    zero = [_broad(v.zeroed, result.full) for v in walk.dynamic(factors) if v.zeroed is not None]
-    if 0 in [factor for factor in factors if isinstance(factor, int | float)]:
-        return walk.emit_nothing(result)
-    for tensor in constants:
-        table = walk.known(tensor) if tensor in factors else None
-        if table is not None:
-            zero.append(_broad(table == 0, result.full))
-    first = walk.value(node.args[0])
-    positive = isinstance(node.args[1], int | float) and node.args[1] > 0
-    if first is not None and first.blocked is not None and positive:
-        return replace(result, blocked=_broad(first.blocked, result.full))
-    for mask in zero:
-        if mask.any():
-            zeroed = mask if result.zeroed is None else mask | result.zeroed
-            result = replace(kept(walk, result, ~mask), zeroed=zeroed)
-    return result
+@rule("aten::addcmul", "aten::addcdiv")
+def product_added(walk: Walk, node: Node) -> Value:
+    """A product or quotient added: a factor that is 0 hides the other."""
+    base, first, second = node.args[:3]
+    full = fake_shape(node)
+    tables = [table_of(walk, t) for t in (first, second)]
+    hidden = tables[0] == 0 if "addcdiv" in str(node.target) else (tables[0] == 0) | (tables[1] == 0)
+    parts = walk.dynamic([base])
+    if walk.dynamic([first, second]):
+        both = walk.lowering.elementwise("mul", walk.dynamic([first, second]), full)
+        parts.append(kept(walk, replace(both, full=full), ~hidden))
+    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+
+
+@rule("aten::lerp")
+def between(walk: Walk, node: Node) -> Value:
+    """Somewhere between two: at a constant weight of 0 or 1 only one of them is read."""
+    full = fake_shape(node)
+    weight = table_of(walk, node.args[2])
+    parts = walk.dynamic([node.args[2]])
+    for branch, away in zip(node.args[:2], (1, 0), strict=True):
+        value = walk.value(branch)
+        if value is not None:
+            parts.append(kept(walk, walk.lowering.expanded(value, full), weight != away))
+    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
 
 
 @rule("aten::masked_scatter")
@@ -308,11 +122,7 @@ def where(walk: Walk, node: Node) -> Value:
         value = walk.value(branch)
         if value is not None:
             parts.append(kept(walk, walk.lowering.expanded(value, full), chosen))
-    result = walk.lowering.elementwise("where", parts, full)
-    for branch, chosen in ((first, table), (second, ~table)):
-        if walk.value(branch) is None and _is_minus_infinity(walk, branch):
-            return replace(result, blocked=_broad(chosen, full))
-    return result
+    return walk.lowering.elementwise("where", parts, full)
 
 
 @rule("aten::masked_fill")
@@ -324,10 +134,7 @@ def masked_fill(walk: Walk, node: Node) -> Value:
     if x is None or mask is not None or value is not None or walk.has_parameters(a["mask"]):
         return walk.lowering.elementwise("where", walk.dynamic([a["self"], a["mask"], a["value"]]), full)
     table = walk.array(a["mask"]).astype(bool)
-    wide = walk.lowering.expanded(x, full)
-    if _is_minus_infinity(walk, a["value"]):
-        return blocked(walk, wide, table)
-    return kept(walk, wide, ~table)
+    return kept(walk, walk.lowering.expanded(x, full), ~table)
 
 
 @rule("aten::tril", "aten::triu")
@@ -338,7 +145,7 @@ def triangle(walk: Walk, node: Node) -> Value:
     assert x is not None
     cut = np.tril if "tril" in str(node.target) else np.triu
     side = cut(np.ones(x.full[-2:], bool), a["diagonal"])
-    return replace(kept(walk, x, side), zeroed=_broad(~side, x.full))
+    return kept(walk, x, side)
 
 
 @rule("aten::copy")
@@ -375,16 +182,6 @@ def looked_up(walk: Walk, node: Node) -> Value:
     return walk.lowering.expanded(walk.lowering.shaped(chosen, (*chosen.full, 1)), full)
 
 
-def _either(masks: Sequence[np.ndarray[Any, Any] | None], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
-    """Where any of some masks is true."""
-    found = None
-    for mask in masks:
-        if mask is not None:
-            wide = np.broadcast_to(_broad(mask, full), full)
-            found = wide if found is None else found | wide
-    return found
-
-
 def kept(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     """Elements where a constant mask, broadcastable to the full shape, is true."""
     if mask.all():
@@ -401,9 +198,8 @@ def kept(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
 def blocked(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     """Elements that a constant makes minus infinity."""
     table = _broad(mask, x.full)
-    if x.blocked is not None:
-        table = table | x.blocked
-    return replace(kept(walk, x, ~mask), blocked=table)
+    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
+    return replace(kept(walk, x, ~mask), known=compressed(np.where(table, -np.inf, known)))
 
 
 def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
@@ -419,12 +215,6 @@ def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any
 
 def _broad(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return mask.reshape((1,) * (len(full) - mask.ndim) + mask.shape)
-
-
-def _is_minus_infinity(walk: Walk, value: Any) -> bool:
-    if isinstance(value, Node) and walk.has_parameters(value):
-        return False
-    return bool(np.isneginf(np.asarray(walk.array(value), float)).all())
 
 
 def _shape_of_first(node: Node) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.known import moved
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__ = ["concatenated", "constant", "first_value", "joined", "on_axis", "permuted"]
@@ -67,7 +68,7 @@ def permuted(walk: Walk, x: Value, order: Sequence[int]) -> Value:
         result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
     else:
         result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
-    return with_masks(replace(result, full=full), x, lambda mask: mask.transpose(order))
+    return replace(result, full=full, known=None if x.known is None else x.known.transpose(order))
 
 
 def _axis_order(node: Node, ndim: int) -> list[int]:
@@ -141,9 +142,7 @@ def slice_(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = first_value(walk, node)
     start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
-    result = on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
-    places = (*(slice(None),) * (a["dim"] % len(x.full)), slice(start, max(stop, start), a["step"]))
-    return with_masks(result, x, lambda mask: mask[places])
+    return on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
 
 
 @rule("aten::narrow")
@@ -198,8 +197,7 @@ def flip(walk: Walk, node: Node) -> Value:
     axes = [x.axis(d) for d in bound(node)["dims"] if x.full[d] > 1]
     if not axes:
         return x
-    flipped = replace(walk.emit("flip", x, axes=axes), full=x.full)
-    return with_masks(flipped, x, lambda mask: np.flip(mask, bound(node)["dims"]))
+    return replace(walk.emit("flip", x, axes=axes), full=x.full)
 
 
 @rule("aten::roll")
@@ -260,25 +258,25 @@ def pad(walk: Walk, node: Node) -> Value:
     ][::-1]
     value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
     pairs = pairs[1:] if value.stripped else pairs
-    grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
     if mode == "constant":
         padded = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
-        padded = replace(padded, zeroed=_margins(padded.shape, grown) if not a.get("value") else None)
+        padded = replace(padded, known=_padded(value, pairs, a.get("value") or 0.0))
     else:
         cut = [[min(before, 0), min(after, 0)] for before, after in pairs]
         cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
-        padded = walk.emit("pad", cropped, padding=grown, mode=mode)
+        grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
+        padded = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=moved(walk, node))
     return replace(padded, full=(1, *padded.shape) if value.stripped else padded.shape)
 
 
-def _margins(shape: Sequence[int], grown: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
-    """Where padding was added, as a table of one along the other axes."""
-    inside = np.ones((1,) * len(shape), bool)
-    for axis, (n, (before, after)) in enumerate(zip(shape, grown, strict=True)):
-        if before or after:
-            line = (np.arange(n) >= before) & (np.arange(n) < n - after)
-            inside = inside & line.reshape([-1 if k == axis else 1 for k in range(len(shape))])
-    return ~inside
+def _padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float) -> Known | None:
+    """What is known after a padding with one number; negative widths crop."""
+    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
+    pairs = [(0, 0)] * (len(x.full) - len(pairs)) + list(pairs)
+    wide = tuple(n if any(pair) else m for n, m, pair in zip(x.full, known.shape, pairs, strict=True))
+    known = np.broadcast_to(known, wide)
+    cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
+    return compressed(np.pad(known[cropped], [(max(b, 0), max(a, 0)) for b, a in pairs], constant_values=fill))
 
 
 @rule("aten::pixel_shuffle")
@@ -314,9 +312,3 @@ def first_value(walk: Walk, node: Node) -> Value:
     if x is None:
         raise walk.unsupported(node)
     return x
-
-
-def with_masks(result: Value, x: Value, move: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
-    """Masks moved as the elements are."""
-    blocked, zeroed = (None if m is None else move(np.broadcast_to(m, x.full)) for m in (x.blocked, x.zeroed))
-    return replace(result, blocked=blocked, zeroed=zeroed)

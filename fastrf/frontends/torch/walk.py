@@ -14,17 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 import torch.utils._pytree as pytree
+from torch._decomp import get_decompositions
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import Lowering, Value
 from fastrf.frontends.torch.arguments import fake_shape
+from fastrf.frontends.torch.known import MOVES, moved
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
 
 Rule = Callable[["Walk", Node], Any]
+
+#: How often composite operators are taken apart before those left are reported.
+_ROUNDS = 4
 
 #: Every rule by operator name, overload included or not.
 RULES: dict[str, Rule] = {}
@@ -42,6 +47,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def to_network(exported: ExportedProgram, *, on_unsupported: str = "raise", name: str = "model") -> Network:
     """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
+    exported = _taken_apart(exported)
     walk = Walk(exported, full=on_unsupported == "full")
     graph = exported.graph
     inputs: dict[str, tuple[int, ...]] = {}
@@ -62,6 +68,34 @@ def to_network(exported: ExportedProgram, *, on_unsupported: str = "raise", name
         "outputs": outputs,
     }
     return Network.from_dict(spec)
+
+
+def _taken_apart(exported: ExportedProgram) -> ExportedProgram:
+    """The program with operators that have no rule written in simpler ones, where torch knows how."""
+    recipes = torch.export.default_decompositions() if _without_rule(exported) else {}
+    failed: set[Any] = set()
+    target: Any
+    for _ in range(_ROUNDS):
+        for target in {node.target for node in _without_rule(exported)} - failed:
+            try:
+                table = {target: recipes[target]} if target in recipes else get_decompositions([target])
+                exported = exported.run_decompositions(table)
+            except Exception:  # torch's recipe does not work here: the walk names the operator
+                failed.add(target)
+    return exported
+
+
+def _without_rule(exported: ExportedProgram) -> list[Node]:
+    """Nodes that the input reaches and no rule covers."""
+    reached = set(exported.graph_signature.user_inputs)
+    found = []
+    for node in exported.graph.nodes:
+        if node.op == "call_function" and any(n.name in reached for n in node.all_input_nodes):
+            name = operator_name(node)
+            reached.add(node.name)
+            if isinstance(node.target, torch._ops.OpOverload) and name not in RULES and name not in _VALUE_FREE:
+                found.append(node)
+    return found
 
 
 def _input(node: Node) -> Value:
@@ -123,6 +157,7 @@ class Walk:
         self._full = full
         self._constants: dict[Node, Any] = {}
         self._weighty: dict[Node, bool] = {}
+        self._pieces: dict[Node, Any] = {}
 
     # What rules use --------------------------------------------------------------------------------------
 
@@ -205,7 +240,9 @@ class Walk:
         except UnsupportedOpError:
             if not self._full:
                 raise
-            result = self._opaque(node)
+            result = self.opaque_results(node)
+        if isinstance(result, Value) and name in MOVES:
+            result = replace(self.lowering.shaped(result, fake_shape(node)), known=moved(self, node))
         return self._finished(node, result)
 
     def _finished(self, node: Node, result: Any) -> Any:
@@ -219,6 +256,11 @@ class Walk:
         items = self.values[source] if isinstance(source, Node) else None
         item = items[index] if isinstance(items, Sequence) and isinstance(index, int) else None
         item = item() if callable(item) else item
+        if isinstance(item, Value) and isinstance(source, Node) and operator_name(source) in MOVES:
+            if source not in self._pieces:
+                self._pieces[source] = moved(self, source)
+            pieces = self._pieces[source]
+            item = replace(item, known=pieces[index] if pieces else None)
         return self._finished(node, item) if isinstance(item, Value) else item
 
     def _inline(self, node: Node) -> list[Any]:
@@ -239,12 +281,13 @@ class Walk:
 
     def opaque(self, node: Node) -> Value:
         """An over-approximation of an operator with one result: every element reads all of every input."""
-        result = self._opaque(node)
+        result = self.opaque_results(node)
         if not isinstance(result, Value):
             raise self.unsupported(node)
         return result
 
-    def _opaque(self, node: Node) -> Any:
+    def opaque_results(self, node: Node) -> Any:
+        """The same for an operator with one result or several."""
         inputs = self.dynamic(node.all_input_nodes)
         outputs = node.meta["val"]
 

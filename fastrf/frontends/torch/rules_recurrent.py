@@ -1,0 +1,106 @@
+"""Rules of recurrent layers: dense over features, cumulated over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.walk import Walk, rule
+
+__all__: list[str] = []
+
+Thunks = list[Callable[[], Value]]
+
+
+@rule("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
+def recurrent(walk: Walk, node: Node) -> Thunks:
+    """Recurrent layers over time; states that are not asked for are not made."""
+    a = bound(node)
+    x = walk.value(a["input"])
+    states = list(a["hx"]) if isinstance(a["hx"], list | tuple) else [a["hx"]]
+    if x is None or "batch_first" not in a or len(x.full) != 3:
+        raise walk.unsupported(node)
+    if x.full[0 if a["batch_first"] else 1] != 1 or walk.dynamic(states):
+        return _step_by_step(walk, x, states, a)
+    name = str(node.target).split(".")[1]
+    layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
+    time = walk.emit("reshape", x, shape=[x.full[1 if a["batch_first"] else 0], x.full[2]])
+    common = {"mode": name.partition("_")[0], "direction": "bidirectional" if ways == 2 else "forward"}
+    sizes = [fake_shape(state)[2] for state in states]
+
+    def output() -> Value:
+        result = walk.emit(
+            "recurrent", time, num_layers=layers, bias=bool(a["has_biases"]), hidden_size=sizes[0], **common
+        )
+        full = (1, *result.shape) if a["batch_first"] else (result.shape[0], 1, result.shape[1])
+        return walk.lowering.shaped(replace(result, full=result.shape), full)
+
+    def final(hidden: int) -> Value:
+        parts = []
+        for layer in range(layers):
+            states_ = walk.emit("recurrent", time, num_layers=layer + 1, hidden_size=hidden, **common)
+            for way in range(ways):
+                last = walk.emit("select", states_, axis=0, index=0 if way else time.shape[0] - 1)
+                half = walk.emit("slice", last, axis=0, start=way * hidden, stop=(way + 1) * hidden)
+                parts.append(walk.emit("unsqueeze", half, axis=0))
+        joined = walk.emit("concat", *parts, axis=0)
+        return walk.lowering.shaped(joined, (layers * ways, 1, hidden))
+
+    return [output, lambda: final(sizes[0]), lambda: final(sizes[-1])]
+
+
+def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]) -> Thunks:
+    """Sequences side by side, or with computed initial states, spelled out layer by layer and way by way."""
+    time, ways = 1 if a["batch_first"] else 0, 2 if a["bidirectional"] else 1
+    hidden, cell = fake_shape(states[0])[2], fake_shape(states[-1])[2]
+    hiddens: list[Value] = []
+    cells: list[Value] = []
+    value = replace(walk.lowering.spread(x), full=x.full)
+    for layer in range(a["num_layers"]):
+        found = []
+        for way in range(ways):
+            index = layer * ways + way
+            initial = [walk.value(state) for state in states]
+            output, kept = (
+                _one_way(walk, value, initial, index, (size, cell), time, bool(way)) for size in (hidden, cell)
+            )
+            found.append(output)
+            for states_, steps in ((hiddens, output), (cells, kept)):
+                at = 0 if way else x.full[time] - 1
+                last = walk.emit("slice", steps, axis=time, start=at, stop=at + 1)
+                states_.append(walk.emit("permute", last, order=[time, 1 - time, 2]))
+        value = walk.emit("concat", *found, axis=2) if ways > 1 else found[0]
+    return [
+        lambda: value,
+        lambda: walk.emit("concat", *hiddens, axis=0),
+        lambda: walk.emit("concat", *cells, axis=0),
+    ]
+
+
+def _one_way(
+    walk: Walk, x: Value, initial: Sequence[Value | None], index: int, sizes: tuple[int, int], time: int, backward: bool
+) -> Value:
+    """One layer in one direction: `sizes` are those of its result and of its cell."""
+    seen = walk.emit("linear", x, out_features=sizes[0])
+    seen = walk.emit("flip", seen, axes=[time]) if backward else seen
+    total = walk.emit("cumsum", seen, axis=time)
+    steps = total.shape[time]
+    for kind, state in enumerate(initial):
+        if state is None:
+            continue
+        own = walk.emit("slice", walk.lowering.spread(state), axis=0, start=index, stop=index + 1)
+        own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
+        dense = walk.emit("linear", own, out_features=sizes[0])
+        shape = [*total.shape]
+        if kind == 0 or sizes[0] != sizes[1]:
+            total = walk.emit("add", total, walk.emit("expand", dense, shape=shape))
+            continue
+        shape[time] = steps - 1  # a cell adds to itself at the first step, and through the gates to all after
+        later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
+        total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
+    return walk.emit("flip", total, axes=[time]) if backward else total
