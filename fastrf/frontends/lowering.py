@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastrf.errors import FastRFError, UnsupportedOpError
 from fastrf.ops import apply
 
-__all__ = ["Known", "Lowering", "Value", "compressed", "without_batch"]
+__all__ = ["GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
 
 Shape = tuple[int, ...]
 Mask = npt.NDArray[np.bool_]
@@ -164,3 +164,18 @@ class Lowering:
             f"node {self._node!r}{where}: operator {operator} {what}; "
             'pass on_unsupported="full" to over-approximate it, or add a rule'
         )
+
+
+class GraphWalk:
+    """The state of lowering one foreign graph; what rules need of it whatever the format is."""
+
+    def __init__(self) -> None:
+        self.lowering = Lowering()
+
+    def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
+        """Add a layer."""
+        return self.lowering.emit(op, *inputs, **attributes)
+
+    def emit_nothing(self, x: Value) -> Value:
+        """The same shape, depending on nothing."""
+        return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch.fx import Node
 
+from fastrf.frontends.hiding import blocked
 from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.mixing import attended, multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.moving import constant, on_axis
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.known import table_of
-from fastrf.frontends.torch.rules_pointwise import blocked, kept, settled, uniform
-from fastrf.frontends.torch.rules_shape import constant, joined, on_axis, permuted
 from fastrf.frontends.torch.walk import Walk, rule
 
-__all__ = ["multiplied", "operand", "reduced", "turned"]
+__all__ = ["operand"]
 
 
 @rule("aten::linear")
@@ -38,18 +38,6 @@ def _computed_linear(walk: Walk, node: Node) -> Value:
         x, weight = (operand(walk, a[k], walk.dynamic(node.all_input_nodes)[0]) for k in ("input", "weight"))
         parts.append(multiplied(walk, x, turned(walk, weight) if len(weight.full) == 2 else weight))
     return walk.lowering.elementwise("add", parts, fake_shape(node))
-
-
-def turned(walk: Walk, x: Value) -> Value:
-    """The last two axes swapped, with the zeros."""
-    n = len(x.full)
-    order = [*range(n - 2), n - 1, n - 2]
-    return permuted(walk, x, order)
-
-
-def _wide(x: Value) -> np.ndarray[Any, Any]:
-    """Where a value is zero by definition, as a table of its rank."""
-    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
 
 
 def operand(walk: Walk, argument: Any, like: Value) -> Value:
@@ -95,88 +83,17 @@ def product(walk: Walk, first: Any, second: Any) -> Value:
     return multiplied(walk, operand(walk, first, like), operand(walk, second, like))
 
 
-def multiplied(walk: Walk, a: Value, b: Value) -> Value:
-    """The matrix product of two values, skipping what either is zero at by definition."""
-    if b.zeroed is None or min(len(a.full), len(b.full)) < 2:
-        return _times(walk, a, b)
-    if a.zeroed is not None:
-        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
-        if all(mask is not None for mask in shared):
-            first, second = (np.asarray(mask) for mask in shared)
-            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
-            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
-    left = replace(constant(walk, a, a.full), known=a.known)
-    right = replace(constant(walk, b, b.full), known=b.known)
-    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
-    reads_b = _times(walk, left, replace(b, known=None))
-    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
-
-
-def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
-    return np.swapaxes(_wide(x), -1, -2)
-
-
-def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """A mask that only its last axis changes, as a vector."""
-    row = mask.reshape(-1, mask.shape[-1])
-    return row[0] if (row == row[:1]).all() else None
-
-
-def _times(walk: Walk, a: Value, b: Value) -> Value:
-    """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
-    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
-        return _head_by_head(walk, a, b)
-    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
-    both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
-    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
-    attributes = {} if used is None else {"used": used.tolist()}
-    result = walk.emit("matmul", left, right, **attributes)
-    return replace(result, full=(1, *result.shape) if both else result.shape)
-
-
-def _head_by_head(walk: Walk, a: Value, b: Value) -> Value:
-    """A product whose zeros differ along a leading axis, one index of it after another."""
-    assert a.known is not None
-    lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
-    full = (*lead, *a.full[-2:])
-    known = np.broadcast_to(a.known, full)
-    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
-    zero = known == 0
-    axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
-    parts = []
-    for index in range(lead[axis]):
-        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
-        parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
-    return joined(walk, parts, axis)
-
-
 @rule("aten::einsum")
 def einsum(walk: Walk, node: Node) -> Value:
     """Einstein sums without ellipsis; with one, the letters are written out."""
     a = bound(node)
     tensors = a["tensors"]
-    equation = _without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
+    equation = without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
     like = walk.dynamic(tensors)[0]
     if any((table_of(walk, t) == 0).any() for t in tensors):
         return walk.opaque(node)
     values = [walk.lowering.spread(walk.value(t) or constant(walk, like, fake_shape(t))) for t in tensors]
     return walk.emit("einsum", *values, equation=equation)
-
-
-def _without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
-    if "..." not in equation:
-        return equation
-    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
-    left, arrow, output = equation.partition("->")
-    hidden = [
-        rank - len(part.replace("...", "")) if "..." in part else 0
-        for part, rank in zip(left.split(","), ranks, strict=True)
-    ]
-    letters = "".join(free[: max(hidden)])
-    parts = [part.replace("...", letters[len(letters) - h :]) for part, h in zip(left.split(","), hidden, strict=True)]
-    if not arrow:
-        output = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
-    return f"{','.join(parts)}->{output.replace('...', letters)}"
 
 
 @rule("aten::softmax", "aten::_softmax", "aten::log_softmax", "aten::_log_softmax", "aten::_safe_softmax")
@@ -189,18 +106,6 @@ def softmax(walk: Walk, node: Node) -> Value:
     if "log" not in str(node.target) or result.known is None:
         return result
     return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
-
-
-def softened(walk: Walk, x: Value, axis: int) -> Value:
-    """A softmax over a full axis."""
-    result = replace(on_axis(walk, x, axis, "softmax"), full=x.full)
-    if x.blocked is None or not x.blocked.any():
-        return replace(result, known=None)
-    open_ = np.broadcast_to(
-        ~x.blocked, np.broadcast_shapes(x.blocked.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
-    )
-    several = open_.sum(axis=axis, keepdims=True) > 1
-    return replace(kept(walk, result, open_ & several), known=np.where(x.blocked, 0, np.nan))
 
 
 @rule("aten::scaled_dot_product_attention")
@@ -216,30 +121,7 @@ def attention(walk: Walk, node: Node) -> Value:
     q, k, v = (walk.lowering.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
     mask = walk.value(a["attn_mask"])
     allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
-    if mask is None and (allowed is None or allowed.all() or uniform(allowed, (*q.full[:-1], k.full[-2])) is not None):
-        table = None if allowed is None or allowed.all() else uniform(allowed, (*q.full[:-1], k.full[-2]))
-        both = q.stripped and len(q.full) > 2
-        values = [q, k, v] if both else [walk.lowering.spread(t) for t in (q, k, v)]
-        attributes = {} if table is None else {"mask": table.tolist()}
-        result = walk.emit("attention", *values, causal=bool(a["is_causal"]), **attributes)
-        return replace(result, full=(1, *result.shape) if both else result.shape)
-    return _spelled_out(walk, (q, k, v), mask, allowed, bool(a["is_causal"]))
-
-
-def _spelled_out(walk: Walk, qkv: tuple[Value, Value, Value], mask: Value | None, allowed: Any, causal: bool) -> Value:
-    """Attention as product, mask, softmax, product, for masks that differ by head or depend on the input."""
-    q, k, v = qkv
-    order = [*range(len(k.full) - 2), len(k.full) - 1, len(k.full) - 2]
-    scores = multiplied(walk, q, permuted(walk, k, order))
-    open_ = np.ones((1, 1), bool) if allowed is None else allowed
-    if mask is not None:
-        scores = walk.lowering.elementwise("add", [scores, mask], scores.full)
-        open_ = open_ if mask.blocked is None else ~mask.blocked
-    if causal:
-        open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))
-    if not open_.all():
-        scores = blocked(walk, scores, ~open_)
-    return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
+    return attended(walk, (q, k, v), mask, allowed, causal=bool(a["is_causal"]))
 
 
 def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
@@ -259,15 +141,6 @@ def layer_norm(walk: Walk, node: Node) -> Value:
         return walk.opaque(node)
     op = "rms_norm" if "rms" in str(node.target) else "layer_norm"
     return normed(walk, x, len(a["normalized_shape"]), op)
-
-
-def normed(walk: Walk, x: Value, count: int, op: str = "layer_norm") -> Value:
-    """Normalisation over the last `count` axes."""
-    value = x if len(x.shape) >= count else walk.lowering.spread(x)
-    result = replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
-    if op != "rms_norm" or x.zeroed is None:
-        return result
-    return settled(walk, result, np.where(x.zeroed, 0, np.nan))
 
 
 @rule("aten::native_layer_norm")
@@ -361,18 +234,6 @@ def reduction(walk: Walk, node: Node) -> Any:
     if isinstance(node.meta["val"], tuple | list):
         return [result, reduced(walk, x, "mean", listed, keepdims=keepdims) if "mean" in name else result]
     return result
-
-
-def reduced(walk: Walk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
-    """A reduction over full axes."""
-    full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
-    axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
-    if op in ("argmax", "argmin"):
-        op = "std"  # like it, constant over a single element and otherwise reading all
-    if not axes:
-        result = walk.emit_nothing(x) if op in ("std", "var") else x
-        return walk.lowering.shaped(result, full)
-    return walk.lowering.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
 
 
 @rule(*[f"aten::{name}" for name in ("cumsum", "cumprod", "logcumsumexp")])

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.hiding import kept
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_pointwise import kept
-from fastrf.frontends.torch.rules_shape import constant, first_value, on_axis, permuted
+from fastrf.frontends.torch.rules_shape import first_value
 from fastrf.frontends.torch.walk import Walk, rule
 
-__all__ = ["picked_flat", "scattered", "taken"]
+__all__ = ["scattered", "taken"]
 
 
 @rule("aten::index_select")
@@ -55,17 +56,6 @@ def index(walk: Walk, node: Node) -> Value:
 
 def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(slice(None) if i is None else walk.array(i) for i in indices)
-
-
-def picked_flat(walk: Walk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
-    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
-    size = math.prod(x.full)
-    chosen = choose(np.arange(size).reshape(x.full))
-    flat = walk.lowering.shaped(x, (size,))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
-    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
-    known = None if x.known is None else compressed(np.broadcast_to(x.known, x.full).ravel()[chosen])
-    return replace(walk.lowering.shaped(picked, tuple(chosen.shape)), known=known)
 
 
 @rule("aten::gather")

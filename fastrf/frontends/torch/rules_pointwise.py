@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.hiding import kept, settled
+from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.known import computed, table_of
 from fastrf.frontends.torch.walk import Walk, rule
 from fastrf.ops import OPERATORS
 
-__all__ = ["blocked", "kept", "settled", "uniform"]
+__all__: list[str] = []
 
 _COPIES = """
     alias clone contiguous detach dropout dropout_ feature_dropout alpha_dropout lift_fresh_copy lift_fresh to
@@ -67,13 +68,6 @@ def n_ary(walk: Walk, node: Node) -> Value:
         name if name in OPERATORS else "elementwise", walk.dynamic(node.all_input_nodes), full
     )
     return settled(walk, replace(result, full=full), computed(walk, node))
-
-
-def settled(walk: Walk, x: Value, known: Known | None) -> Value:
-    """A value of which some elements turn out to be known, and so depend on nothing."""
-    if known is None:
-        return replace(x, known=None)
-    return replace(kept(walk, x, np.isnan(known)), known=known)
 
 
 @rule("aten::addcmul", "aten::addcdiv")
@@ -180,41 +174,6 @@ def looked_up(walk: Walk, node: Node) -> Value:
     if chosen is None:
         return walk.opaque(node)
     return walk.lowering.expanded(walk.lowering.shaped(chosen, (*chosen.full, 1)), full)
-
-
-def kept(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
-    """Elements where a constant mask, broadcastable to the full shape, is true."""
-    if mask.all():
-        return x
-    table = mask.reshape((1,) * (len(x.full) - mask.ndim) + mask.shape)
-    axes = [k for k in range(table.ndim) if table.shape[k] > 1 and not (table == table.take([0], axis=k)).all()]
-    if not axes:
-        return walk.emit_nothing(x)
-    small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
-    shown = walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
-    return replace(shown, full=x.full)
-
-
-def blocked(walk: Walk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
-    """Elements that a constant makes minus infinity."""
-    table = _broad(mask, x.full)
-    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
-    return replace(kept(walk, x, ~mask), known=compressed(np.where(table, -np.inf, known)))
-
-
-def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
-    """A mask as a table of its last two axes, or None where it changes along others."""
-    table = _broad(mask, full)
-    for axis in range(table.ndim - 2):
-        first = table.take([0], axis=axis)
-        if table.shape[axis] > 1 and not (table == first).all():
-            return None
-        table = first
-    return np.broadcast_to(table.reshape(table.shape[-2:]), full[-2:])
-
-
-def _broad(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    return mask.reshape((1,) * (len(full) - mask.ndim) + mask.shape)
 
 
 def _shape_of_first(node: Node) -> tuple[int, ...]:

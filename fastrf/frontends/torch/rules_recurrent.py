@@ -9,6 +9,7 @@ from typing import Any
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.mixing import one_way
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -67,7 +68,7 @@ def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]
             index = layer * ways + way
             initial = [walk.value(state) for state in states]
             output, kept = (
-                _one_way(walk, value, initial, index, (size, cell), time, bool(way)) for size in (hidden, cell)
+                one_way(walk, value, initial, index, (size, cell), time, bool(way)) for size in (hidden, cell)
             )
             found.append(output)
             for states_, steps in ((hiddens, output), (cells, kept)):
@@ -80,27 +81,3 @@ def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]
         lambda: walk.emit("concat", *hiddens, axis=0),
         lambda: walk.emit("concat", *cells, axis=0),
     ]
-
-
-def _one_way(
-    walk: Walk, x: Value, initial: Sequence[Value | None], index: int, sizes: tuple[int, int], time: int, backward: bool
-) -> Value:
-    """One layer in one direction: `sizes` are those of its result and of its cell."""
-    seen = walk.emit("linear", x, out_features=sizes[0])
-    seen = walk.emit("flip", seen, axes=[time]) if backward else seen
-    total = walk.emit("cumsum", seen, axis=time)
-    steps = total.shape[time]
-    for kind, state in enumerate(initial):
-        if state is None:
-            continue
-        own = walk.emit("slice", walk.lowering.spread(state), axis=0, start=index, stop=index + 1)
-        own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
-        dense = walk.emit("linear", own, out_features=sizes[0])
-        shape = [*total.shape]
-        if kind == 0 or sizes[0] != sizes[1]:
-            total = walk.emit("add", total, walk.emit("expand", dense, shape=shape))
-            continue
-        shape[time] = steps - 1  # a cell adds to itself at the first step, and through the gates to all after
-        later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
-        total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
-    return walk.emit("flip", total, axes=[time]) if backward else total

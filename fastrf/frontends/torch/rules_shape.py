@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.moving import constant, joined, on_axis, padded, permuted
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.known import moved
 from fastrf.frontends.torch.walk import Walk, rule
 
-__all__ = ["concatenated", "constant", "first_value", "joined", "on_axis", "permuted"]
+__all__ = ["concatenated", "first_value"]
 
 Thunks = list[Callable[[], Value]]
 
@@ -61,16 +61,6 @@ def permute(walk: Walk, node: Node) -> Value:
     return permuted(walk, x, _axis_order(node, len(x.full)))
 
 
-def permuted(walk: Walk, x: Value, order: Sequence[int]) -> Value:
-    """A value with its full axes reordered."""
-    full = tuple(x.full[a] for a in order)
-    if x.stripped and order[0] == 0:
-        result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
-    else:
-        result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
-    return replace(result, full=full, known=None if x.known is None else x.known.transpose(order))
-
-
 def _axis_order(node: Node, ndim: int) -> list[int]:
     import torch
 
@@ -104,29 +94,6 @@ def concatenated(walk: Walk, tensors: Sequence[Any], axis: int) -> Value:
     """Values and constants one after another along a full axis."""
     like = walk.dynamic(tensors)[0]
     return joined(walk, [walk.value(t) or constant(walk, like, fake_shape(t)) for t in tensors], axis)
-
-
-def joined(walk: Walk, parts: Sequence[Value], axis: int) -> Value:
-    """Values one after another along a full axis."""
-    if axis and all(part.full[0] == 1 for part in parts):
-        full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
-        return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
-    return walk.emit("concat", *[walk.lowering.spread(part) for part in parts], axis=axis)
-
-
-def constant(walk: Walk, like: Value, full: tuple[int, ...]) -> Value:
-    """A tensor of a full shape that depends on nothing."""
-    shape = full[1:] if full[:1] == (1,) else full
-    return replace(walk.emit("constant", like, shape=list(shape)), full=full)
-
-
-def on_axis(walk: Walk, x: Value, axis: int, op: str, **attributes: Any) -> Value:
-    """A layer with an `axis` attribute, on a full axis that may be the batch's."""
-    at = x.axis(axis)
-    value = x if at >= 0 else walk.lowering.spread(x)
-    result = walk.emit(op, value, axis=max(at, 0), **attributes)
-    full = (1, *result.shape) if at >= 0 and x.stripped else result.shape
-    return replace(result, full=full)
 
 
 @rule("aten::select")
@@ -259,24 +226,14 @@ def pad(walk: Walk, node: Node) -> Value:
     value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
     pairs = pairs[1:] if value.stripped else pairs
     if mode == "constant":
-        padded = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
-        padded = replace(padded, known=_padded(value, pairs, a.get("value") or 0.0))
+        result = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
+        result = replace(result, known=padded(value, pairs, a.get("value") or 0.0))
     else:
         cut = [[min(before, 0), min(after, 0)] for before, after in pairs]
         cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
         grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
-        padded = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=moved(walk, node))
-    return replace(padded, full=(1, *padded.shape) if value.stripped else padded.shape)
-
-
-def _padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float) -> Known | None:
-    """What is known after a padding with one number; negative widths crop."""
-    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
-    pairs = [(0, 0)] * (len(x.full) - len(pairs)) + list(pairs)
-    wide = tuple(n if any(pair) else m for n, m, pair in zip(x.full, known.shape, pairs, strict=True))
-    known = np.broadcast_to(known, wide)
-    cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
-    return compressed(np.pad(known[cropped], [(max(b, 0), max(a, 0)) for b, a in pairs], constant_values=fill))
+        result = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=moved(walk, node))
+    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
 
 
 @rule("aten::pixel_shuffle")

@@ -10,8 +10,9 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.mixing import multiplied, reduced, turned
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_dense import multiplied, operand, reduced, turned
+from fastrf.frontends.torch.rules_dense import operand
 from fastrf.frontends.torch.rules_shape import first_value
 from fastrf.frontends.torch.walk import Walk, rule
 

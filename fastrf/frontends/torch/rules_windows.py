@@ -12,28 +12,11 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.sliding import windowed
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_shape import permuted
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__: list[str] = []
-
-#: What an attribute is along an axis that the window does not touch.
-_NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size": None}
-
-
-def windowed(walk: Walk, x: Value, n: int, op: str, *others: Value, **attributes: Any) -> Value:
-    """A layer over `n` spatial axes; a batch beyond 1 rides along as one more axis with a window of 1."""
-    if len(x.full) == n + 1:
-        return walk.emit(op, walk.lowering.spread(x), *others, **attributes)
-    if x.stripped:
-        result = walk.emit(op, x, *others, **attributes)
-        return replace(result, full=(1, *result.shape))
-    turned = permuted(walk, x, [1, 0, *range(2, n + 2)])
-    turned = walk.lowering.spread(turned)
-    wider = {k: [_NEUTRAL.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
-    result = walk.emit(op, turned, *others, **wider)
-    return permuted(walk, replace(result, full=result.shape), [1, 0, *range(2, n + 2)])
 
 
 def _spread_out(value: Any, n: int, default: Any = None) -> list[int]:

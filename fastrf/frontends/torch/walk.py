@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import UnsupportedOpError
-from fastrf.frontends.lowering import Lowering, Value
+from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.torch.arguments import fake_shape
 from fastrf.frontends.torch.known import MOVES, moved
 from fastrf.network import Network
@@ -146,11 +146,11 @@ def operator_name(node: Node) -> str:
     return getattr(target, "__name__", str(target))
 
 
-class Walk:
+class Walk(GraphWalk):
     """The state of one lowering: values of the nodes that the input reaches, and constants on demand."""
 
     def __init__(self, exported: ExportedProgram, *, full: bool) -> None:
-        self.lowering = Lowering()
+        super().__init__()
         self.values: dict[Node, Any] = {}
         self.scope: tuple[str, ...] = ()
         self._exported = exported
@@ -160,10 +160,6 @@ class Walk:
         self._pieces: dict[Node, Any] = {}
 
     # What rules use --------------------------------------------------------------------------------------
-
-    def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
-        """Add a layer."""
-        return self.lowering.emit(op, *inputs, **attributes)
 
     def value(self, argument: Any) -> Value | None:
         """The value of an argument that the input reaches, otherwise None."""
@@ -200,10 +196,6 @@ class Walk:
             return self.array(argument)
         except UnsupportedOpError:
             return None
-
-    def emit_nothing(self, x: Value) -> Value:
-        """The same shape, depending on nothing."""
-        return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
 
     def unsupported(self, node: Node) -> UnsupportedOpError:
         """The error of a rule that does not cover these arguments."""

@@ -1,0 +1,55 @@
+"""Elements that constants decide, so that nothing is read for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+
+__all__ = ["blocked", "broad", "kept", "settled", "uniform"]
+
+
+def settled(walk: GraphWalk, x: Value, known: Known | None) -> Value:
+    """A value of which some elements turn out to be known, and so depend on nothing."""
+    if known is None:
+        return replace(x, known=None)
+    return replace(kept(walk, x, np.isnan(known)), known=known)
+
+
+def kept(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
+    """Elements where a constant mask, broadcastable to the full shape, is true."""
+    if mask.all():
+        return x
+    table = mask.reshape((1,) * (len(x.full) - mask.ndim) + mask.shape)
+    axes = [k for k in range(table.ndim) if table.shape[k] > 1 and not (table == table.take([0], axis=k)).all()]
+    if not axes:
+        return walk.emit_nothing(x)
+    small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
+    shown = walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
+    return replace(shown, full=x.full)
+
+
+def blocked(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
+    """Elements that a constant makes minus infinity."""
+    table = broad(mask, x.full)
+    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
+    return replace(kept(walk, x, ~mask), known=compressed(np.where(table, -np.inf, known)))
+
+
+def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """A mask as a table of its last two axes, or None where it changes along others."""
+    table = broad(mask, full)
+    for axis in range(table.ndim - 2):
+        first = table.take([0], axis=axis)
+        if table.shape[axis] > 1 and not (table == first).all():
+            return None
+        table = first
+    return np.broadcast_to(table.reshape(table.shape[-2:]), full[-2:])
+
+
+def broad(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """A mask with axes of 1 in front, as many as the full shape has."""
+    return mask.reshape((1,) * (len(full) - mask.ndim) + mask.shape)

@@ -1,0 +1,200 @@
+"""Whole axes mixed: products, softmax, norms, reductions and recurrences, with what constants hide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.frontends.hiding import blocked, kept, settled, uniform
+from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.moving import constant, joined, on_axis, permuted
+
+__all__ = ["attended", "multiplied", "normed", "one_way", "reduced", "softened", "turned", "without_ellipsis"]
+
+
+def turned(walk: GraphWalk, x: Value) -> Value:
+    """The last two axes swapped, with the zeros."""
+    n = len(x.full)
+    order = [*range(n - 2), n - 1, n - 2]
+    return permuted(walk, x, order)
+
+
+def _wide(x: Value) -> np.ndarray[Any, Any]:
+    """Where a value is zero by definition, as a table of its rank."""
+    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
+
+
+def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """The matrix product of two values, skipping what either is zero at by definition."""
+    if b.zeroed is None or min(len(a.full), len(b.full)) < 2:
+        return _times(walk, a, b)
+    if a.zeroed is not None:
+        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
+        if all(mask is not None for mask in shared):
+            first, second = (np.asarray(mask) for mask in shared)
+            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
+            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
+    left = replace(constant(walk, a, a.full), known=a.known)
+    right = replace(constant(walk, b, b.full), known=b.known)
+    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
+    reads_b = _times(walk, left, replace(b, known=None))
+    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
+
+
+def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
+    return np.swapaxes(_wide(x), -1, -2)
+
+
+def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """A mask that only its last axis changes, as a vector."""
+    row = mask.reshape(-1, mask.shape[-1])
+    return row[0] if (row == row[:1]).all() else None
+
+
+def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
+    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
+        return _head_by_head(walk, a, b)
+    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
+    both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
+    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
+    attributes = {} if used is None else {"used": used.tolist()}
+    result = walk.emit("matmul", left, right, **attributes)
+    return replace(result, full=(1, *result.shape) if both else result.shape)
+
+
+def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """A product whose zeros differ along a leading axis, one index of it after another."""
+    assert a.known is not None
+    lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
+    full = (*lead, *a.full[-2:])
+    known = np.broadcast_to(a.known, full)
+    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
+    zero = known == 0
+    axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
+    parts = []
+    for index in range(lead[axis]):
+        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
+        parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
+    return joined(walk, parts, axis)
+
+
+def softened(walk: GraphWalk, x: Value, axis: int) -> Value:
+    """A softmax over a full axis."""
+    result = replace(on_axis(walk, x, axis, "softmax"), full=x.full)
+    if x.blocked is None or not x.blocked.any():
+        return replace(result, known=None)
+    open_ = np.broadcast_to(
+        ~x.blocked, np.broadcast_shapes(x.blocked.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
+    )
+    several = open_.sum(axis=axis, keepdims=True) > 1
+    return replace(kept(walk, result, open_ & several), known=np.where(x.blocked, 0, np.nan))
+
+
+def attended(
+    walk: GraphWalk, qkv: tuple[Value, Value, Value], mask: Value | None, allowed: Any, *, causal: bool
+) -> Value:
+    """Attention of query, key and value with equal leading axes.
+
+    `mask` is added to the scores and depends on the input; `allowed` (bool, broadcastable to the scores, or None) says
+    which keys a query may read.
+    """
+    q, k, v = qkv
+    scores_shape = (*q.full[:-1], k.full[-2])
+    table = None if allowed is None or allowed.all() else uniform(allowed, scores_shape)
+    if mask is not None or (table is None and not (allowed is None or allowed.all())):
+        return _spelled_out(walk, qkv, mask, allowed, causal=causal)
+    both = q.stripped and len(q.full) > 2
+    values = [q, k, v] if both else [walk.lowering.spread(t) for t in (q, k, v)]
+    attributes = {} if table is None else {"mask": table.tolist()}
+    result = walk.emit("attention", *values, causal=causal, **attributes)
+    return replace(result, full=(1, *result.shape) if both else result.shape)
+
+
+def _spelled_out(
+    walk: GraphWalk, qkv: tuple[Value, Value, Value], mask: Value | None, allowed: Any, *, causal: bool
+) -> Value:
+    """Attention as product, mask, softmax, product, for masks that differ by head or depend on the input."""
+    q, k, v = qkv
+    order = [*range(len(k.full) - 2), len(k.full) - 1, len(k.full) - 2]
+    scores = multiplied(walk, q, permuted(walk, k, order))
+    open_ = np.ones((1, 1), bool) if allowed is None else allowed
+    if mask is not None:
+        scores = walk.lowering.elementwise("add", [scores, mask], scores.full)
+        open_ = open_ if mask.blocked is None else ~mask.blocked
+    if causal:
+        open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))
+    if not open_.all():
+        scores = blocked(walk, scores, ~open_)
+    return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
+
+
+def normed(walk: GraphWalk, x: Value, count: int, op: str = "layer_norm") -> Value:
+    """Normalisation over the last `count` axes."""
+    value = x if len(x.shape) >= count else walk.lowering.spread(x)
+    result = replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
+    if op != "rms_norm" or x.zeroed is None:
+        return result
+    return settled(walk, result, np.where(x.zeroed, 0, np.nan))
+
+
+def reduced(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
+    """A reduction over full axes."""
+    full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
+    axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
+    if op in ("argmax", "argmin"):
+        op = "std"  # like it, constant over a single element and otherwise reading all
+    if not axes:
+        result = walk.emit_nothing(x) if op in ("std", "var") else x
+        return walk.lowering.shaped(result, full)
+    return walk.lowering.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
+
+
+def one_way(
+    walk: GraphWalk,
+    x: Value,
+    initial: Sequence[Value | None],
+    index: int,
+    sizes: tuple[int, int],
+    time: int,
+    backward: bool,
+) -> Value:
+    """One layer in one direction: `sizes` are those of its result and of its cell."""
+    seen = walk.emit("linear", x, out_features=sizes[0])
+    seen = walk.emit("flip", seen, axes=[time]) if backward else seen
+    total = walk.emit("cumsum", seen, axis=time)
+    steps = total.shape[time]
+    for kind, state in enumerate(initial):
+        if state is None:
+            continue
+        own = walk.emit("slice", walk.lowering.spread(state), axis=0, start=index, stop=index + 1)
+        own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
+        dense = walk.emit("linear", own, out_features=sizes[0])
+        shape = [*total.shape]
+        if kind == 0 or sizes[0] != sizes[1]:
+            total = walk.emit("add", total, walk.emit("expand", dense, shape=shape))
+            continue
+        shape[time] = steps - 1  # a cell adds to itself at the first step, and through the gates to all after
+        later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
+        total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
+    return walk.emit("flip", total, axes=[time]) if backward else total
+
+
+def without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
+    """An Einstein sum with its ellipsis written out in letters."""
+    if "..." not in equation:
+        return equation
+    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
+    left, arrow, output = equation.partition("->")
+    hidden = [
+        rank - len(part.replace("...", "")) if "..." in part else 0
+        for part, rank in zip(left.split(","), ranks, strict=True)
+    ]
+    letters = "".join(free[: max(hidden)])
+    parts = [part.replace("...", letters[len(letters) - h :]) for part, h in zip(left.split(","), hidden, strict=True)]
+    if not arrow:
+        output = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
+    return f"{','.join(parts)}->{output.replace('...', letters)}"

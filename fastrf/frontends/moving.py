@@ -1,0 +1,68 @@
+"""Elements moved: what the rules of every front-end share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+
+__all__ = ["constant", "joined", "on_axis", "padded", "permuted", "picked_flat"]
+
+
+def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
+    """A value with its full axes reordered."""
+    full = tuple(x.full[a] for a in order)
+    if x.stripped and order[0] == 0:
+        result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
+    else:
+        result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
+    return replace(result, full=full, known=None if x.known is None else x.known.transpose(order))
+
+
+def joined(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
+    """Values one after another along a full axis."""
+    if axis and all(part.full[0] == 1 for part in parts):
+        full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
+        return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
+    return walk.emit("concat", *[walk.lowering.spread(part) for part in parts], axis=axis)
+
+
+def constant(walk: GraphWalk, like: Value, full: tuple[int, ...]) -> Value:
+    """A tensor of a full shape that depends on nothing."""
+    shape = full[1:] if full[:1] == (1,) else full
+    return replace(walk.emit("constant", like, shape=list(shape)), full=full)
+
+
+def on_axis(walk: GraphWalk, x: Value, axis: int, op: str, **attributes: Any) -> Value:
+    """A layer with an `axis` attribute, on a full axis that may be the batch's."""
+    at = x.axis(axis)
+    value = x if at >= 0 else walk.lowering.spread(x)
+    result = walk.emit(op, value, axis=max(at, 0), **attributes)
+    full = (1, *result.shape) if at >= 0 and x.stripped else result.shape
+    return replace(result, full=full)
+
+
+def padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float) -> Known | None:
+    """What is known after a padding with one number; negative widths crop."""
+    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
+    pairs = [(0, 0)] * (len(x.full) - len(pairs)) + list(pairs)
+    wide = tuple(n if any(pair) else m for n, m, pair in zip(x.full, known.shape, pairs, strict=True))
+    known = np.broadcast_to(known, wide)
+    cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
+    return compressed(np.pad(known[cropped], [(max(b, 0), max(a, 0)) for b, a in pairs], constant_values=fill))
+
+
+def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
+    size = math.prod(x.full)
+    chosen = choose(np.arange(size).reshape(x.full))
+    flat = walk.lowering.shaped(x, (size,))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
+    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
+    known = None if x.known is None else compressed(np.broadcast_to(x.known, x.full).ravel()[chosen])
+    return replace(walk.lowering.shaped(picked, tuple(chosen.shape)), known=known)

@@ -1,0 +1,29 @@
+"""Windows slid over the spatial axes, whatever the batch is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.moving import permuted
+
+__all__ = ["windowed"]
+
+
+#: What an attribute is along an axis that the window does not touch.
+_NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size": None}
+
+
+def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attributes: Any) -> Value:
+    """A layer over `n` spatial axes; a batch beyond 1 rides along as one more axis with a window of 1."""
+    if len(x.full) == n + 1:
+        return walk.emit(op, walk.lowering.spread(x), *others, **attributes)
+    if x.stripped:
+        result = walk.emit(op, x, *others, **attributes)
+        return replace(result, full=(1, *result.shape))
+    turned = permuted(walk, x, [1, 0, *range(2, n + 2)])
+    turned = walk.lowering.spread(turned)
+    wider = {k: [_NEUTRAL.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
+    result = walk.emit(op, turned, *others, **wider)
+    return permuted(walk, replace(result, full=result.shape), [1, 0, *range(2, n + 2)])
