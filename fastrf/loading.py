@@ -16,10 +16,11 @@ __all__ = ["load"]
 
 
 def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise") -> Network:
-    """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), a PyTorch model, or a Network.
+    """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), an ONNX or PyTorch model.
 
-    A PyTorch model is a `torch.nn.Module`, an `ExportedProgram`, a `.pt2` file or "package.module:callable"; it is
-    captured in evaluation mode and left as it was. `on_unsupported="full"` goes on where an operator has no rule and
+    A Network is given back as it is. A PyTorch model is a `torch.nn.Module`, an `ExportedProgram`, a `.pt2` file or
+    "package.module:callable"; it is captured in evaluation mode and left as it was. An ONNX model is a `.onnx` file,
+    whose weights are never read, or a `ModelProto`. `on_unsupported="full"` goes on where an operator has no rule and
     marks what follows as approximate.
 
     `input_shape` is without the batch, e.g. `(3, 224, 224)`; with several inputs a mapping by name. It overrides the
@@ -38,16 +39,21 @@ def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise")
         return _from_name(os.fspath(source), input_shape, on_unsupported)
     if isinstance(source, str):
         return _from_name(source, input_shape, on_unsupported)
+    if _is_onnx(source):
+        return _from_onnx(source, input_shape, on_unsupported)
     if _is_torch(source):
         return _from_torch(source, input_shape, on_unsupported)
     raise FormatError(
         f"a {type(source).__name__} is not a network; "
-        "give a zoo name, a .toml, .json or .pt2 path, a mapping, a list of layers or a torch.nn.Module"
+        "give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, a list of layers, "
+        "a ModelProto or a torch.nn.Module"
     )
 
 
 def _from_name(name: str, input_shape: Any, on_unsupported: str) -> Network:
     """A path if it has a known ending or exists, a PyTorch callable if it has a colon, otherwise a zoo name."""
+    if name.lower().endswith(".onnx"):
+        return _from_onnx(name, input_shape, on_unsupported)
     if name.endswith(".pt2") or (":" in name and not _exists(name)):
         return _from_torch(name, input_shape, on_unsupported)
     if name.lower().endswith((".toml", ".json")) or _exists(name):
@@ -73,10 +79,34 @@ def _is_torch(source: Any) -> bool:
     )
 
 
-def _from_torch(source: Any, input_shape: Any, on_unsupported: str) -> Network:
-    """A PyTorch model, captured first where it is a module."""
+def _is_onnx(source: Any) -> bool:
+    """Whether the source is a ModelProto, without importing onnx: who has one has imported it."""
+    onnx = sys.modules.get("onnx")
+    return onnx is not None and isinstance(source, onnx.ModelProto)
+
+
+def _check_choice(on_unsupported: str) -> None:
     if on_unsupported not in ("raise", "full"):
         raise NetworkError(f"on_unsupported must be 'raise' or 'full', not {on_unsupported!r}")
+
+
+def _from_onnx(source: Any, input_shape: Any, on_unsupported: str) -> Network:
+    """An ONNX model, read first where it is a file."""
+    _check_choice(on_unsupported)
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("an ONNX model needs onnx; pip install 'fastrf[onnx]'") from error
+    from fastrf.frontends import onnx as frontend
+
+    name = source.graph.name or "model" if not isinstance(source, str) else Path(source).stem
+    model = frontend.read(source) if isinstance(source, str) else source
+    return frontend.to_network(model, input_shape, on_unsupported=on_unsupported, name=name)
+
+
+def _from_torch(source: Any, input_shape: Any, on_unsupported: str) -> Network:
+    """A PyTorch model, captured first where it is a module."""
+    _check_choice(on_unsupported)
     try:
         import torch
     except ImportError as error:

@@ -1,0 +1,35 @@
+"""The ONNX front-end: model files and ModelProtos to a Network, without their weights.
+
+| module | does |
+|---|---|
+| `skimming` | a file's bytes, big tensors left out where they lie |
+| `reading` | bytes to a ModelProto, inputs with shapes, the lowered Network |
+| `walk` | the graph, node by node, to layers; small constants are evaluated |
+| `constants` | tensors that the input does not reach |
+| `rules_*` | one rule per operator: the layers it stands for |
+"""
+
+from __future__ import annotations
+
+from fastrf.frontends.onnx import (
+    rules_control,
+    rules_dense,
+    rules_pointwise,
+    rules_recurrent,
+    rules_resize,
+    rules_shape,
+    rules_windows,
+)
+from fastrf.frontends.onnx.reading import read, to_network
+
+__all__ = [
+    "read",
+    "rules_control",
+    "rules_dense",
+    "rules_pointwise",
+    "rules_recurrent",
+    "rules_resize",
+    "rules_shape",
+    "rules_windows",
+    "to_network",
+]

@@ -1,0 +1,216 @@
+"""Rules of ONNX operators that hold bodies or sequences: branches, loops, scans, lists of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.errors import FormatError, LimitError, UnsupportedOpError
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.moving import joined, on_axis
+from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+
+__all__: list[str] = []
+
+#: No loop is unrolled more often.
+MAX_ITERATIONS = 10_000
+
+
+@rule("If")
+def branch(walk: Walk, call: Call) -> list[Item]:
+    """The branch that a constant chooses; with a computed condition either may be taken."""
+    condition = call.inputs[0]
+    if isinstance(condition, Constant):
+        taken = "then_branch" if bool(call.array(0).ravel()[0]) else "else_branch"
+        return walk.body(call.attributes[taken], call.scope, [])
+    assert isinstance(condition, Value)
+    results: list[Item] = []
+    branches = [walk.body(call.attributes[name], call.scope, []) for name in ("then_branch", "else_branch")]
+    for one, other in zip(*branches, strict=True):
+        shapes = {item.full for item in (one, other) if isinstance(item, Value | Constant)}
+        if len(shapes) != 1:
+            raise UnsupportedOpError("operator If with branches of different shapes and a condition from the input")
+        full = shapes.pop()
+        choice = walk.lowering.shaped(condition, (1,) * len(full))
+        parts = [item for item in (one, other) if isinstance(item, Value)]
+        result = walk.lowering.elementwise("where", [walk.lowering.expanded(choice, full), *parts], full)
+        results.append(replace(result, full=full, known=None))
+    return results
+
+
+@rule("Loop")
+def loop(walk: Walk, call: Call) -> list[Item]:
+    """A loop that runs a constant number of times, unrolled."""
+    body = call.attributes["body"]
+    trips = int(call.array(0).ravel()[0]) if call.has(0) else None
+    going = bool(call.array(1).ravel()[0]) if call.has(1) else True
+    carried: list[Item] = list(call.inputs[2:])
+    scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
+    step = 0
+    while going and (trips is None or step < trips):
+        if step >= MAX_ITERATIONS:
+            raise LimitError(f"a loop of more than {MAX_ITERATIONS} iterations; unroll it or make it shorter")
+        number = Constant((), np.dtype(np.int64), np.array(step, np.int64))
+        true = Constant((), np.dtype(bool), np.array(True))
+        condition, *results = walk.body(body, call.scope, [number, true, *carried])
+        if not isinstance(condition, Constant) or condition.values is None:
+            raise UnsupportedOpError("operator Loop whose condition depends on the input")
+        going = bool(condition.values.ravel()[0])
+        carried = results[: len(carried)]
+        for kept, item in zip(scanned, results[len(carried) :], strict=True):
+            kept.append(item)
+        step += 1
+    return [*carried, *(_stacked(walk, items, 0) for items in scanned)]
+
+
+@rule("Scan")
+def scan(walk: Walk, call: Call) -> list[Item]:
+    """A body over slices of its inputs, unrolled."""
+    body, count = call.attributes["body"], call.attributes.get("num_scan_inputs", 0)
+    if call.version < 9:
+        raise UnsupportedOpError("operator Scan before opset 9")
+    carried: list[Item] = list(call.inputs[: len(call.inputs) - count])
+    scanned = call.inputs[len(call.inputs) - count :]
+    axes = call.get("scan_input_axes") or [0] * count
+    backward = call.get("scan_input_directions") or [0] * count
+    lengths = {call.full(len(carried) + k)[axis] for k, axis in enumerate(axes)}
+    if len(lengths) != 1 or max(lengths) > MAX_ITERATIONS:
+        raise FormatError(f"scanned inputs of lengths {sorted(lengths)[:8]}, not one of at most {MAX_ITERATIONS}")
+    steps = lengths.pop()
+    results: list[list[Item]] = [[] for _ in range(len(body.output) - len(carried))]
+    for step in range(steps):
+        given = [
+            _selected(walk, item, axis, steps - 1 - step if back else step)
+            for item, axis, back in zip(scanned, axes, backward, strict=True)
+        ]
+        made = walk.body(body, call.scope, [*carried, *given])
+        carried = made[: len(carried)]
+        for kept, item in zip(results, made[len(carried) :], strict=True):
+            kept.append(item)
+    out_axes = call.get("scan_output_axes") or [0] * len(results)
+    reverse = call.get("scan_output_directions") or [0] * len(results)
+    stacks = [
+        _stacked(walk, items[::-1] if back else items, axis)
+        for items, axis, back in zip(results, out_axes, reverse, strict=True)
+    ]
+    return [*carried, *stacks]
+
+
+def _selected(walk: Walk, item: Item, axis: int, index: int) -> Item:
+    if isinstance(item, Value):
+        return on_axis(walk, item, axis, "select", index=index)
+    assert isinstance(item, Constant)
+    rest = tuple(n for k, n in enumerate(item.full) if k != axis % len(item.full))
+    values = None if item.values is None else item.values.take(index, axis)
+    return Constant(rest, item.dtype, values, item.weight)
+
+
+def _stacked(walk: Walk, items: Sequence[Item], axis: int) -> Item:
+    """Tensors of one shape along a new axis."""
+    tensors = [item for item in items if isinstance(item, Value | Constant)]
+    if not tensors or len(tensors) != len(items):
+        raise UnsupportedOpError("a loop that makes no tensor, or sequences, in every round")
+    at = axis % (len(tensors[0].full) + 1)
+    return _concatenated(walk, tensors, at, new=True)
+
+
+def _concatenated(walk: Walk, tensors: Sequence[Value | Constant], axis: int, *, new: bool) -> Item:
+    if not any(isinstance(t, Value) for t in tensors):
+        constants = [t for t in tensors if isinstance(t, Constant)]
+        arrays = [t.values for t in constants if t.values is not None]
+        if len(arrays) == len(constants):
+            values = np.stack(arrays, axis) if new else np.concatenate(arrays, axis)
+            return Constant(values.shape, values.dtype, values, any(t.weight for t in constants))
+    like = walk.anything
+    parts = []
+    for tensor in tensors:
+        value = (
+            tensor
+            if isinstance(tensor, Value)
+            else replace(walk.emit("constant", like, shape=list(tensor.full)), full=tensor.full)
+        )
+        parts.append(walk.lowering.shaped(value, (*value.full[:axis], 1, *value.full[axis:])) if new else value)
+    return joined(walk, parts, axis)
+
+
+# Sequences -----------------------------------------------------------------------------------------------
+
+
+@rule("SequenceConstruct", "SequenceEmpty")
+def sequence(walk: Walk, call: Call) -> list[Item]:
+    """A list of tensors."""
+    return [list(call.inputs)]
+
+
+@rule("SplitToSequence")
+def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
+    """Pieces of an axis as a list."""
+    x = call.operand(walk, 0)
+    axis = call.get("axis", 0) % len(x.full)
+    n = x.full[axis]
+    given = call.array(1) if call.has(1) else np.ones(n, np.int64)
+    sizes = [int(v) for v in given.ravel()]
+    if given.ndim == 0:
+        sizes = [min(sizes[0], n - k) for k in range(0, n, max(sizes[0], 1))]
+    if len(sizes) > MAX_ITERATIONS or sum(sizes) != n:
+        raise FormatError(f"{len(sizes)} pieces do not add up to {n}, the size of axis {axis}")
+    parts = []
+    for k, size in enumerate(sizes):
+        start = sum(sizes[:k])
+        piece = on_axis(walk, x, axis, "slice", start=start, stop=start + size)
+        dropped = not call.has(1) and not call.get("keepdims", 1)
+        parts.append(
+            walk.lowering.shaped(piece, tuple(m for a, m in enumerate(piece.full) if a != axis)) if dropped else piece
+        )
+    return [parts]
+
+
+@rule("ConcatFromSequence")
+def join_sequence(walk: Walk, call: Call) -> Item:
+    """The tensors of a list one after another, or along a new axis."""
+    items = _listed(call, 0)
+    new = bool(call.get("new_axis", 0))
+    axis = call.get("axis", 0) % (len(items[0].full) + new)
+    return _concatenated(walk, items, axis, new=new)
+
+
+@rule("SequenceAt", "SequenceInsert", "SequenceErase", "SequenceLength")
+def of_sequence(walk: Walk, call: Call) -> Item | list[Item]:
+    """One of a list, a list with one more or one less, or how many there are."""
+    items = list(_listed(call, 0))
+    if call.op == "SequenceLength":
+        return Constant((), np.dtype(np.int64), np.array(len(items), np.int64))
+    at = 2 if call.op == "SequenceInsert" else 1
+    place = int(call.array(at).ravel()[0]) if call.has(at) else len(items) - (call.op == "SequenceErase")
+    if call.op == "SequenceAt":
+        chosen: Item = items[place]
+        return chosen
+    if call.op == "SequenceInsert":
+        items.insert(place if place >= 0 else len(items) + place, call.inputs[1])
+    else:
+        del items[place]
+    return [items]
+
+
+def _listed(call: Call, k: int) -> list[Any]:
+    found = call.inputs[k]
+    if not isinstance(found, list):
+        raise FormatError(f"input {k} is no sequence")
+    return found
+
+
+@rule("Optional", "OptionalGetElement")
+def optional(walk: Walk, call: Call) -> list[Item]:
+    """A value that may be absent."""
+    return [call.inputs[0] if call.inputs else None]
+
+
+@rule("OptionalHasElement")
+def has_element(walk: Walk, call: Call) -> Constant:
+    """Whether it is there."""
+    there = bool(call.inputs) and call.inputs[0] is not None
+    return Constant((), np.dtype(bool), np.array(there))

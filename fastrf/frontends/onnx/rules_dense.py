@@ -1,0 +1,194 @@
+"""Rules of ONNX operators that mix whole axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fastrf.errors import ShapeError
+from fastrf.frontends.lowering import Value
+from fastrf.frontends.mixing import multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.moving import on_axis, permuted
+from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+
+__all__: list[str] = []
+
+
+@rule("MatMul", "MatMulInteger", "QLinearMatMul")
+def matmul(walk: Walk, call: Call) -> Value | list[Item]:
+    """Matrix products, leaving out what either operand is zero at by definition."""
+    second = 3 if call.op == "QLinearMatMul" else 1
+    if len(call.dynamic()) > (call.value(0) is not None) + (call.value(second) is not None):
+        return walk.opaque(call)
+    return multiplied(walk, call.operand(walk, 0), call.operand(walk, second))
+
+
+@rule("Gemm")
+def gemm(walk: Walk, call: Call) -> Value:
+    """A product of matrices, turned or not, plus a term."""
+    a, b = call.operand(walk, 0), call.operand(walk, 1)
+    a = turned(walk, a) if call.get("transA", 0) else a
+    b = turned(walk, b) if call.get("transB", 0) else b
+    full = (a.full[0], b.full[1])
+    parts = []
+    if call.get("alpha", 1.0) != 0 and (call.value(0) or call.value(1)):
+        parts.append(multiplied(walk, a, b))
+    term = call.value(2)
+    if term is not None and call.get("beta", 1.0) != 0:
+        parts.append(walk.lowering.expanded(term, full))
+    if not parts:
+        return walk.emit_nothing(walk.lowering.expanded(walk.lowering.shaped(reduced_all(walk, a), (1, 1)), full))
+    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+
+
+def reduced_all(walk: Walk, x: Value) -> Value:
+    """All axes as one element."""
+    return reduced(walk, x, "sum", list(range(len(x.full))), keepdims=False)
+
+
+@rule("Einsum")
+def einsum(walk: Walk, call: Call) -> Value | list[Item]:
+    """Einstein sums."""
+    equation = without_ellipsis(
+        call.get("equation", "").replace(" ", ""), [len(call.full(k)) for k in range(len(call.inputs))]
+    )
+    if any((call.known(k) == 0).any() for k in range(len(call.inputs))):
+        return walk.opaque(call)
+    values = [walk.lowering.spread(call.operand(walk, k)) for k in range(len(call.inputs))]
+    return walk.emit("einsum", *values, equation=equation)
+
+
+@rule("Softmax", "LogSoftmax", "Hardmax")
+def softmax(walk: Walk, call: Call) -> Value:
+    """Softmax over an axis; before opset 13 over all axes from it on."""
+    x = call.operand(walk, 0)
+    if call.version >= 13:
+        result = softened(walk, x, call.get("axis", -1) % len(x.full))
+    else:
+        axis = call.get("axis", 1)
+        axis = axis + len(x.full) if axis < 0 else axis
+        flat = walk.lowering.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
+        result = walk.lowering.shaped(softened(walk, flat, 1), x.full)
+    if call.op == "LogSoftmax" and result.known is not None:
+        return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
+    return result
+
+
+_REDUCTIONS = {
+    **{"ReduceSum": "sum", "ReduceMean": "mean", "ReduceProd": "prod", "ReduceMax": "max", "ReduceMin": "min"},
+    **{"ReduceL1": "norm", "ReduceL2": "norm", "ReduceSumSquare": "norm", "ReduceLogSum": "logsumexp"},
+    **{"ReduceLogSumExp": "logsumexp", "ArgMax": "argmax", "ArgMin": "argmin"},
+}
+
+
+@rule(*_REDUCTIONS)
+def reduction(walk: Walk, call: Call) -> Value:
+    """One value per whole axis."""
+    x, op = call.operand(walk, 0), _REDUCTIONS[call.op]
+    if op in ("argmax", "argmin"):
+        axes = [call.get("axis", 0)]
+    else:
+        axes = call.integers(1, "axes") or []
+        if not axes and call.get("noop_with_empty_axes", 0):
+            return x
+    dims = [a % max(len(x.full), 1) for a in axes] or list(range(len(x.full)))
+    return reduced(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
+
+
+@rule("CumSum", "CumProd")
+def cumulation(walk: Walk, call: Call) -> Value:
+    """Running totals."""
+    x = call.operand(walk, 0)
+    axis = int(call.array(1).ravel()[0]) if call.has(1) else call.get("axis", 0)
+    flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
+    return replace(on_axis(walk, x, axis % len(x.full), "cumsum", **flags), full=x.full)
+
+
+@rule("TopK")
+def largest(walk: Walk, call: Call) -> list[Item]:
+    """Elements chosen by their values, over-approximated by the whole axis."""
+    x = call.operand(walk, 0)
+    count = int(call.array(1).ravel()[0]) if call.has(1) else call.get("k", 1)
+    result = on_axis(walk, x, call.get("axis", -1) % len(x.full), "topk", k=count)
+    return [result, result]
+
+
+@rule("InstanceNormalization")
+def instance_norm(walk: Walk, call: Call) -> Value:
+    """Each channel over its positions."""
+    x = call.operand(walk, 0)
+    return _scaled(walk, call, normed(walk, x, len(x.full) - 2), 1)
+
+
+@rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
+def layer_norm(walk: Walk, call: Call) -> list[Item]:
+    """Normalisation over the axes from `axis` on; also its mean and deviation."""
+    x = call.operand(walk, 0)
+    axis = call.get("axis", -1) % len(x.full)
+    op = "layer_norm" if call.op == "LayerNormalization" else "rms_norm"
+    result = normed(walk, x, len(x.full) - axis, op)
+    whole = _scaled(walk, call, result, axis, broadcast=True)
+    if len(call.node.output) < 2:
+        return [whole]
+    dims = list(range(axis, len(x.full)))
+    return [whole, *(reduced(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
+
+
+@rule("GroupNormalization")
+def group_norm(walk: Walk, call: Call) -> Value:
+    """Groups of channels over all positions."""
+    x, groups = call.operand(walk, 0), call.get("num_groups", 1)
+    if groups < 1 or x.full[1] % groups:
+        raise ShapeError(f"{groups} groups do not divide {x.full[1]} channels")
+    apart = walk.lowering.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
+    result = walk.lowering.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+    per_group = [v for v in call.dynamic(1) if v.full != (x.full[1],)]
+    return walk.everything(call, x.full) if per_group else _scaled(walk, call, result, 1)
+
+
+def _scaled(walk: Walk, call: Call, result: Value, axis: int, *, broadcast: bool = False) -> Value:
+    """Scale and bias that depend on the input, along an axis."""
+    full = result.full
+    parts = [result] if call.value(0) is not None else []
+    for value in call.dynamic(1):
+        wide = value if broadcast else walk.lowering.shaped(value, (*value.full, *(1,) * (len(full) - axis - 1)))
+        parts.append(wide)
+    if len(parts) == 1 and parts[0] is result:
+        return result
+    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None)
+
+
+@rule("LpNormalization", "MeanVarianceNormalization")
+def over_axes(walk: Walk, call: Call) -> Value:
+    """Normalisation over listed axes."""
+    x = call.operand(walk, 0)
+    listed: Sequence[int] = [call.get("axis", -1)] if call.op == "LpNormalization" else call.get("axes") or [0, 2, 3]
+    axes = sorted(a % len(x.full) for a in listed)
+    order = [*(k for k in range(len(x.full)) if k not in axes), *axes]
+    op = "rms_norm" if call.op == "LpNormalization" else "layer_norm"
+    result = normed(walk, permuted(walk, x, order), len(axes), op)
+    return permuted(walk, result, [order.index(k) for k in range(len(order))])
+
+
+@rule("Det")
+def determinant(walk: Walk, call: Call) -> Value:
+    """Of whole matrices, side by side."""
+    x = call.operand(walk, 0)
+    return reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
+
+
+@rule("DFT", "STFT")
+def fourier(walk: Walk, call: Call) -> Value | list[Item]:
+    """A Fourier transform, over-approximated: every frequency may read every sample of the axis, both parts."""
+    return walk.opaque(call)
+
+
+@rule("FusedMatMul", domain="com.microsoft")
+def fused(walk: Walk, call: Call) -> Value:
+    """A product of matrices, turned or not."""
+    a, b = call.operand(walk, 0), call.operand(walk, 1)
+    a = turned(walk, a) if call.get("transA", 0) else a
+    return multiplied(walk, a, turned(walk, b) if call.get("transB", 0) else b)

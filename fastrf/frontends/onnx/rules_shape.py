@@ -1,0 +1,364 @@
+"""Rules of ONNX operators that move elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from fastrf.axis_map import MAX_LENGTH
+from fastrf.errors import LimitError, ShapeError, UnsupportedOpError
+from fastrf.frontends.hiding import kept
+from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.moving import joined, on_axis, padded, permuted, picked_flat
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+
+__all__ = ["followed"]
+
+
+def followed(call: Call) -> Known | None:
+    """What is known after elements move: the operator applied to what is known before."""
+    tables = [item.known for item in call.inputs if isinstance(item, Value)]
+    constants = [item for item in call.inputs if isinstance(item, Constant) and item.values is not None]
+    if all(t is None for t in tables) and call.op not in _JOINS | _SCATTERS:
+        return None
+    if all(t is None for t in tables) and not any(_special(c) for c in constants):
+        return None
+    if any(math.prod(item.full) > MAX_LENGTH for item in call.inputs if isinstance(item, Value | Constant)):
+        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
+    arrays: list[np.ndarray[Any, Any] | None] = []
+    for k, item in enumerate(call.inputs):
+        if isinstance(item, Constant) and item.values is not None and item.values.dtype.kind in "iub":
+            arrays.append(item.values)
+        else:
+            arrays.append(None if item is None else np.broadcast_to(call.known(k), call.full(k)).copy())
+    return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
+
+
+def _special(constant_: Constant) -> bool:
+    known = constant_.known
+    return constant_.dtype.kind == "f" and bool((~np.isnan(known)).any())
+
+
+_JOINS = frozenset(("Concat",))
+_SCATTERS = frozenset(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"))
+
+
+@rule("Reshape")
+def reshape(walk: Walk, call: Call) -> Value:
+    """A new shape: 0 keeps a size (unless `allowzero`), one -1 takes what is left."""
+    x = call.operand(walk, 0)
+    wanted = call.integers(1, "shape") or []
+    sizes = [
+        x.full[k] if n == 0 and not call.get("allowzero", 0) and k < len(x.full) else n for k, n in enumerate(wanted)
+    ]
+    if sizes.count(-1) == 1:
+        rest = math.prod(n for n in sizes if n != -1)
+        sizes[sizes.index(-1)] = math.prod(x.full) // rest if rest else 0
+    if any(n < 0 for n in sizes) or math.prod(sizes) != math.prod(x.full):
+        raise ShapeError(
+            f"shape {x.full} of {math.prod(x.full)} elements cannot be reshaped to {tuple(wanted)}; "
+            "was the model exported for another input size?"
+        )
+    return walk.lowering.shaped(x, tuple(sizes))
+
+
+@rule("Flatten")
+def flatten(walk: Walk, call: Call) -> Value:
+    """Two axes: those before `axis` and those from it on."""
+    x = call.operand(walk, 0)
+    axis = call.get("axis", 1)
+    axis = axis + len(x.full) if axis < 0 else axis
+    return walk.lowering.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
+
+
+@rule("Squeeze", "Unsqueeze")
+def squeeze(walk: Walk, call: Call) -> Value:
+    """Axes of 1 left out or put in."""
+    x = call.operand(walk, 0)
+    axes = call.integers(1, "axes")
+    if call.op == "Squeeze":
+        dropped = {a % len(x.full) for a in axes} if axes is not None else {k for k, n in enumerate(x.full) if n == 1}
+        if any(x.full[k] != 1 for k in dropped):
+            raise ShapeError(f"axes {axes} of shape {x.full} are not all of size 1")
+        return walk.lowering.shaped(x, tuple(n for k, n in enumerate(x.full) if k not in dropped))
+    ndim = len(x.full) + len(axes or [])
+    added = {a % ndim for a in axes or []}
+    rest = iter(x.full)
+    return walk.lowering.shaped(x, tuple(1 if k in added else next(rest) for k in range(ndim)))
+
+
+@rule("Transpose")
+def transpose(walk: Walk, call: Call) -> Value:
+    """Axes in another order."""
+    x = call.operand(walk, 0)
+    order = call.get("perm") or list(range(len(x.full)))[::-1]
+    if sorted(order) != list(range(len(x.full))):
+        raise ShapeError(f"perm {list(order)[:8]} is no order of the axes of shape {x.full}")
+    return permuted(walk, x, order)
+
+
+@rule("Expand")
+def expand(walk: Walk, call: Call) -> Value:
+    """Broadcast."""
+    x = call.operand(walk, 0)
+    wanted = tuple(call.integers(1) or ())
+    return walk.lowering.expanded(x, tuple(int(n) for n in _broadcast(x.full, wanted)))
+
+
+def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
+    """As numpy.broadcast_shapes, without its limit on sizes."""
+    ndim = max(len(a), len(b))
+    pairs = zip((1,) * (ndim - len(a)) + tuple(a), (1,) * (ndim - len(b)) + tuple(b), strict=True)
+    sizes = []
+    for m, n in pairs:
+        if m != n and 1 not in (m, n):
+            raise ShapeError(f"shapes {tuple(a)} and {tuple(b)} do not broadcast")
+        sizes.append(n if m == 1 else m)
+    return tuple(sizes)
+
+
+@rule("Concat")
+def concat(walk: Walk, call: Call) -> Value:
+    """One after another; constants depend on nothing."""
+    parts = [call.operand(walk, k) for k in range(len(call.inputs))]
+    axis = call.get("axis", 1) % max(len(parts[0].full), 1)
+    several = [part for part in parts if part.full[axis]] or parts[:1]
+    return replace(joined(walk, several, axis), known=followed(call))
+
+
+@rule("Split")
+def split(walk: Walk, call: Call) -> list[Callable[[], Value]]:
+    """Pieces of an axis, each made when it is read."""
+    x = call.operand(walk, 0)
+    axis = call.get("axis", 0) % len(x.full)
+    n = x.full[axis]
+    sizes = call.integers(1, "split")
+    if sizes is None:
+        count = call.get("num_outputs") or len(call.node.output)
+        width = -(-n // count)
+        sizes = [max(min(width, n - k * width), 0) for k in range(count)]
+    if sum(sizes) != n:
+        raise ShapeError(f"pieces {sizes[:8]} do not add up to {n}, the size of axis {axis}")
+    known = None if x.known is None else np.broadcast_to(x.known, x.full)
+
+    def piece(start: int, stop: int) -> Callable[[], Value]:
+        def made() -> Value:
+            part = on_axis(walk, x, axis, "slice", start=start, stop=stop)
+            return replace(part, known=None if known is None else compressed(known.take(range(start, stop), axis)))
+
+        return made
+
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+    return [piece(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+
+
+@rule("Slice")
+def slice_(walk: Walk, call: Call) -> Value:
+    """Stretches of axes, forward or backward."""
+    x = call.operand(walk, 0)
+    starts, stops = call.integers(1, "starts") or [], call.integers(2, "ends") or []
+    axes = call.integers(3, "axes", range(len(starts))) or []
+    steps = call.integers(4) or [1] * len(starts)
+    result = x
+    for start, stop, axis, step in zip(starts, stops, axes, steps, strict=True):
+        picked = range(*slice(start, stop, step).indices(x.full[axis]))
+        if not picked:
+            result = on_axis(walk, result, axis, "slice", start=0, stop=0)
+        elif len(picked) != x.full[axis] or step < 0:
+            low, high = (picked[0], picked[-1]) if step > 0 else (picked[-1], picked[0])
+            result = on_axis(walk, result, axis, "slice", start=low, stop=high + 1, step=abs(step))
+            if step < 0 and result.full[axis] > 1:
+                result = replace(walk.emit("flip", result, axes=[result.axis(axis)]), full=result.full)
+    return replace(result, known=followed(call))
+
+
+@rule("Pad")
+def pad(walk: Walk, call: Call) -> Value | list[Item]:
+    """Padding in all modes; negative widths crop."""
+    x = call.operand(walk, 0)
+    widths = call.integers(1, "pads", call.get("paddings")) or []
+    axes = [a % len(x.full) for a in call.integers(3) or range(len(x.full))]
+    pairs = [(0, 0)] * len(x.full)
+    for axis, before, after in zip(axes, widths[: len(axes)], widths[len(axes) :], strict=True):
+        pairs[axis] = (before, after)
+    fill = call.inputs[2] if call.has(2) else None
+    if isinstance(fill, Value):
+        return walk.opaque(call)
+    value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
+    mine = pairs[1:] if value.stripped else pairs
+    mode = {"edge": "replicate", "wrap": "circular"}.get(call.get("mode", "constant"), call.get("mode", "constant"))
+    if mode == "constant":
+        number = float(fill.values.ravel()[0]) if isinstance(fill, Constant) and fill.values is not None else np.nan
+        number = float(call.get("value", 0.0)) if fill is None else number
+        result = walk.emit("pad", value, padding=[list(pair) for pair in mine])
+        result = replace(result, known=padded(value, pairs, number))
+    else:
+        cut = [[min(before, 0), min(after, 0)] for before, after in mine]
+        cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
+        grown = [[max(before, 0), max(after, 0)] for before, after in mine]
+        result = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=followed(call))
+    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
+
+
+@rule("Tile")
+def tile(walk: Walk, call: Call) -> Value:
+    """Axes repeated."""
+    x = call.operand(walk, 0)
+    times = call.integers(1) or []
+    if len(times) != len(x.full):
+        raise ShapeError(f"{len(times)} repeats for the {len(x.full)} axes of shape {x.full}")
+    return replace(walk.emit("repeat", walk.lowering.spread(x), repeats=times), known=followed(call))
+
+
+@rule("DepthToSpace", "SpaceToDepth")
+def blocks(walk: Walk, call: Call) -> Value:
+    """Channels to pixels and back, in both orders."""
+    x, b = call.operand(walk, 0), call.get("blocksize", 0)
+    n, c, h, w = x.full
+    if b < 1 or (c % (b * b) if call.op == "DepthToSpace" else h % b or w % b):
+        raise ShapeError(f"blocks of {b} do not divide shape {x.full}")
+    if call.op == "SpaceToDepth":
+        apart = walk.lowering.shaped(x, (n, c, h // b, b, w // b, b))
+        return walk.lowering.shaped(permuted(walk, apart, [0, 3, 5, 1, 2, 4]), (n, c * b * b, h // b, w // b))
+    if call.get("mode", "DCR") == "CRD":
+        turned = permuted(walk, walk.lowering.shaped(x, (n, c // (b * b), b, b, h, w)), [0, 1, 4, 2, 5, 3])
+    else:
+        turned = permuted(walk, walk.lowering.shaped(x, (n, b, b, c // (b * b), h, w)), [0, 3, 4, 1, 5, 2])
+    return walk.lowering.shaped(turned, (n, c // (b * b), h * b, w * b))
+
+
+@rule("Trilu")
+def triangle(walk: Walk, call: Call) -> Value:
+    """One side of a diagonal, the other side zero."""
+    x = call.operand(walk, 0)
+    offset = int(call.array(1).ravel()[0]) if call.has(1) else 0
+    side = (np.triu if call.get("upper", 1) else np.tril)(np.ones(x.full[-2:], bool), offset)
+    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
+    return replace(kept(walk, x, side), known=compressed(np.where(side, known, 0.0)))
+
+
+@rule("Gather")
+def gather(walk: Walk, call: Call) -> Value:
+    """Listed indices along an axis; those that depend on the input may be any."""
+    full, axis = call.full(0), call.get("axis", 0)
+    axis %= max(len(full), 1)
+    chosen, index = call.value(1), call.full(1)
+    after = (*full[:axis], *index, *full[axis + 1 :])
+    x = call.value(0)
+    if chosen is None:
+        x = call.operand(walk, 0)
+        picked = on_axis(walk, x, axis, "gather", indices=call.array(1).ravel().tolist())
+        return replace(walk.lowering.shaped(picked, after), known=followed(call))
+    if x is None:
+        rows = walk.lowering.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
+        return walk.lowering.expanded(rows, after)
+    flat = walk.lowering.shaped(chosen, (math.prod(index),))
+    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[math.prod(index)])
+    picked = walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis)
+    return walk.lowering.shaped(picked, after)
+
+
+@rule("GatherElements", "GatherND", "ReverseSequence", "Compress")
+@rule("Scatter", "ScatterElements", "ScatterND", "TensorScatter")
+def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
+    """Any movement by constant indices, found by applying the operator to the elements' numbers."""
+    sources = [0, 2 if "Scatter" in call.op and call.op != "TensorScatter" else 1]
+    sources = [k for k in sources if k < len(call.inputs) and (k == 0 or "Scatter" in call.op)]
+    if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in sources):
+        return walk.opaque(call)
+    if call.op in _SCATTERS and call.get("reduction", "none") != "none":
+        return _accumulated(walk, call)
+    numbers, parts, first = [], [], 1
+    for k in range(len(call.inputs)):
+        if k not in sources:
+            numbers.append(call.array(k) if call.has(k) else None)
+            continue
+        size = math.prod(call.full(k))
+        if size > MAX_LENGTH:
+            raise LimitError(f"{size} elements to move one by one, more than {MAX_LENGTH}; use a smaller input")
+        value = call.value(k)
+        own = np.arange(first, first + size) if value is not None else np.zeros(size, np.int64)
+        numbers.append(own.reshape(call.full(k)))
+        if value is not None:
+            parts.append(_flat(walk, value))
+            first += size
+    chosen = evaluate(call.node, call.version, numbers)[0].astype(np.int64)
+    together = walk.emit("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
+    picked = picked_flat(walk, replace(together, full=together.shape), lambda _: np.maximum(chosen - 1, 0))
+    result = picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
+    return replace(result, known=followed(call))
+
+
+def _flat(walk: Walk, value: Value) -> Value:
+    """One axis, even where it has one element."""
+    size = math.prod(value.full)
+    flat = walk.lowering.shaped(value, (size,))
+    return flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
+
+
+def _accumulated(walk: Walk, call: Call) -> Value:
+    """Updates added to (or multiplied with, or compared with) elements at constant places."""
+    full = call.full(0)
+    numbers = np.arange(math.prod(full)).reshape(full)
+    index = call.array(1)
+    if call.op == "ScatterND":
+        places = numbers[tuple(np.moveaxis(index, -1, 0))]
+    else:
+        axis = call.get("axis", 0) % len(full)
+        window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
+        places = np.take_along_axis(numbers[window], index, axis)
+    below, above = (_flat(walk, call.operand(walk, k)) for k in (0, 2))
+    result = walk.emit("scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add")
+    return walk.lowering.shaped(replace(result, full=result.shape), full)
+
+
+_STORED: dict[str, Any] = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+
+@rule("Constant")
+def stored(walk: Walk, call: Call) -> Constant:
+    """A tensor, number or list in the node itself."""
+    if "value" in call.attributes:
+        return from_tensor(call.attributes["value"], weight=False)
+    for name, dtype in _STORED.items():
+        if name in call.attributes:
+            values = np.array(call.attributes[name], dtype)
+            return Constant(values.shape, values.dtype, values)
+    if "sparse_value" in call.attributes:
+        sparse = call.attributes["sparse_value"]
+        return Constant(tuple(sparse.dims), np.dtype(np.float32))
+    raise UnsupportedOpError("operator Constant that holds text is not supported: only numbers have receptive fields")
+
+
+@rule("ConstantOfShape")
+def constant_of_shape(walk: Walk, call: Call) -> Value | Constant:
+    """One number everywhere: trained weights where it is no integer, as converters write them."""
+    full = tuple(int(n) for n in call.array(0).ravel())
+    if any(n < 0 for n in full):
+        raise ShapeError(f"a negative size in shape {full}")
+    tensor = call.attributes.get("value")
+    number = numpy_helper.to_array(tensor).ravel()[:1] if tensor is not None else np.zeros(1, np.float32)
+    values = np.broadcast_to(number, full) if math.prod(full) <= MAX_FOLDED else None
+    return Constant(full, number.dtype, values, weight=number.dtype.kind == "f" and bool(number[0] != 0))
+
+
+@rule("Range")
+def numbers(walk: Walk, call: Call) -> Constant:
+    """Numbers in even steps; how many may not depend on the input."""
+    start, stop, step = (call.array(k).ravel()[0] for k in range(3))
+    count = max(math.ceil((float(stop) - float(start)) / float(step)), 0)
+    if count > MAX_FOLDED:
+        return Constant((count,), start.dtype)
+    values = (start + np.arange(count) * step).astype(start.dtype)
+    return Constant(values.shape, values.dtype, values)

@@ -1,0 +1,140 @@
+"""A model file without its weights: the payloads of big tensors are skipped where they lie, never read.
+
+An ONNX file is nested protobuf messages, each field a tag, a length and bytes. Only messages that are big are gone
+into; a tensor in them keeps its name, type and shape, and is marked as stored elsewhere, like one with external data.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+from fastrf.errors import FormatError, LimitError
+
+__all__ = ["MAX_STRUCTURE", "SMALL", "skim"]
+
+#: Tensors of fewer bytes are kept with their values.
+SMALL = 1 << 22
+#: What is left of a file without its big tensors may not be more bytes.
+MAX_STRUCTURE = 1 << 29
+#: Messages within messages: subgraphs of subgraphs.
+MAX_DEPTH = 100
+
+#: Fields of each message that hold messages which may hold tensors (onnx.proto3).
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+#: Payload fields of a tensor: float, int32, string, int64, raw, double, uint64, and where external data is.
+_PAYLOAD = frozenset((4, 5, 6, 7, 9, 10, 11, 13, 14))
+_STORED_ELSEWHERE = bytes((14 << 3, 1))
+
+
+def skim(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a model without payloads of `SMALL` bytes and more. Raises FormatError or LimitError."""
+    try:
+        size = Path(path).stat().st_size
+        if size == 0:
+            raise FormatError(f"{path}: the file is empty; export the model again")
+        with (
+            Path(path).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+        ):
+            if size < SMALL:
+                return bytes(view)
+            return b"".join(_message(view, 0, size, "model", 0))
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
+    except (IndexError, ValueError) as error:
+        raise FormatError(f"{path}: not an ONNX model, or cut off ({error}); export it again") from error
+
+
+def _message(view: memoryview, at: int, end: int, kind: str, depth: int) -> list[bytes]:
+    """The parts of a message, big tensors without values."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"messages more than {MAX_DEPTH} deep")
+    children = _CHILDREN[kind]
+    parts: list[bytes] = []
+    kept = at
+    while at < end:
+        start = at
+        tag, at = _varint(view, at, end)
+        field, wire = tag >> 3, tag & 7
+        if wire != 2:
+            at = _skipped(view, at, end, wire)
+            continue
+        length, at = _varint(view, at, end)
+        if at + length > end:
+            raise ValueError("a field is longer than its message")
+        if field in children and length >= SMALL:
+            parts.append(bytes(view[kept:start]))
+            child = children[field]
+            inner = (
+                _tensor(view, at, at + length)
+                if child == "tensor"
+                else _message(view, at, at + length, child, depth + 1)
+            )
+            size = sum(map(len, inner))
+            if size > MAX_STRUCTURE:
+                raise LimitError(f"more than {MAX_STRUCTURE} bytes of structure; is this a model?")
+            parts.extend((_encoded(tag), _encoded(size), *inner))
+            kept = at + length
+        at += length
+    if end - kept > MAX_STRUCTURE:
+        raise LimitError(f"more than {MAX_STRUCTURE} bytes of structure; is this a model?")
+    parts.append(bytes(view[kept:end]))
+    return parts
+
+
+def _tensor(view: memoryview, at: int, end: int) -> list[bytes]:
+    """A tensor's name, type and shape."""
+    parts: list[bytes] = []
+    while at < end:
+        start = at
+        tag, at = _varint(view, at, end)
+        if tag & 7 == 2:
+            length, at = _varint(view, at, end)
+            at += length
+        else:
+            at = _skipped(view, at, end, tag & 7)
+        if at > end:
+            raise ValueError("a field is longer than its message")
+        if tag >> 3 not in _PAYLOAD:
+            parts.append(bytes(view[start:at]))
+    return [*parts, _STORED_ELSEWHERE]
+
+
+def _skipped(view: memoryview, at: int, end: int, wire: int) -> int:
+    """The place after a field that is no message."""
+    if wire == 0:
+        return _varint(view, at, end)[1]
+    if wire in (1, 5):
+        return at + (8 if wire == 1 else 4)
+    raise ValueError(f"wire type {wire}")
+
+
+def _varint(view: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise ValueError("a number is cut off")
+
+
+def _encoded(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,487 @@
+"""The graph, node by node: nodes that the input reaches are lowered by rules, the others are evaluated where small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+from fastrf.frontends.moving import constant
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.network import MAX_LAYERS
+
+__all__ = ["RULES", "Call", "Item", "Scope", "Walk", "printable", "rule"]
+
+#: What a name in a graph stands for; a list is a sequence, None an optional value that is absent.
+Item = Value | Constant | list[Any] | None
+Rule = Callable[["Walk", "Call"], Any]
+
+#: Every rule by domain and operator, the standard domain being "".
+RULES: dict[tuple[str, str], Rule] = {}
+
+#: Bodies within bodies: branches, loops and functions.
+MAX_DEPTH = 50
+#: Longer names are cut.
+MAX_SHOWN = 200
+
+
+def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule for operators."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(((domain, name) for name in names), function))
+        return function
+
+    return register
+
+
+def printable(name: str) -> str:
+    """A name that can be shown: control characters escaped, long ones cut."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN])
+    return shown if len(name) <= MAX_SHOWN else f"{shown}…"
+
+
+class Scope:
+    """Names of one body, and of those around it."""
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self._items: dict[str, Item] = {}
+        self._outer = outer
+        self.depth: int = 0 if outer is None else outer.depth + 1
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._items or (self._outer is not None and name in self._outer)
+
+    def __getitem__(self, name: str) -> Item:
+        if name in self._items or self._outer is None:
+            return self._items[name]
+        return self._outer[name]
+
+    def __setitem__(self, name: str, item: Item) -> None:
+        self._items[name] = item
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node with what it reads."""
+
+    node: onnx.NodeProto
+    op: str
+    domain: str
+    version: int
+    inputs: tuple[Item, ...]
+    attributes: Mapping[str, Any]
+    scope: Scope
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An attribute; text as str."""
+        value = self.attributes.get(name, default)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+    def has(self, k: int) -> bool:
+        """Whether input `k` is given."""
+        return k < len(self.inputs) and self.inputs[k] is not None
+
+    def value(self, k: int) -> Value | None:
+        """Input `k` if the network's input reaches it."""
+        found = self.inputs[k] if k < len(self.inputs) else None
+        return found if isinstance(found, Value) else None
+
+    def dynamic(self, start: int = 0) -> list[Value]:
+        """All inputs from `start` on that the network's input reaches."""
+        return [item for item in self.inputs[start:] if isinstance(item, Value)]
+
+    def full(self, k: int) -> tuple[int, ...]:
+        """The shape of input `k`."""
+        found = self.inputs[k] if k < len(self.inputs) else None
+        if not isinstance(found, Value | Constant):
+            raise FormatError(f"input {k} is missing")
+        return found.full
+
+    def array(self, k: int) -> np.ndarray[Any, Any]:
+        """The values of a constant input. Raises UnsupportedOpError where they are not known."""
+        found = self.inputs[k] if k < len(self.inputs) else None
+        if isinstance(found, Constant) and found.values is not None:
+            return found.values
+        what = "is computed from the input" if isinstance(found, Value) else "is not a small constant in the file"
+        raise UnsupportedOpError(f"operator {self.op} with an input {k} that {what}")
+
+    def integers(self, k: int, attribute: str = "", default: Any = None) -> list[int] | None:
+        """Integers from input `k`, as newer versions of operators have them, or from an attribute; or a default."""
+        if self.has(k):
+            return [int(n) for n in self.array(k).ravel()]
+        found = self.get(attribute, default)
+        return found if found is None else [int(n) for n in found]
+
+    def known(self, k: int) -> Known:
+        """What is known of input `k` whatever the input and the weights are, NaN elsewhere."""
+        found = self.inputs[k]
+        if isinstance(found, Constant):
+            return found.known
+        assert isinstance(found, Value)
+        return np.full((1,) * len(found.full), np.nan) if found.known is None else found.known
+
+    def operand(self, walk: Walk, k: int) -> Value:
+        """Input `k` as a value; a constant becomes one that depends on nothing."""
+        found = self.inputs[k]
+        if isinstance(found, Value):
+            return found
+        assert isinstance(found, Constant)
+        return replace(constant(walk, walk.anything, found.full), known=compressed(found.known))
+
+
+class Walk(GraphWalk):
+    """The state of lowering one model."""
+
+    def __init__(self, model: onnx.ModelProto, *, full: bool) -> None:
+        super().__init__()
+        self.opsets = {entry.domain: entry.version for entry in model.opset_import}
+        self.functions = {(f.domain, f.name): f for f in model.functions}
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.anything: Value  # some input: what constants are shaped like
+        self._full = full
+        self._steps = 0
+
+    # Bodies ----------------------------------------------------------------------------------------------
+
+    def run(self, nodes: Sequence[onnx.NodeProto], scope: Scope, opsets: Mapping[str, int] | None = None) -> None:
+        """Lower or evaluate all nodes of a body."""
+        if scope.depth > MAX_DEPTH:
+            raise LimitError(f"bodies more than {MAX_DEPTH} deep: does a function call itself?")
+        for node in _in_order(nodes, scope):
+            self._steps += 1
+            if self._steps > 10 * MAX_LAYERS or len(self.lowering.layers) > MAX_LAYERS:
+                raise LimitError(
+                    f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake"
+                )
+            call = self._call(node, scope, opsets or self.opsets)
+            results = self._results(call)
+            for name, item in zip(node.output, results, strict=False):
+                if name:
+                    scope[name] = item
+
+    def body(self, graph: onnx.GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
+        """The outputs of a subgraph."""
+        scope = Scope(outer)
+        self.initialize(graph, scope)
+        for given, item in zip(graph.input, inputs, strict=True):
+            scope[given.name] = item
+        self.run(graph.node, scope)
+        return [_found(scope, output.name) for output in graph.output]
+
+    def function(self, body: onnx.FunctionProto, call: Call, opsets: Mapping[str, int] | None = None) -> list[Item]:
+        """The outputs of a function's body; versions of operators that it does not state are `opsets`."""
+        scope = Scope()
+        scope.depth = call.scope.depth + 1
+        for name, item in zip(body.input, [*call.inputs, *[None] * len(body.input)], strict=False):
+            scope[name] = item
+        own = {**self.opsets, **(opsets or {}), **{entry.domain: entry.version for entry in body.opset_import}}
+        given = {a.name: a for a in (*_defaults(call), *body.attribute_proto, *call.node.attribute)}
+        nodes = [_with_attributes(node, given) for node in body.node]
+        self.run(nodes, scope, own)
+        wanted = [k < len(call.node.output) and bool(call.node.output[k]) for k in range(len(body.output))]
+        return [_found(scope, name) if want else None for name, want in zip(body.output, wanted, strict=True)]
+
+    def initialize(self, graph: onnx.GraphProto, scope: Scope) -> None:
+        """Stored tensors."""
+        for tensor in graph.initializer:
+            scope[tensor.name] = from_tensor(tensor, weight=True)
+        for sparse in graph.sparse_initializer:
+            dims = tuple(sparse.dims)
+            scope[sparse.values.name] = Constant(dims, from_tensor(sparse.values, weight=True).dtype, None, weight=True)
+
+    # One node --------------------------------------------------------------------------------------------
+
+    def _call(self, node: onnx.NodeProto, scope: Scope, opsets: Mapping[str, int]) -> Call:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        inputs = tuple(_found(scope, name) if name else None for name in node.input)
+        attributes = {a.name: _attribute(a) for a in node.attribute}
+        version = opsets.get(node.domain, opsets.get("ai.onnx", opsets.get("", 0)))
+        return Call(node, node.op_type, domain, version, inputs, attributes, scope)
+
+    def _results(self, call: Call) -> Sequence[Item]:
+        name = call.node.name or next((output for output in call.node.output if output), call.op)
+        shown = printable(name).strip("/") or call.op
+        path = shown.split("/")
+        self.lowering.begin(shown, ["/".join(path[:k]) for k in range(1, len(path))])
+        try:
+            return self._lowered(call)
+        except UnsupportedOpError as error:
+            if not self._full or not call.dynamic():
+                raise self._located(error, shown) from error
+            return self._all_finished(call, self.opaque(call))
+        except FastRFError as error:
+            raise self._located(error, shown) from error
+        except RecursionError as error:
+            raise LimitError(f"node {shown!r}: bodies nested too deep") from error
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160]
+            raise FormatError(
+                f"node {shown!r} ({printable(call.op)}): it does not fit its inputs "
+                f"({type(error).__name__}: {reason}); check the model with onnx.checker"
+            ) from error
+
+    @staticmethod
+    def _located(error: FastRFError, shown: str) -> FastRFError:
+        text = str(error)
+        return error if text.startswith(("node ", "model ")) else type(error)(f"node {shown!r}: {text}")
+
+    def _lowered(self, call: Call) -> Sequence[Item]:
+        body = self.functions.get((call.node.domain, call.op))
+        if body is not None:
+            return self.function(body, call)
+        found = RULES.get((call.domain, call.op))
+        if found is None or not (call.dynamic() or _touches(call)):
+            folded = self._folded(call)
+            if folded is not None:
+                return folded
+        if found is None:
+            written = _written_out(call, self.dtype_of)
+            if written is None:
+                raise self._without_rule(call)
+            return self.function(written, call, {call.domain: call.version})
+        results = found(self, call)
+        return self._all_finished(call, results if isinstance(results, list) else [results])
+
+    def _all_finished(self, call: Call, items: Sequence[Any]) -> list[Item]:
+        """Results with the names of their outputs; one that stands twice is made once."""
+        done: dict[int, Item] = {}
+        for k, item in enumerate(items):
+            if id(item) not in done:
+                done[id(item)] = self._finished(call, k, item)
+        return [done[id(item)] for item in items]
+
+    def _finished(self, call: Call, k: int, item: Any) -> Item:
+        item = item() if callable(item) and k < len(call.node.output) and call.node.output[k] else item
+        if not isinstance(item, Value):
+            return None if callable(item) else item
+        if k and k < len(call.node.output):
+            self.lowering.begin(printable(call.node.output[k]))
+        done = self.lowering.finish(item, item.full)
+        self.dtypes[done.name] = self._dtype(call, k)
+        return done
+
+    def _dtype(self, call: Call, k: int) -> np.dtype[Any]:
+        """The type of an output: as stated, that of the input with the same type, or single precision."""
+        if call.op == "Cast" and call.get("to"):
+            return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(call.get("to")))
+        if not onnx.defs.has(call.op, call.domain):
+            return np.dtype(np.float32)
+        schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+        wanted = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
+        if wanted in _DTYPES:
+            return np.dtype(_DTYPES[wanted])
+        for item, parameter in zip(call.inputs, schema.inputs, strict=False):
+            if parameter.type_str == wanted and isinstance(item, Value | Constant):
+                return self.dtype_of(item)
+        return np.dtype(np.float32)
+
+    def dtype_of(self, item: Value | Constant) -> np.dtype[Any]:
+        """The type of a tensor's elements."""
+        return item.dtype if isinstance(item, Constant) else self.dtypes.get(item.name, np.dtype(np.float32))
+
+    def _without_rule(self, call: Call) -> UnsupportedOpError:
+        name = f"{call.domain}.{call.op}" if call.domain else call.op
+        return self.lowering.unsupported(f"{printable(name)} (opset {call.version})", ())
+
+    def opaque(self, call: Call) -> list[Item]:
+        """An over-approximation of every output: it may read all of every input."""
+        return [self.everything(call, result.full) for result in self.inferred(call, needed=True)]
+
+    def everything(self, call: Call, full: tuple[int, ...]) -> Value:
+        """A tensor of which every element may read all of every input."""
+        whole = self.emit("opaque", *call.dynamic(), shape=list(full))
+        return self.lowering.shaped(replace(whole, full=full), full)
+
+    # Constants -------------------------------------------------------------------------------------------
+
+    def _folded(self, call: Call) -> list[Item] | None:
+        """The outputs of a node whose inputs are all constants; None for what is no plain operator on tensors."""
+        if call.dynamic() or any(isinstance(item, list) for item in call.inputs) or _has_body(call.node):
+            return None
+        if not onnx.defs.has(call.op, call.domain):
+            return None
+        constants = [item for item in call.inputs if isinstance(item, Constant)]
+        weight = any(item.weight for item in constants)
+        given = all(item.values is not None for item in constants)
+        results = self.inferred(call, needed=not given)
+        small = all(math.prod(result.full) <= MAX_FOLDED for result in results)
+        if not (given and small):
+            return [replace(result, weight=weight) for result in results]
+        arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
+        return [
+            Constant(a.shape, a.dtype, a, weight and not np.issubdtype(a.dtype, np.integer) and a.dtype != bool)
+            for a in evaluate(call.node, call.version, arrays)
+        ]
+
+    def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
+        """Shapes of the outputs by ONNX's shape inference; where they are not `needed`, those that it finds."""
+        schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+        types, data = {}, {}
+        for name, item in zip(call.node.input, call.inputs, strict=True):
+            if not name or not isinstance(item, Value | Constant):
+                continue
+            dtype = onnx.helper.np_dtype_to_tensor_dtype(self.dtype_of(item))
+            types[name] = onnx.helper.make_tensor_type_proto(dtype, item.full)
+            if isinstance(item, Constant) and item.values is not None and item.values.size <= MAX_INFERRED:
+                data[name] = numpy_helper.from_array(item.values, name)
+        opsets = [onnx.helper.make_opsetid(call.domain, call.version)]
+        found = onnx.shape_inference.infer_node_outputs(schema, call.node, types, data, opset_imports=opsets)
+        results = []
+        for name in call.node.output:
+            tensor = found[name].tensor_type if name in found else None
+            dims = None if tensor is None or not tensor.HasField("shape") else tensor.shape.dim
+            if tensor is None or dims is None or not all(d.HasField("dim_value") for d in dims):
+                if not needed:
+                    continue
+                raise UnsupportedOpError(f"the shape of output {printable(name)!r} of {call.op} depends on values")
+            made = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+            results.append(Constant(tuple(d.dim_value for d in dims), made, None))
+        return results
+
+
+#: Constants of more elements are not shown to shape inference.
+MAX_INFERRED = 4096
+
+
+_DTYPES = {
+    "tensor(bool)": np.bool_,
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+}
+
+
+def _touches(call: Call) -> bool:
+    """Whether a node without dynamic inputs still needs its rule: sequences, and bodies that read from outside."""
+    return any(isinstance(item, list) for item in call.inputs) or _has_body(call.node) or call.op in _LOCAL
+
+
+#: Operators whose rules work on constants and shapes alone.
+_LOCAL = frozenset(("Shape", "Size", "Constant", "ConstantOfShape", "Range", "SequenceConstruct", "SequenceEmpty"))
+
+
+def _has_body(node: onnx.NodeProto) -> bool:
+    return any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    return list(value) if attribute.type in _REPEATED else value
+
+
+_REPEATED = frozenset(getattr(onnx.AttributeProto, name) for name in ("FLOATS", "INTS", "STRINGS", "TENSORS", "GRAPHS"))
+
+
+def _found(scope: Scope, name: str) -> Item:
+    if name not in scope:
+        raise FormatError(f"tensor {printable(name)!r} is read but nothing produces it; check the model")
+    return scope[name]
+
+
+def _with_attributes(node: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
+    """A node of a function's body with attributes of the call in the places that refer to them."""
+    if not any(a.ref_attr_name for a in node.attribute):
+        return node
+    copied = onnx.NodeProto()
+    copied.CopyFrom(node)
+    del copied.attribute[:]
+    for attribute in node.attribute:
+        if not attribute.ref_attr_name:
+            copied.attribute.append(attribute)
+        elif attribute.ref_attr_name in given:
+            copied.attribute.append(given[attribute.ref_attr_name])
+            copied.attribute[-1].name = attribute.name
+    return copied
+
+
+def _written_out(call: Call, dtype_of: Callable[[Value | Constant], np.dtype[Any]]) -> onnx.FunctionProto | None:
+    """The function that the standard defines an operator by, or None."""
+    if not onnx.defs.has(call.op, call.domain):
+        return None
+    schema: Any = onnx.defs.get_schema(call.op, call.version, call.domain)
+    body = onnx.FunctionProto()
+    if schema.has_context_dependent_function:
+        types = [_type_of(item, dtype_of) for item in call.inputs]
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.version]
+        written = (
+            schema.get_context_dependent_function_with_opset_version(
+                max(versions), call.node.SerializeToString(), types
+            )
+            if versions
+            else schema.get_context_dependent_function(call.node.SerializeToString(), types)
+        )
+        body.ParseFromString(written)
+        return body if body.node else None
+    if schema.has_function:
+        versions = [v for v in schema.function_opset_versions if v <= call.version]
+        if versions:
+            body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
+        else:
+            body.CopyFrom(schema.function_body)
+        return body if body.node else None
+    return None
+
+
+def _type_of(item: Item, dtype_of: Callable[[Value | Constant], np.dtype[Any]]) -> bytes:
+    if not isinstance(item, Value | Constant):
+        return b""
+    dtype = onnx.helper.np_dtype_to_tensor_dtype(dtype_of(item))
+    return bytes(onnx.helper.make_tensor_type_proto(dtype, item.full).SerializeToString())
+
+
+def _defaults(call: Call) -> list[onnx.AttributeProto]:
+    """Attributes that the standard has defaults for."""
+    if not onnx.defs.has(call.op, call.domain):
+        return []
+    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+    return [a.default_value for a in schema.attributes.values() if a.default_value.name]
+
+
+def _in_order(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
+    """Nodes each after those that it reads; from the first that is too early on, sorted."""
+    for k, node in enumerate(nodes):
+        if any(name not in scope for name in _reads(node)):
+            yield from _sorted(nodes[k:], scope)
+            return
+        yield node
+
+
+def _reads(node: onnx.NodeProto) -> Iterable[str]:
+    return [name for name in node.input if name]
+
+
+def _sorted(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
+    makers = {output: k for k, node in enumerate(nodes) for output in node.output if output}
+    missing = {}
+    readers: dict[int, list[int]] = {}
+    for k, node in enumerate(nodes):
+        needs = {makers[name] for name in _reads(node) if name in makers and name not in scope}
+        missing[k] = len(needs)
+        for need in needs:
+            readers.setdefault(need, []).append(k)
+    ready = [k for k in range(len(nodes) - 1, -1, -1) if not missing[k]]
+    done = 0
+    while ready:
+        k = ready.pop()
+        done += 1
+        yield nodes[k]
+        for reader in readers.get(k, ()):
+            missing[reader] -= 1
+            if not missing[reader]:
+                ready.append(reader)
+    if done < len(nodes):
+        stuck = next(node for k, node in enumerate(nodes) if missing[k])
+        raise FormatError(
+            f"node {printable(stuck.name or stuck.op_type)!r} reads itself through a cycle; check the model"
+        )
