@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Exact receptive fields of neural networks: which input pixels does each neuron depend on?",
-    epilog="A MODEL is a built-in network (`fastrf zoo` lists them), a .toml / .json spec, a .pt2 file, or "
+    epilog="A MODEL is a built-in network (`fastrf zoo` lists them), a .toml / .json spec, an .onnx or .pt2 file, or "
     "package.module:callable for a PyTorch model.",
 )
 
@@ -36,7 +36,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in network, a .toml, .json or .pt2 file, or package.module:callable for a PyTorch model.",
+        help="A built-in network, a .toml, .json, .onnx or .pt2 file, or package.module:callable for a PyTorch model.",
     ),
 ]
 InputOption = Annotated[
@@ -45,7 +45,7 @@ InputOption = Annotated[
         "--input",
         "-i",
         metavar="SHAPE",
-        help="Input shape without batch, e.g. 3x224x224; NAME=SHAPE for one of several.",
+        help="Input shape, e.g. 3x224x224 (with the batch for ONNX, if you like); NAME=SHAPE for one of several.",
     ),
 ]
 NodeOption = Annotated[

@@ -51,7 +51,7 @@ class Constant:
     @property
     def known(self) -> npt.NDArray[np.float64]:
         """Values that no training changes, NaN elsewhere; broadcastable to `full`."""
-        if self.values is None or self.values.dtype.kind not in "iubf":
+        if self.values is None or self.values.dtype.kind in "OSUc":
             return np.full((1,) * len(self.full), np.nan)
         values = self.values.astype(np.float64)
         return np.where(np.isneginf(values), values, np.nan) if self.weight else values

@@ -13,21 +13,22 @@ from google.protobuf.message import DecodeError
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
+from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.skimming import skim
 from fastrf.frontends.onnx.walk import Scope, Walk, printable
 from fastrf.network import MAX_AXIS, Network
 
 __all__ = ["MIN_OPSET", "read", "to_network"]
 
-#: Older operators mean other things.
-MIN_OPSET = 7
+#: Operators before opset 7 broadcast otherwise, which their rules know.
+MIN_OPSET = 1
 
 
 def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """A model file; big tensors and external data are not read. Raises FormatError or LimitError."""
-    model = onnx.ModelProto()
+    model, structure = onnx.ModelProto(), skim(path)
     try:
-        model.ParseFromString(skim(path))
+        model.ParseFromString(structure)
     except (DecodeError, ValueError, RuntimeError) as error:
         raise FormatError(f"{path}: not an ONNX model, or cut off; export it again") from error
     if not model.HasField("graph") or not (model.graph.node or model.graph.input):
@@ -49,6 +50,10 @@ def to_network(
     walk.initialize(model.graph, scope)
     stored = {t.name for t in model.graph.initializer} | {t.values.name for t in model.graph.sparse_initializer}
     given = [entry for entry in model.graph.input if entry.name not in stored]
+    empty = [entry for entry in given if 0 in (_declared(entry) or [])]
+    for entry in empty:
+        scope[entry.name] = Constant(tuple(int(n) for n in _declared(entry) or []), _dtype(entry))
+    given = [entry for entry in given if entry not in empty]
     if not given:
         raise NetworkError("the model has no input: every tensor is stored in the file")
     inputs = _inputs(model.graph, given, input_shape)
@@ -184,15 +189,16 @@ def _channel_axis(graph: onnx.GraphProto, name: str, full: tuple[int, ...]) -> i
 
 
 def _outputs(walk: Walk, graph: onnx.GraphProto, scope: Scope) -> list[str]:
-    """The layers of the model's outputs; one that does not depend on the input is left out."""
-    names = []
+    """The layers of the model's outputs, by the outputs' names; one that does not depend on the input is left out."""
+    names: list[str] = []
     for output in graph.output:
         if output.name not in scope:
             raise FormatError(f"output {printable(output.name)!r} is produced by no node; check the model")
         item = scope[output.name]
         for value in item if isinstance(item, list) else [item]:
-            if isinstance(value, Value):
-                names += [value.name] * (value.name not in names)
-    if not names and walk.lowering.layers:
-        names = [walk.lowering.layers[-1]["name"]]
-    return names
+            if not isinstance(value, Value):
+                continue
+            walk.lowering.begin(printable(output.name))
+            named = value if value.name == printable(output.name) else walk.lowering.finish(value, value.full)
+            names += [named.name] * (named.name not in names)
+    return names or [layer["name"] for layer in walk.lowering.layers[-1:]]

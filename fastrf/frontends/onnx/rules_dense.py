@@ -180,10 +180,19 @@ def determinant(walk: Walk, call: Call) -> Value:
     return reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
 
 
-@rule("DFT", "STFT")
-def fourier(walk: Walk, call: Call) -> Value | list[Item]:
-    """A Fourier transform, over-approximated: every frequency may read every sample of the axis, both parts."""
+@rule("DFT")
+def fourier(walk: Walk, call: Call) -> list[Item]:
+    """A Fourier transform, over-approximated: every frequency may read every sample, both parts."""
     return walk.opaque(call)
+
+
+@rule("STFT")
+def short_fourier(walk: Walk, call: Call) -> Value:
+    """Fourier transforms of windows, over-approximated."""
+    batch, samples = call.full(0)[:2]
+    length = int(call.array(3).ravel()[0]) if call.has(3) else call.full(2)[0]
+    frames = (samples - length) // int(call.array(1).ravel()[0]) + 1
+    return walk.everything(call, (batch, frames, length // 2 + 1 if call.get("onesided", 1) else length, 2))
 
 
 @rule("FusedMatMul", domain="com.microsoft")

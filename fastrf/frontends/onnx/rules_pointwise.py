@@ -57,6 +57,8 @@ def shape_of_all(call: Call, inputs: Sequence[int]) -> tuple[int, ...]:
 @rule("Gelu", "FastGelu", "QuickGelu", "BiasGelu", domain="com.microsoft")
 def combined(walk: Walk, call: Call) -> Value:
     """A function of the elements at one place; where constants decide the result, nothing is read."""
+    if call.version < 7 and (call.get("broadcast", 0) or call.op == "PRelu"):
+        call = _aligned(walk, call)
     given = [k for k in range(len(call.inputs)) if call.has(k)]
     full = shape_of_all(call, given)
     values = call.dynamic()
@@ -67,6 +69,19 @@ def combined(walk: Walk, call: Call) -> Value:
         one = walk.lowering.expanded(values[0], full)
         result = walk.emit(name, one) if name in UNARY else one
     return settled(walk, replace(result, full=full), _known(call, given))
+
+
+def _aligned(walk: Walk, call: Call) -> Call:
+    """The second input with axes of 1 behind: before opset 7 it was aligned at an axis."""
+    first, second = call.full(0), call.inputs[1]
+    axis = call.get("axis", min(1, len(first) - 1) if call.op == "PRelu" else len(first) - len(call.full(1)))
+    full = (*call.full(1), *(1,) * (len(first) - axis - len(call.full(1))))
+    if isinstance(second, Value):
+        second = walk.lowering.shaped(second, full)
+    elif isinstance(second, Constant):
+        values = None if second.values is None else second.values.reshape(full)
+        second = replace(second, full=full, values=values)
+    return replace(call, inputs=(call.inputs[0], second))
 
 
 def _known(call: Call, given: Sequence[int]) -> Known | None:
@@ -107,7 +122,9 @@ def where(walk: Walk, call: Call) -> Value:
     full = shape_of_all(call, [0, 1, 2])
     condition = call.inputs[0]
     if not isinstance(condition, Constant) or condition.values is None:
-        return replace(walk.lowering.elementwise("where", call.dynamic(), full), full=full, known=None)
+        either = replace(walk.lowering.elementwise("where", call.dynamic(), full), full=full)
+        first, second = (broad(call.known(k), full) for k in (1, 2))
+        return settled(walk, either, compressed(np.where(first == second, first, np.nan)))
     table = condition.values.astype(bool)
     parts = [
         kept(walk, walk.lowering.expanded(value, full), chosen)
@@ -183,13 +200,16 @@ def one_hot(walk: Walk, call: Call) -> Value:
 def batch_norm(walk: Walk, call: Call) -> list[Any]:
     """Frozen statistics: pointwise; those of the batch: each channel over batch and positions."""
     x = call.operand(walk, 0)
-    if call.get("training_mode", 0):
+    training = bool(call.get("training_mode", 0))
+    if training:
         result: Value = replace(
             walk.emit("layer_norm", walk.lowering.spread(x), axes=[0, *range(2, len(x.full))]), full=x.full
         )
     else:
         result = replace(walk.emit("batch_norm", x), full=x.full) if call.value(0) is not None else x
     parts = [result] if call.value(0) is not None else []
-    parts += [walk.lowering.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1)]
+    parts += [
+        walk.lowering.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1, 3 if training else None)
+    ]
     whole = replace(walk.lowering.elementwise("elementwise", parts, x.full), full=x.full, known=None)
     return [whole, *[lambda: walk.everything(call, (x.full[1],))] * (len(call.node.output) - 1)]

@@ -225,7 +225,8 @@ def blocks(walk: Walk, call: Call) -> Value:
         raise ShapeError(f"blocks of {b} do not divide shape {x.full}")
     if call.op == "SpaceToDepth":
         apart = walk.lowering.shaped(x, (n, c, h // b, b, w // b, b))
-        return walk.lowering.shaped(permuted(walk, apart, [0, 3, 5, 1, 2, 4]), (n, c * b * b, h // b, w // b))
+        order = [0, 1, 3, 5, 2, 4] if call.get("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
+        return walk.lowering.shaped(permuted(walk, apart, order), (n, c * b * b, h // b, w // b))
     if call.get("mode", "DCR") == "CRD":
         turned = permuted(walk, walk.lowering.shaped(x, (n, c // (b * b), b, b, h, w)), [0, 1, 4, 2, 5, 3])
     else:

@@ -85,7 +85,11 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
     ]
     shape = (full[0], weight[0], *sizes)
     if call.value(at) is not None:
-        parts.append(_of_weights(walk, call.operand(walk, at), full, shape, attributes))
+        taken = call.operand(walk, at)
+        if (call.known(0) == 0).any():  # which taps fall on zeros is not followed
+            parts.append(replace(walk.emit("opaque", taken, shape=list(shape)), full=shape))
+        else:
+            parts.append(_of_weights(walk, taken, full, shape, attributes))
     return _with_bias(walk, parts, call.value(2) if call.op == "Conv" else None, shape)
 
 

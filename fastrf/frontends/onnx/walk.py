@@ -94,9 +94,9 @@ class Call:
         found = self.inputs[k] if k < len(self.inputs) else None
         return found if isinstance(found, Value) else None
 
-    def dynamic(self, start: int = 0) -> list[Value]:
-        """All inputs from `start` on that the network's input reaches."""
-        return [item for item in self.inputs[start:] if isinstance(item, Value)]
+    def dynamic(self, start: int = 0, stop: int | None = None) -> list[Value]:
+        """All inputs from `start` to `stop` that the network's input reaches."""
+        return [item for item in self.inputs[start:stop] if isinstance(item, Value)]
 
     def full(self, k: int) -> tuple[int, ...]:
         """The shape of input `k`."""
