@@ -12,7 +12,17 @@ from fastrf.frontends.hiding import blocked, kept, settled, uniform
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.moving import constant, joined, on_axis, permuted
 
-__all__ = ["attended", "multiplied", "normed", "one_way", "reduced", "softened", "turned", "without_ellipsis"]
+__all__ = [
+    "attended",
+    "connected",
+    "multiplied",
+    "normed",
+    "one_way",
+    "reduced",
+    "softened",
+    "turned",
+    "without_ellipsis",
+]
 
 
 def turned(walk: GraphWalk, x: Value) -> Value:
@@ -130,6 +140,13 @@ def _spelled_out(
     if not open_.all():
         scores = blocked(walk, scores, ~open_)
     return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
+
+
+def connected(walk: GraphWalk, x: Value, out: int, *, bias: bool) -> Value:
+    """A fully connected layer over the last axis."""
+    value = x if x.shape and len(x.full) > 1 else walk.lowering.spread(x)
+    result = walk.emit("linear", value, out_features=out, bias=bias)
+    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
 
 
 def normed(walk: GraphWalk, x: Value, count: int, op: str = "layer_norm") -> Value:

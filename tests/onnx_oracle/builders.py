@@ -61,7 +61,7 @@ def model(
     graph.input.extend([value()] if inputs is None else inputs)
     graph.output.extend([value("y", None)] if outputs is None else outputs)
     return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **more
+        graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("own", 1)], ir_version=8, **more
     ).SerializeToString()
 
 
@@ -161,7 +161,7 @@ def exploding(depth: int = 60) -> bytes:
         name, domain = (f"F{i + 1}", "own") if i + 1 < depth else ("Relu", "")
         body = [helper.make_node(name, [a], [b], domain=domain) for a, b in (("x", "t"), ("t", "y"))]
         functions.append(helper.make_function("own", f"F{i}", ["x"], ["y"], body, opsets))
-    return model([helper.make_node("F0", ["x"], ["y"], domain="own")], functions=functions)
+    return model([helper.make_node("F0", ["x"], ["y"], domain="own")], functions=functions[::-1])
 
 
 def external(location: str, length: int = 432, offset: int = 0) -> bytes:
@@ -217,4 +217,5 @@ def looped(trips: int) -> bytes:
     inputs = [value("i", [], TensorProto.INT64), value("c", [], TensorProto.BOOL), value("a")]
     nodes = [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Relu", ["a"], ["b"])]
     body = helper.make_graph(nodes, "body", inputs, [value("d", [], TensorProto.BOOL), value("b")])
-    return one("Loop", ["n", "", "x"], [helper.make_tensor("n", TensorProto.INT64, [], [trips])], body=body)
+    node = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    return model([node], [helper.make_tensor("n", TensorProto.INT64, [], [trips])], None, [value("y")])

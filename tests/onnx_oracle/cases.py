@@ -13,10 +13,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from .perturbation import Array, Dependence, bound, perturb, quiet
+from .perturbation import Array, Dependence, Run, Unsuitable, bound, perturb, quiet, runner
 
 __all__ = ["DATA", "GROUPS", "PARAMETERS", "Case", "cases", "skipped", "weights"]
 
+#: Name, group, model, inputs and outputs, as found.
+Raw = tuple[str, str, onnx.ModelProto, list[object], list[object]]
 #: The backend test data of the installed onnx package.
 DATA = Path(onnx.__file__).parent / "backend/test/data"
 #: Three folders of files, and the node tests.
@@ -63,6 +65,7 @@ class Case:
         model: as stored; every input free.
         arrays: a value for each input.
         fixed: inputs that are parameters of the operators, see `PARAMETERS`.
+        expected: the outputs stored for these inputs; empty where they are no tensors.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Case:
     model: onnx.ModelProto
     arrays: dict[str, Array]
     fixed: frozenset[str]
+    expected: tuple[Array, ...]
 
     @property
     def data(self) -> tuple[str, ...]:
@@ -92,7 +96,11 @@ class Case:
         return sum(array.size for array in self.arrays.values())
 
     def dependence(self, evaluations: int = 60_000, seed: int = 0) -> Dependence:
-        """Perturb every data input; see `perturbation.perturb`."""
+        """Perturb every data input, in a runtime that gives the stored outputs; see `perturbation.perturb`.
+
+        Raises:
+            Unsuitable: If none does, or as `perturb`.
+        """
         special = bool(self.operators & {"IsNaN", "IsInf"})
         return perturb(
             self.model,
@@ -103,7 +111,29 @@ class Case:
             seed=seed,
             evaluations=evaluations,
             special=special,
+            runtime=self._runtime(),
         )
+
+    def _runtime(self) -> str:
+        """The first runtime that gives the stored outputs: each has errors of its own."""
+        run, name = runner(self.model, self.arrays)
+        if not self._as_stored(run):
+            name = "reference" if name == "onnxruntime" else "onnxruntime"
+            if not self._as_stored(runner(self.model, self.arrays, name)[0]):
+                raise Unsuitable("no runtime gives the stored outputs")
+        return name
+
+    def _as_stored(self, run: Run) -> bool:
+        """Whether the model's outputs are those stored, to a hundredth."""
+        with quiet():
+            for got, stored in zip(run(self.arrays), self.expected, strict=False):
+                if got.shape != stored.shape:
+                    return False
+                if got.dtype.kind != "O" and not np.allclose(
+                    got.astype(float), stored.astype(float), rtol=1e-2, atol=1e-3, equal_nan=True
+                ):
+                    return False
+        return True
 
 
 def weights(model: onnx.ModelProto) -> set[str]:
@@ -155,7 +185,7 @@ def _like_parent(case: Case, by_name: dict[str, Case]) -> Case:
     return replace(case, fixed=fixed)
 
 
-def _stored() -> Iterator[tuple[str, str, onnx.ModelProto, list[object]]]:
+def _stored() -> Iterator[Raw]:
     for group in GROUPS[:3]:
         for folder in sorted((DATA / group).iterdir()):
             model = onnx.load(folder / "model.onnx")
@@ -163,19 +193,27 @@ def _stored() -> Iterator[tuple[str, str, onnx.ModelProto, list[object]]]:
             kinds = [v.type.WhichOneof("value") for v in model.graph.input]
             tensors = all(kind == "tensor_type" for kind in kinds)
             inputs = [onnx.TensorProto.FromString(file.read_bytes()) if tensors else None for file in files]
-            yield folder.name, group, model, list(inputs)
+            outputs: list[object] = []
+            if all(v.type.WhichOneof("value") == "tensor_type" for v in model.graph.output):
+                files = sorted(
+                    (folder / "test_data_set_0").glob("output_*.pb"), key=lambda p: int(p.stem.split("_")[1])
+                )
+                outputs = [onnx.TensorProto.FromString(file.read_bytes()) for file in files]
+            yield folder.name, group, model, list(inputs), outputs
 
 
 @functools.cache
-def _collected() -> list[tuple[str, str, onnx.ModelProto, list[object]]]:
+def _collected() -> list[Raw]:
     with quiet():
         from onnx.backend.test.case.node import collect_testcases
 
         tests = collect_testcases(None)
-        return [(test.name, "node", test.model, list(test.data_sets[0][0])) for test in tests]
+        return [(test.name, "node", test.model, *map(list, test.data_sets[0])) for test in tests]
 
 
-def _case(name: str, group: str, model: onnx.ModelProto, inputs: list[object]) -> Case | tuple[str, str]:
+def _case(
+    name: str, group: str, model: onnx.ModelProto, inputs: list[object], outputs: list[object]
+) -> Case | tuple[str, str]:
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if any(domain.startswith("ai.onnx.") for domain in domains) or "ai.onnx.ml" in domains:
         return name, f"domain {sorted(domains)[0]}"
@@ -198,7 +236,9 @@ def _case(name: str, group: str, model: onnx.ModelProto, inputs: list[object]) -
     fixed = frozenset((_parameters(model) | whole) & set(arrays))
     if not any(array.size for n, array in arrays.items() if n not in fixed):
         return name, "no input carries data"
-    return Case(name, group, model, arrays, fixed)
+    expected = [_array(raw) for raw in outputs]
+    known_outputs = () if any(array is None for array in expected) else tuple(a for a in expected if a is not None)
+    return Case(name, group, model, arrays, fixed, known_outputs)
 
 
 def _array(raw: object) -> NDArray[np.generic] | None:

@@ -2,8 +2,8 @@
 
     python -m tests.onnx_oracle.fuzz --seconds 3600 --seed 0 --jobs 1
 
-A case is fine if it succeeds or raises `fastrf.FastRFError`. Any other exception, a crash, a hang or a lack of memory is
-a failure: its bytes and its report go to the folder. Exit code 1 if there was one.
+A case is fine if it succeeds or raises `fastrf.FastRFError`. Any other exception, a crash, a hang or a lack of memory
+is a failure: its bytes and its report go to the folder. Exit code 1 if there was one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .hostile import CORPUS, SLOW
@@ -170,11 +171,8 @@ def _fuzz(options: argparse.Namespace) -> collections.Counter[str]:
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"case{job}.onnx" for job in range(options.jobs)]
-        threads = [threading.Thread(target=work, args=(path,)) for path in paths]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(work, paths))
     return counts
 
 

@@ -20,18 +20,28 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from .draws import ROUNDS, draw, moved, sort_of
 
-__all__ = ["Dependence", "Unsuitable", "bound", "perturb", "promoted", "quiet", "runner"]
+__all__ = ["Array", "Dependence", "Run", "Unsuitable", "bound", "perturb", "promoted", "quiet", "runner"]
 
 Array = NDArray[np.generic]
 Run = Callable[[Mapping[str, Array]], list[Array]]
 
-#: Operators that onnxruntime computes with running sums, whose rounding reaches beyond the window.
+#: onnxruntime computes these with running sums, whose rounding reaches beyond the window.
 REFERENCE_FIRST = {"LRN"}
 #: onnxruntime refuses models of a later IR than its own, though it knows all they hold.
 NEWEST_IR = 10
+
+
+class LRN(OpRun):
+    """Local response normalisation; the one of onnx.reference loops over the batch in place of the channels."""
+
+    def _run(self, x: Array, alpha: float, beta: float, bias: float, size: int) -> tuple[Array]:
+        squares, before = np.square(x, dtype=np.float64), (size - 1) // 2
+        sums = [squares[:, max(c - before, 0) : c - before + size].sum(1) for c in range(x.shape[1])]
+        return ((x / (bias + alpha / size * np.stack(sums, 1)) ** beta).astype(x.dtype),)
 
 
 class Unsuitable(Exception):  # noqa: N818
@@ -152,7 +162,7 @@ def _onnxruntime(model: onnx.ModelProto) -> Run:
 
 
 def _reference(model: onnx.ModelProto) -> Run:
-    evaluator = ReferenceEvaluator(model)
+    evaluator = ReferenceEvaluator(model, new_ops=[LRN])
     return lambda arrays: [a if isinstance(a, list) else np.asarray(a) for a in evaluator.run(None, dict(arrays))]
 
 
@@ -205,7 +215,7 @@ def perturb(
         first, outputs = run(stored), [value.name for value in model.graph.output]
         share = max(budget // (2 * len(ROUNDS) * max(len(names), 1)), 8)
         probed = {n: _sample(rng, stored[n].size, share) for n in names}
-        found = {n: [np.zeros((*a.shape, len(probed[n])), bool) for a in first] for n in names}
+        found = {n: [np.zeros((len(probed[n]), *a.shape), bool) for a in first] for n in names}
         count, news, passes = 0, True, 0
         while news and passes < 4 and (passes < 2 or count < budget):
             news, worked, passes = passes == 0, False, passes + 1
@@ -223,7 +233,7 @@ def perturb(
                     news |= _probe(run, rng, (kind, change), base, before, name, probed[name], found[name])
             if not worked:
                 raise Unsuitable("no random base point can be evaluated")
-    columns = {out: {n: found[n][i] for n in names} for i, out in enumerate(outputs)}
+    columns = {out: {n: np.moveaxis(found[n][i], 0, -1) for n in names} for i, out in enumerate(outputs)}
     return Dependence(columns, probed, {n: stored[n].shape for n in names}, used, count)
 
 
@@ -263,6 +273,6 @@ def _probe(
                 raise Unsuitable("the shape of an output depends on the values")
             changed = _changed(a, b, special=special)
             if changed.any():
-                news = news or bool((changed & ~seen[..., column]).any())
-                seen[..., column] |= changed
+                news = news or bool((changed & ~seen[column]).any())
+                seen[column] |= changed
     return news

@@ -10,8 +10,9 @@ import numpy as np
 
 from fastrf.errors import ShapeError
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.mixing import connected, multiplied, normed, reduced, softened, turned, without_ellipsis
 from fastrf.frontends.moving import on_axis, permuted
+from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
 
 __all__: list[str] = []
@@ -23,19 +24,30 @@ def matmul(walk: Walk, call: Call) -> Value | list[Item]:
     second = 3 if call.op == "QLinearMatMul" else 1
     if len(call.dynamic()) > (call.value(0) is not None) + (call.value(second) is not None):
         return walk.opaque(call)
+    if _is_weight(call, second) and len(call.full(second)) == 2:
+        return connected(walk, call.operand(walk, 0), call.full(second)[1], bias=False)
     return multiplied(walk, call.operand(walk, 0), call.operand(walk, second))
+
+
+def _is_weight(call: Call, k: int) -> bool:
+    """Whether input `k` is a constant that may hold any numbers."""
+    return isinstance(call.inputs[k], Constant) and bool(np.isnan(call.known(k)).all())
 
 
 @rule("Gemm")
 def gemm(walk: Walk, call: Call) -> Value:
     """A product of matrices, turned or not, plus a term."""
-    a, b = call.operand(walk, 0), call.operand(walk, 1)
+    a = call.operand(walk, 0)
     a = turned(walk, a) if call.get("transA", 0) else a
-    b = turned(walk, b) if call.get("transB", 0) else b
-    full = (a.full[0], b.full[1])
+    full = (a.full[0], call.full(1)[0 if call.get("transB", 0) else 1])
+    if a.full[1] * full[1] != math.prod(call.full(1)):
+        raise ShapeError(f"shapes {a.full} and {call.full(1)} do not multiply")
     parts = []
-    if call.get("alpha", 1.0) != 0 and (call.value(0) or call.value(1)):
-        parts.append(multiplied(walk, a, b))
+    if call.get("alpha", 1.0) != 0 and _is_weight(call, 1):
+        parts.append(connected(walk, a, full[1], bias=call.has(2)))
+    elif call.get("alpha", 1.0) != 0 and call.dynamic(0, 2):
+        b = call.operand(walk, 1)
+        parts.append(multiplied(walk, a, turned(walk, b) if call.get("transB", 0) else b))
     term = call.value(2)
     if term is not None and call.get("beta", 1.0) != 0:
         parts.append(walk.lowering.expanded(term, full))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -209,8 +210,7 @@ class Walk(GraphWalk):
     def _results(self, call: Call) -> Sequence[Item]:
         name = call.node.name or next((output for output in call.node.output if output), call.op)
         shown = printable(name).strip("/") or call.op
-        path = shown.split("/")
-        self.lowering.begin(shown, ["/".join(path[:k]) for k in range(1, len(path))])
+        self.lowering.begin(shown, _modules(call.node, shown))
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
@@ -345,6 +345,15 @@ class Walk(GraphWalk):
             made = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
             results.append(Constant(tuple(d.dim_value for d in dims), made, None))
         return results
+
+
+def _modules(node: onnx.NodeProto, shown: str) -> list[str]:
+    """The modules that a node comes from: as PyTorch's exporter notes them, or the folders of its name."""
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes" and len(entry.value) < MAX_INFERRED:
+            return [printable(name) for name in re.findall(r"'([^']+)'", entry.value)[:-1]]
+    path = shown.split("/")
+    return ["/".join(path[:k]) for k in range(1, len(path))]
 
 
 #: Constants of more elements are not shown to shape inference.

@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from fastrf.frontends.hiding import blocked
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.mixing import attended, multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.mixing import attended, connected, multiplied, normed, reduced, softened, turned, without_ellipsis
 from fastrf.frontends.moving import constant, on_axis
 from fastrf.frontends.torch.arguments import bound, fake_shape
 from fastrf.frontends.torch.known import table_of
@@ -27,7 +27,7 @@ def linear(walk: Walk, node: Node) -> Value:
     table = walk.known(a["weight"]) if x is not None and walk.value(a["weight"]) is None else None
     if x is None or walk.dynamic([a["weight"], a["bias"]]) or (table is not None and not table.all()):
         return _computed_linear(walk, node)
-    return _linear(walk, x, fake_shape(a["weight"])[0], a["bias"] is not None)
+    return connected(walk, x, fake_shape(a["weight"])[0], bias=a["bias"] is not None)
 
 
 def _computed_linear(walk: Walk, node: Node) -> Value:
@@ -46,12 +46,6 @@ def operand(walk: Walk, argument: Any, like: Value) -> Value:
     if value is not None:
         return value
     return replace(constant(walk, like, fake_shape(argument)), known=compressed(table_of(walk, argument)))
-
-
-def _linear(walk: Walk, x: Value, out: int, bias: bool) -> Value:
-    value = x if x.shape and len(x.full) > 1 else walk.lowering.spread(x)
-    result = walk.emit("linear", value, out_features=out, bias=bias)
-    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
 
 
 @rule("aten::matmul", "aten::bmm", "aten::mm", "aten::mv", "aten::dot", "aten::__rmatmul__")
