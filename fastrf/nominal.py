@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import AxisMap
+from fastrf.axis_map import MAX_LENGTH, AxisMap
+from fastrf.errors import LimitError
 from fastrf.extent import NOTHING, UNBOUNDED, Extent, Phase, fused, gathered, mapped, split, united
 
 __all__ = ["Nominal"]
@@ -185,7 +186,14 @@ class Nominal:
         """What each position reads of one pixel axis, `[low, high)`: two float64 open meshes over the factors."""
         extent = self.extents[axis]
         sizes = [size for factors in self.axes for size in factors]
-        index = [np.arange(s).reshape([-1 if k == f else 1 for k in range(len(sizes))]) for f, s in enumerate(sizes)]
+        used = {phase.factor for phase in extent.phases}
+        longest = max((sizes[f] for f in used), default=0)
+        if longest > MAX_LENGTH:
+            raise LimitError(f"an axis of {longest} is longer than fastrf.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it")
+        index = [
+            np.arange(n if f in used else 1).reshape([-1 if k == f else 1 for k in range(len(sizes))])
+            for f, n in enumerate(sizes)
+        ]
         low, high = extent.at(index)
         shape = low.shape if low.ndim == len(sizes) else (1,) * len(sizes)
         return low.reshape(shape), high.reshape(shape)

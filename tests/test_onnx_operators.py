@@ -13,8 +13,8 @@ import fastrf
 onnx = pytest.importorskip("onnx")
 
 from fastrf.frontends.onnx.walk import printable  # noqa: E402
-from tests.onnx_oracle.cases import HOPELESS, Case, cases  # noqa: E402
-from tests.onnx_oracle.perturbation import Unsuitable, quiet  # noqa: E402
+from tests.onnx_oracle.cases import Case  # noqa: E402
+from tests.onnx_oracle.perturbation import quiet  # noqa: E402
 
 
 def dense(field: Any) -> Any:
@@ -48,7 +48,6 @@ def differences(case: Case, evaluations: int = 6_000) -> list[str]:
             if mine.shape != wanted.shape:
                 found.append(f"{case.name}: {output} has shape {field.shape}, {len(wanted)} elements are right")
             elif (wanted & ~mine).any() or (field.exact and (mine & ~wanted).any()):
-                found.append(
-                    f"{case.name}: {output} / {name}: {int((wanted & ~mine).sum())} missed, {int((mine & ~wanted).sum())} too many"
-                )
+                missed, extra = int((wanted & ~mine).sum()), int((mine & ~wanted).sum())
+                found.append(f"{case.name}: {output} / {name}: {missed} missed, {extra} too many")
     return found

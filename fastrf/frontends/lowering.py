@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FastRFError, UnsupportedOpError
+from fastrf.errors import FastRFError, ShapeError, UnsupportedOpError
 from fastrf.ops import apply
 
-__all__ = ["GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
+__all__ = ["MAX_RANK", "GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
 
 Shape = tuple[int, ...]
+
+#: As many axes as NumPy's arrays can have.
+MAX_RANK = 64
 Mask = npt.NDArray[np.bool_]
 
 #: Values that are the same whatever the input and the weights are; NaN where they are not.
@@ -114,6 +117,8 @@ class Lowering:
 
     def finish(self, value: Value, full: Shape) -> Value:
         """Bring a rule's result to the node's full shape, and give its last layer the node's name."""
+        if len(full) > MAX_RANK:
+            raise ShapeError(f"node {self._node!r}: a tensor of {len(full)} axes, more than {MAX_RANK}")
         done = self.shaped(value, full)
         if self._count == 0 or self.layers[-1]["name"] != done.name:
             done = replace(self.emit("identity", done), full=full, known=done.known)

@@ -17,6 +17,9 @@ from fastrf.relation import Relation
 
 __all__: list[str] = []
 
+#: A concatenation may not have more parts times indices.
+MAX_PARTS = 1 << 28
+
 
 @operator()
 def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
@@ -172,6 +175,9 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
 @operator()
 def concat(*parts: Tensor, axis: int) -> Tensor:
     """One input after another along an axis."""
+    length = sum(part.shape[part.axis(axis)] for part in parts)
+    if len(parts) * length > MAX_PARTS:
+        raise LimitError(f"{len(parts)} parts of {length} indices in all, more than can be kept apart; concatenate fewer")
     return parts[0].concat(axis, *parts[1:])
 
 

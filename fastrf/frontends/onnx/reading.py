@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
-from fastrf.frontends.lowering import Value, without_batch
+from fastrf.frontends.lowering import MAX_RANK, Value, without_batch
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.skimming import skim
 from fastrf.frontends.onnx.walk import Scope, Walk, printable
@@ -162,6 +162,8 @@ def _dtype(entry: onnx.ValueInfoProto) -> np.dtype[Any]:
 def _checked(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
     if not all(type(n) is int and 0 < n <= MAX_AXIS for n in sizes):
         raise ShapeError(f"input {name!r} has sizes {tuple(sizes)}; sizes are 1 to {MAX_AXIS}")
+    if len(sizes) > MAX_RANK:
+        raise ShapeError(f"input {name!r} has {len(sizes)} axes, more than {MAX_RANK}")
     if math.prod(sizes) > 1 << 62:
         raise ShapeError(f"input {name!r} of shape {tuple(sizes)} has more elements than can be counted")
     return tuple(sizes)

@@ -17,7 +17,7 @@ from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
 __all__: list[str] = []
 
 #: No loop is unrolled more often.
-MAX_ITERATIONS = 10_000
+MAX_ITERATIONS = 2000
 
 
 @rule("If")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from fastrf.errors import ShapeError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import one_way
 from fastrf.frontends.moving import joined, on_axis, permuted
@@ -21,7 +22,9 @@ def recurrent(walk: Walk, call: Call) -> list[Any]:
     batch_first = bool(call.get("layout", 0))
     x = call.value(0)
     steps, batch = (full[1], full[0]) if batch_first else (full[0], full[1])
-    ways = call.full(1)[0]
+    ways = 2 if call.get("direction", "forward") == "bidirectional" else 1
+    if call.full(1)[0] != ways:
+        raise ShapeError(f"weights of shape {call.full(1)} do not fit {ways} directions")
     lengths = call.array(4) if call.has(4) and call.value(4) is None else None
     states = [k for k in (5, 6) if call.value(k) is not None]
     others = [k for k in (1, 2, 3, 4, 7) if call.value(k) is not None]
