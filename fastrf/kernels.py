@@ -276,21 +276,21 @@ def project_rows(runs: Runs, middle: int, after: int, delta: IntArray, out: Runs
     n = 0
     out_ptr[0] = 0
     for row in range(ptr.size - 1):
+        low, high = middle, 0
         for k in range(ptr[row], ptr[row + 1]):
             first = start[k] // after
             last = (stop[k] - 1) // after
-            if last - first >= middle - 1:
-                delta[0] += 1
-                delta[middle] -= 1
-                continue
-            first = first % middle
-            last = last % middle
+            whole = last - first >= middle - 1
+            first = 0 if whole else first % middle
+            last = middle - 1 if whole else last % middle
             delta[first] += 1
             delta[last + 1] -= 1
             if first > last:
                 delta[middle] -= 1
                 delta[0] += 1
-        n = drain(delta, 0, middle, out_start, out_stop, n)
+                low, high = 0, middle
+            low, high = min(low, first), max(high, last + 1)
+        n = drain(delta, low, high, out_start, out_stop, n)
         out_ptr[row + 1] = n
     return n
 
