@@ -49,11 +49,24 @@ def test_toml_snippet():
     assert field.densities()[30, 30] < 1
 
 
+def write_model(path):
+    """A file with open sizes."""
+    onnx = pytest.importorskip("onnx")
+    sizes = [("images", [1, 3, "height", "width"]), ("y", None)]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in sizes]
+    kernel = onnx.numpy_helper.from_array(np.ones((8, 3, 3, 3), np.float32), "w")
+    node = onnx.helper.make_node("Conv", ["images", "w"], ["y"], strides=[2, 2])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [kernel])
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+
+
 @pytest.mark.parametrize(
     "line", [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fastrf ")]
 )
 def test_command_lines(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if "model.onnx" in line:
+        write_model(tmp_path / "model.onnx")
     with pytest.raises(SystemExit) as stop:
         cli.main(shlex.split(line)[1:])
     assert not stop.value.code

@@ -75,7 +75,7 @@ def einsum(*operands: Tensor, equation: str) -> Tensor:
     left, arrow, output = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(operands) or any(len(s) != t.ndim for s, t in zip(inputs, operands, strict=False)):
-        raise ShapeError(f"equation {equation!r} does not fit operands of shapes {[t.shape for t in operands]}")
+        raise ShapeError(f"equation {equation[:60]!r} does not fit operands of shapes {[t.shape for t in operands]}")
     if not arrow:
         output = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
     if (
@@ -83,14 +83,14 @@ def einsum(*operands: Tensor, equation: str) -> Tensor:
         or set(output) - set(left)
         or len(set(output)) < len(output)
     ):
-        raise NetworkError(f"equation {equation!r} is not an Einstein sum of letters")
+        raise NetworkError(f"equation {equation[:60]!r} is not an Einstein sum of letters")
     sizes: dict[str, int] = {}
     for letter, size in (
         (c, n) for s, t in zip(inputs, operands, strict=True) for c, n in zip(s, t.shape, strict=True)
     ):
         known = sizes.get(letter, 1)
         if 1 not in (known, size) and known != size:
-            raise ShapeError(f"letter {letter!r} of equation {equation!r} is both {known} and {size}")
+            raise ShapeError(f"letter {letter!r} of equation {equation[:60]!r} is both {known} and {size}")
         sizes[letter] = size if known == 1 else known
     parts = [_einsum_operand(t, s, output, sizes) for s, t in zip(inputs, operands, strict=True)]
     result = parts[0].union(*parts[1:])

@@ -177,7 +177,9 @@ def concat(*parts: Tensor, axis: int) -> Tensor:
     """One input after another along an axis."""
     length = sum(part.shape[part.axis(axis)] for part in parts)
     if len(parts) * length > MAX_PARTS:
-        raise LimitError(f"{len(parts)} parts of {length} indices in all, more than can be kept apart; concatenate fewer")
+        raise LimitError(
+            f"{len(parts)} parts of {length} indices in all, more than can be kept apart; concatenate fewer"
+        )
     return parts[0].concat(axis, *parts[1:])
 
 

@@ -119,6 +119,8 @@ class Worker:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            if self.process.stdin is not None:
+                self.process.stdin.close()
         self.process = None
 
     def _start(self) -> subprocess.Popen[str]:

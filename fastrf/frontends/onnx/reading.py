@@ -52,7 +52,8 @@ def to_network(
     given = [entry for entry in model.graph.input if entry.name not in stored]
     empty = [entry for entry in given if 0 in (_declared(entry) or [])]
     for entry in empty:
-        scope[entry.name] = Constant(tuple(int(n) for n in _declared(entry) or []), _dtype(entry))
+        sizes = tuple(n if isinstance(n, int) else 1 for n in _declared(entry) or [])
+        scope[entry.name] = Constant(sizes, _dtype(entry))
     given = [entry for entry in given if entry not in empty]
     if not given:
         raise NetworkError("the model has no input: every tensor is stored in the file")
@@ -139,22 +140,28 @@ def _full_shape(entry: onnx.ValueInfoProto, wanted: Any) -> tuple[int, ...]:
     )
 
 
-def _declared(entry: onnx.ValueInfoProto) -> list[int | str] | None:
-    """Sizes in the file; open ones by their name."""
-    kind = entry.type.WhichOneof("value")
+def _tensor_type(entry: onnx.ValueInfoProto) -> Any:
+    """The type of an input, an optional one being there."""
+    kind, found = entry.type.WhichOneof("value"), entry.type
+    if kind == "optional_type":
+        found = entry.type.optional_type.elem_type
+        kind = found.WhichOneof("value")
     if kind not in ("tensor_type", None):
         raise FormatError(f"input {printable(entry.name)!r} is a {str(kind).removesuffix('_type')}, not a tensor")
-    if not entry.type.tensor_type.HasField("shape"):
+    return found.tensor_type
+
+
+def _declared(entry: onnx.ValueInfoProto) -> list[int | str] | None:
+    """Sizes in the file; open ones by their name."""
+    tensor = _tensor_type(entry)
+    if not tensor.HasField("shape"):
         return None
-    return [
-        d.dim_value if d.HasField("dim_value") else printable(d.dim_param) or "?"
-        for d in entry.type.tensor_type.shape.dim
-    ]
+    return [d.dim_value if d.HasField("dim_value") else printable(d.dim_param) or "?" for d in tensor.shape.dim]
 
 
 def _dtype(entry: onnx.ValueInfoProto) -> np.dtype[Any]:
     try:
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type))
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(_tensor_type(entry).elem_type))
     except (KeyError, ValueError, TypeError):
         return np.dtype(np.float32)
 

@@ -64,7 +64,9 @@ class _Way:
         inverse = 1 / self.scale
         exact = o * inverse.numerator / inverse.denominator
         if self.place == "align_corners":
-            return o * ((self.n_in - 1) / (self.n_out - 1)) if self.n_out > 1 else o * 0
+            length = self.scale * self.n_in  # as the standard has it, a fraction where scales are given
+            step = (self.n_in - 1) / (length - 1) if self.n_out > 1 else Fraction(0)
+            return o * step.numerator / step.denominator
         if self.place == "asymmetric":
             return exact
         if self.place == "tf_half_pixel_for_nn":
@@ -199,7 +201,8 @@ def _one_axis(walk: Walk, x: Value, axis: int, way: _Way) -> Value:
     """One axis, by the operator for it where there is one."""
     at = x.axis(axis)
     shape = (walk.lowering.spread(x) if at < 0 else x).shape
-    plain = way.place in _PLAIN and not way.exclude and (way.coefficient == -0.75 or way.mode != "cubic")
+    plain = way.place in _PLAIN and (way.place != "align_corners" or way.scale * way.n_in == way.n_out)
+    plain = plain and not way.exclude and (way.coefficient == -0.75 or way.mode != "cubic")
     ratio = 1 / way.scale
     if plain and at > 0 and len(shape) > 1 and max(ratio.numerator, ratio.denominator) < 1 << 31:
         value = x

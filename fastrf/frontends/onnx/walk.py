@@ -150,6 +150,7 @@ class Walk(GraphWalk):
         self.anything: Value  # some input: what constants are shaped like
         self._full = full
         self._steps = 0
+        self._scope: list[str] = []
 
     # Bodies ----------------------------------------------------------------------------------------------
 
@@ -211,7 +212,8 @@ class Walk(GraphWalk):
     def _results(self, call: Call) -> Sequence[Item]:
         name = call.node.name or next((output for output in call.node.output if output), call.op)
         shown = printable(name).strip("/") or call.op
-        self.lowering.begin(shown, _modules(call.node, shown))
+        self._scope = _modules(call.node, shown)
+        self.lowering.begin(shown, self._scope)
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
@@ -260,11 +262,12 @@ class Walk(GraphWalk):
         return [done[id(item)] for item in items]
 
     def _finished(self, call: Call, k: int, item: Any) -> Item:
-        item = item() if callable(item) and k < len(call.node.output) and call.node.output[k] else item
+        name = call.node.output[k] if k < len(call.node.output) else ""
+        if k and name:
+            self.lowering.begin(printable(name), self._scope)
+        item = item() if callable(item) and name else item
         if not isinstance(item, Value):
             return None if callable(item) else item
-        if k and k < len(call.node.output):
-            self.lowering.begin(printable(call.node.output[k]))
         done = self.lowering.finish(item, item.full)
         self.dtypes[done.name] = self._dtype(call, k)
         return done
