@@ -263,11 +263,13 @@ class Walk(GraphWalk):
 
     def _finished(self, call: Call, k: int, item: Any) -> Item:
         name = call.node.output[k] if k < len(call.node.output) else ""
-        if k and name:
+        if not name:
+            return None
+        if k and any(call.node.output[:k]):
             self.lowering.begin(printable(name), self._scope)
-        item = item() if callable(item) and name else item
+        item = item() if callable(item) else item
         if not isinstance(item, Value):
-            return None if callable(item) else item
+            return item  # type: ignore[no-any-return]
         done = self.lowering.finish(item, item.full)
         self.dtypes[done.name] = self._dtype(call, k)
         return done
