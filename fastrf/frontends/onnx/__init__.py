@@ -5,6 +5,8 @@
 | `skimming` | a file's bytes, big tensors left out where they lie |
 | `reading` | bytes to a ModelProto, inputs with shapes, the lowered Network |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
+| `calls` | one node with what it reads |
+| `schemas` | what the standard says of an operator |
 | `constants` | tensors that the input does not reach |
 | `rules_*` | one rule per operator: the layers it stands for |
 """

@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.lowering import MAX_RANK, Value, without_batch
+from fastrf.frontends.onnx.calls import Scope, printable
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.skimming import skim
-from fastrf.frontends.onnx.walk import Scope, Walk, printable
+from fastrf.frontends.onnx.walk import Walk
 from fastrf.network import MAX_AXIS, Network
 
 __all__ = ["MIN_OPSET", "read", "to_network"]

@@ -11,8 +11,9 @@ import numpy as np
 from fastrf.errors import FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import joined, on_axis
+from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__: list[str] = []
 

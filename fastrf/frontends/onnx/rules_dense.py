@@ -12,8 +12,9 @@ from fastrf.errors import ShapeError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import connected, multiplied, normed, reduced, softened, turned, without_ellipsis
 from fastrf.frontends.moving import on_axis, permuted
+from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__: list[str] = []
 

@@ -11,8 +11,9 @@ import numpy as np
 from fastrf.frontends.hiding import broad, kept, settled
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.mixing import reduced
+from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant
-from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["combined", "shape_of_all"]

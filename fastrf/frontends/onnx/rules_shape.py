@@ -15,8 +15,9 @@ from fastrf.errors import LimitError, ShapeError, UnsupportedOpError
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.moving import joined, on_axis, padded, permuted, picked_flat
+from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
-from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__ = ["followed"]
 

@@ -12,7 +12,8 @@ from fastrf.errors import FormatError, ShapeError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, permuted
-from fastrf.frontends.onnx.walk import Call, Item, Walk, rule
+from fastrf.frontends.onnx.calls import Call, Item
+from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.frontends.sliding import windowed
 
 __all__: list[str] = []

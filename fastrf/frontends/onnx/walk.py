@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,14 @@ import onnx
 from onnx import numpy_helper
 
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
-from fastrf.frontends.moving import constant
+from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.network import MAX_LAYERS
 
-__all__ = ["RULES", "Call", "Item", "Scope", "Walk", "printable", "rule"]
+__all__ = ["RULES", "Walk", "rule"]
 
-#: What a name in a graph stands for; a list is a sequence, None an optional value that is absent.
-Item = Value | Constant | list[Any] | None
 Rule = Callable[["Walk", "Call"], Any]
 
 #: Every rule by domain and operator, the standard domain being "".
@@ -29,8 +28,6 @@ RULES: dict[tuple[str, str], Rule] = {}
 
 #: Bodies within bodies: branches, loops and functions.
 MAX_DEPTH = 50
-#: Longer names are cut.
-MAX_SHOWN = 200
 
 
 def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
@@ -41,102 +38,6 @@ def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def printable(name: str | bytes) -> str:
-    """A name that can be shown: control characters escaped, long ones cut."""
-    name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN])
-    return shown if len(name) <= MAX_SHOWN else f"{shown}…"
-
-
-class Scope:
-    """Names of one body, and of those around it."""
-
-    def __init__(self, outer: Scope | None = None) -> None:
-        self._items: dict[str, Item] = {}
-        self._outer = outer
-        self.depth: int = 0 if outer is None else outer.depth + 1
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._items or (self._outer is not None and name in self._outer)
-
-    def __getitem__(self, name: str) -> Item:
-        if name in self._items or self._outer is None:
-            return self._items[name]
-        return self._outer[name]
-
-    def __setitem__(self, name: str, item: Item) -> None:
-        self._items[name] = item
-
-
-@dataclass(frozen=True)
-class Call:
-    """One node with what it reads."""
-
-    node: onnx.NodeProto
-    op: str
-    domain: str
-    version: int
-    inputs: tuple[Item, ...]
-    attributes: Mapping[str, Any]
-    scope: Scope
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """An attribute; text as str."""
-        value = self.attributes.get(name, default)
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-    def has(self, k: int) -> bool:
-        """Whether input `k` is given."""
-        return k < len(self.inputs) and self.inputs[k] is not None
-
-    def value(self, k: int) -> Value | None:
-        """Input `k` if the network's input reaches it."""
-        found = self.inputs[k] if k < len(self.inputs) else None
-        return found if isinstance(found, Value) else None
-
-    def dynamic(self, start: int = 0, stop: int | None = None) -> list[Value]:
-        """All inputs from `start` to `stop` that the network's input reaches."""
-        return [item for item in self.inputs[start:stop] if isinstance(item, Value)]
-
-    def full(self, k: int) -> tuple[int, ...]:
-        """The shape of input `k`."""
-        found = self.inputs[k] if k < len(self.inputs) else None
-        if not isinstance(found, Value | Constant):
-            raise FormatError(f"input {k} is missing")
-        return found.full
-
-    def array(self, k: int) -> np.ndarray[Any, Any]:
-        """The values of a constant input. Raises UnsupportedOpError where they are not known."""
-        found = self.inputs[k] if k < len(self.inputs) else None
-        if isinstance(found, Constant) and found.values is not None:
-            return found.values
-        what = "is computed from the input" if isinstance(found, Value) else "is not a small constant in the file"
-        raise UnsupportedOpError(f"operator {self.op} with an input {k} that {what}")
-
-    def integers(self, k: int, attribute: str = "", default: Any = None) -> list[int] | None:
-        """Integers from input `k`, as newer versions of operators have them, or from an attribute; or a default."""
-        if self.has(k):
-            return [int(n) for n in self.array(k).ravel()]
-        found = self.get(attribute, default)
-        return found if found is None else [int(n) for n in found]
-
-    def known(self, k: int) -> Known:
-        """What is known of input `k` whatever the input and the weights are, NaN elsewhere."""
-        found = self.inputs[k]
-        if isinstance(found, Constant):
-            return found.known
-        assert isinstance(found, Value)
-        return np.full((1,) * len(found.full), np.nan) if found.known is None else found.known
-
-    def operand(self, walk: Walk, k: int) -> Value:
-        """Input `k` as a value; a constant becomes one that depends on nothing."""
-        found = self.inputs[k]
-        if isinstance(found, Value):
-            return found
-        assert isinstance(found, Constant)
-        return replace(constant(walk, walk.anything, found.full), known=compressed(found.known))
 
 
 class Walk(GraphWalk):
@@ -186,8 +87,8 @@ class Walk(GraphWalk):
         for name, item in zip(body.input, [*call.inputs, *[None] * len(body.input)], strict=False):
             scope[name] = item
         own = {**self.opsets, **(opsets or {}), **{entry.domain: entry.version for entry in body.opset_import}}
-        given = {a.name: a for a in (*_defaults(call), *body.attribute_proto, *call.node.attribute)}
-        nodes = [_with_attributes(node, given) for node in body.node]
+        given = {a.name: a for a in (*default_attributes(call), *body.attribute_proto, *call.node.attribute)}
+        nodes = [with_attributes(node, given) for node in body.node]
         self.run(nodes, scope, own)
         wanted = [k < len(call.node.output) and bool(call.node.output[k]) for k in range(len(body.output))]
         return [_found(scope, name) if want else None for name, want in zip(body.output, wanted, strict=True)]
@@ -246,7 +147,7 @@ class Walk(GraphWalk):
             if folded is not None:
                 return folded
         if found is None:
-            written = _written_out(call, self.dtype_of)
+            written = written_out(call, self.dtype_of)
             if written is None:
                 raise self._without_rule(call)
             return self.function(written, call, {call.domain: call.version})
@@ -271,23 +172,8 @@ class Walk(GraphWalk):
         if not isinstance(item, Value):
             return item  # type: ignore[no-any-return]
         done = self.lowering.finish(item, item.full)
-        self.dtypes[done.name] = self._dtype(call, k)
+        self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
         return done
-
-    def _dtype(self, call: Call, k: int) -> np.dtype[Any]:
-        """The type of an output: as stated, that of the input with the same type, or single precision."""
-        if call.op == "Cast" and call.get("to"):
-            return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(call.get("to")))
-        if not onnx.defs.has(call.op, call.domain):
-            return np.dtype(np.float32)
-        schema = onnx.defs.get_schema(call.op, call.version, call.domain)
-        wanted = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
-        if wanted in _DTYPES:
-            return np.dtype(_DTYPES[wanted])
-        for item, parameter in zip(call.inputs, schema.inputs, strict=False):
-            if parameter.type_str == wanted and isinstance(item, Value | Constant):
-                return self.dtype_of(item)
-        return np.dtype(np.float32)
 
     def dtype_of(self, item: Value | Constant) -> np.dtype[Any]:
         """The type of a tensor's elements."""
@@ -366,17 +252,6 @@ def _modules(node: onnx.NodeProto, shown: str) -> list[str]:
 MAX_INFERRED = 4096
 
 
-_DTYPES = {
-    "tensor(bool)": np.bool_,
-    "tensor(double)": np.float64,
-    "tensor(float)": np.float32,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(int8)": np.int8,
-    "tensor(uint8)": np.uint8,
-}
-
-
 def _touches(call: Call) -> bool:
     """Whether a node without dynamic inputs still needs its rule: sequences, and bodies that read from outside."""
     return any(isinstance(item, list) for item in call.inputs) or _has_body(call.node) or call.op in _LOCAL
@@ -402,65 +277,6 @@ def _found(scope: Scope, name: str) -> Item:
     if name not in scope:
         raise FormatError(f"tensor {printable(name)!r} is read but nothing produces it; check the model")
     return scope[name]
-
-
-def _with_attributes(node: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
-    """A node of a function's body with attributes of the call in the places that refer to them."""
-    if not any(a.ref_attr_name for a in node.attribute):
-        return node
-    copied = onnx.NodeProto()
-    copied.CopyFrom(node)
-    del copied.attribute[:]
-    for attribute in node.attribute:
-        if not attribute.ref_attr_name:
-            copied.attribute.append(attribute)
-        elif attribute.ref_attr_name in given:
-            copied.attribute.append(given[attribute.ref_attr_name])
-            copied.attribute[-1].name = attribute.name
-    return copied
-
-
-def _written_out(call: Call, dtype_of: Callable[[Value | Constant], np.dtype[Any]]) -> onnx.FunctionProto | None:
-    """The function that the standard defines an operator by, or None."""
-    if not onnx.defs.has(call.op, call.domain):
-        return None
-    schema: Any = onnx.defs.get_schema(call.op, call.version, call.domain)
-    body = onnx.FunctionProto()
-    if schema.has_context_dependent_function:
-        types = [_type_of(item, dtype_of) for item in call.inputs]
-        versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.version]
-        written = (
-            schema.get_context_dependent_function_with_opset_version(
-                max(versions), call.node.SerializeToString(), types
-            )
-            if versions
-            else schema.get_context_dependent_function(call.node.SerializeToString(), types)
-        )
-        body.ParseFromString(written)
-        return body if body.node else None
-    if schema.has_function:
-        versions = [v for v in schema.function_opset_versions if v <= call.version]
-        if versions:
-            body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
-        else:
-            body.CopyFrom(schema.function_body)
-        return body if body.node else None
-    return None
-
-
-def _type_of(item: Item, dtype_of: Callable[[Value | Constant], np.dtype[Any]]) -> bytes:
-    if not isinstance(item, Value | Constant):
-        return b""
-    dtype = onnx.helper.np_dtype_to_tensor_dtype(dtype_of(item))
-    return bytes(onnx.helper.make_tensor_type_proto(dtype, item.full).SerializeToString())
-
-
-def _defaults(call: Call) -> list[onnx.AttributeProto]:
-    """Attributes that the standard has defaults for."""
-    if not onnx.defs.has(call.op, call.domain):
-        return []
-    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
-    return [a.default_value for a in schema.attributes.values() if a.default_value.name]
 
 
 def _in_order(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
