@@ -354,5 +354,5 @@ class Relation:
     def to_mask(self) -> npt.NDArray[np.bool_]:
         """bool[n_rows, n_cols]."""
         mask = np.zeros((self.n_rows, self.n_cols), bool)
-        mask[np.repeat(np.arange(self.n_rows), self.counts), self.points()] = True
+        kernels.fill_rows(self.runs, np.arange(self.n_rows), mask.view(np.uint8))
         return mask
