@@ -12,12 +12,12 @@ import operator
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf import counting, masks, storage
+from fastrf import counting, masks, storage, streams
 from fastrf.dependency import Dependency
 from fastrf.errors import PositionError, ShapeError
 from fastrf.limits import require_memory
@@ -58,6 +58,10 @@ class ReceptiveField:
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self._make_nominal = nominal
+
+    def __reduce__(self) -> tuple[object, ...]:
+        rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.name)
+        return _unpickled, (self.dependency, *rest)
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "approximate"
@@ -179,6 +183,41 @@ class ReceptiveField:
         """
         return masks.dense(self.positional, _checked_rows(positions, self.position_shape), packed=packed, out=out)
 
+    def to_zarr(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        packed: bool = False,
+        chunks: int | None = None,
+        resume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Write the masks of all positions to a new Zarr array, compressed; needs the extra `zarr`.
+
+        The `zarr.Array` is what `masks` gives, bool[n, H, W] or with `packed` uint8[n, H, ceil(W / 8)], in chunks of
+        `chunks` masks (default: about 16 MB), written by `threads` (default: one per processor); memory stays below
+        two chunks for each. `progress(done, total)` is called as chunks are done. Its attributes hold `name`,
+        `positions`, `pixels`, `packed`, and `complete`, which is false until the last chunk is there; a chunk is
+        there whole or not at all, and reads as zeros where it is not. After an interruption, `resume=True` writes
+        only what is missing.
+
+        Before anything is written, raises FormatError for a path that exists, cannot be written, or where the array
+        to resume is of another field, ShapeError for wrong `chunks`, LimitError for chunks beyond memory, and
+        MissingExtraError.
+        """
+        stream = streams.Stream.of(self.positional, packed, chunks)
+        return streams.to_zarr(stream, path, name=self.name, resume=resume, progress=progress, threads=threads)
+
+    def to_dask(self, *, packed: bool = False, chunks: int | None = None) -> Any:
+        """The masks of all positions as a lazy `dask.array`, as `masks` gives them; needs the extra `zarr`.
+
+        bool[n, H, W] or with `packed` uint8[n, H, ceil(W / 8)], in chunks of `chunks` masks (default: about 16 MB),
+        each made when it is asked for, by threads or on a `dask.distributed` cluster. Raises ShapeError for wrong
+        `chunks`, LimitError where a chunk would not fit into memory or there were too many, and MissingExtraError.
+        """
+        return streams.to_dask(streams.Stream.of(self.positional, packed, chunks))
+
     def to_csr(self, *, channels: bool = False) -> csr_array:
         """`scipy.sparse.csr_array` of bool: rows are positions (neurons with `channels`), columns the flat input."""
         return masks.to_csr(self.dependency if channels else self.positional)
@@ -272,6 +311,25 @@ class ReceptiveField:
         The file appears whole or not at all. Raises FormatError where it cannot be written.
         """
         storage.save_field(self, path)
+
+
+def _unpickled(
+    dependency: Dependency,
+    channel_axis: int | None,
+    input_channel_axis: int | None,
+    approximate_at: tuple[str, ...],
+    nominal: Nominal,
+    name: str,
+) -> ReceptiveField:
+    """A field with its nominal parameters worked out, as pickling keeps it."""
+    return ReceptiveField(
+        dependency,
+        channel_axis=channel_axis,
+        input_channel_axis=input_channel_axis,
+        approximate_at=approximate_at,
+        nominal=lambda: nominal,
+        name=name,
+    )
 
 
 def _plain(value: float) -> float:

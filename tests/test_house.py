@@ -25,6 +25,7 @@ LAYERS = [
     {"recipe", "dependency", "nominal"},
     {"ops", "costs"},
     {"network", "layers", "zoo", "counting", "storage", "masks"},
+    {"streams"},
     {"frontends", "field"},
     {"loading", "analysis", "summary", "drawing"},
     {"warmup", "cli", "__main__", "__init__"},
@@ -86,7 +87,7 @@ def test_imports_run_one_way():
 
 
 def test_importing_is_light():
-    heavy = ["numba", "scipy", "numpy", "rich", "typer", "torch", "onnx", "matplotlib", "pandas"]
+    heavy = ["numba", "scipy", "numpy", "rich", "typer", "torch", "onnx", "matplotlib", "pandas", "zarr", "dask"]
     assert run(f"import sys, fastrf; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
