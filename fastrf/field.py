@@ -11,6 +11,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from fastrf import counting, masks, storage, streams
 from fastrf.dependency import Dependency
 from fastrf.errors import PositionError, ShapeError
+from fastrf.halo import Halo, halo_of
 from fastrf.limits import require_memory
 from fastrf.nominal import Nominal
 from fastrf.terms import Term
@@ -50,6 +52,7 @@ class ReceptiveField:
         input_channel_axis: int | None,
         approximate_at: tuple[str, ...],
         nominal: Callable[[], Nominal],
+        periods: Callable[[], tuple[int, ...]],
         name: str = "field",
     ) -> None:
         self.dependency = dependency
@@ -58,9 +61,10 @@ class ReceptiveField:
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self._make_nominal = nominal
+        self._make_periods = periods
 
     def __reduce__(self) -> tuple[object, ...]:
-        rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.name)
+        rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.periods, self.name)
         return _unpickled, (self.dependency, *rest)
 
     def __repr__(self) -> str:
@@ -234,6 +238,7 @@ class ReceptiveField:
             input_channel_axis=self.channel_axis,
             approximate_at=self.approximate_at,
             nominal=lambda: Nominal.unbounded(self.pixel_shape, len(self.position_shape)),
+            periods=lambda: (1,) * len(self.position_shape),
             name=f"{self.name} (projective)",
         )
 
@@ -243,6 +248,33 @@ class ReceptiveField:
     def nominal(self) -> Nominal:
         """The unbounded field of the positions, per pixel axis (see `fastrf.nominal`)."""
         return self._make_nominal()
+
+    @cached_property
+    def periods(self) -> tuple[int, ...]:
+        """Per pixel axis, the smallest move of the input that moves every value on the way here by whole steps."""
+        return self._make_periods()
+
+    def halo(self) -> Halo:
+        """The context that tiles need for tiled inference to equal that of the whole image; see `fastrf.halo.Halo`.
+
+        One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
+        what it reads does not move along with it: behind global pooling, attention, circular padding or a flip.
+        Operators with a fixed output size, such as adaptive pooling, do another thing on a tile; no halo helps.
+        """
+        halo = halo_of(self.nominal, self.periods)
+        before, after = list(halo.before), list(halo.after)
+        for axis in range(len(before)):
+            if not self._follows(axis):
+                before[axis] = after[axis] = math.inf
+        return replace(halo, before=tuple(before), after=tuple(after))
+
+    def _follows(self, axis: int) -> bool:
+        """Whether what is read at the borders lies inside the nominal field, too."""
+        exact, nominal = self.intervals(axis), self.nominal.fused()
+        low, high = (part.ravel() for part in nominal.bounds(axis))
+        if low.size not in (1, len(exact)):
+            return False
+        return bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
 
     @property
     def size(self) -> tuple[float, ...]:
@@ -319,6 +351,7 @@ def _unpickled(
     input_channel_axis: int | None,
     approximate_at: tuple[str, ...],
     nominal: Nominal,
+    periods: tuple[int, ...],
     name: str,
 ) -> ReceptiveField:
     """A field with its nominal parameters worked out, as pickling keeps it."""
@@ -328,6 +361,7 @@ def _unpickled(
         input_channel_axis=input_channel_axis,
         approximate_at=approximate_at,
         nominal=lambda: nominal,
+        periods=lambda: periods,
         name=name,
     )
 

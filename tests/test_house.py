@@ -23,7 +23,7 @@ LAYERS = [
     {"relation"},
     {"axis_map", "extent", "terms"},
     {"recipe", "dependency", "nominal"},
-    {"ops", "costs"},
+    {"ops", "costs", "halo"},
     {"network", "layers", "zoo", "counting", "storage", "masks"},
     {"streams"},
     {"frontends", "field"},
