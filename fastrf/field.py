@@ -187,6 +187,19 @@ class ReceptiveField:
         """
         return masks.dense(self.positional, _checked_rows(positions, self.position_shape), packed=packed, out=out)
 
+    def neuron_masks(
+        self,
+        neurons: npt.ArrayLike | None = None,
+        *,
+        packed: bool = False,
+        out: npt.NDArray[np.bool_] | npt.NDArray[np.uint8] | None = None,
+    ) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+        """Masks of all neurons in row-major order, or of `neurons` (int[n, axes of shape]), with input channels.
+
+        bool[n, C, H, W] (n times the shape of the input), otherwise as `masks`.
+        """
+        return masks.dense(self.dependency, _checked_rows(neurons, self.shape), packed=packed, out=out)
+
     def to_zarr(
         self,
         path: str | os.PathLike[str],

@@ -183,19 +183,6 @@ def rows_contain(big: Runs, small: Runs) -> bool:
 
 
 @jit
-def is_chain(runs: Runs) -> bool:
-    """Whether rows hold at most one run each and each run touches or overlaps the one before, going up."""
-    ptr, start, stop = runs
-    for row in range(ptr.size - 1):
-        if ptr[row + 1] - ptr[row] > 1:
-            return False
-    for k in range(1, start.size):
-        if start[k] < start[k - 1] or stop[k] < stop[k - 1] or start[k] > stop[k - 1]:
-            return False
-    return True
-
-
-@jit
 def constant_along(runs: Runs, before: int, middle: int, after: int) -> bool:
     """Whether row `(a, f, b)` equals row `(a, 0, b)` for every `f`."""
     ptr, start, stop = runs

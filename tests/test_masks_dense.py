@@ -113,6 +113,16 @@ def test_a_part_of_a_larger_array(network):
     assert large[-1].all()
 
 
+def test_masks_of_neurons_hold_the_channels(network):
+    field = fastrf.analyze(network).output
+    expected = reference.propagate(network.to_dict())[network.outputs[0]].reshape(-1, *field.input_shape)
+    assert (field.neuron_masks() == expected).all()
+    chosen = [tuple(n - 1 for n in field.shape), (0,) * len(field.shape)]
+    assert (field.neuron_masks(chosen, packed=True) == np.packbits(expected[[-1, 0]], axis=-1)).all()
+    with pytest.raises(fastrf.PositionError):
+        field.neuron_masks([field.shape])
+
+
 def test_no_positions_have_no_masks(network):
     field = fastrf.analyze(network).output
     none = np.zeros((0, len(field.position_shape)), int)
