@@ -378,10 +378,21 @@ def clear_rows(out: BytesArray) -> None:
 
 @jit
 def repeat_row(row: BytesArray, out: BytesArray) -> None:
-    """Write `row` (uint8[bytes]) into every row of `out`."""
-    for y in range(out.shape[0]):
+    """Write `row` (uint8[bytes]) into every row of `out`; where it is short, by copying what is there already."""
+    width = row.size
+    ready = 1 if width < 64 else out.shape[0]
+    for y in range(min(ready, out.shape[0])):
         for b in range(out.shape[1]):
             out[y, b] = row[b]
+    if ready == out.shape[0]:
+        return
+    flat = out.reshape(-1)
+    while ready < out.shape[0]:
+        count = min(ready, out.shape[0] - ready, max(1, 4096 // width))
+        target = flat[ready * width : (ready + count) * width]
+        for b in range(target.size):
+            target[b] = flat[b]
+        ready += count
 
 
 @jit
