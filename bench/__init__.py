@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m bench.stages` prints every figure beside its target; `pytest bench` keeps a history."""
+"""Benchmarks: `python -m bench.report` sets every figure beside its target; `pytest bench` keeps a history."""

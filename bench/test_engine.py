@@ -1,41 +1,38 @@
-"""Engine and queries under pytest-benchmark, for a history."""
+"""All nodes of networks, remembering nothing, beside one forward pass of the same kind of model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 import fastrf
 from fastrf.memory import forget
 
 
-@pytest.mark.parametrize("name", ["resnet50", "densenet121", "inception_v3", "unet", "wavenet"])
-def test_all_layers_fresh(benchmark: Any, name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet50", "resnet152", "densenet121", "inception_v3", "unet", "wavenet"])
+@pytest.mark.benchmark(group="engine")
+def test_all_nodes_fresh(benchmark: Any, name: str) -> None:
     network = fastrf.load(name)
     analysis = benchmark.pedantic(fastrf.analyze, (network,), setup=forget, rounds=5)
     assert len(analysis) == len(network.nodes) + 1
 
 
+@pytest.mark.parametrize("name", ["resnet50", "resnet152", "densenet121", "unet"])
+@pytest.mark.benchmark(group="engine")
+def test_all_nodes_warm(benchmark: Any, name: str) -> None:
+    network = fastrf.load(name)
+    assert benchmark(fastrf.analyze, network)
+
+
+@pytest.mark.benchmark(group="engine")
+def test_forward_pass_for_comparison(benchmark: Any) -> None:
+    torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    model, image = torchvision.models.resnet50().eval(), torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        benchmark.pedantic(model, (image,), rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="engine")
 def test_summary(benchmark: Any) -> None:
     assert benchmark(lambda: fastrf.analyze("resnet50").summary()).rows
-
-
-def test_masks(benchmark: Any) -> None:
-    field = fastrf.analyze("resnet50")["layer2"]
-    out = np.empty((784, 224, 224), bool)
-    benchmark(field.masks, out=out)
-    assert out.any()
-
-
-def test_fill_for_comparison(benchmark: Any) -> None:
-    out = np.empty((784, 224, 224), bool)
-    benchmark(out.fill, True)
-    assert out.all()
-
-
-@pytest.mark.parametrize("query", ["areas", "boxes", "coverage", "clipped", "to_csr"])
-def test_queries(benchmark: Any, query: str) -> None:
-    field = fastrf.analyze("inception_v3")["Mixed_7b"]
-    assert benchmark(getattr(field, query)) is not None

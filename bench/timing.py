@@ -1,12 +1,27 @@
-"""Medians of repeated runs."""
+"""Medians of repeated runs, alternating with a reference, and runs in processes of their own."""
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-__all__ = ["median_seconds"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["alternating", "median_seconds", "parallel_fill", "process_seconds", "seconds"]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """The time of one run."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
 
 
 def median_seconds(action: Callable[[], object], repeats: int = 7, before: Callable[[], object] | None = None) -> float:
@@ -16,7 +31,40 @@ def median_seconds(action: Callable[[], object], repeats: int = 7, before: Calla
     for _ in range(repeats):
         if before is not None:
             before()
-        began = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - began)
+        times.append(seconds(action))
     return statistics.median(times)
+
+
+def alternating(reference: Callable[[], object], action: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """The median times of a reference and an action that take turns, so that both see the same noise."""
+    reference()
+    action()
+    pairs = [(seconds(reference), seconds(action)) for _ in range(repeats)]
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def parallel_fill(out: npt.NDArray[Any]) -> Callable[[], None]:
+    """An action that writes all bytes of an array, by as many threads as there are processors."""
+    flat = out.reshape(-1).view(np.uint8)
+    parts = [flat[part] for part in _parts(flat.size, 32)]
+
+    def fill() -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda part: part.fill(1), parts))
+
+    return fill
+
+
+def _parts(n: int, count: int) -> list[slice]:
+    return [slice(k * n // count, (k + 1) * n // count) for k in range(count)]
+
+
+def process_seconds(*arguments: str, repeats: int = 5, **environment: str) -> float:
+    """The median time of `python ARGUMENTS` from start to end."""
+    settings = {**os.environ, **environment}
+
+    def run() -> None:
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=settings)
+
+    return statistics.median(seconds(run) for _ in range(repeats))

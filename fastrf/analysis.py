@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastrf.dependency import Dependency
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
+from fastrf.halo import Aligned
 from fastrf.network import Network
 from fastrf.nominal import Nominal
 from fastrf.recipe import Value, replay
@@ -84,6 +85,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 input_channel_axis=self.network.channel_axis_of(self.wrt),
                 approximate_at=self._approximate[name],
                 nominal=lambda: self._positional_nominal(name),
+                periods=lambda: self._aligned[name].periods,
                 name=name,
             )
         return field
@@ -131,10 +133,20 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
+        start, others = self._unbounded_inputs()
+        return _walk(self.network, self.wrt, start, others, None)
+
+    @cached_property
+    def _aligned(self) -> Mapping[str, Aligned]:
+        start, others = self._unbounded_inputs()
+        inputs = {name: Aligned(other) for name, other in others.items()}
+        return _walk(self.network, self.wrt, Aligned(start), inputs, None)
+
+    def _unbounded_inputs(self) -> tuple[Nominal, dict[str, Nominal]]:
+        """The origin, and every input as if it were another one."""
         origin = self.network.shape_of(self.wrt)
         start = Nominal.identity(origin, self.network.channel_axis_of(self.wrt))
-        others = {name: Nominal.none(given.shape, len(start.extents)) for name, given in self.network.inputs.items()}
-        return _walk(self.network, self.wrt, start, others, None)
+        return start, {name: Nominal.none(n.shape, len(start.extents)) for name, n in self.network.inputs.items()}
 
     @cached_property
     def _approximate(self) -> Mapping[str, tuple[str, ...]]:

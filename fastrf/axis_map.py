@@ -8,6 +8,7 @@ Equal arguments give the identical map, so recipes compare and hash cheaply.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -50,6 +51,8 @@ IntArray = npt.NDArray[np.int64]
 MAX_LENGTH = 1 << 26
 #: A pattern of more phases than this is called unbounded rather than tabulated.
 MAX_PHASES = 1 << 16
+#: A map does not keep a relation of more bytes than this.
+MAX_KEPT = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +83,31 @@ class AxisMap:
     build: Callable[[], Relation]
     sketch: Callable[[], Pattern]
 
-    @cached_property
+    @property
     def relation(self) -> Relation:
-        """The exact relation, `n_out` rows by `n_in` columns. Raises LimitError for an axis beyond MAX_LENGTH."""
-        if max(self.n_in, self.n_out) > MAX_LENGTH:
-            raise LimitError(
-                f"an axis goes from {self.n_in} to {self.n_out} indices, more than fastrf.axis_map.MAX_LENGTH = "
-                f"{MAX_LENGTH}; raise it, or use a smaller input_shape"
-            )
-        return self.build()
+        """The exact relation, `n_out` rows by `n_in` columns. Raises LimitError for an axis beyond MAX_LENGTH.
+
+        A large one is made anew once nobody holds it any more: maps are remembered, and would keep it for good.
+        """
+        relation = self._kept()
+        if relation is None:
+            if max(self.n_in, self.n_out) > MAX_LENGTH:
+                raise LimitError(
+                    f"an axis goes from {self.n_in} to {self.n_out} indices, more than fastrf.axis_map.MAX_LENGTH = "
+                    f"{MAX_LENGTH}; raise it, or use a smaller input_shape"
+                )
+            relation = self.build()
+            self.__dict__["_kept"] = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
+        return relation
+
+    def _kept(self) -> Relation | None:
+        """The relation if it was made before and is still there."""
+        return None
 
     @cached_property
     def is_identity(self) -> bool:
         """Whether every output reads the input of the same index."""
-        return self.n_in == self.n_out and self.relation is Relation.identity(self.n_out)
+        return self.relation.is_identity
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -148,9 +162,11 @@ def window(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilatio
             return Relation.from_runs(n_in, first, first + kernel)
         low = np.clip(-(first // dilation), 0, kernel)
         counts = np.maximum(np.clip(-((first - n_in) // dilation), 0, kernel) - low, 0)
-        rows = np.repeat(_indices(n_out), counts)
-        taps = _indices(rows.size) - np.repeat(np.cumsum(counts) - counts, counts) + low[rows]
-        return Relation.from_points(n_out, n_in, rows, first[rows] + taps * dilation)
+        indptr = np.zeros(n_out + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        taps = _indices(int(indptr[-1])) - np.repeat(indptr[:-1] - low, counts)
+        start = np.repeat(first, counts) + taps * dilation
+        return Relation.from_arrays(n_in, indptr, start, start + 1)
 
     return AxisMap(n_in, n_out, build, lambda: shifted(stride, -before, dilation * (kernel - 1) + 1 - before))
 

@@ -163,6 +163,47 @@ def mask(
 
 
 @app.command()
+def masks(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: .zarr, .npy or .npz.")],
+    input_shape: InputOption = None,
+    node: NodeOption = None,
+    wrt: WrtOption = None,
+    packed: Annotated[bool, typer.Option("--packed", help="Eight pixels a byte, as numpy.packbits does.")] = False,
+    chunks: Annotated[int | None, typer.Option("--chunks", metavar="N", help="How many masks at a time.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a .zarr that was interrupted.")] = False,
+) -> None:
+    """Write the masks of every position of a node, chunk by chunk.
+
+    The array is bool[positions, H, W], positions in row-major order; a .npz holds it as `masks`. A .zarr can be
+    larger than memory, and resumed.
+
+    `fastrf masks unet --input 1x224x224 -o masks.zarr` · `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from fastrf import streams
+
+    if resume and output.suffix != ".zarr":
+        raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
+    field = _field(model, input_shape, node, wrt)
+    stream = streams.Stream.of(field.positional, packed, chunks)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("masks", total=stream.n_chunks)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if output.suffix == ".zarr":
+            streams.to_zarr(stream, output, name=field.name, resume=resume, progress=report)
+        else:
+            streams.to_file(stream, output, report)
+    shape = "x".join(map(str, stream.shape))
+    typer.echo(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunks", err=True)
+
+
+@app.command()
 def boxes(
     model: Model,
     input_shape: InputOption = None,

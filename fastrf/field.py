@@ -11,15 +11,17 @@ import math
 import operator
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf import counting, masks, storage
+from fastrf import counting, masks, storage, streams
 from fastrf.dependency import Dependency
 from fastrf.errors import PositionError, ShapeError
+from fastrf.halo import Halo, halo_of
 from fastrf.limits import require_memory
 from fastrf.nominal import Nominal
 from fastrf.terms import Term
@@ -50,6 +52,7 @@ class ReceptiveField:
         input_channel_axis: int | None,
         approximate_at: tuple[str, ...],
         nominal: Callable[[], Nominal],
+        periods: Callable[[], tuple[int, ...]],
         name: str = "field",
     ) -> None:
         self.dependency = dependency
@@ -58,6 +61,11 @@ class ReceptiveField:
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self._make_nominal = nominal
+        self._make_periods = periods
+
+    def __reduce__(self) -> tuple[object, ...]:
+        rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.periods, self.name)
+        return _unpickled, (self.dependency, *rest)
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "approximate"
@@ -179,6 +187,54 @@ class ReceptiveField:
         """
         return masks.dense(self.positional, _checked_rows(positions, self.position_shape), packed=packed, out=out)
 
+    def neuron_masks(
+        self,
+        neurons: npt.ArrayLike | None = None,
+        *,
+        packed: bool = False,
+        out: npt.NDArray[np.bool_] | npt.NDArray[np.uint8] | None = None,
+    ) -> npt.NDArray[np.bool_] | npt.NDArray[np.uint8]:
+        """Masks of all neurons in row-major order, or of `neurons` (int[n, axes of shape]), with input channels.
+
+        bool[n, C, H, W] (n times the shape of the input), otherwise as `masks`.
+        """
+        return masks.dense(self.dependency, _checked_rows(neurons, self.shape), packed=packed, out=out)
+
+    def to_zarr(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        packed: bool = False,
+        chunks: int | None = None,
+        resume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Write the masks of all positions to a new Zarr array, compressed; needs the extra `zarr`.
+
+        The `zarr.Array` is what `masks` gives, bool[n, H, W] or with `packed` uint8[n, H, ceil(W / 8)], in chunks of
+        `chunks` masks (default: about 16 MB), written by `threads` (default: one per processor); memory stays below
+        two chunks for each. `progress(done, total)` is called as chunks are done. Its attributes hold `name`,
+        `positions`, `pixels`, `packed`, and `complete`, which is false until the last chunk is there; a chunk is
+        there whole or not at all, and reads as zeros where it is not. After an interruption, `resume=True` writes
+        only what is missing.
+
+        Before anything is written, raises FormatError for a path that exists, cannot be written, or where the array
+        to resume is of another field, ShapeError for wrong `chunks`, LimitError for chunks beyond memory, and
+        MissingExtraError.
+        """
+        stream = streams.Stream.of(self.positional, packed, chunks)
+        return streams.to_zarr(stream, path, name=self.name, resume=resume, progress=progress, threads=threads)
+
+    def to_dask(self, *, packed: bool = False, chunks: int | None = None) -> Any:
+        """The masks of all positions as a lazy `dask.array`, as `masks` gives them; needs the extra `zarr`.
+
+        bool[n, H, W] or with `packed` uint8[n, H, ceil(W / 8)], in chunks of `chunks` masks (default: about 16 MB),
+        each made when it is asked for, by threads or on a `dask.distributed` cluster. Raises ShapeError for wrong
+        `chunks`, LimitError where a chunk would not fit into memory or there were too many, and MissingExtraError.
+        """
+        return streams.to_dask(streams.Stream.of(self.positional, packed, chunks))
+
     def to_csr(self, *, channels: bool = False) -> csr_array:
         """`scipy.sparse.csr_array` of bool: rows are positions (neurons with `channels`), columns the flat input."""
         return masks.to_csr(self.dependency if channels else self.positional)
@@ -195,6 +251,7 @@ class ReceptiveField:
             input_channel_axis=self.channel_axis,
             approximate_at=self.approximate_at,
             nominal=lambda: Nominal.unbounded(self.pixel_shape, len(self.position_shape)),
+            periods=lambda: (1,) * len(self.position_shape),
             name=f"{self.name} (projective)",
         )
 
@@ -204,6 +261,33 @@ class ReceptiveField:
     def nominal(self) -> Nominal:
         """The unbounded field of the positions, per pixel axis (see `fastrf.nominal`)."""
         return self._make_nominal()
+
+    @cached_property
+    def periods(self) -> tuple[int, ...]:
+        """Per pixel axis, the smallest move of the input that moves every value on the way here by whole steps."""
+        return self._make_periods()
+
+    def halo(self) -> Halo:
+        """The context that tiles need for tiled inference to equal that of the whole image; see `fastrf.halo.Halo`.
+
+        One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
+        what it reads does not move along with it: behind global pooling, attention, circular padding or a flip.
+        Operators with a fixed output size, such as adaptive pooling, do another thing on a tile; no halo helps.
+        """
+        halo = halo_of(self.nominal, self.periods)
+        before, after = list(halo.before), list(halo.after)
+        for axis in range(len(before)):
+            if not self._follows(axis):
+                before[axis] = after[axis] = math.inf
+        return replace(halo, before=tuple(before), after=tuple(after))
+
+    def _follows(self, axis: int) -> bool:
+        """Whether what is read at the borders lies inside the nominal field, too."""
+        exact, nominal = self.intervals(axis), self.nominal.fused()
+        low, high = (part.ravel() for part in nominal.bounds(axis))
+        if low.size not in (1, len(exact)):
+            return False
+        return bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
 
     @property
     def size(self) -> tuple[float, ...]:
@@ -272,6 +356,27 @@ class ReceptiveField:
         The file appears whole or not at all. Raises FormatError where it cannot be written.
         """
         storage.save_field(self, path)
+
+
+def _unpickled(
+    dependency: Dependency,
+    channel_axis: int | None,
+    input_channel_axis: int | None,
+    approximate_at: tuple[str, ...],
+    nominal: Nominal,
+    periods: tuple[int, ...],
+    name: str,
+) -> ReceptiveField:
+    """A field with its nominal parameters worked out, as pickling keeps it."""
+    return ReceptiveField(
+        dependency,
+        channel_axis=channel_axis,
+        input_channel_axis=input_channel_axis,
+        approximate_at=approximate_at,
+        nominal=lambda: nominal,
+        periods=lambda: periods,
+        name=name,
+    )
 
 
 def _plain(value: float) -> float:

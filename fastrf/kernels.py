@@ -183,19 +183,6 @@ def rows_contain(big: Runs, small: Runs) -> bool:
 
 
 @jit
-def is_chain(runs: Runs) -> bool:
-    """Whether rows hold at most one run each and each run touches or overlaps the one before, going up."""
-    ptr, start, stop = runs
-    for row in range(ptr.size - 1):
-        if ptr[row + 1] - ptr[row] > 1:
-            return False
-    for k in range(1, start.size):
-        if start[k] < start[k - 1] or stop[k] < stop[k - 1] or start[k] > stop[k - 1]:
-            return False
-    return True
-
-
-@jit
 def constant_along(runs: Runs, before: int, middle: int, after: int) -> bool:
     """Whether row `(a, f, b)` equals row `(a, 0, b)` for every `f`."""
     ptr, start, stop = runs
@@ -382,53 +369,78 @@ def sort_columns_by_terms(stacked: Runs, offsets: IntArray, n_rows: int, cursor:
 
 
 @jit
+def clear_rows(out: BytesArray) -> None:
+    """Zero `out` (uint8[rows, bytes])."""
+    for y in range(out.shape[0]):
+        for b in range(out.shape[1]):
+            out[y, b] = 0
+
+
+@jit
+def repeat_row(row: BytesArray, out: BytesArray) -> None:
+    """Write `row` (uint8[bytes]) into every row of `out`; where it is short, by copying what is there already."""
+    width = row.size
+    ready = 1 if width < 64 else out.shape[0]
+    for y in range(min(ready, out.shape[0])):
+        for b in range(out.shape[1]):
+            out[y, b] = row[b]
+    if ready == out.shape[0]:
+        return
+    flat = out.reshape(-1)
+    while ready < out.shape[0]:
+        count = min(ready, out.shape[0] - ready, max(1, 4096 // width))
+        target = flat[ready * width : (ready + count) * width]
+        for b in range(target.size):
+            target[b] = flat[b]
+        ready += count
+
+
+@jit
 def fill_planes(
     outer: Runs, outer_row: IntArray, inner: BytesArray, inner_row: IntArray, toggles: IntArray, out: BytesArray
 ) -> None:
     """Write planes `out[p, y, :]`: the union over terms of outer rows (which `y`) times inner rows (what bytes).
 
     `outer_row` and `inner_row` are int64[terms, planes]: rows of the stacked outer relation, and of the table
-    `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1 + bytes]) starts and ends as zeros.
+    `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1]) starts and ends as zeros.
     """
     ptr, start, stop = outer
     n_y = out.shape[1]
-    width = out.shape[2]
     for p in range(out.shape[0]):
+        plane = out[p]
         for t in range(outer_row.shape[0]):
             r = outer_row[t, p]
             for k in range(ptr[r], ptr[r + 1]):
                 toggles[start[k]] ^= 1 << t
                 toggles[stop[k]] ^= 1 << t
         held = 0
-        source = -1
-        single = -1
-        for y in range(n_y):
-            if toggles[y] != 0:
-                held ^= toggles[y]
-                toggles[y] = 0
-                single = -1
-                source = -1
-                if held != 0 and held & (held - 1) == 0:
-                    for t in range(outer_row.shape[0]):
-                        if held == 1 << t:
-                            single = inner_row[t, p]
+        y = 0
+        while y < n_y:
+            held ^= toggles[y]
+            toggles[y] = 0
+            end = y + 1
+            while end < n_y and toggles[end] == 0:
+                end += 1
             if held == 0:
-                for b in range(width):
-                    out[p, y, b] = 0
-            elif single >= 0:
-                for b in range(width):
-                    out[p, y, b] = inner[single, b]
-            elif source >= 0:
-                for b in range(width):
-                    out[p, y, b] = out[p, source, b]
-            else:
-                for b in range(width):
-                    out[p, y, b] = 0
-                for t in range(outer_row.shape[0]):
-                    if held & (1 << t):
-                        for b in range(width):
-                            out[p, y, b] |= inner[inner_row[t, p], b]
-                source = y
+                clear_rows(plane[y:end])
+                y = end
+                continue
+            t = 0
+            while (held >> t) & 1 == 0:
+                t += 1
+            row = inner[inner_row[t, p]]
+            if held >> t > 1:
+                for b in range(plane.shape[1]):
+                    plane[y, b] = row[b]
+                for u in range(t + 1, outer_row.shape[0]):
+                    if (held >> u) & 1:
+                        other = inner[inner_row[u, p]]
+                        for b in range(plane.shape[1]):
+                            plane[y, b] |= other[b]
+                row = plane[y]
+                y += 1
+            repeat_row(row, plane[y:end])
+            y = end
         toggles[n_y] = 0
 
 

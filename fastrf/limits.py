@@ -7,9 +7,13 @@ from fastrf.errors import LimitError
 __all__ = ["free_memory", "require_memory"]
 
 
+#: Not worth asking the system for, which takes longer than many an answer.
+SMALL = 1 << 20
+
+
 def require_memory(n_bytes: int, what: str, remedy: str) -> None:
     """Raise LimitError where `n_bytes` are more than can be had."""
-    if n_bytes > free_memory():
+    if n_bytes > SMALL and n_bytes > free_memory():
         raise LimitError(f"{what} take {n_bytes / 2**30:.1f} GiB, more than is free; {remedy}")
 
 

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -26,13 +27,14 @@ from fastrf.terms import Group, Term, expand, join
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["dense", "dense_row", "to_csr"]
+__all__ = ["Writer", "dense", "dense_row", "plane_shape", "to_csr"]
 
 IntArray = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+Dense = npt.NDArray[np.bool_] | Bytes
 
-#: Planes are written in slabs of about this many bytes.
-SLAB_BYTES = 1 << 22
+#: Planes are written in slabs of about this many bytes: smaller ones lose time to threads waiting for the GIL.
+SLAB_BYTES = 1 << 24
 #: A term whose axes are entangled is spread over the whole input; beyond this many terms, so are all.
 MAX_LAYERED_TERMS = 62
 
@@ -60,16 +62,16 @@ def dense(
     rows: IntArray | None,
     *,
     packed: bool,
-    out: npt.NDArray[np.bool_] | Bytes | None,
-) -> npt.NDArray[np.bool_] | Bytes:
-    """Masks of flat output indices (None: all), bool[n, *input_shape] or bit-packed along the last axis."""
+    out: Dense | None,
+    threads: int | None = None,
+) -> Dense:
+    """Masks of flat output indices (None: all), bool[n, *input_shape] or bit-packed along the last axis.
+
+    `threads` (default: one per processor) write slabs of the result.
+    """
     n = math.prod(dependency.shape) if rows is None else rows.size
-    shape = (n, *dependency.input_shape)
-    if packed:
-        shape = (*shape[:-1], -(-shape[-1] // 8)) if dependency.input_shape else (n, 1)
-    dtype = np.dtype(np.uint8) if packed else np.dtype(bool)
-    target = _target(shape, dtype, out)
-    writer = _Writer(dependency, packed)
+    target = _target((n, *plane_shape(dependency, packed)), np.dtype(np.uint8) if packed else np.dtype(bool), out)
+    writer = Writer(dependency, packed)
     planes = target.view(np.uint8).reshape(n, writer.n_outer, writer.width)
     per_slab = max(1, SLAB_BYTES // max(writer.n_outer * writer.width, 1))
     slabs = [slice(begin, min(begin + per_slab, n)) for begin in range(0, n, per_slab)]
@@ -78,8 +80,9 @@ def dense(
         flat = np.arange(slab.start, slab.stop, dtype=np.int64) if rows is None else rows[slab]
         writer.write(flat, planes[slab])
 
-    if len(slabs) > 1:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+    workers = min(len(slabs), threads or os.cpu_count() or 1)
+    if workers > 1:
+        with ThreadPoolExecutor(workers) as pool:
             list(pool.map(write, slabs))
     else:
         for slab in slabs:
@@ -87,14 +90,20 @@ def dense(
     return target
 
 
-def _target(
-    shape: tuple[int, ...], dtype: np.dtype[np.bool_] | np.dtype[np.uint8], out: npt.NDArray[np.bool_] | Bytes | None
-) -> npt.NDArray[np.bool_] | Bytes:
+def plane_shape(dependency: Dependency, packed: bool) -> tuple[int, ...]:
+    """The shape of one mask; bit-packed, its last axis is an eighth as long."""
+    shape = dependency.input_shape
+    if not packed:
+        return shape
+    return (*shape[:-1], -(-shape[-1] // 8)) if shape else (1,)
+
+
+def _target(shape: tuple[int, ...], dtype: np.dtype[np.bool_] | np.dtype[np.uint8], out: Dense | None) -> Dense:
     """The array to write: `out` if it fits, otherwise a new one."""
     if out is None:
         remedy = "ask for fewer positions, packed=True, or an out= on disk (numpy.memmap)"
         require_memory(math.prod(shape), f"masks of shape {shape}", remedy)
-        return cast("npt.NDArray[np.bool_] | Bytes", np.empty(shape, dtype))
+        return cast("Dense", np.empty(shape, dtype))
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         found = f"{out.dtype}{list(out.shape)}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out is {found} but must be {dtype}{list(shape)}")
@@ -103,7 +112,7 @@ def _target(
     return out
 
 
-class _Writer:
+class Writer:
     """A dependency split for writing: an outer relation (which plane rows) and a table of inner rows per term.
 
     The inner part is the last input axis. Where some term entangles it with others, the whole input is the inner
@@ -159,11 +168,11 @@ class _Writer:
             planes,
         )
 
-    @property
+    @cached_property
     def _tables(self) -> Bytes:
         return self.tables[0] if len(self.tables) == 1 else np.concatenate(self.tables)
 
-    @property
+    @cached_property
     def _stacked(self) -> kernels.Runs:
         relations = [outer.relation for outer in self.outer]
         if len(relations) == 1:

@@ -133,7 +133,7 @@ class Nominal:
 
     def union(self, *others: Nominal) -> Nominal:
         """What any of the values reads."""
-        whole = [value._all_fused() for value in (self, *others)]
+        whole = [value.fused() for value in (self, *others)]
         sizes = [math.prod(factors) for factors in whole[0].axes]
         extents = []
         for group in zip(*(value.extents for value in whole), strict=True):
@@ -150,7 +150,7 @@ class Nominal:
         values = (self, *others)
         total = sum(math.prod(value.axes[axis]) for value in values)
         axes = tuple((math.prod(factors),) for factors in self.axes)
-        first, *rest = (Nominal(axes, v.extents, v.windowed) for v in (value._all_fused() for value in values))
+        first, *rest = (Nominal(axes, v.extents, v.windowed) for v in (value.fused() for value in values))
         both = first.union(*rest)
         return Nominal((*axes[:axis], (total,), *axes[axis + 1 :]), both.extents, both.windowed)
 
@@ -215,7 +215,8 @@ class Nominal:
             (), tuple(gathered(e, p.factor, 1, True) for e in self.extents for p in e.phases[:1]) or self.extents
         )
 
-    def _all_fused(self) -> Nominal:
+    def fused(self) -> Nominal:
+        """Every axis as exactly one factor."""
         result = self
         for axis in range(len(self.axes)):
             result = result._fused(axis)

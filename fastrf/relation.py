@@ -189,12 +189,23 @@ class Relation:
     @cached_property
     def is_chain(self) -> bool:
         """Rows of at most one run, each touching or overlapping the one before: composes in O(rows)."""
-        return bool(kernels.is_chain(self.runs))
+        start, stop = self.start, self.stop
+        if start.size > self.n_rows or np.any(self.indptr[1:] - self.indptr[:-1] > 1):
+            return False
+        return not np.any((start[1:] < start[:-1]) | (stop[1:] < stop[:-1]) | (start[1:] > stop[:-1]))
 
     @cached_property
     def is_empty(self) -> bool:
         """No row holds anything."""
         return self.start.size == 0
+
+    @cached_property
+    def is_identity(self) -> bool:
+        """Every row holds the column of its own number."""
+        if not self.n_rows == self.n_cols == self.start.size:
+            return False
+        own = np.arange(self.n_rows + 1)
+        return all(map(np.array_equal, self.runs, (own, own[:-1], own[1:])))
 
     @cached_property
     def is_full(self) -> bool:
@@ -214,6 +225,12 @@ class Relation:
 
     def is_constant_along(self, before: int, middle: int, after: int) -> bool:
         """With rows `(before, middle, after)`: whether they do not depend on the middle."""
+        if before == after == 1:
+            each = self.start.size // max(self.n_rows, 1)
+            if not np.array_equal(self.indptr, np.arange(self.n_rows + 1) * each):
+                return False
+            first = slice(each)
+            return all((part.reshape(-1, max(each, 1)) == part[first]).all() for part in (self.start, self.stop))
         return remembered(
             ("constant", self, before, after),
             lambda: bool(kernels.constant_along(self.runs, before, middle, after)),
@@ -354,5 +371,5 @@ class Relation:
     def to_mask(self) -> npt.NDArray[np.bool_]:
         """bool[n_rows, n_cols]."""
         mask = np.zeros((self.n_rows, self.n_cols), bool)
-        mask[np.repeat(np.arange(self.n_rows), self.counts), self.points()] = True
+        kernels.fill_rows(self.runs, np.arange(self.n_rows), mask.view(np.uint8))
         return mask

@@ -78,6 +78,7 @@ def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
         "terms": terms,
         "columns": [relation.n_cols for relation in relations],
         "nominal_axes": nominal.axes,
+        "periods": field.periods,
         "phases": [[[p.factor, p.period, p.shift] for p in extent.phases] for extent in nominal.extents],
     }
     arrays: dict[str, npt.NDArray[Any]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
@@ -126,15 +127,17 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
         )
     ]
     nominal = _nominal(header, arrays)
+    periods = tuple(max(_natural(period), 1) for period in header["periods"])
     field = ReceptiveField(
         dependency,
         channel_axis=channels[0],
         input_channel_axis=channels[1],
         approximate_at=tuple(str(name) for name in list(header["approximate_at"])),
         nominal=lambda: nominal,
+        periods=lambda: periods,
         name=str(header["name"]),
     )
-    if nominal.shape != field.position_shape or len(nominal.extents) != len(field.pixel_shape):
+    if nominal.shape != field.position_shape or not len(nominal.extents) == len(periods) == len(field.pixel_shape):
         raise ValueError("the nominal field does not fit the shapes")
     return field
 

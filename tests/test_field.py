@@ -101,6 +101,7 @@ def test_masks_that_do_not_fit_into_memory(monkeypatch):
     field = fastrf.analyze("unet", (1, 4096, 4096)).output
     with pytest.raises(fastrf.LimitError, match="GiB, more than is free; ask for fewer positions"):
         field.masks()
+    monkeypatch.setattr(limits, "SMALL", 0)
     monkeypatch.setattr(limits, "free_memory", lambda: 1)
     with pytest.raises(fastrf.LimitError, match=r"use intervals\(axis\)"):
         field.boxes()

@@ -23,8 +23,9 @@ LAYERS = [
     {"relation"},
     {"axis_map", "extent", "terms"},
     {"recipe", "dependency", "nominal"},
-    {"ops", "costs"},
+    {"ops", "costs", "halo"},
     {"network", "layers", "zoo", "counting", "storage", "masks"},
+    {"streams"},
     {"frontends", "field"},
     {"loading", "analysis", "summary", "drawing"},
     {"warmup", "cli", "__main__", "__init__"},
@@ -86,7 +87,7 @@ def test_imports_run_one_way():
 
 
 def test_importing_is_light():
-    heavy = ["numba", "scipy", "numpy", "rich", "typer", "torch", "onnx", "matplotlib", "pandas"]
+    heavy = ["numba", "scipy", "numpy", "rich", "typer", "torch", "onnx", "matplotlib", "pandas", "zarr", "dask"]
     assert run(f"import sys, fastrf; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 

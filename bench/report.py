@@ -1,0 +1,322 @@
+"""Every target with what is measured: `python -m bench.report [--smoke] [--only WORD]` writes docs/benchmarks.md.
+
+Each figure is a median, and a ratio to something in the same run where the target is one. What needs its peak
+memory known runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import fastrf
+from bench import compare, sparse
+from bench.autograd import position_seconds
+from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
+from fastrf import masks
+from fastrf.field import ReceptiveField
+from fastrf.memory import forget
+
+__all__ = ["Figure", "figures", "main"]
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured, the target in words, and whether it is met (None: nothing to compare with)."""
+
+    what: str
+    target: str
+    measured: str
+    met: bool | None
+
+
+Measure = Callable[[int, bool], Iterator[Figure]]
+
+
+def _against_fill(what: str, target: float, repeats: int, make: Callable[..., masks.Dense]) -> Iterator[Figure]:
+    """Bool and packed masks beside a parallel fill of the array that holds them."""
+    for packed in (False, True):
+        out = make(packed=packed, out=None)
+        fill, write = alternating(parallel_fill(out), lambda: make(packed=packed, out=out), repeats)  # noqa: B023
+        speed = out.nbytes / write / 1e9
+        name = f"{what}, {'packed' if packed else 'bool'} ({out.nbytes / 1e6:.0f} MB)"
+        measured = f"{fill / write:.2f} of a fill ({speed:.1f} GB/s)"
+        yield Figure(name, f"at least {target} of a parallel fill", measured, fill / write >= target)
+
+
+def _rows(field: ReceptiveField, count: int) -> np.ndarray:
+    """As many positions from the middle of the map."""
+    n = int(np.prod(field.position_shape))
+    first = max(0, n // 2 - count // 2)
+    return np.stack(np.unravel_index(np.arange(first, min(first + count, n)), field.position_shape), axis=1)
+
+
+def dense_one_term(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Dense masks of one term."""
+    layer2 = fastrf.analyze("resnet50", (3, 224, 224))["layer2"]
+    yield from _against_fill("masks, one term: ResNet-50 layer2 at 224", 0.8, repeats, layer2.masks)
+    unet = fastrf.analyze("unet", (1, 512, 512)).output
+    slab = _rows(unet, 64 if smoke else 4096)
+    name = f"masks, one term: U-Net at 512, a slab of {len(slab)}"
+    yield from _against_fill(name, 0.8, repeats, lambda **options: unet.masks(slab, **options))
+
+
+def dense_several_terms(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Dense masks of several terms; at their usual sizes the borders leave these maps one, so larger ones."""
+    side = 512 if smoke else 1024
+    mixed = fastrf.analyze("inception_v3", (3, side, side))["Mixed_7b"]
+    name = f"masks, {len(mixed.positional.terms)} terms: Inception-v3 Mixed_7b at {side}"
+    yield from _against_fill(name, 0.4, repeats, mixed.masks)
+    dense = fastrf.analyze("densenet121", (3, 224, 224))["features.transition2.relu"]
+    some = np.random.default_rng(0).integers(0, dense.shape, (50 if smoke else 2000, 3))
+    name = f"masks of neurons, {len(dense.dependency.terms)} terms: DenseNet-121 transition2"
+    yield from _against_fill(name, 0.4, repeats, lambda **options: dense.neuron_masks(some, **options))
+
+
+def engine(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """All nodes of well-known networks."""
+    targets = {"resnet50": 5, "resnet152": 12, "densenet121": 25, "unet": 3}
+    for name, target in targets.items():
+        network = fastrf.load(name, (1 if name == "unet" else 3, 224, 224))
+        yield _engine_figure(name, network, target, repeats)
+    if not smoke and importlib.util.find_spec("torchvision") is not None:
+        import torchvision
+
+        network = fastrf.load(torchvision.models.swin_t(weights=None), (3, 224, 224))
+        yield _engine_figure("swin_t (captured)", network, 100, repeats)
+
+
+def _engine_figure(name: str, network: fastrf.Network, target: int, repeats: int) -> Figure:
+    fresh = median_seconds(lambda: fastrf.analyze(network), max(1, repeats // 3), before=forget)
+    warm = median_seconds(lambda: fastrf.analyze(network), repeats)
+    measured = f"{warm * 1e3:.1f} ms ({fresh * 1e3:.1f} ms remembering nothing)"
+    return Figure(
+        f"all {len(network.nodes)} nodes of {name} at 224, warm", f"{target} ms", measured, warm * 1e3 <= target
+    )
+
+
+def against_autograd(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Masks of every position, engine included, beside a backward pass per position."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    for name, node, target in (("unet", None, 10_000), ("resnet50", "layer4", 1000)):
+        side = 64 if smoke else 224
+        network = fastrf.load(name, (1 if name == "unet" else 3, side, side))
+
+        def run() -> masks.Dense:
+            analysis = fastrf.analyze(network)  # noqa: B023 (called at once)
+            return (analysis[node] if node else analysis.output).masks(packed=True)  # noqa: B023
+
+        n = len(run())
+        ours = median_seconds(run, max(1, repeats // 3), before=forget)
+        plain = n * position_seconds(name, side, 1 if smoke else 3)
+        yield Figure(
+            f"exact packed masks of all {n} positions of {name} at {side}, engine included",
+            f"{target:,} times faster than autograd",
+            f"{ours * 1e3:.1f} ms, autograd {plain:,.1f} s (from a few positions): {plain / ours:,.0f} times",
+            plain / ours >= target,
+        )
+
+
+def growth(_: int, smoke: bool) -> Iterator[Figure]:
+    """Large images."""
+    side = 448 if smoke else 14336
+    for name in ("resnet50", "unet"):
+        small, large = (_child("image", name, str(n)) for n in (224, side))
+        ratio = large["seconds"] / small["seconds"]
+        measured = f"{large['seconds']:.3f} s, {large['megabytes']:.0f} MB; {ratio:.1f} times the time at 224"
+        met = large["seconds"] < 1 and large["megabytes"] < 500 and ratio <= side / 224
+        yield Figure(
+            f"{name} at {side}: all nodes and intervals", f"1 s, 500 MB, at most {side // 224} times", measured, met
+        )
+
+
+def long_axes(_: int, smoke: bool) -> Iterator[Figure]:
+    """Volumes and long signals."""
+    side, samples = (64, 100_000) if smoke else (512, 10_000_000)
+    found = _child("volume", str(side))
+    measured = f"{found['seconds']:.3f} s, {found['megabytes']:.0f} MB"
+    yield Figure(f"3-D U-Net on {side}^3, all nodes", "1 s", measured, found["seconds"] < 1)
+    found = _child("signal", str(samples))
+    measured = f"{found['seconds']:.1f} s, {found['megabytes']:.0f} MB"
+    met = found["seconds"] < 10 and found["megabytes"] < 2000
+    yield Figure(f"WaveNet, 30 layers, on {samples:,} samples, its output", "10 s, 2 GB", measured, met)
+
+
+def counting(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Areas beside summing masks."""
+    for name, node, side in (("densenet121", "relu", 224), ("inception_v3", "Mixed_7b", 299)):
+        for size in (side,) if smoke else (side, 1024):
+            field = fastrf.analyze(name, (3, size, size))[node]
+            axes = tuple(range(1, 1 + len(field.pixel_shape)))
+            plain, ours = alternating(lambda: field.masks().sum(axis=axes), field.areas, max(1, repeats // 3))  # noqa: B023
+            what = f"areas of {name} {node} at {size}"
+            measured = f"{ours * 1e3:.2f} ms, {plain / ours:,.0f} times"
+            yield Figure(what, "20 times faster than masks, then sum", measured, plain / ours >= 20)
+
+
+def sparse_matrices(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """`to_csr` beside products of layers' matrices."""
+    side = 32 if smoke else 112
+    network = fastrf.load("vgg16", (3, side, side))
+    field = fastrf.analyze(network)["pool5" if "pool5" in network.by_name else sparse.last_window(network)]
+    expected = sparse.product(network, field.name)
+    assert (field.to_csr() != expected).nnz == 0
+    plain, ours = alternating(lambda: sparse.product(network, field.name), field.to_csr, max(1, repeats // 5))
+    measured = f"{ours * 1e3:.2f} ms against {plain * 1e3:.0f} ms: {plain / ours:,.0f} times"
+    yield Figure(
+        f"to_csr of VGG-16 {field.name} at {side}", "20 times faster than products", measured, plain / ours >= 20
+    )
+
+
+def threads(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Two threads against one where computing masks outweighs writing them."""
+    field = fastrf.analyze("densenet121", (3, 224, 224))["features.transition2.relu"]
+    rows = np.random.default_rng(0).integers(0, int(np.prod(field.shape)), 100 if smoke else 20_000)
+    out = masks.dense(field.dependency, rows, packed=True, out=None)
+
+    def run(count: int) -> Callable[[], object]:
+        return lambda: masks.dense(field.dependency, rows, packed=True, out=out, threads=count)
+
+    one, two = alternating(run(1), run(2), repeats)
+    yield Figure("two threads on masks of 13 terms", "1.6 times one", f"{one / two:.2f} times", one / two >= 1.6)
+
+
+def cold_start(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """New processes."""
+    count = 1 if smoke else max(3, repeats // 2)
+    numpy_only, ours = (process_seconds("-c", f"import {name}", repeats=count) for name in ("numpy", "fastrf"))
+    measured = f"{ours - numpy_only:+.3f} s ({ours:.3f} s against {numpy_only:.3f} s)"
+    yield Figure("import fastrf", "0.1 s over import numpy", measured, ours - numpy_only < 0.1)
+    command = ("-m", "fastrf", "summary", "alexnet")
+    with tempfile.TemporaryDirectory() as cache:
+        cold = process_seconds(*command, repeats=1, NUMBA_CACHE_DIR=cache)
+        warm = process_seconds(*command, repeats=count, NUMBA_CACHE_DIR=cache)
+    yield Figure("fastrf summary alexnet, kernels cached", "1.2 s", f"{warm:.2f} s", warm < 1.2)
+    yield Figure("fastrf summary alexnet, nothing cached", "12 s", f"{cold:.2f} s", cold < 12)
+
+
+def peers(_: int, smoke: bool) -> Iterator[Figure]:
+    """Other tools on the models that they get right."""
+    found = []
+    for answer in compare.answers(smoke):
+        found.append(answer)
+        if answer.tool == "fastrf" or not answer.right or not (answer.ours and answer.seconds and answer.analysis):
+            continue
+        ours = f"{answer.ours * 1e3:.0f} ms, of which the analysis {answer.analysis * 1e3:.1f} ms"
+        what = f"all nodes of torchvision's {answer.model}, exact, against {answer.tool}, one width"
+        measured = f"{ours}, against {answer.seconds * 1e3:.0f} ms"
+        yield Figure(what, "faster", measured, answer.ours < answer.seconds)
+    if not smoke:
+        compare.write_table(found)
+
+
+MEASURES: dict[str, Measure] = {
+    "dense": dense_one_term,
+    "several": dense_several_terms,
+    "engine": engine,
+    "autograd": against_autograd,
+    "growth": growth,
+    "long": long_axes,
+    "areas": counting,
+    "sparse": sparse_matrices,
+    "threads": threads,
+    "cold": cold_start,
+    "peers": peers,
+}
+
+
+def _child(*arguments: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.report", "--child", *arguments]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    return dict(json.loads(found.stdout))
+
+
+def _in_child(kind: str, *arguments: str) -> dict[str, float]:
+    """Seconds and peak megabytes of one analysis, kernels loaded beforehand."""
+    from fastrf.warmup import stages
+
+    list(stages())
+    if kind == "image":
+        name, side = arguments[0], int(arguments[1])
+        network = fastrf.load(name, (1 if name == "unet" else 3, side, side))
+    elif kind == "volume":
+        network = fastrf.load("unet3d", (1, *[int(arguments[0])] * 3))
+    else:
+        network = fastrf.load("wavenet", (1, int(arguments[0])))
+    began = time.perf_counter()
+    analysis = fastrf.analyze(network, targets=[network.outputs[0]] if kind == "signal" else None)
+    if kind == "image":
+        (analysis["layer4"] if arguments[0] == "resnet50" else analysis.output).intervals(0)
+    spent = time.perf_counter() - began
+    return {"seconds": spent, "megabytes": _peak_megabytes()}
+
+
+def _peak_megabytes() -> float:
+    """Peak memory of this process (not, as getrusage has it, of what started it)."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def figures(smoke: bool, only: str | None = None) -> Iterator[Figure]:
+    """Every figure; `smoke` measures once and small."""
+    for name, measure in MEASURES.items():
+        if only is None or only in name:
+            yield from measure(1 if smoke else 15, smoke)
+
+
+def page(found: list[Figure]) -> str:
+    """The page in Markdown."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m bench.report`. Medians; ratios to a reference that runs in turns with what it is for.",
+        f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}.",
+        "",
+        "| what | target | measured | |",
+        "|---|---|---|---|",
+    ]
+    for figure in found:
+        mark = "" if figure.met is None else "met" if figure.met else "**not met**"
+        lines.append(f"| {figure.what} | {figure.target} | {figure.measured} | {mark} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print as it goes, and write the page (unless it was only a part, or smoke)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="measure once and small, to see that all of it runs")
+    parser.add_argument("--only", help=f"one of {', '.join(MEASURES)}")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(_in_child(*given.child)))
+        return
+    found = []
+    for figure in figures(given.smoke, given.only):
+        found.append(figure)
+        print(
+            f"{'' if figure.met else 'NOT MET '}{figure.what}: {figure.measured} (target: {figure.target})", flush=True
+        )
+    if given.json:
+        given.json.write_text(json.dumps([vars(figure) for figure in found], indent=1))
+    if not given.smoke and given.only is None:
+        PAGE.write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()

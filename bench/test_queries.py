@@ -1,0 +1,37 @@
+"""Questions about all positions, beside the same from dense masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fastrf
+
+Masks = npt.NDArray[np.bool_]
+
+FROM_MASKS: dict[str, Callable[[Masks], object]] = {
+    "areas": lambda masks: masks.sum(axis=(1, 2)),
+    "coverage": lambda masks: masks.sum(axis=0),
+    "boxes": lambda masks: [(rows.argmax(), rows[::-1].argmax()) for rows in masks.any(axis=2)],
+}
+
+
+def field() -> fastrf.ReceptiveField:
+    return fastrf.analyze("inception_v3", (3, 512, 512))["Mixed_7b"]
+
+
+@pytest.mark.parametrize("query", ["areas", "boxes", "coverage", "densities", "clipped", "halo"])
+@pytest.mark.benchmark(group="queries")
+def test_query(benchmark: Any, query: str) -> None:
+    assert benchmark(getattr(field(), query)) is not None
+
+
+@pytest.mark.parametrize("query", FROM_MASKS)
+@pytest.mark.benchmark(group="queries")
+def test_from_masks_for_comparison(benchmark: Any, query: str) -> None:
+    one = field()
+    assert benchmark.pedantic(lambda: FROM_MASKS[query](one.masks()), rounds=3, warmup_rounds=1) is not None
