@@ -351,6 +351,23 @@ def test_trained_numbers_may_be_any() -> None:
     assert fastrf.analyze(model([constant, node("Mul", "x", "w")])).output.areas().max() == 0
 
 
+def test_a_condition_on_trained_numbers_may_be_either() -> None:
+    nodes = [node("Greater", "w", "half", out="c"), node("Neg", "x", out="n"), node("Where", "c", "one", "n")]
+    weights = {"w": np.ones((1, 3, 8, 8), np.float32), "half": np.float32(0.5), "one": np.float32(1)}
+    assert fastrf.analyze(model(nodes, weights=weights)).output.areas().min() == 1
+    stored = {"c": np.ones((1, 3, 8, 8), bool), "one": np.float32(1)}
+    assert fastrf.analyze(model(nodes[1:], weights=stored)).output.areas().max() == 0
+
+
+def test_outputs_that_are_left_out() -> None:
+    """Of a recurrent layer only the last cell, its other outputs without names."""
+    weights = {"w": np.ones((1, 8, 4), np.float32), "r": np.ones((1, 8, 2), np.float32)}
+    layer = helper.make_node("LSTM", ["x", "w", "r"], ["", "", "y"], hidden_size=2)
+    field = fastrf.analyze(model([layer], (5, 1, 4), weights)).output
+    assert (field.shape, field.exact) == ((1, 2), True)
+    assert field.neuron_mask((0, 0)).all()
+
+
 # Unknown operators ---------------------------------------------------------------------------------------
 
 

@@ -113,7 +113,7 @@ def same(walk: Walk, call: Call) -> Item:
     first, like = call.inputs[0], call.inputs[-1]
     if isinstance(first, Constant) and first.values is not None and isinstance(like, Value | Constant):
         values = first.values.astype(walk.dtype_of(like))
-        return Constant(values.shape, values.dtype, values, first.weight and values.dtype.kind not in "iub")
+        return Constant(values.shape, values.dtype, values, first.weight)
     return first
 
 
@@ -122,7 +122,7 @@ def where(walk: Walk, call: Call) -> Value:
     """A choice between two, by a constant or by data."""
     full = shape_of_all(call, [0, 1, 2])
     condition = call.inputs[0]
-    if not isinstance(condition, Constant) or condition.values is None:
+    if not isinstance(condition, Constant) or condition.values is None or condition.weight:
         either = replace(walk.lowering.elementwise("where", call.dynamic(), full), full=full)
         first, second = (broad(call.known(k), full) for k in (1, 2))
         return settled(walk, either, compressed(np.where(first == second, first, np.nan)))

@@ -157,17 +157,17 @@ class Walk(GraphWalk):
     def _all_finished(self, call: Call, items: Sequence[Any]) -> list[Item]:
         """Results with the names of their outputs; one that stands twice is made once."""
         done: dict[int, Item] = {}
+        results: list[Item] = []
         for k, item in enumerate(items):
-            if id(item) not in done:
+            named = k < len(call.node.output) and bool(call.node.output[k])
+            if named and id(item) not in done:
                 done[id(item)] = self._finished(call, k, item)
-        return [done[id(item)] for item in items]
+            results.append(done[id(item)] if named else None)
+        return results
 
     def _finished(self, call: Call, k: int, item: Any) -> Item:
-        name = call.node.output[k] if k < len(call.node.output) else ""
-        if not name:
-            return None
         if k and any(call.node.output[:k]):
-            self.lowering.begin(printable(name), self._scope)
+            self.lowering.begin(printable(call.node.output[k]), self._scope)
         item = item() if callable(item) else item
         if not isinstance(item, Value):
             return item  # type: ignore[no-any-return]
@@ -208,10 +208,7 @@ class Walk(GraphWalk):
         if not (given and small):
             return [replace(result, weight=weight) for result in results]
         arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
-        return [
-            Constant(a.shape, a.dtype, a, weight and not np.issubdtype(a.dtype, np.integer) and a.dtype != bool)
-            for a in evaluate(call.node, call.version, arrays)
-        ]
+        return [Constant(a.shape, a.dtype, a, weight) for a in evaluate(call.node, call.version, arrays)]
 
     def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
         """Shapes of the outputs by ONNX's shape inference; where they are not `needed`, those that it finds."""
