@@ -1,22 +1,14 @@
-"""Reading ONNX files: `python -m bench.onnx_files [--smoke]`.
-
-Reading and analysing the largest light model of the onnx package, warm, and the peak memory of a model with 2 GB of
-weights in the file, measured in a process of its own beside one that imports the same packages and reads no model.
-"""
+"""ONNX files to read: the largest light model of the onnx package, and one with gigabytes of weights in the file."""
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-import fastrf
-from bench.timing import median_seconds
+__all__ = ["LIGHT", "peak_mb", "write_big"]
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light/light_densenet121.onnx"
 
@@ -74,25 +66,3 @@ def peak_mb(*paths: Path) -> float:
     """The peak memory of a process that analyses these files."""
     done = subprocess.run([sys.executable, "-c", _PEAK, *map(str, paths)], capture_output=True, text=True, check=True)
     return float(done.stdout)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it runs")
-    smoke = parser.parse_args().smoke
-    ms = 1e3 * median_seconds(lambda: fastrf.analyze(str(LIGHT)), 1 if smoke else 7)
-    nodes = len(onnx.load(LIGHT).graph.node)
-    print(f"{LIGHT.name}: {nodes} nodes, read and analysed in {ms:.0f} ms warm (bar 1000)")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "big.onnx"
-        write_big(path, 64 if smoke else 2048)
-        idle, peak = peak_mb(), peak_mb(path)
-        print(
-            f"{path.stat().st_size / (1 << 30):.2f} GiB of weights: peak {peak:.0f} MB (bar 300), "
-            f"{peak - idle:.0f} MB above the imports alone"
-        )
-        assert np.isfinite(peak)
-
-
-if __name__ == "__main__":
-    main()

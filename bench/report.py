@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,27 +22,16 @@ import numpy as np
 import fastrf
 from bench import compare, sparse
 from bench.autograd import position_seconds
+from bench.captured import captured, onnx_files
+from bench.figure import Figure
 from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
 from fastrf import masks
 from fastrf.field import ReceptiveField
 from fastrf.memory import forget
 
-__all__ = ["Figure", "figures", "main"]
+__all__ = ["figures", "main"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What was measured, the target in words, and whether it is met (None: nothing to compare with)."""
-
-    what: str
-    target: str
-    measured: str
-    met: bool | None
-
-
-Measure = Callable[[int, bool], Iterator[Figure]]
 
 
 def _against_fill(what: str, target: float, repeats: int, make: Callable[..., masks.Dense]) -> Iterator[Figure]:
@@ -224,10 +212,15 @@ def peers(_: int, smoke: bool) -> Iterator[Figure]:
         compare.write_table(found)
 
 
+#: Every measure by a word.
+Measure = Callable[[int, bool], Iterator[Figure]]
+
 MEASURES: dict[str, Measure] = {
     "dense": dense_one_term,
     "several": dense_several_terms,
     "engine": engine,
+    "captured": captured,
+    "onnx": onnx_files,
     "autograd": against_autograd,
     "growth": growth,
     "long": long_axes,
@@ -309,9 +302,8 @@ def main() -> None:
     found = []
     for figure in figures(given.smoke, given.only):
         found.append(figure)
-        print(
-            f"{'' if figure.met else 'NOT MET '}{figure.what}: {figure.measured} (target: {figure.target})", flush=True
-        )
+        missed = "NOT MET " if figure.met is False else ""
+        print(f"{missed}{figure.what}: {figure.measured} (target: {figure.target})", flush=True)
     if given.json:
         given.json.write_text(json.dumps([vars(figure) for figure in found], indent=1))
     if not given.smoke and given.only is None:

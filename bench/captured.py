@@ -1,0 +1,89 @@
+"""Models of other frameworks: analysis beside a forward pass, and ONNX files without their weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import fastrf
+from bench.figure import Figure
+from bench.timing import median_seconds
+from fastrf.memory import forget
+
+__all__ = ["captured", "onnx_files"]
+
+#: The share of a forward pass that analysing all nodes may take.
+SHARES = {
+    "resnet50": Fraction(1, 20),
+    "densenet121": Fraction(1, 10),
+    "swin_t": Fraction(1),
+    "vit_b_16": Fraction(1, 10),
+}
+
+
+def captured(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """Analysis of captured models at 224, batch 1; the capture is reported apart."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    import torch
+    import torchvision
+
+    from fastrf.frontends.torch import capture, to_network
+
+    for name, share in list(SHARES.items())[: 1 if smoke else None]:
+        model = torchvision.models.get_model(name, weights=None).eval()
+        image = torch.rand(1, 3, 224, 224)
+        began = time.perf_counter()
+        exported = capture(model, (3, 224, 224))
+        exporting = time.perf_counter() - began
+        network = to_network(exported)
+        lowering = time.perf_counter() - began - exporting
+        with torch.no_grad():
+            forward = median_seconds(lambda: model(image), repeats)  # noqa: B023 (called at once)
+        fresh = median_seconds(lambda: fastrf.analyze(network), repeats, before=forget)  # noqa: B023
+        warm = median_seconds(lambda: fastrf.analyze(network), repeats)  # noqa: B023
+        yield Figure(
+            f"{name} captured, all nodes, over one forward pass",
+            f"{share}",
+            f"{warm / forward:.3f} ({warm * 1e3:.1f} ms; {fresh / forward:.3f} remembering nothing)",
+            warm / forward <= share,
+        )
+        megabytes = _analysis_megabytes(network)
+        yield Figure(f"{name} captured, memory of the analysis", "200 MB", f"{megabytes:.1f} MB", megabytes <= 200)
+        yield Figure(
+            f"{name}, from module to network",
+            "reported",
+            f"{exporting:.1f} s in torch.export, {lowering:.2f} s after it",
+            None,
+        )
+
+
+def _analysis_megabytes(network: fastrf.Network) -> float:
+    """Peak of what Python and NumPy allocate during an analysis that remembers nothing yet."""
+    forget()
+    tracemalloc.start()
+    fastrf.analyze(network)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def onnx_files(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """The largest light model, warm, and the peak memory on 2 GB of weights in the file."""
+    if importlib.util.find_spec("onnx") is None:
+        return
+    from bench.onnx_files import LIGHT, peak_mb, write_big
+
+    seconds = median_seconds(lambda: fastrf.analyze(str(LIGHT)), repeats)
+    yield Figure(f"{LIGHT.name}, read and analysed, warm", "1 s", f"{seconds:.2f} s", seconds < 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "big.onnx"
+        write_big(path, 64 if smoke else 2048)
+        peak = peak_mb(path)
+        size = path.stat().st_size / 2**30
+    yield Figure(f"peak memory on an ONNX file of {size:.1f} GiB", "300 MB", f"{peak:.0f} MB", peak < 300)
