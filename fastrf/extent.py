@@ -33,6 +33,11 @@ class Phase:
     period: int
     shift: int
 
+    @property
+    def matters(self) -> bool:
+        """Whether outputs differ along the factor."""
+        return self.period > 1 or self.shift != 0
+
 
 @dataclass(frozen=True, eq=False)
 class Extent:

@@ -165,17 +165,13 @@ class Nominal:
     def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
         """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, `pixels` being the sizes `n`."""
         sizes = [n for factors in self.axes for n in factors]
-        cut = np.zeros((1,) * len(sizes), bool)
-        for axis, n in enumerate(pixels):
-            cut = cut | self._cut(axis, n)
-        return np.broadcast_to(cut, sizes).reshape(self.shape)
+        return np.broadcast_to(self._cut_anywhere(pixels), sizes).reshape(self.shape)
 
     def clipped_share(self, pixels: Sequence[int]) -> float:
         """The share of positions that `clipped` marks, without marking them where the axes are independent."""
-        factors = [phase.factor for extent in self.extents for phase in extent.phases]
+        factors = [phase.factor for extent in self.extents for phase in extent.phases if phase.matters]
         if len(set(factors)) < len(factors):
-            cut = self.clipped(pixels)
-            return float(cut.mean()) if cut.size else 0.0
+            return float(self._cut_anywhere(pixels).mean()) if 0 not in self.shape else 0.0
         whole = 1.0
         for axis, n in enumerate(pixels):
             cut = self._cut(axis, n)
@@ -186,7 +182,7 @@ class Nominal:
         """What each position reads of one pixel axis, `[low, high)`: two float64 open meshes over the factors."""
         extent = self.extents[axis]
         sizes = [size for factors in self.axes for size in factors]
-        used = {phase.factor for phase in extent.phases}
+        used = {phase.factor for phase in extent.phases if phase.matters}
         longest = max((sizes[f] for f in used), default=0)
         if longest > MAX_LENGTH:
             raise LimitError(f"an axis of {longest} is longer than fastrf.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it")
@@ -197,6 +193,15 @@ class Nominal:
         low, high = extent.at(index)
         shape = low.shape if low.ndim == len(sizes) else (1,) * len(sizes)
         return low.reshape(shape), high.reshape(shape)
+
+    def _cut_anywhere(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Where any extent reaches beyond its pixels, as an open mesh over all factors."""
+        cut = np.zeros((1,) * self._n_factors, bool)
+        for axis in sorted(range(len(pixels)), key=lambda axis: len(self.extents[axis].phases)):
+            cut = cut | self._cut(axis, pixels[axis])
+            if cut.all():
+                return cut[(slice(0, 1),) * cut.ndim]
+        return cut
 
     def _cut(self, axis: int, n: int) -> npt.NDArray[np.bool_]:
         """Where one extent reaches beyond `[0, n)`, as an open mesh over all factors."""
