@@ -3,19 +3,26 @@
 Each tool runs in a process of its own, on a torchvision model with random weights, and says how wide the receptive
 field of the last map is. The truth is the width on an unbounded image, which tests hold against autograd and published
 numbers. `--install` brings the tools into `.benchmarks/peers`, without their dependencies; the README's table between
-the marks is written anew. Tools that are not there are left out.
+the marks is written anew, with what each tool cannot do and where it failed. A tool that is not there, or that runs
+longer than `LIMIT`, is recorded as such.
+
+Gradients are asked as their authors advise: positive weights, an image wider than the field. asdex reads JAX, so it
+gets the traced model in `jax.lax` with one channel a layer: convolutions read every channel, so the field is the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import textwrap
 import time
 import warnings
 from collections.abc import Iterator
@@ -31,9 +38,30 @@ __all__ = ["Answer", "answers", "main"]
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(os.environ.get("FASTRF_PEERS", ROOT / ".benchmarks" / "peers"))
-PACKAGES = ("torchscan==0.1.2", "rfa-toolbox==1.7.0", "attrs", "graphviz")
+PACKAGES = {
+    "torchscan": ("torchscan==0.1.2",),
+    "rfa_toolbox": ("rfa-toolbox==1.7.0", "attrs", "graphviz"),
+    "receptivefield": ("receptivefield==0.5.0",),
+    "openerf": ("openerf==0.6.1",),
+    "asdex": ("asdex==0.5.1", "jax==0.10.2", "jaxlib==0.10.2", "opt_einsum==3.4.0"),
+}
 README = ROOT / "README.md"
 MARKS = ("<!-- peers -->", "<!-- /peers -->")
+
+#: Why pip did not install a tool, in this run.
+PROBLEMS: dict[str, str] = {}
+
+#: Seconds that a tool may take for a model.
+LIMIT = 300
+
+#: What a tool gives and does not give, right or wrong.
+NOTES = {
+    "torchscan": "one width per layer, added up in the order of calls; no masks, no positions.",
+    "rfa_toolbox": "widths over paths; no padding, no positions, no masks, dilation ignored.",
+    "receptivefield": "counts columns with a gradient (gaps are lost) of one middle position, in float32; no masks.",
+    "openerf": "positive gradients of the middle of the map, in float32, for RGB images; no other position.",
+    "asdex": "exact masks of every scalar of a JAX function (here one channel a layer), slow to grow; no pooling.",
+}
 
 #: Width of the last map's field on an unbounded image.
 TRUTH = {
@@ -108,14 +136,140 @@ def by_rfa(model: Any, shape: tuple[int, ...]) -> float:
     return float(max(np.max(size) for node in graph.all_layers for size in node.receptive_field_sizes))
 
 
+def by_receptivefield(model: Any, shape: tuple[int, ...]) -> float:
+    """The columns with a gradient, on the long thin image; what it calls height is the width."""
+    from receptivefield.pytorch import PytorchReceptiveField
+    from receptivefield.types import ImageShape
+
+    _, width = _strip(shape)
+    network = _mapped(model, 2)  # it asks for two rows
+    (found,) = PytorchReceptiveField(lambda: network).compute(ImageShape(w=width, h=128, c=shape[0]))
+    return float(max(found.rf.size))
+
+
+def by_openerf(model: Any, shape: tuple[int, ...]) -> float:
+    """The extent of the effective field's map, on a long thin white image in a folder."""
+    from openerf import compute_erf
+    from PIL import Image
+
+    height, width = _strip(shape)
+    network = _mapped(model)
+    network.pretrained_cfg = {"input_size": (3, height, width), "crop_pct": 1.0}
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (width, height), "white").save(Path(folder) / "white.png")
+        found = compute_erf(network, image_dir=folder, device="cpu", show_progress=False)
+    columns = np.flatnonzero(found.erf_map.any(axis=0))
+    return float(columns[-1] - columns[0] + 1) if columns.size else 0.0
+
+
+def by_asdex(model: Any, shape: tuple[int, ...]) -> float:
+    """The extent of the middle's row of the Jacobian's pattern, one channel a layer, at the model's own size."""
+    import asdex
+    import jax
+
+    function = _in_jax(model)
+    image = jax.numpy.zeros((1, 1, *shape[1:]))
+    out = jax.eval_shape(function, image).shape
+    pattern = asdex.jacobian_sparsity(function, image)
+    columns = pattern.cols[pattern.rows == out[2] // 2 * out[3] + out[3] // 2] % shape[2]
+    return float(columns.max() - columns.min() + 1)
+
+
+def _in_jax(model: Any) -> Any:
+    """The traced model as a function of JAX, with one channel a layer: what is concatenated is added."""
+    import jax
+    import torch
+    from jax import lax
+
+    traced = torch.fx.symbolic_trace(model)
+
+    def two(size: Any) -> tuple[int, int]:
+        return (size, size) if isinstance(size, int) else tuple(size)
+
+    def convolved(x: Any, layer: Any) -> Any:
+        kernel = jax.numpy.ones((1, 1, *layer.kernel_size))
+        margins = [(p, p) for p in two(layer.padding)]
+        if not layer.transposed:
+            return lax.conv_general_dilated(x, kernel, layer.stride, margins, rhs_dilation=layer.dilation)
+        sizes = zip(layer.kernel_size, layer.padding, strict=True)
+        margins = [(k - 1 - p, k - 1 - p) for k, p in sizes]
+        return lax.conv_general_dilated(x, kernel, (1, 1), margins, lhs_dilation=layer.stride)
+
+    def pooled(x: Any, most: bool, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Any:
+        margins = ((0, 0), (0, 0), *((p, p) for p in two(padding)))
+        initial, reduce = (-jax.numpy.inf, lax.max) if most else (0.0, lax.add)
+        return lax.reduce_window(
+            x, initial, reduce, (1, 1, *two(kernel_size)), (1, 1, *two(stride or kernel_size)), margins
+        )
+
+    def called(name: str, *given: Any, **named: Any) -> Any:
+        if name in ("add", "iadd"):
+            return given[0] + given[1]
+        if name == "cat":
+            return sum(given[0])
+        if name == "relu":
+            return jax.nn.relu(given[0])
+        if name == "flatten":
+            return given[0]
+        if name in ("boolean_dispatch", "max_pool2d", "avg_pool2d"):
+            named = {key: value for key, value in named.items() if key in ("kernel_size", "stride", "padding")}
+            return pooled(given[0], name != "avg_pool2d", *given[1:4], **named)
+        raise TypeError(f"no translation of {name} to JAX")
+
+    class Translated(torch.fx.Interpreter):
+        def call_module(self, target: Any, args: Any, _kwargs: Any) -> Any:
+            layer, x = self.fetch_attr(target), args[0]
+            if isinstance(layer, torch.nn.modules.conv._ConvNd):
+                return convolved(x, layer)
+            if isinstance(layer, torch.nn.MaxPool2d | torch.nn.AvgPool2d):
+                most = isinstance(layer, torch.nn.MaxPool2d)
+                return pooled(x, most, layer.kernel_size, layer.stride, layer.padding)
+            if isinstance(layer, torch.nn.ReLU):
+                return jax.nn.relu(x)
+            if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.Dropout | torch.nn.Identity):
+                return x
+            raise TypeError(f"no translation of {type(layer).__name__} to JAX")
+
+        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+            return called(target.__name__, *args, **kwargs)
+
+        def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
+            return called(target, *args, **kwargs)
+
+    return lambda x: Translated(traced).run(x)
+
+
+def _strip(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of an image that no field's width leaves, as low as the layers allow."""
+    return 64 if shape[1] == 224 else 96, 4480
+
+
+def _mapped(model: Any, rows: int = 1) -> Any:
+    """The model with positive weights, in the forms that tools of gradients ask for; a flat vector as a map of rows."""
+    from torch import nn
+
+    class Mapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, image: Any) -> Any:
+            out = self.inner(image)
+            self.feature_maps = [out.reshape(1, 2048, rows, -1) if out.dim() == 2 else out]
+            return self.feature_maps[0]
+
+        forward_features = forward
+
+    _positive(model)
+    return Mapped().eval()
+
+
 def by_autograd(model: Any, shape: tuple[int, ...]) -> float:
     """The extent of gradients around the middle, on a long thin image: weights positive, maxima as averages."""
     import torch
 
-    _positive(model.double())
-    image = torch.ones(1, shape[0], 64 if shape[1] == 224 else 96, 4480, dtype=torch.float64, requires_grad=True)
-    out = model(image)
-    out = out.reshape(1, 2048, 1, -1) if out.dim() == 2 else out
+    image = torch.ones(1, shape[0], *_strip(shape), dtype=torch.float64, requires_grad=True)
+    out = _mapped(model.double())(image)
     middle = out.shape[3] // 2 // 16 * 16
     widths = []
     for x in range(middle, middle + (16 if out.shape[3] == image.shape[3] else 1)):
@@ -148,12 +302,17 @@ TOOLS = {
     "fastrf": by_fastrf,
     "torchscan": by_torchscan,
     "rfa_toolbox": by_rfa,
+    "receptivefield": by_receptivefield,
+    "openerf": by_openerf,
+    "asdex": by_asdex,
     "autograd": by_autograd,
 }
+#: Run once, for the clock: their import is done before it.
+SLOW = ("receptivefield", "openerf", "asdex", "autograd")
 
 
 def child(tool: str, model: str) -> dict[str, Any]:
-    """Run a tool on a model in this process, the second time for the clock."""
+    """Run a tool on a model in this process, the second time for the clock; slow ones once, imported before."""
     import torch
 
     warnings.simplefilter("ignore")
@@ -162,14 +321,22 @@ def child(tool: str, model: str) -> dict[str, Any]:
     network, shape = build(model)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            if tool != "autograd":
+            if tool not in SLOW:
                 TOOLS[tool](network, shape)
+            elif tool in PACKAGES:
+                importlib.import_module(tool)
             began = time.perf_counter()
             width = TOOLS[tool](network, shape)
             spent = time.perf_counter() - began
     except Exception as error:  # whatever a tool raises is its answer
-        return {"width": None, "seconds": None, "problem": f"{type(error).__name__}: {error}"[:80]}
+        return {"width": None, "seconds": None, "problem": _named(error)}
     return {"width": width, "seconds": spent, "problem": "", "analysis": _analysis(network, shape, tool)}
+
+
+def _named(error: Exception) -> str:
+    """An error in one short line."""
+    text = " ".join(str(error).split()).replace("`", "'").partition(". ")[0]
+    return textwrap.shorten(f"{type(error).__name__}: {text}", 120, placeholder=" ...")
 
 
 def _analysis(model: Any, shape: tuple[int, ...], tool: str) -> float | None:
@@ -184,7 +351,7 @@ def _analysis(model: Any, shape: tuple[int, ...], tool: str) -> float | None:
 
 
 def answers(smoke: bool = False) -> Iterator[Answer]:
-    """What every installed tool says of every model, fastrf first."""
+    """What every tool that is there says of every model, fastrf first."""
     if importlib.util.find_spec("torchvision") is None:
         return
     for model, truth in list(TRUTH.items())[: 1 if smoke else None]:
@@ -193,19 +360,31 @@ def answers(smoke: bool = False) -> Iterator[Answer]:
         for tool in TOOLS:
             if tool not in ("fastrf", "autograd") and not (PEERS / tool).exists():
                 continue
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PEERS)])}
-            command = [sys.executable, "-m", "bench.compare", "--child", tool, model]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=ROOT)
-            lines = done.stdout.strip().splitlines()
-            found = json.loads(lines[-1]) if lines else {"width": None, "seconds": None, "problem": done.stderr[-80:]}
+            found = _asked(tool, model)
             if tool == "fastrf":
                 ours, analysis = found["seconds"], found["analysis"]
             right = found["width"] == truth
             yield Answer(tool, model, found["width"], right, found["seconds"], ours, analysis, found["problem"])
 
 
+def _asked(tool: str, model: str) -> dict[str, Any]:
+    """What a tool says of a model in a process of its own, which may die or not end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PEERS)])}
+    command = [sys.executable, "-m", "bench.compare", "--child", tool, model]
+    options: dict[str, Any] = {"capture_output": True, "text": True, "env": environment, "cwd": ROOT}
+    nothing = {"width": None, "seconds": None, "analysis": None}
+    try:
+        done = subprocess.run(command, check=False, timeout=LIMIT, **options)
+    except subprocess.TimeoutExpired:
+        return {**nothing, "problem": f"longer than {LIMIT} s"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        return {**nothing, "problem": f"ended with {done.returncode}: {done.stderr.strip()[-60:]}"}
+    return {**nothing, **json.loads(lines[-1])}
+
+
 def table(found: list[Answer]) -> str:
-    """Who says what, in Markdown: a wrong width is struck out."""
+    """Who says what, in Markdown: a wrong width is struck out; then what each tool cannot do."""
     tools = [tool for tool in TOOLS if any(answer.tool == tool for answer in found)]
     lines = [f"| model | true width | {' | '.join(tools)} |", "|---|--:|" + "--:|" * len(tools)]
     for model, truth in TRUTH.items():
@@ -214,7 +393,21 @@ def table(found: list[Answer]) -> str:
             answer = next((a for a in found if (a.tool, a.model) == (tool, model)), None)
             cells.append("" if answer is None else _cell(answer))
         lines.append(f"| {model} | {truth} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *(f"- {tool} {_limits(tool, found)}" for tool in PACKAGES)])
+
+
+def _limits(tool: str, found: list[Answer]) -> str:
+    """Version, what the tool does not give, and why it failed where it did."""
+    said = [answer for answer in found if answer.tool == tool]
+    version = PACKAGES[tool][0].partition("==")[2]
+    if not said:
+        return f"{version}: not installed" + (f": {PROBLEMS[tool]}" if tool in PROBLEMS else "") + "."
+    failed: dict[str, list[str]] = {}
+    for answer in said:
+        if answer.width is None:
+            failed.setdefault(answer.problem, []).append(answer.model)
+    reasons = [f" Fails on {', '.join(models)}: `{problem}`." for problem, models in failed.items()]
+    return f"{version}: {NOTES[tool]}{''.join(reasons)}"
 
 
 def _cell(answer: Answer) -> str:
@@ -232,6 +425,16 @@ def write_table(found: list[Answer]) -> None:
     README.write_text(f"{before}{MARKS[0]}\n{table(found)}\n{MARKS[1]}{after}")
 
 
+def install() -> None:
+    """Bring in each tool by itself, without dependencies; what pip says against one does not stop the others."""
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--ignore-requires-python", "--target", str(PEERS)]
+    for tool, packages in PACKAGES.items():
+        done = subprocess.run([*command, *packages], check=False, stderr=subprocess.PIPE, text=True)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        if done.returncode:
+            PROBLEMS[tool] = errors[-1] if errors else f"pip ended with {done.returncode}"
+
+
 def main() -> None:
     """Run the tools and write the table into the README."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -243,17 +446,7 @@ def main() -> None:
         print(json.dumps(child(*given.child)))
         return
     if given.install:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--no-deps",
-            "--ignore-requires-python",
-            "--target",
-            str(PEERS),
-        ]
-        subprocess.run([*command, *PACKAGES], check=True)
+        install()
     found = []
     for answer in answers(given.smoke):
         found.append(answer)
