@@ -18,7 +18,7 @@ def activation(d: Draw, x: Tensor, y: Tensor) -> Function | None:
 @op
 def residual(d: Draw, x: Tensor, y: Tensor) -> Function | None:
     kind = d.pick(["add", "sub", "max", "mul", "div", "lerp", "addcmul", "inplace"])
-    change: Function = (lambda y: y.roll(1, -1)) if x is y else lambda y: y
+    change: Function = (lambda y: y.roll(1, -1)) if x is y and x.ndim else lambda y: y
     functions: dict[str, Function] = {
         "add": lambda x, y: x + change(y),
         "sub": lambda x, y: 0.5 * x - 2 * change(y),
