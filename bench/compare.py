@@ -292,10 +292,12 @@ def _positive(module: Any) -> None:
 
 
 def by_fastrf(model: Any, shape: tuple[int, ...]) -> float:
-    """All nodes, exact, and the width of the last."""
+    """All nodes, exact, and the width of the last map."""
     import fastrf
 
-    return float(fastrf.analyze(model, shape).output.size[0])
+    analysis = fastrf.analyze(model, shape)
+    maps = [name for name in analysis if len(analysis[name].shape) == len(shape)]
+    return float(analysis[maps[-1]].size[0])
 
 
 TOOLS = {
