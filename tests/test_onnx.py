@@ -409,3 +409,24 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(["summary", str(SQUEEZENET), "--input", "data_0=1x3x224x224", "--markdown"])
     assert not stop.value.code, capsys.readouterr().err
+
+
+def test_lists_of_tensors() -> None:
+    nodes = [
+        node("SplitToSequence", "x", out="s", axis=1, keepdims=0),
+        node("SequenceAt", "s", "one", out="a"),
+        node("SequenceInsert", "s", "a", out="t"),
+        node("SequenceErase", "t", "one", out="u"),
+        node("SequenceLength", "u", out="n"),
+        node("ConcatFromSequence", "u", axis=1, new_axis=1),
+    ]
+    field = fastrf.analyze(model(nodes, (1, 3, 4), {"one": np.array(1)})).output
+    assert field.shape == (3, 4)
+    assert [int(field.neuron_mask((k, 0)).argmax()) for k in range(3)] == [0, 8, 4]
+
+
+def test_a_scan_runs_along_an_axis() -> None:
+    body = graph([node("Add", "h", "e", out="h2"), node("Identity", "h2", out="seen")], ["h2", "seen"], ["h", "e"])
+    nodes = [helper.make_node("Scan", ["zero", "x"], ["last", "y"], body=body, num_scan_inputs=1)]
+    field = fastrf.analyze(model(nodes, (5, 2), {"zero": np.zeros(2, np.float32)}, outputs=("y",))).output
+    assert field.neuron_mask((3, 0))[:, 0].tolist() == [True] * 4 + [False]

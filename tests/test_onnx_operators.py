@@ -89,8 +89,8 @@ def by_operator(largest: int, most: int) -> dict[str, list[Case]]:
     return {name: sorted(several, key=lambda case: case.size)[:most] for name, several in sorted(found.items())}
 
 
-#: Every case with compiled kernels; the smallest two of each operator otherwise.
-CASES = by_operator(*((60, 2) if INTERPRETED else (1_500, 1_000)))
+#: Every case with compiled kernels; the smallest thirty of each operator otherwise.
+CASES = by_operator(*((500, 30) if INTERPRETED else (1_500, 1_000)))
 
 
 @pytest.mark.parametrize("name", CASES)
