@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastrf import ops, zoo
+    from fastrf import anchors, ops, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.errors import (
         FastRFError,
@@ -73,6 +73,7 @@ _HOME = {
     "adaptive_avg_pool": "layers",
     "add": "layers",
     "analyze": "analysis",
+    "anchors": "anchors",
     "avg_pool": "layers",
     "batch_norm": "layers",
     "concat": "layers",
@@ -114,6 +115,7 @@ __all__ = [
     "adaptive_avg_pool",
     "add",
     "analyze",
+    "anchors",
     "avg_pool",
     "batch_norm",
     "concat",

@@ -1,0 +1,24 @@
+"""Anchors designed from receptive fields: what levels see, where anchors stand, and which to use instead.
+
+`report` and `suggest` are the two questions; `read_boxes` and `read_anchors` read what people have.
+"""
+
+from __future__ import annotations
+
+from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
+from fastrf.anchors.forms import Anchors, read_anchors
+from fastrf.anchors.reporting import LevelRow, Report, SizeRow, report
+from fastrf.anchors.resizing import Resize
+
+__all__ = [
+    "Anchors",
+    "Boxes",
+    "LevelRow",
+    "Rejected",
+    "Report",
+    "Resize",
+    "SizeRow",
+    "read_anchors",
+    "read_boxes",
+    "report",
+]

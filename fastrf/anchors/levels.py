@@ -1,0 +1,113 @@
+"""Levels: where the neurons of each detection level look, as anchors need to know it.
+
+Made from the nominal parameters of `ReceptiveField`, phase by phase. `report` and `suggest` start here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastrf.errors import NetworkError, UnknownNodeError, UsageError
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+    from fastrf.field import ReceptiveField
+
+__all__ = ["Level", "levels_of"]
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level; pairs are (rows, columns).
+
+    `grid` is the map's shape, `size_range` per axis the smallest and largest receptive field over phases in pixels,
+    `centers` per axis and phase the centre of the receptive field of position `o` less `o * stride`, as a pixel index
+    (0 is the centre of pixel 0; NaN where unbounded), `clipped` the share of positions that a border cuts.
+    """
+
+    name: str
+    grid: tuple[int, int]
+    stride: Pair
+    size_range: tuple[Pair, Pair]
+    centers: tuple[tuple[float, ...], tuple[float, ...]]
+    clipped: float
+    exact: bool
+
+    @property
+    def limit(self) -> Pair:
+        """(width, height) of the largest box that every position sees whole: the smallest receptive field."""
+        (rows, _), (columns, _) = self.size_range
+        return columns, rows
+
+    @property
+    def center(self) -> Pair | None:
+        """(x, y) of position 0's centre in continuous coordinates (0.5 is the centre of pixel 0), the mean over phases.
+
+        None where the receptive field is unbounded.
+        """
+        y, x = (float(np.mean(axis)) + 0.5 for axis in self.centers)
+        return (x, y) if math.isfinite(x) and math.isfinite(y) else None
+
+
+def levels_of(analysis: Analysis, names: Sequence[str] | str) -> tuple[Level, ...]:
+    """The levels of these nodes, in the order given; a name may differ in case where that leaves one node.
+
+    Raises UnknownNodeError, UsageError for no names or a name twice, and NetworkError for a node that is no
+    two-dimensional feature map.
+    """
+    given = [names] if isinstance(names, str) else list(names)
+    if not given:
+        raise UsageError("no levels; name the nodes that the anchors stand on, e.g. P3,P4,P5")
+    fields = [analysis[_resolved(analysis, name)] for name in given]
+    twice = {field.name for field in fields if [other.name for other in fields].count(field.name) > 1}
+    if twice:
+        raise UsageError(f"level {sorted(twice)[0]!r} is named twice")
+    return tuple(_level(field, name) for field, name in zip(fields, given, strict=True))
+
+
+def _resolved(analysis: Analysis, name: str) -> str:
+    if name in analysis or not isinstance(name, str):
+        return name
+    alike = [node for node in analysis if node.lower() == name.lower()]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise UnknownNodeError(f"level {name!r} could be any of {', '.join(alike)}; write it as it is")
+    return name
+
+
+def _level(field: ReceptiveField, name: str) -> Level:
+    if len(field.position_shape) != 2 or len(field.pixel_shape) != 2:
+        raise NetworkError(
+            f"level {name!r}: output {field.shape} of input {field.input_shape} is no two-dimensional feature map"
+        )
+    stride = field.stride
+    if not all(math.isfinite(step) and step > 0 for step in stride):
+        raise NetworkError(f"level {name!r}: its positions do not move along the image (stride {stride})")
+    centers = tuple(_centers(field, axis) for axis in (0, 1))
+    rows, columns = field.size_range
+    return Level(
+        name,
+        (field.position_shape[0], field.position_shape[1]),
+        (stride[0], stride[1]),
+        (rows, columns),
+        (centers[0], centers[1]),
+        field.clipped_share,
+        field.exact,
+    )
+
+
+def _centers(field: ReceptiveField, axis: int) -> tuple[float, ...]:
+    """Per phase, the pixel index of the centre less the steps taken to it."""
+    bounds = field.phases(axis)
+    if not np.isfinite(bounds).all():
+        return (math.nan,)
+    middle = bounds.mean(axis=1) - 0.5 - field.stride[axis] * np.arange(len(bounds))
+    return tuple(float(value) for value in middle)

@@ -1,0 +1,125 @@
+"""Values written as Python (mmdetection configs, torchvision calls, LFFD lists), read without running any of it.
+
+The text is parsed and only literals, their products, `dict(...)`, `tuple(...)`, `list(...)`, `len(...)`, calls as
+mappings and names bound before are worked out; whatever else stands there becomes `OPAQUE`. `forms` calls it.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastrf.errors import FormatError
+
+__all__ = ["OPAQUE", "mappings", "parse"]
+
+#: Longer texts are no anchors.
+MAX_CHARS = 1 << 20
+#: Longer sequences and larger numbers are not worked out.
+MAX_LENGTH = 10_000
+
+
+class _Opaque:
+    def __repr__(self) -> str:
+        return "(not a literal)"
+
+
+#: What stands for a value that is no literal.
+OPAQUE = _Opaque()
+
+_NUMERIC: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: math.pow,
+}
+
+
+def parse(text: str, source: str) -> dict[str, Any]:
+    """The names that a text binds, in order; a bare expression is bound to "". Raises FormatError for no Python."""
+    if len(text) > MAX_CHARS:
+        raise FormatError(f"{source}: {len(text):,} characters; a file of anchors has at most {MAX_CHARS:,}")
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise FormatError(f"{source}: not Python: {getattr(error, 'msg', error)}") from error
+    names: dict[str, Any] = {}
+    for node in tree.body:
+        try:
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                names[node.targets[0].id] = _value(node.value, names)
+            elif isinstance(node, ast.Expr):
+                names[""] = _value(node.value, names)
+        except RecursionError as error:
+            raise FormatError(f"{source}: nested too deeply in line {node.lineno}") from error
+    return names
+
+
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in a value, outer ones first."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from mappings(item)
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return names.get(node.id, OPAQUE)
+    if isinstance(node, ast.Tuple | ast.List):
+        items = [_value(item, names) for item in node.elts]
+        return tuple(items) if isinstance(node, ast.Tuple) else items
+    if isinstance(node, ast.Dict):
+        keys = [OPAQUE if key is None else _value(key, names) for key in node.keys]
+        values = [_value(value, names) for value in node.values]
+        return {key: value for key, value in zip(keys, values, strict=True) if isinstance(key, str)}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _value(node.operand, names)
+        return -value if _is_number(value) else OPAQUE
+    if isinstance(node, ast.BinOp):
+        return _combined(node.op, _value(node.left, names), _value(node.right, names))
+    return _call(node, names) if isinstance(node, ast.Call) else OPAQUE
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e12
+
+
+def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+    if _is_number(left) and _is_number(right) and type(op) in _NUMERIC:
+        try:
+            return _NUMERIC[type(op)](left, right)
+        except (ArithmeticError, ValueError):
+            return OPAQUE
+    if isinstance(op, ast.Mult) and isinstance(left, int) and isinstance(right, list | tuple):
+        left, right = right, left
+    if isinstance(left, list | tuple) and isinstance(op, ast.Mult) and isinstance(right, int):
+        return left * right if len(left) * right <= MAX_LENGTH else OPAQUE
+    if isinstance(op, ast.Add) and isinstance(left, list | tuple) and type(left) is type(right):
+        return left + right if len(left) + len(right) <= MAX_LENGTH else OPAQUE
+    return OPAQUE
+
+
+def _call(node: ast.Call, names: dict[str, Any]) -> Any:
+    """`dict`, `tuple`, `list`, `len`, `int` of values; any other call as a mapping with its name as `type`."""
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    given = [_value(argument, names) for argument in node.args]
+    keywords = {word.arg: _value(word.value, names) for word in node.keywords if word.arg is not None}
+    if name == "dict" and not given:
+        return keywords
+    if name in ("tuple", "list", "len", "int") and len(given) == 1 and not keywords:
+        value = given[0]
+        if name == "int":
+            return int(value) if _is_number(value) else OPAQUE
+        if isinstance(value, list | tuple):
+            return len(value) if name == "len" else tuple(value) if name == "tuple" else list(value)
+        return OPAQUE
+    return {"type": name, **{str(k): value for k, value in enumerate(given)}, **keywords}

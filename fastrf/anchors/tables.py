@@ -1,0 +1,217 @@
+"""Reports of anchors as text, Markdown, CSV, JSON and pandas. `reporting.Report` calls it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from fastrf.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Group
+
+    from fastrf.anchors.reporting import LevelRow, Report, SizeRow
+
+__all__ = ["to_csv", "to_json", "to_markdown", "to_pandas", "to_records", "to_rich", "to_text"]
+
+#: A title and its rows, the first of them the header.
+Table = tuple[str, list[list[str]]]
+
+
+def to_records(report: Report) -> dict[str, Any]:
+    """The report as mappings and lists that JSON holds."""
+    plain: dict[str, Any] = _plain(asdict(report))
+    plain["uncovered"] = [row.name for row in report.uncovered]
+    return plain
+
+
+def to_json(records: Any) -> str:
+    """Mappings and lists as JSON."""
+    return json.dumps(records, indent=1, allow_nan=False)
+
+
+def to_csv(report: Report) -> str:
+    """A row for each level."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = _flat_rows(report)
+    writer.writerow(rows[0] if rows else [])
+    writer.writerows(row.values() for row in rows)
+    return text.getvalue()
+
+
+def to_pandas(report: Report) -> pd.DataFrame:
+    """A row for each level."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
+    rows = []
+    for row in report.levels:
+        record = {field.name: getattr(row, field.name) for field in fields(row)}
+        recall = record.pop("recall")
+        rows.append(record | {f"recall_{t}": share for t, share in (recall or {}).items()})
+    return pd.DataFrame(rows)
+
+
+def to_text(report: Report) -> str:
+    """The tables as text of fixed width."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(to_rich(report))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def to_rich(report: Report) -> Group:
+    """The tables for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    parts: list[Any] = []
+    for title, (header, *rows) in _tables(report):
+        table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+        for k, name in enumerate(header):
+            table.add_column(Text(name), justify="right" if k else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        parts.append(table)
+    return Group(*parts, *map(Text, _lines(report)))
+
+
+def to_markdown(report: Report) -> str:
+    """The tables in Markdown."""
+    parts = []
+    for title, (header, *rows) in _tables(report):
+        lines = [header, ["---"] * len(header), *rows]
+        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        parts.append(f"**{title}**\n\n{table}")
+    parts += ["\n".join(f"- {line}" for line in _lines(report))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _lines(report: Report) -> list[str]:
+    """What stands below the tables."""
+    lines = [str(part) for part in report.rejected]
+    if report.uncovered:
+        names = ", ".join(f"{row.name} ({row.boxes})" for row in report.uncovered)
+        lines.append(f"sizes of which less than half is recalled: {names}")
+    return [*lines, *report.notes]
+
+
+def _tables(report: Report) -> list[Table]:
+    tables = [_level_table(report)]
+    if report.classes:
+        has_anchors = report.classes[0].recall is not None or any(row.recall is not None for row in report.classes)
+        tables.append(("By size (root of the area, in the input's pixels)", _size_table(report.classes, has_anchors)))
+    return tables
+
+
+def _level_table(report: Report) -> Table:
+    """The levels, and all of them together where there are boxes."""
+    first = report.levels[0]
+    header = ["level", "grid", "stride", "receptive field", "cut by border", "centre"]
+    if first.anchors is not None:
+        header += ["anchor centre", "off by", "anchors", "share of field"]
+    if first.seen is not None:
+        header += ["sees", "in range"]
+    thresholds = list(first.recall or {})
+    if thresholds:
+        header += ["best here", "BPR", "anchors above", *(f"IoU >= {t}" for t in thresholds), "mean IoU"]
+    rows = [_level_cells(row) for row in report.levels]
+    if first.seen is not None:
+        total = report.overall
+        row = ["all", *[""] * (len(header) - len(thresholds) - (6 if thresholds else 3))]
+        row += [f"{total['boxes'] - total['unseen']:,}", ""]
+        if thresholds:
+            shares = [_share(total["recall"][t]) for t in thresholds]
+            row += ["", _share(total["bpr"]), f"{total['aat']:.4f}", *shares, f"{total['mean_iou']:.4f}"]
+        rows.append(row)
+    return report.title, [header, *rows]
+
+
+def _level_cells(row: LevelRow) -> list[str]:
+    cells = [
+        row.level,
+        "x".join(map(str, row.grid)),
+        _same([_number(step) for step in row.stride]),
+        _same([_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]),
+        _share(row.clipped),
+        _same([_phases(axis) for axis in row.center]),
+    ]
+    if row.anchors is not None and row.anchor_share is not None:
+        low, high = row.anchor_share
+        cells += [
+            _same([_number(v) for v in row.anchor_center or ()]),
+            _same([_phases(axis) for axis in row.offset or ()]),
+            " ".join(f"{_number(round(w, 1))},{_number(round(h, 1))}" for w, h in row.anchors),
+            f"{low:.3f}" if low == high else f"{low:.3f}..{high:.3f}",
+        ]
+    if row.seen is not None:
+        cells += [f"{row.seen:,}", f"{row.in_range:,}"]
+    if row.recall is not None:
+        shares = [_share(share) for share in row.recall.values()]
+        cells += [f"{row.best:,}", _share(row.bpr), f"{row.aat:.4f}", *shares, f"{row.mean_iou:.4f}"]
+    return cells
+
+
+def _size_table(rows: Sequence[SizeRow], has_anchors: bool) -> list[list[str]]:
+    header = ["size", "from", "to", "boxes", "unseen", *(["BPR", "recall", "mean IoU"] if has_anchors else [])]
+    cells = []
+    for row in rows:
+        line = [row.name, _number(row.low), _number(row.high), f"{row.boxes:,}", f"{row.unseen:,}"]
+        if has_anchors:
+            line += [_share(row.bpr), _share(row.recall), "-" if row.mean_iou is None else f"{row.mean_iou:.4f}"]
+        cells.append(line)
+    return [header, *cells]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _same(values: Sequence[str]) -> str:
+    """One value where both axes agree."""
+    return values[0] if len(set(values)) == 1 else " x ".join(values)
+
+
+def _phases(values: Sequence[float]) -> str:
+    """The values of the phases, each once."""
+    return "|".join(dict.fromkeys(_number(value) for value in values))
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.10g}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _flat_rows(report: Report) -> list[dict[str, Any]]:
+    rows = []
+    for row in report.levels:
+        record = {field.name: _flat(getattr(row, field.name)) for field in fields(row) if field.name != "recall"}
+        rows.append(record | {f"recall_{t}": share for t, share in (row.recall or {}).items()})
+    return rows
+
+
+def _flat(value: Any) -> Any:
+    """Pairs by `x`, what nests deeper by spaces."""
+    if isinstance(value, tuple):
+        nested = any(isinstance(part, tuple) for part in value)
+        return (" " if nested else "x").join(str(_flat(part)) for part in value)
+    return "" if value is None else _number(value) if isinstance(value, float) else value
