@@ -9,6 +9,7 @@ from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
 from fastrf.anchors.forms import Anchors, read_anchors
 from fastrf.anchors.reporting import LevelRow, Report, SizeRow, report
 from fastrf.anchors.resizing import Resize
+from fastrf.anchors.suggesting import Suggestion, suggest
 
 __all__ = [
     "Anchors",
@@ -18,7 +19,9 @@ __all__ = [
     "Report",
     "Resize",
     "SizeRow",
+    "Suggestion",
     "read_anchors",
     "read_boxes",
     "report",
+    "suggest",
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fastrf.analysis import Analysis
 
-__all__ = ["LevelRow", "Report", "SizeRow", "report"]
+__all__ = ["LevelRow", "Report", "SizeRow", "input_pixels", "report"]
 
 #: The share of the boxes of a size that must be recalled for the size to count as covered.
 COVERED = 0.5
@@ -182,7 +182,7 @@ def report(
     if not recall_at or not all(0 < least <= 1 for least in recall_at):
         raise UsageError(f"recall_at {recall_at} must be shape IoUs above 0, at most 1")
     found = levels_of(analysis, levels)
-    size = _pixels(analysis)
+    size = input_pixels(analysis)
     table = None if anchors is None else read_anchors(anchors, found, size)
     if table is not None:
         table.check(found)
@@ -203,7 +203,7 @@ def report(
     )
 
 
-def _pixels(analysis: Analysis) -> tuple[int, int]:
+def input_pixels(analysis: Analysis) -> tuple[int, int]:
     """(rows, columns) of the input that the levels are measured against."""
     shape = analysis.network.shape_of(analysis.wrt)
     channel = analysis.network.channel_axis_of(analysis.wrt)

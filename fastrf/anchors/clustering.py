@@ -1,0 +1,109 @@
+"""K-means and small random changes of box sizes on 1 - shape IoU, within what each level sees.
+
+`suggesting` calls `clustered`. Deterministic by seed; beyond `SAMPLE` boxes it looks at a sample of them.
+Source of the mutation: ultralytics/yolov5, utils/autoanchor.py, whose fitness is another one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.anchors import kernels
+from fastrf.errors import FormatError
+
+__all__ = ["clustered", "mean_best_iou"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: At most so many boxes are clustered.
+SAMPLE = 20_000
+#: Independent starts, the best of which is refined.
+STARTS = 6
+#: Steps of k-means, at most.
+STEPS = 60
+#: Spread of the random factors, from the first generation to the last.
+SPREAD = (0.1, 0.005)
+
+
+def clustered(
+    sizes: FloatArray, limits: FloatArray, per_level: int, generations: int, seed: int
+) -> tuple[list[FloatArray], int]:
+    """Widths and heights of each level's anchors, smallest first, and how many boxes no level may span.
+
+    `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in the
+    order of these limits. Raises FormatError where no box is left.
+    """
+    fits = (sizes[:, None, :] <= limits).all(axis=2).any(axis=1)
+    left_out = int((~fits).sum())
+    if left_out == len(sizes):
+        raise FormatError("no level sees any of the boxes whole; nothing to cluster")
+    rng = np.random.default_rng(seed)
+    used = sizes[fits]
+    if len(used) > SAMPLE:
+        used = used[np.sort(rng.choice(len(used), SAMPLE, replace=False))]
+    used = np.ascontiguousarray(used)
+    order = np.argsort(limits.prod(axis=1), kind="stable")
+    bounds = np.repeat(limits[order], per_level, axis=0)
+    found = max((_k_means(used, bounds, rng, start % 2 == 0) for start in range(STARTS)), key=lambda pair: pair[0])[1]
+    kernels.evolve(used, found, bounds, _factors(rng, generations, len(found)), np.empty_like(found))
+    found = _ordered(found, bounds)
+    levels: list[FloatArray] = [np.empty((0, 2))] * len(limits)
+    for k, level in enumerate(order):
+        own = found[k * per_level : (k + 1) * per_level]
+        levels[level] = own[np.argsort(own.prod(axis=1), kind="stable")]
+    return levels, left_out
+
+
+def mean_best_iou(sizes: FloatArray, anchors: FloatArray) -> float:
+    """The mean over boxes of the best shape IoU with any anchor."""
+    return float(_assigned(np.ascontiguousarray(sizes), np.ascontiguousarray(anchors))[1].mean())
+
+
+def _assigned(sizes: FloatArray, anchors: FloatArray) -> tuple[IntArray, FloatArray]:
+    which, iou = np.empty(len(sizes), np.int64), np.empty(len(sizes))
+    kernels.best_anchors(sizes, anchors, which, iou)
+    return which, iou
+
+
+def _k_means(sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, by_median: bool) -> tuple[float, FloatArray]:
+    """The best anchors on the way of one k-means, with their mean best IoU."""
+    anchors = _ordered(_spread_out(sizes, len(bounds), rng), bounds)
+    best, kept = -1.0, anchors
+    for _ in range(STEPS):
+        which, iou = _assigned(sizes, anchors)
+        if iou.mean() <= best:
+            break
+        best, kept = float(iou.mean()), anchors
+        anchors = anchors.copy()
+        for k in np.unique(which):
+            own = sizes[which == k]
+            anchors[k] = np.median(own, axis=0) if by_median else own.mean(axis=0)
+        anchors = _ordered(anchors, bounds)
+    return best, np.ascontiguousarray(kept)
+
+
+def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """Boxes to start from, each drawn by its squared distance to the nearest before it (k-means++)."""
+    chosen = sizes[rng.integers(len(sizes))][None]
+    while len(chosen) < count:
+        far = (1 - _assigned(sizes, chosen)[1]) ** 2
+        total = far.sum()
+        pick = rng.choice(len(sizes), p=far / total) if total > 0 else rng.integers(len(sizes))
+        chosen = np.concatenate([chosen, sizes[pick][None]])
+    return chosen
+
+
+def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:
+    """By area, each within the bounds of its place."""
+    return np.minimum(anchors[np.argsort(anchors.prod(axis=1), kind="stable")], bounds)
+
+
+def _factors(rng: np.random.Generator, generations: int, count: int) -> FloatArray:
+    """float64[generations, count, 2]: random factors about 1, ever smaller and on ever fewer sides."""
+    shape = (generations, count, 2)
+    left = np.linspace(1.0, 0.0, generations)[:, None, None]
+    spread = SPREAD[1] * (SPREAD[0] / SPREAD[1]) ** left
+    changed = rng.random(shape) < 0.1 + 0.8 * left
+    return np.asarray(np.clip(1 + changed * spread * rng.standard_normal(shape), 0.3, 3.0))

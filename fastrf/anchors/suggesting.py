@@ -1,0 +1,211 @@
+"""suggest(): anchors for the levels of a detector, none larger than what its level sees.
+
+Four rules, each of its own source; `clustering` has the one that looks at boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.anchors.boxes import read_boxes
+from fastrf.anchors.builtin import LFFD_LIMITS
+from fastrf.anchors.clustering import clustered
+from fastrf.anchors.forms import Anchors, make_anchors
+from fastrf.anchors.levels import Level, levels_of
+from fastrf.anchors.reporting import Report, input_pixels, report
+from fastrf.anchors.resizing import Resize, fitted
+from fastrf.anchors.writing import FORMS
+from fastrf.errors import FastRFError, NetworkError, UsageError
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+
+__all__ = ["METHODS", "Suggestion", "suggest"]
+
+FloatArray = npt.NDArray[np.float64]
+
+METHODS = ("kmeans", "s3fd", "lffd", "rfla")
+#: S3FD's equal-proportion interval: anchors of four strides.
+S3FD_INTERVAL = 4.0
+#: RFLA's guess of the effective as a share of the theoretical receptive field.
+RFLA_FRACTION = 0.5
+#: LFFD's smallest face, in strides of its first level.
+LFFD_SMALLEST = 2.5
+_RATIOS = {"s3fd": (1.0,), "lffd": (1.0,), "rfla": (0.5, 1.0, 2.0)}
+
+
+@dataclass(frozen=True, repr=False)
+class Suggestion:
+    """Anchors that `suggest` found, centred where the neurons look, and the `report` of them.
+
+    `left_out` counts boxes that no level sees, which k-means does not look at; `notes` say what the receptive fields
+    cut. `str()` is the report with every form to paste.
+    """
+
+    method: str
+    anchors: Anchors
+    report: Report
+    left_out: int
+    notes: tuple[str, ...]
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """What to paste, by form: those of torchvision, mmdetection, YOLO and LFFD that can hold the anchors."""
+        found = {}
+        for form in FORMS:
+            try:
+                found[form] = self.anchors.to_form(form)
+            except FastRFError:
+                continue
+        return found
+
+    def to_form(self, form: str) -> str:
+        """As `Anchors.to_form`."""
+        return self.anchors.to_form(form)
+
+    def to_torchvision(self) -> Any:
+        """As `Anchors.to_torchvision`."""
+        return self.anchors.to_torchvision()
+
+    def __str__(self) -> str:
+        return "\n\n".join([str(self.report), *self.notes, *(f"# {k}\n{text}" for k, text in self.forms.items())])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def to_records(self) -> dict[str, Any]:
+        """As plain mappings and lists: method, anchors by level, notes, forms and report."""
+        return {
+            "method": self.method,
+            "anchors": [sizes.tolist() for sizes in self.anchors.sizes],
+            "centers": [list(center) for center in self.anchors.centers or ()],
+            "left_out": self.left_out,
+            "notes": list(self.notes),
+            "forms": self.forms,
+            "report": self.report.to_records(),
+        }
+
+
+def suggest(
+    analysis: Analysis,
+    levels: Sequence[str] | str,
+    boxes: Any = None,
+    *,
+    method: str = "kmeans",
+    per_level: int = 3,
+    ratios: Sequence[float] | None = None,
+    fraction: float | None = None,
+    resize: Resize | str | None = None,
+    threshold: float = 4.0,
+    generations: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Suggestion:
+    """Anchors for `levels`, by one of four methods; the same for the same arguments.
+
+    - `kmeans`: `per_level` sizes for each level by k-means on 1 - shape IoU and `generations` of small changes, as
+      YOLO's autoanchor does, here on the mean best IoU and within what each level sees. Needs `boxes`.
+    - `s3fd`: four strides (equal-proportion interval; Zhang et al. 2017).
+    - `lffd`: the receptive field as natural anchor (He et al. 2019): each level gets a range of sizes up to the share
+      of its field that LFFD's own levels of that field use, or up to `fraction` of it.
+    - `rfla`: `fraction` (0.5) of the exact receptive field (Xu et al. 2022), with ratios 0.5, 1 and 2.
+
+    `ratios` (height / width) are for the last three. For k-means, `fraction` (1) of a level's smallest receptive field
+    is the most that its anchors span. `boxes`, `resize`, `threshold` and `progress` are as in `report`.
+
+    Raises what `report` raises, and NetworkError where a rule needs a bounded receptive field.
+    """
+    _check(method, per_level, ratios, fraction, generations)
+    found = levels_of(analysis, levels)
+    names = [level.name for level in found]
+    objects = None if boxes is None else fitted(read_boxes(boxes), input_pixels(analysis), resize)
+    share = fraction if fraction is not None else 1.0
+    limits = np.array([level.limit for level in found]) * (share if method == "kmeans" else 1.0)
+    left_out, notes = 0, []
+    if method == "kmeans":
+        if objects is None:
+            raise UsageError("method 'kmeans' clusters boxes; give boxes, or use s3fd, lffd or rfla")
+        sizes, left_out = clustered(objects.sizes, limits, per_level, generations, seed)
+        anchors = make_anchors("kmeans", sizes)
+    else:
+        anchors = _RULES[method](found, fraction, ratios or _RATIOS[method])
+        anchors, notes = _cut(anchors, found)
+    if left_out:
+        notes.append(f"{left_out} boxes are larger than what any level may span, and were left out")
+    anchors = anchors.on(found)
+    done = report(analysis, names, anchors, objects, resize="none", threshold=threshold, progress=progress)
+    return Suggestion(method, anchors, done, left_out, tuple(notes))
+
+
+def _check(
+    method: str, per_level: int, ratios: Sequence[float] | None, fraction: float | None, generations: int
+) -> None:
+    if method not in METHODS:
+        raise UsageError(f"method {method!r} is unknown; use {', '.join(METHODS)}")
+    if not 1 <= per_level <= 100 or not 0 <= generations <= 1_000_000:
+        raise UsageError(f"per_level {per_level} must be from 1 to 100, generations {generations} from 0 to a million")
+    if ratios is not None and (not ratios or not all(0.01 <= ratio <= 100 for ratio in ratios)):
+        raise UsageError(f"ratios {ratios} must be heights over widths from 0.01 to 100")
+    if fraction is not None and not 0 < fraction <= 1:
+        raise UsageError(f"fraction {fraction} must be a share of the receptive field above 0, at most 1")
+
+
+def _shapes(width: float, height: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
+    """One area in each ratio to the given shape."""
+    return [(width / math.sqrt(ratio), height * math.sqrt(ratio)) for ratio in ratios]
+
+
+def _s3fd(levels: Sequence[Level], _: float | None, ratios: Sequence[float]) -> Anchors:
+    sides = [S3FD_INTERVAL * min(level.stride) for level in levels]
+    return make_anchors("s3fd", [_shapes(side, side, ratios) for side in sides])
+
+
+def _rfla(levels: Sequence[Level], fraction: float | None, ratios: Sequence[float]) -> Anchors:
+    share = RFLA_FRACTION if fraction is None else fraction
+    return make_anchors("rfla", [_shapes(*(share * side for side in _bounded(level)), ratios) for level in levels])
+
+
+def _lffd(levels: Sequence[Level], fraction: float | None, ratios: Sequence[float]) -> Anchors:
+    """Ranges that follow each other; levels that would end at the same size share their range in equal proportions."""
+    fields, largest = np.array(LFFD_LIMITS, np.float64).T
+    ends = []
+    for level in levels:
+        field = min(_bounded(level))
+        share = np.interp(np.log(field), np.log(fields), largest / fields) if fraction is None else fraction
+        ends.append(float(share * field))
+    low = LFFD_SMALLEST * min(levels[0].stride)
+    ranges = []
+    for begin in [k for k in range(len(ends)) if k == 0 or ends[k] > max(ends[:k])]:
+        last = next((k for k in range(begin + 1, len(ends)) if ends[k] > ends[begin]), len(ends))
+        low = min(low, ends[begin] / 2) if begin == 0 else low
+        steps = np.geomspace(low, ends[begin], last - begin + 1).tolist()
+        ranges += list(zip(steps, steps[1:], strict=False))
+        low = ends[begin]
+    middles = [(low + high) / 2 for low, high in ranges]
+    return make_anchors("lffd", [_shapes(side, side, ratios) for side in middles], ranges=tuple(ranges))
+
+
+_RULES = {"s3fd": _s3fd, "lffd": _lffd, "rfla": _rfla}
+
+
+def _bounded(level: Level) -> tuple[float, float]:
+    if not all(map(math.isfinite, level.limit)):
+        raise NetworkError(f"level {level.name!r} sees the whole image; use method s3fd or kmeans")
+    return level.limit
+
+
+def _cut(anchors: Anchors, levels: Sequence[Level]) -> tuple[Anchors, list[str]]:
+    """Anchors shrunk, in their shape, to what their level sees."""
+    sizes, notes = [], []
+    for level, given in zip(levels, anchors.sizes, strict=True):
+        factor = np.minimum(1.0, (np.array(level.limit) / given).min(axis=1, keepdims=True))
+        sizes.append(given * factor)
+        if (factor < 1).any():
+            notes.append(f"{level.name}: {int((factor < 1).sum())} anchors were shrunk to its receptive field")
+    return replace(anchors, sizes=tuple(sizes)), notes
