@@ -12,12 +12,16 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import LimitError, ShapeError
 from fastrf.relation import Relation
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = [
     "MAX_LENGTH",
@@ -75,13 +79,15 @@ class Pattern:
 class AxisMap:
     """How `n_out` output indices read `n_in` input indices along one axis.
 
-    `build` and `sketch` make the relation and the pattern when they are first asked for.
+    `build` and `sketch` make the relation and the pattern when they are first asked for. `weigh` makes the weights
+    (n_out rows by n_in columns) of a map that has fixed ones, as interpolation does.
     """
 
     n_in: int
     n_out: int
     build: Callable[[], Relation]
     sketch: Callable[[], Pattern]
+    weigh: Callable[[], csr_array] | None = None
 
     @property
     def relation(self) -> Relation:

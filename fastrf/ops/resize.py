@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from fastrf.ops.arguments import MAX_INTEGER, Ints, integer, per_axis, spatial_a
 from fastrf.ops.registry import operator
 from fastrf.recipe import Tensor
 from fastrf.relation import Relation
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["resize"]
 
@@ -97,7 +100,7 @@ def resize_axis(
     if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor" and ratio == (n_in, n_out):
         return nearest(n_in, n_out)
     sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias, ratio)
-    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern)
+    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, None if mode == "nearest" else sampling.weights)
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,31 @@ class _Sampling:
         rows = np.broadcast_to(np.arange(o.size)[:, None], index.shape)
         return Relation.from_points(o.size, self.n_in, rows[counts], index[counts])
 
+    def weights(self) -> csr_array:
+        """The size of each tap's weight; every row sums to 1 but for the signs of a cubic kernel."""
+        from scipy.sparse import csr_array
+
+        o = np.arange(self.n_out, dtype=np.int64)
+        index, _ = self.taps(o, clip=True)
+        place, unit = self.source(o)
+        step, per = self._step
+        if self.antialias:
+            wide = max(step, per)
+            distance = ((2 * index + 1) * per - ((2 * o + 1) * step)[:, None]) / (2 * wide)
+        else:
+            place = np.clip(place, 0, (self.n_in - 1) * unit) if self.mode == "linear" else place
+            first = place // unit - (self.mode == "cubic")
+            distance = first[:, None] + np.arange(index.shape[1]) - (place / unit)[:, None]
+        distance = np.abs(distance)
+        linear = self.mode == "linear"
+        kernel = np.maximum(1 - distance, 0) if linear else _cubic(distance, -0.5 if self.antialias else _CUBIC)
+        kept = (index >= 0) & (index < self.n_in) & (kernel != 0)
+        kernel = kernel / np.where(kept, kernel, 0.0).sum(axis=1, keepdims=True)
+        rows = np.broadcast_to(o[:, None], index.shape)
+        shape = (self.n_out, self.n_in)
+        summed = csr_array((kernel[kept], (rows[kept], index[kept])), shape=shape)
+        return csr_array(abs(summed).multiply(self.relation().to_scipy()))
+
     def pattern(self) -> Pattern:
         """What is read where no border is near."""
         step, unit = self._step
@@ -192,9 +220,9 @@ class _Sampling:
         return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
 
 
-def _cubic(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _cubic(distance: npt.NDArray[np.float64], a: float = _CUBIC) -> npt.NDArray[np.float64]:
     """Keys' convolution kernel."""
-    a, d = _CUBIC, distance
+    d = distance
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
     return np.where(d < 1, near, np.where(d < 2, far, 0.0))
