@@ -261,6 +261,67 @@ def warmup() -> None:
         typer.echo(f"{name:10s} {seconds:6.2f} s", err=True)
 
 
+@app.command()
+def anchors(
+    model: Model,
+    levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")],
+    input_shape: InputOption = None,
+    boxes: Annotated[
+        Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
+    ] = None,
+    anchors: Annotated[
+        str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
+    ] = None,
+    suggest: Annotated[
+        str | None, typer.Option("--suggest", "-s", help="Suggest anchors: kmeans, s3fd, lffd or rfla.")
+    ] = None,
+    per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3,
+    centers: Annotated[
+        str, typer.Option("--centers", help="Where suggestions stand: at nominal or effective centres.")
+    ] = "nominal",
+    form: Annotated[
+        str | None, typer.Option("--form", help="Give only what to paste: torchvision, mmdetection, yolo or lffd.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option("--resize", help="letterbox, stretch, shortest or none (default: by the boxes).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LOW,HIGH", help="A random scale on top, e.g. 0.5,1.5.")
+    ] = None,
+    threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    markdown: MarkdownOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Which level sees which objects, where its anchors stand, and which to use instead.
+
+    `fastrf anchors yolov5s --levels P3,P4,P5 --anchors yolov5 --boxes instances.json -o report.json`
+
+    `fastrf anchors yolov5s --levels P3,P4,P5 --boxes instances.json --suggest kmeans --form yolo`
+    """
+    from fastrf.anchors import command
+
+    asked = command.Request(
+        levels,
+        boxes,
+        anchors,
+        suggest,
+        per_level,
+        centers,
+        form,
+        resize,
+        scale,
+        threshold,
+        seed,
+        input_shape is not None,
+    )
+    wanted = TableFormat.table if form is not None else _table_format(json, csv, markdown, output)
+    analysis = _analyze(model, input_shape, None)
+    _emit(command.answer(analysis, asked, wanted.value, to_terminal=output is None), output)
+
+
 def _analyze(model: str, shapes: list[str] | None, wrt: str | None) -> Analysis:
     from fastrf.analysis import analyze
 

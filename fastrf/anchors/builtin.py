@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -48,8 +49,8 @@ def build(name: str, levels: Sequence[Level] = (), input_size: tuple[int, int] =
         ranges = tuple((float(low), float(high)) for low, high in _LFFD)
         # its branches regress from the centre of the receptive field, stride - 1 as a pixel index
         centers = tuple((stride - 0.5, stride - 0.5) for stride in _LFFD_STRIDES)
-        sizes = [[(low + high) / 2] for low, high in ranges]
-        return make_anchors(name, sizes, centers=centers, ranges=ranges)
+        middles = [[(low + high) / 2] for low, high in ranges]
+        return make_anchors(name, middles, centers=centers, ranges=ranges)
     return _ssd(len(levels), input_size)
 
 
@@ -65,7 +66,7 @@ def _ssd(n_levels: int, input_size: tuple[int, int]) -> Anchors:
     scales = [0.2 + 0.7 * k / (n_levels - 1) for k in range(n_levels + 1)]
     side = min(input_size)
     sizes = []
-    for low, high in zip(scales, scales[1:], strict=False):
+    for low, high in itertools.pairwise(scales):
         level = [_by_ratio(low * side, ratio) for ratio in (1, 2, 1 / 2, 3, 1 / 3)]
         sizes.append([*level, _by_ratio(math.sqrt(low * high) * side, 1)])
     return make_anchors("ssd", sizes, center_offset=0.5)

@@ -35,7 +35,7 @@ def clustered(
     `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in the
     order of these limits. Raises FormatError where no box is left.
     """
-    fits = (sizes[:, None, :] <= limits).all(axis=2).any(axis=1)
+    fits = np.all(sizes[:, None, :] <= limits, axis=2).any(axis=1)
     left_out = int((~fits).sum())
     if left_out == len(sizes):
         raise FormatError("no level sees any of the boxes whole; nothing to cluster")
@@ -67,7 +67,9 @@ def _assigned(sizes: FloatArray, anchors: FloatArray) -> tuple[IntArray, FloatAr
     return which, iou
 
 
-def _k_means(sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, by_median: bool) -> tuple[float, FloatArray]:
+def _k_means(
+    sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, by_median: bool
+) -> tuple[float, FloatArray]:
     """The best anchors on the way of one k-means, with their mean best IoU."""
     anchors = _ordered(_spread_out(sizes, len(bounds), rng), bounds)
     best, kept = -1.0, anchors
@@ -92,7 +94,7 @@ def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> Floa
         total = far.sum()
         pick = rng.choice(len(sizes), p=far / total) if total > 0 else rng.integers(len(sizes))
         chosen = np.concatenate([chosen, sizes[pick][None]])
-    return chosen
+    return np.asarray(chosen)
 
 
 def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,18 +62,17 @@ class Anchors:
             return self.centers[index]
         return self.center_offset * stride[0], self.center_offset * stride[1]
 
-    def on(self, levels: Sequence[Level]) -> Anchors:
-        """The same sizes standing where the neurons look: at the centres of the receptive fields.
+    def on(self, levels: Sequence[Level], centers: Sequence[Pair] | None = None) -> Anchors:
+        """The same sizes standing where the neurons look: at the centres of the receptive fields, or at `centers`.
 
         The mean over phases; half a stride where a receptive field is unbounded. Raises FormatError where the number
         of levels differs.
         """
         self.check(levels)
         strides = tuple((level.stride[1], level.stride[0]) for level in levels)
-        centers = tuple(
-            level.center or (stride[0] / 2, stride[1] / 2) for level, stride in zip(levels, strides, strict=True)
-        )
-        return replace(self, centers=centers, strides=strides)
+        if centers is None:
+            centers = [level.center or (step[0] / 2, step[1] / 2) for level, step in zip(levels, strides, strict=True)]
+        return replace(self, centers=tuple(centers), strides=strides)
 
     def check(self, levels: Sequence[Level]) -> None:
         """Raise FormatError unless there are anchors for just these levels, with their strides."""
@@ -91,7 +91,7 @@ class Anchors:
     def is_monotone(self) -> bool:
         """Whether the mean area grows from level to level."""
         areas = [float(sizes.prod(axis=1).mean()) for sizes in self.sizes]
-        return all(low <= high for low, high in zip(areas, areas[1:], strict=False))
+        return all(low <= high for low, high in itertools.pairwise(areas))
 
     def to_form(self, form: str) -> str:
         """What to paste: `form` is "torchvision", "mmdetection", "yolo" or "lffd".
@@ -154,9 +154,9 @@ def read_anchors(source: Any, levels: Sequence[Level] = (), input_size: tuple[in
     if isinstance(source, str) and source in builtin.NAMES:
         return builtin.build(source, levels, input_size)
     if isinstance(source, os.PathLike):
-        return parsing.from_file(os.fspath(source), levels, input_size)
+        return parsing.from_file(os.fspath(source), levels)
     if isinstance(source, str):
         if "\n" in source or "(" in source or "[" in source:
-            return parsing.from_text(source, "text", levels, input_size)
-        return parsing.from_file(source, levels, input_size)
-    return parsing.from_objects(source, "anchors", levels, input_size)
+            return parsing.from_text(source, "text", levels)
+        return parsing.from_file(source, levels)
+    return parsing.from_objects(source, "anchors", levels)

@@ -92,4 +92,4 @@ def evolve(sizes: FloatArray, anchors: FloatArray, limits: FloatArray, factors: 
             reached = total
             for k in range(count):
                 anchors[k, 0], anchors[k, 1] = trial[k, 0], trial[k, 1]
-    return reached / n
+    return float(reached / n)

@@ -27,12 +27,14 @@ Pair = tuple[float, float]
 class Level:
     """One level; pairs are (rows, columns).
 
-    `grid` is the map's shape, `size_range` per axis the smallest and largest receptive field over phases in pixels,
-    `centers` per axis and phase the centre of the receptive field of position `o` less `o * stride`, as a pixel index
-    (0 is the centre of pixel 0; NaN where unbounded), `clipped` the share of positions that a border cuts.
+    `name` is as the user wrote it and `node` the node's own, `grid` the map's shape, `size_range` per axis the smallest
+    and largest receptive field over phases in pixels, `centers` per axis and phase the centre of the receptive field of
+    position `o` less `o * stride`, as a pixel index (0 is the centre of pixel 0; NaN where unbounded), `clipped` the
+    share of positions that a border cuts.
     """
 
     name: str
+    node: str
     grid: tuple[int, int]
     stride: Pair
     size_range: tuple[Pair, Pair]
@@ -95,6 +97,7 @@ def _level(field: ReceptiveField, name: str) -> Level:
     rows, columns = field.size_range
     return Level(
         name,
+        field.name,
         (field.position_shape[0], field.position_shape[1]),
         (stride[0], stride[1]),
         (rows, columns),

@@ -103,7 +103,7 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
         left, right = right, left
     if isinstance(left, list | tuple) and isinstance(op, ast.Mult) and isinstance(right, int):
         return left * right if len(left) * right <= MAX_LENGTH else OPAQUE
-    if isinstance(op, ast.Add) and isinstance(left, list | tuple) and type(left) is type(right):
+    if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
         return left + right if len(left) + len(right) <= MAX_LENGTH else OPAQUE
     return OPAQUE
 

@@ -15,7 +15,7 @@ from fastrf.anchors import kernels
 from fastrf.anchors.forms import Anchors
 from fastrf.anchors.levels import Level
 
-__all__ = ["SMALL", "LARGE", "Counts", "count"]
+__all__ = ["LARGE", "SMALL", "Counts", "count"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -54,9 +54,7 @@ class Counts:
         above, reached, iou, best, seen, in_range = rows
         recalled = np.zeros((thresholds, levels))
         nothing = np.zeros((3, 5))
-        return cls(
-            n, above, reached, recalled, iou, best, seen, in_range, 0, np.zeros(thresholds), 0.0, 0, nothing
-        )
+        return cls(n, above, reached, recalled, iou, best, seen, in_range, 0, np.zeros(thresholds), 0.0, 0, nothing)
 
 
 def count(
@@ -94,7 +92,7 @@ def _add_chunk(
     above: IntArray,
     recall_at: Sequence[float],
 ) -> None:
-    fits = (sizes[:, None, :] <= limits).all(axis=2)
+    fits = np.all(sizes[:, None, :] <= limits, axis=2)
     longer = sizes.max(axis=1)[:, None]
     best = iou.max(axis=1)
     reached = above.any(axis=1)
@@ -104,7 +102,9 @@ def _add_chunk(
     found.iou += iou.sum(axis=0)
     found.best += np.bincount(iou.argmax(axis=1)[best > 0], minlength=iou.shape[1])
     found.seen += fits.sum(axis=0)
-    found.in_range += fits.sum(axis=0) if ranges is None else ((longer >= ranges[:, 0]) & (longer < ranges[:, 1])).sum(0)
+    found.in_range += (
+        fits.sum(axis=0) if ranges is None else ((longer >= ranges[:, 0]) & (longer < ranges[:, 1])).sum(0)
+    )
     found.all_reached += int(reached.sum())
     found.all_iou += float(best.sum())
     found.unseen += int(unseen.sum())

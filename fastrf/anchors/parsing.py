@@ -29,26 +29,28 @@ _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _LFFD_KEYS = ("param_receptive_field_stride", "param_bbox_small_list", "param_bbox_large_list")
 
 
-def from_file(path: str, levels: Levels, input_size: tuple[int, int]) -> Anchors:
+def from_file(path: str, levels: Levels) -> Anchors:
     """Anchors from a file, the form by its ending and contents. Raises FormatError."""
     where = Path(path)
     ending = where.suffix.lower()
     if ending not in (".yaml", ".yml", ".py", ".txt", ".json"):
-        raise FormatError(f"{path}: no anchors of that name; use {', '.join(NAMES)}, or a .yaml, .py, .txt or .json file")
+        raise FormatError(
+            f"{path}: no anchors of that name; use {', '.join(NAMES)}, or a .yaml, .py, .txt or .json file"
+        )
     text = read_text(where, literals.MAX_CHARS)
     if not text.strip():
         raise FormatError(f"{path}: the file is empty")
     if ending == ".json":
         try:
-            return from_objects(json.loads(text), path, levels, input_size)
+            return from_objects(json.loads(text), path, levels)
         except (ValueError, RecursionError) as error:
             raise error if isinstance(error, FormatError) else FormatError(f"{path}: not JSON: {error}") from error
     if ending in (".yaml", ".yml"):
         return _from_yaml(text, path)
-    return from_text(text, path, levels, input_size)
+    return from_text(text, path, levels)
 
 
-def from_text(text: str, source: str, levels: Levels, input_size: tuple[int, int]) -> Anchors:
+def from_text(text: str, source: str, levels: Levels) -> Anchors:
     """Anchors from Python text, or from the lines of a YOLO yaml. Raises FormatError."""
     if re.search(r"^anchors:", text, re.MULTILINE):
         return _from_yaml(text, source)
@@ -57,12 +59,12 @@ def from_text(text: str, source: str, levels: Levels, input_size: tuple[int, int
         return _from_lffd(names, source)
     bare = names.get("")
     if isinstance(bare, list | tuple):
-        return from_objects(bare, source, levels, input_size)
+        return from_objects(bare, source, levels)
     found = [mapping for value in names.values() for mapping in literals.mappings(value)]
-    return _from_mappings(found, source, levels, input_size)
+    return _from_mappings(found, source, levels)
 
 
-def from_objects(value: Any, source: str, levels: Levels, input_size: tuple[int, int]) -> Anchors:
+def from_objects(value: Any, source: str, levels: Levels) -> Anchors:
     """Anchors from mappings, nested lists, or a torchvision `AnchorGenerator`. Raises FormatError."""
     torchvision = sys.modules.get("torchvision.models.detection.anchor_utils")
     if torchvision is not None and isinstance(value, torchvision.AnchorGenerator):
@@ -70,7 +72,7 @@ def from_objects(value: Any, source: str, levels: Levels, input_size: tuple[int,
     if isinstance(value, dict):
         if all(key in value for key in _LFFD_KEYS):
             return _from_lffd(value, source)
-        return _from_mappings(list(literals.mappings(value)), source, levels, input_size)
+        return _from_mappings(list(literals.mappings(value)), source, levels)
     return make_anchors(source, _dealt(value, source, levels))
 
 
@@ -110,7 +112,9 @@ def _from_yaml(text: str, source: str) -> Anchors:
     if not rows:
         raise FormatError(f"{source}: 'anchors:' holds no rows of sizes like [10,13, 16,30, 33,23]")
     if any(len(row) % 2 or not row for row in rows):
-        raise FormatError(f"{source}: a row of anchors has an odd count of numbers; they are widths and heights in turn")
+        raise FormatError(
+            f"{source}: a row of anchors has an odd count of numbers; they are widths and heights in turn"
+        )
     return make_anchors(source, [list(zip(row[::2], row[1::2], strict=True)) for row in rows], center_offset=0.5)
 
 
@@ -124,9 +128,7 @@ def _numbers(text: str, source: str) -> list[float]:
 # torchvision and mmdetection -------------------------------------------------------------------------------
 
 
-def _from_mappings(
-    found: list[dict[str, Any]], source: str, levels: Levels, input_size: tuple[int, int]
-) -> Anchors:
+def _from_mappings(found: list[dict[str, Any]], source: str, levels: Levels) -> Anchors:
     """The first mapping that is an anchor generator."""
     for mapping in found:
         kind = mapping.get("type")
@@ -209,7 +211,7 @@ def _centers(value: Any, n_levels: int, source: str) -> tuple[Pair, ...] | None:
 
 
 def _yolo_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
-    """mmdetection's `YOLOAnchorGenerator`: `base_sizes` by level, centred at half strides."""
+    """The `YOLOAnchorGenerator` of mmdetection: `base_sizes` by level, centred at half strides."""
     strides = _strides(given["strides"])
     return make_anchors(source, list(given["base_sizes"]), center_offset=0.5, strides=strides)
 
@@ -257,7 +259,9 @@ def _from_lffd(given: dict[str, Any], source: str) -> Anchors:
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise FormatError(f"{source}: LFFD's lists do not hold numbers ({error})") from error
     if not len(lows) == len(highs) == len(strides) == len(centers):
-        raise FormatError(f"{source}: LFFD's lists have {len(strides)}, {len(centers)}, {len(lows)}, {len(highs)} entries")
+        raise FormatError(
+            f"{source}: LFFD's lists have {len(strides)}, {len(centers)}, {len(lows)}, {len(highs)} entries"
+        )
     ranges = tuple(zip(lows, highs, strict=True))
     if not all(0 <= low < high for low, high in ranges):
         raise FormatError(f"{source}: a branch's smallest face is not below its largest")

@@ -24,6 +24,7 @@ from fastrf.limits import require_memory
 __all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo", "read_text"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 ImageSize = tuple[int, int] | None
 
 #: Text files of one image may be so large, in bytes.
@@ -114,11 +115,12 @@ def from_coco(data: Any, source: str) -> Boxes:
     if images is not None and not (isinstance(images, list) and all(isinstance(image, dict) for image in images)):
         raise FormatError(f"{source}: 'images' must be a list of mappings with 'id', 'height' and 'width'")
     xywh, malformed = _bboxes(annotations)
+    x, y, width, height = np.ascontiguousarray(xywh.T)
     image, heights, widths = _images(annotations, images)
     crowd = np.array([isinstance(a, dict) and a.get("iscrowd") in (1, True) for a in annotations], bool)
     faults = {"without four numbers in 'bbox'": malformed, "of a crowd": crowd}
     place = "annotations[{}]" if isinstance(data, dict) else "[{}]"
-    return checked(Columns(*xywh.T, image, heights, widths, faults), source, place.format)
+    return checked(Columns(x, y, width, height, image, heights, widths, faults), source, place.format)
 
 
 def _bboxes(annotations: list[Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -149,19 +151,18 @@ def _float(value: float) -> float:
         return float("inf")
 
 
-def _images(annotations: list[Any], images: list[dict[str, Any]] | None) -> tuple[npt.NDArray[np.int64], ...]:
+def _images(annotations: list[Any], images: list[dict[str, Any]] | None) -> tuple[IntArray, FloatArray, FloatArray]:
     """Per annotation the index of its image (-1: unknown), and the images' heights and widths."""
     keys = [_key(a.get("image_id")) if isinstance(a, dict) else None for a in annotations]
     if images is None:
-        known = dict.fromkeys(key for key in keys if key is not None)
+        known: dict[int | str | None, None] = dict.fromkeys(key for key in keys if key is not None)
         heights = widths = np.full(len(known), np.nan)
     else:
-        known = dict.fromkeys(_key(image.get("id")) for image in images)
         by_key = {_key(image.get("id")): image for image in images}
-        heights, widths = (np.array([_size(by_key[key].get(name)) for key in known]) for name in ("height", "width"))
+        known = dict.fromkeys(by_key)
+        heights, widths = (np.array([_size(i.get(name)) for i in by_key.values()]) for name in ("height", "width"))
     index = {key: k for k, key in enumerate(known) if key is not None}
-    found: Any = (np.array([index.get(key, -1) for key in keys], np.int64), heights, widths)
-    return found  # type: ignore[no-any-return]
+    return np.array([-1 if key is None else index.get(key, -1) for key in keys], np.int64), heights, widths
 
 
 def _key(value: Any) -> int | str | None:
@@ -187,7 +188,9 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
     for k, file in enumerate(files):
         size = _picture(file) or image_size
         if size is None:
-            raise FormatError(f"{file}: labels are shares of an image whose size is not known; give image_size (--input)")
+            raise FormatError(
+                f"{file}: labels are shares of an image whose size is not known; give image_size (--input)"
+            )
         sizes.append(size)
         for number, line in enumerate(read_text(file, MAX_LABEL_BYTES).splitlines(), start=1):
             if line.strip():
@@ -308,7 +311,7 @@ def _csv_boxes(
             width, height = map(column, pair)
             return np.zeros(len(width)), np.zeros(len(width)), width, height, {*pair}
     raise FormatError(
-        f"{source}: the header {','.join(header)[:80]!r} has no boxes; name columns x,y,width,height or xmin,ymin,xmax,ymax"
+        f"{source}: the header {','.join(header)[:80]!r} has no boxes; name x,y,width,height or xmin,ymin,xmax,ymax"
     )
 
 

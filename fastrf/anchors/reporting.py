@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
@@ -15,7 +15,8 @@ from fastrf.anchors.forms import Anchors, Pair, read_anchors
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.matching import EDGES, LARGE, SMALL, Counts, count
 from fastrf.anchors.resizing import Resize, fitted
-from fastrf.errors import UsageError
+from fastrf.anchors.spread import Spread, spreads
+from fastrf.errors import LimitError, UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class LevelRow:
     receptive field's centre at position 0 less its steps; `anchor_center` that of the anchors; `offset` how far these
     lie beyond the receptive field's centre, per phase. `anchor_share` is the smallest and largest anchor as a share of
     the receptive field, on the axis where it is larger. `clipped` is the share of positions that a border cuts.
+    The `effective_` members are those of `spread.Spread`, None where weights depend on data or were not asked for.
 
     Of the boxes: `seen` fit into the receptive field of every position, `in_range` lie in the range that the anchors
     name for the level (or are seen, where they name none), `best` have their best anchor here. `bpr` is the share with
@@ -52,6 +54,10 @@ class LevelRow:
     center: tuple[tuple[float, ...], tuple[float, ...]]
     clipped: float
     exact: bool
+    effective_sigma: Pair | None = None
+    effective_radius: Pair | None = None
+    effective_fraction: Pair | None = None
+    effective_center: Pair | None = None
     anchor_center: Pair | None = None
     offset: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     anchors: tuple[Pair, ...] | None = None
@@ -162,7 +168,8 @@ def report(
     *,
     resize: Resize | str | None = None,
     threshold: float = 4.0,
-    recall_at: Sequence[float] = (0.5, 0.35, 0.4),
+    recall_at: Sequence[float] = (0.5, 0.4, 0.35),
+    effective: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """How levels, anchors and objects fit: see `Report`.
@@ -171,7 +178,8 @@ def report(
     either can be left out. Boxes are brought to the input's pixels by `resize` (default: letterboxed where the source
     holds image sizes, otherwise they are in the input's pixels already). `threshold` is how many times a box may
     differ from an anchor, on both sides (YOLO's `anchor_t`), `recall_at` the shape IoUs of which recall is reported,
-    the first by size, too. `progress(done, total)` is called as boxes are counted.
+    the first by size, too; `effective=False` leaves the effective receptive fields out. `progress(done, total)` is
+    called as boxes are counted.
 
     Best possible recall and anchors above threshold follow ultralytics' autoanchor: sizes alone, positions apart.
     Shape IoU is that of a box and an anchor with the same centre. Raises UnknownNodeError or NetworkError for a level
@@ -188,7 +196,8 @@ def report(
         table.check(found)
     objects = None if boxes is None else fitted(read_boxes(boxes), size, resize)
     counts = None if objects is None else count(objects.sizes, found, table, threshold, recall_at, progress)
-    rows = tuple(_row(found, k, table, counts, recall_at) for k in range(len(found)))
+    spread, notes = _spreads(analysis, found) if effective else ((), [])
+    rows = tuple(_row(found, k, spread, table, counts, recall_at) for k in range(len(found)))
     title = f"{analysis.network.name} at {size[0]}x{size[1]}"
     title += "" if table is None else f", anchors {table.name}"
     title += "" if objects is None else f", {len(objects):,} boxes of {objects.source} ({_rule(objects)})"
@@ -199,7 +208,7 @@ def report(
         _size_rows(counts, table, [0.0, SMALL, LARGE, math.inf], ("small", "medium", "large")),
         tuple(row for row in _size_rows(counts, table, [0.0, *EDGES.tolist(), math.inf]) if row.boxes),
         () if objects is None else objects.rejected,
-        tuple(_notes(found, rows, table)),
+        (*notes, *_notes(found, rows, table)),
     )
 
 
@@ -211,15 +220,28 @@ def input_pixels(analysis: Analysis) -> tuple[int, int]:
     return rows, columns
 
 
+def _spreads(analysis: Analysis, levels: Sequence[Level]) -> tuple[tuple[Spread, ...], list[str]]:
+    """The effective fields, or a note why there are none."""
+    try:
+        return spreads(analysis, levels), []
+    except (UnsupportedOpError, LimitError) as error:
+        return (), [f"no effective receptive fields: {error}"]
+
+
 def _rule(boxes: Boxes) -> str:
     return "as they are" if boxes.rule == "none" else boxes.rule
 
 
 def _row(
-    levels: Sequence[Level], index: int, anchors: Anchors | None, counts: Counts | None, recall_at: Sequence[float]
+    levels: Sequence[Level],
+    index: int,
+    spread: Sequence[Spread],
+    anchors: Anchors | None,
+    counts: Counts | None,
+    recall_at: Sequence[float],
 ) -> LevelRow:
     level = levels[index]
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {f"effective_{k}": v for k, v in (asdict(spread[index]) if spread else {}).items()}
     if anchors is not None:
         x, y = anchors.center(index, (level.stride[1], level.stride[0]))
         at = y - 0.5, x - 0.5
@@ -237,10 +259,10 @@ def _row(
         n = counts.n
         values |= {
             "best": int(counts.best[index]),
-            "bpr": counts.reached[index] / n,
-            "aat": counts.above[index] / n,
-            "recall": {f"{t:g}": counts.recalled[k, index] / n for k, t in enumerate(recall_at)},
-            "mean_iou": counts.iou[index] / n,
+            "bpr": float(counts.reached[index]) / n,
+            "aat": float(counts.above[index]) / n,
+            "recall": {f"{t:g}": float(counts.recalled[k, index]) / n for k, t in enumerate(recall_at)},
+            "mean_iou": float(counts.iou[index]) / n,
         }
     return LevelRow(
         level.name, level.grid, level.stride, level.size_range, level.centers, level.clipped, level.exact, **values
@@ -278,7 +300,11 @@ def _size_rows(
 
 def _notes(levels: Sequence[Level], rows: Sequence[LevelRow], anchors: Anchors | None) -> list[str]:
     """What a reader of the table should not miss."""
-    notes = [f"{level.name}: an over-approximation, some layers on the way are not exact" for level in levels if not level.exact]
+    notes = [
+        f"{level.name}: an over-approximation, some layers on the way are not exact"
+        for level in levels
+        if not level.exact
+    ]
     if anchors is None:
         return notes
     for row in rows:

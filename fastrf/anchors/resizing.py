@@ -101,9 +101,7 @@ class Resize:
             raise FormatError(f"{boxes.source}: no usable box is left by the random scale {self.scale}")
         x, y, right, bottom = np.ascontiguousarray(corners.T)
         rule = f"{boxes.rule}, scale {self.scale[0]:g}..{self.scale[1]:g}"
-        return replace(
-            boxes, x=x, y=y, width=right - x, height=bottom - y, image=image, rejected=rejected, rule=rule
-        )
+        return replace(boxes, x=x, y=y, width=right - x, height=bottom - y, image=image, rejected=rejected, rule=rule)
 
 
 def _placed(

@@ -5,6 +5,7 @@ Four rules, each of its own source; `clustering` has the one that looks at boxes
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from fastrf.anchors.forms import Anchors, make_anchors
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.reporting import Report, input_pixels, report
 from fastrf.anchors.resizing import Resize, fitted
+from fastrf.anchors.spread import spreads
 from fastrf.anchors.writing import FORMS
 from fastrf.errors import FastRFError, NetworkError, UsageError
 
@@ -100,7 +102,8 @@ def suggest(
     method: str = "kmeans",
     per_level: int = 3,
     ratios: Sequence[float] | None = None,
-    fraction: float | None = None,
+    fraction: float | str | None = None,
+    centers: str = "nominal",
     resize: Resize | str | None = None,
     threshold: float = 4.0,
     generations: int = 1000,
@@ -117,34 +120,47 @@ def suggest(
     - `rfla`: `fraction` (0.5) of the exact receptive field (Xu et al. 2022), with ratios 0.5, 1 and 2.
 
     `ratios` (height / width) are for the last three. For k-means, `fraction` (1) of a level's smallest receptive field
-    is the most that its anchors span. `boxes`, `resize`, `threshold` and `progress` are as in `report`.
+    is the most that its anchors span. A `fraction` of "effective" is measured for each level: four standard deviations
+    of its effective receptive field as a share of the theoretical one. Anchors stand at the centres of the nominal
+    receptive fields, or with `centers="effective"` where the weight of these is centred. `boxes`, `resize`,
+    `threshold` and `progress` are as in `report`.
 
-    Raises what `report` raises, and NetworkError where a rule needs a bounded receptive field.
+    Raises what `report` raises, UnsupportedOpError for "effective" where weights depend on data, and NetworkError where
+    a rule needs a bounded receptive field.
     """
-    _check(method, per_level, ratios, fraction, generations)
+    _check(method, per_level, ratios, fraction, centers, generations)
     found = levels_of(analysis, levels)
+    spread = spreads(analysis, found) if "effective" in (fraction, centers) else ()
+    shares = [min(1.0, *s.fraction) for s in spread] if fraction == "effective" else [fraction] * len(found)
     names = [level.name for level in found]
     objects = None if boxes is None else fitted(read_boxes(boxes), input_pixels(analysis), resize)
-    share = fraction if fraction is not None else 1.0
-    limits = np.array([level.limit for level in found]) * (share if method == "kmeans" else 1.0)
-    left_out, notes = 0, []
+    left_out = 0
+    notes: list[str] = []
     if method == "kmeans":
         if objects is None:
             raise UsageError("method 'kmeans' clusters boxes; give boxes, or use s3fd, lffd or rfla")
+        limits = np.array([level.limit for level in found]) * [[1.0 if s is None else s] for s in shares]
         sizes, left_out = clustered(objects.sizes, limits, per_level, generations, seed)
         anchors = make_anchors("kmeans", sizes)
     else:
-        anchors = _RULES[method](found, fraction, ratios or _RATIOS[method])
+        anchors = _RULES[method](found, shares, ratios or _RATIOS[method])
         anchors, notes = _cut(anchors, found)
     if left_out:
         notes.append(f"{left_out} boxes are larger than what any level may span, and were left out")
-    anchors = anchors.on(found)
+    anchors = anchors.on(
+        found, [(s.center[1] + 0.5, s.center[0] + 0.5) for s in spread] if centers == "effective" else None
+    )
     done = report(analysis, names, anchors, objects, resize="none", threshold=threshold, progress=progress)
     return Suggestion(method, anchors, done, left_out, tuple(notes))
 
 
 def _check(
-    method: str, per_level: int, ratios: Sequence[float] | None, fraction: float | None, generations: int
+    method: str,
+    per_level: int,
+    ratios: Sequence[float] | None,
+    fraction: float | str | None,
+    centers: str,
+    generations: int,
 ) -> None:
     if method not in METHODS:
         raise UsageError(f"method {method!r} is unknown; use {', '.join(METHODS)}")
@@ -152,8 +168,10 @@ def _check(
         raise UsageError(f"per_level {per_level} must be from 1 to 100, generations {generations} from 0 to a million")
     if ratios is not None and (not ratios or not all(0.01 <= ratio <= 100 for ratio in ratios)):
         raise UsageError(f"ratios {ratios} must be heights over widths from 0.01 to 100")
-    if fraction is not None and not 0 < fraction <= 1:
-        raise UsageError(f"fraction {fraction} must be a share of the receptive field above 0, at most 1")
+    if centers not in ("nominal", "effective"):
+        raise UsageError(f"centers {centers!r} is unknown; use nominal or effective")
+    if fraction not in (None, "effective") and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
+        raise UsageError(f"fraction {fraction!r} must be above 0 and at most 1, or 'effective'")
 
 
 def _shapes(width: float, height: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
@@ -161,34 +179,44 @@ def _shapes(width: float, height: float, ratios: Sequence[float]) -> list[tuple[
     return [(width / math.sqrt(ratio), height * math.sqrt(ratio)) for ratio in ratios]
 
 
-def _s3fd(levels: Sequence[Level], _: float | None, ratios: Sequence[float]) -> Anchors:
+Shares = Sequence[Any]
+
+
+def _s3fd(levels: Sequence[Level], _: Shares, ratios: Sequence[float]) -> Anchors:
     sides = [S3FD_INTERVAL * min(level.stride) for level in levels]
     return make_anchors("s3fd", [_shapes(side, side, ratios) for side in sides])
 
 
-def _rfla(levels: Sequence[Level], fraction: float | None, ratios: Sequence[float]) -> Anchors:
-    share = RFLA_FRACTION if fraction is None else fraction
-    return make_anchors("rfla", [_shapes(*(share * side for side in _bounded(level)), ratios) for level in levels])
+def _rfla(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> Anchors:
+    sizes = []
+    for level, given in zip(levels, shares, strict=True):
+        share = RFLA_FRACTION if given is None else given
+        width, height = _bounded(level)
+        sizes.append(_shapes(share * width, share * height, ratios))
+    return make_anchors("rfla", sizes)
 
 
-def _lffd(levels: Sequence[Level], fraction: float | None, ratios: Sequence[float]) -> Anchors:
+def _lffd(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> Anchors:
     """Ranges that follow each other; levels that would end at the same size share their range in equal proportions."""
-    fields, largest = np.array(LFFD_LIMITS, np.float64).T
-    ends = []
-    for level in levels:
-        field = min(_bounded(level))
-        share = np.interp(np.log(field), np.log(fields), largest / fields) if fraction is None else fraction
-        ends.append(float(share * field))
-    low = LFFD_SMALLEST * min(levels[0].stride)
-    ranges = []
+    ends = [_lffd_end(min(_bounded(level)), share) for level, share in zip(levels, shares, strict=True)]
+    low = min(LFFD_SMALLEST * min(levels[0].stride), ends[0] / 2**0.5)
+    ranges: list[tuple[float, float]] = []
     for begin in [k for k in range(len(ends)) if k == 0 or ends[k] > max(ends[:k])]:
         last = next((k for k in range(begin + 1, len(ends)) if ends[k] > ends[begin]), len(ends))
-        low = min(low, ends[begin] / 2) if begin == 0 else low
-        steps = np.geomspace(low, ends[begin], last - begin + 1).tolist()
-        ranges += list(zip(steps, steps[1:], strict=False))
+        inner = np.geomspace(low, ends[begin], last - begin + 1)[1:-1].tolist()
+        steps = [low, *inner, ends[begin]]
+        ranges += list(itertools.pairwise(steps))
         low = ends[begin]
     middles = [(low + high) / 2 for low, high in ranges]
     return make_anchors("lffd", [_shapes(side, side, ratios) for side in middles], ranges=tuple(ranges))
+
+
+def _lffd_end(field: float, share: float | None) -> float:
+    """The largest object of a level: a share of its field, or the share that LFFD has at that field."""
+    if share is not None:
+        return share * field
+    fields, largest = np.array(LFFD_LIMITS, np.float64).T
+    return round(float(np.interp(np.log(field), np.log(fields), largest / fields)) * field, 6)
 
 
 _RULES = {"s3fd": _s3fd, "lffd": _lffd, "rfla": _rfla}

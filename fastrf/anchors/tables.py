@@ -109,59 +109,77 @@ def _lines(report: Report) -> list[str]:
 
 
 def _tables(report: Report) -> list[Table]:
-    tables = [_level_table(report)]
+    tables = [(report.title, _level_table(report.levels))]
+    if report.levels[0].anchors is not None or report.overall:
+        tables.append(("Anchors and objects", _match_table(report)))
     if report.classes:
-        has_anchors = report.classes[0].recall is not None or any(row.recall is not None for row in report.classes)
+        has_anchors = any(row.recall is not None for row in report.classes)
         tables.append(("By size (root of the area, in the input's pixels)", _size_table(report.classes, has_anchors)))
     return tables
 
 
-def _level_table(report: Report) -> Table:
-    """The levels, and all of them together where there are boxes."""
-    first = report.levels[0]
-    header = ["level", "grid", "stride", "receptive field", "cut by border", "centre"]
-    if first.anchors is not None:
-        header += ["anchor centre", "off by", "anchors", "share of field"]
-    if first.seen is not None:
-        header += ["sees", "in range"]
+def _level_table(levels: Sequence[LevelRow]) -> list[list[str]]:
+    """Where the neurons look, and where the anchors stand."""
+    header = ["level", "grid", "stride", "receptive field", "cut by border", "effective (4 sigma)", "centre"]
+    if levels[0].anchors is not None:
+        header += ["anchors at", "off by"]
+    rows = [header]
+    for row in levels:
+        sizes = [_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]
+        effective = [f"{4 * sigma:.1f}" for sigma in row.effective_sigma or ()] or ["-"]
+        cells = [row.level, "x".join(map(str, row.grid)), _same([_number(step) for step in row.stride]), _same(sizes)]
+        cells += [_share(row.clipped), _same(effective), _same([_phases(axis) for axis in row.center])]
+        if row.anchor_center is not None and row.offset is not None:
+            cells += [_same([_number(v) for v in row.anchor_center]), _same([_phases(axis) for axis in row.offset])]
+        rows.append(cells)
+    return rows
+
+
+def _match_table(report: Report) -> list[list[str]]:
+    """Which objects each level and its anchors serve, and all of them together."""
+    first, total = report.levels[0], report.overall
     thresholds = list(first.recall or {})
-    if thresholds:
-        header += ["best here", "BPR", "anchors above", *(f"IoU >= {t}" for t in thresholds), "mean IoU"]
-    rows = [_level_cells(row) for row in report.levels]
-    if first.seen is not None:
-        total = report.overall
-        row = ["all", *[""] * (len(header) - len(thresholds) - (6 if thresholds else 3))]
-        row += [f"{total['boxes'] - total['unseen']:,}", ""]
+    header = ["level"]
+    header += ["anchors", "share of field"] if first.anchors is not None else []
+    header += ["sees", "in range"] if total else []
+    header += (
+        ["best here", "BPR", "anchors above", *(f"IoU >= {t}" for t in thresholds), "mean IoU"] if thresholds else []
+    )
+    rows = [header, *(_match_cells(row) for row in report.levels)]
+    if total:
+        row = ["all", *(["", ""] if first.anchors is not None else []), f"{total['boxes'] - total['unseen']:,}", ""]
         if thresholds:
             shares = [_share(total["recall"][t]) for t in thresholds]
-            row += ["", _share(total["bpr"]), f"{total['aat']:.4f}", *shares, f"{total['mean_iou']:.4f}"]
+            row += [
+                f"{total['boxes']:,}",
+                _share(total["bpr"]),
+                f"{total['aat']:.4f}",
+                *shares,
+                f"{total['mean_iou']:.4f}",
+            ]
         rows.append(row)
-    return report.title, [header, *rows]
+    return rows
 
 
-def _level_cells(row: LevelRow) -> list[str]:
-    cells = [
-        row.level,
-        "x".join(map(str, row.grid)),
-        _same([_number(step) for step in row.stride]),
-        _same([_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]),
-        _share(row.clipped),
-        _same([_phases(axis) for axis in row.center]),
-    ]
+def _match_cells(row: LevelRow) -> list[str]:
+    cells = [row.level]
     if row.anchors is not None and row.anchor_share is not None:
         low, high = row.anchor_share
-        cells += [
-            _same([_number(v) for v in row.anchor_center or ()]),
-            _same([_phases(axis) for axis in row.offset or ()]),
-            " ".join(f"{_number(round(w, 1))},{_number(round(h, 1))}" for w, h in row.anchors),
-            f"{low:.3f}" if low == high else f"{low:.3f}..{high:.3f}",
-        ]
+        cells += [_anchors(row.anchors), f"{low:.3f}" if low == high else f"{low:.3f}..{high:.3f}"]
     if row.seen is not None:
         cells += [f"{row.seen:,}", f"{row.in_range:,}"]
     if row.recall is not None:
         shares = [_share(share) for share in row.recall.values()]
         cells += [f"{row.best:,}", _share(row.bpr), f"{row.aat:.4f}", *shares, f"{row.mean_iou:.4f}"]
     return cells
+
+
+def _anchors(sizes: Sequence[tuple[float, float]]) -> str:
+    """A few as they are, many by their number and the least and largest root of the area."""
+    if len(sizes) <= 3:
+        return " ".join(f"{_number(round(w, 1))},{_number(round(h, 1))}" for w, h in sizes)
+    roots = [math.sqrt(w * h) for w, h in sizes]
+    return f"{len(sizes)} of {min(roots):.4g}..{max(roots):.4g}"
 
 
 def _size_table(rows: Sequence[SizeRow], has_anchors: bool) -> list[list[str]]:

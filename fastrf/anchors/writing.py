@@ -129,15 +129,15 @@ def torchvision_generator(anchors: Anchors) -> Any:
     """The `AnchorGenerator` object. Raises MissingExtraError without torchvision."""
     try:
         import torch
-        from torchvision.models.detection.anchor_utils import AnchorGenerator
+        from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise MissingExtraError("an AnchorGenerator needs torchvision; pip install 'fastrf[torch]' torchvision") from error
+        raise MissingExtraError(
+            "an AnchorGenerator needs torchvision; pip install 'fastrf[torch]' torchvision"
+        ) from error
     sizes, ratios = _torchvision_arguments(anchors)
     generator = AnchorGenerator(sizes=sizes, aspect_ratios=ratios)
     if _needs_cells(anchors):
-        generator.cell_anchors = [
-            torch.tensor(_cells(anchors, k), dtype=torch.float32) for k in range(len(anchors))
-        ]
+        generator.cell_anchors = [torch.tensor(_cells(anchors, k), dtype=torch.float32) for k in range(len(anchors))]
     return generator
 
 
@@ -207,7 +207,7 @@ def _lffd(anchors: Anchors) -> str:
     if any(x != y for x, y in (*anchors.strides, *(_center(anchors, k) for k in range(len(anchors))))):
         raise FormatError(f"anchors {anchors.name!r}: LFFD's lists hold one stride and centre for both axes")
     low, high = zip(*anchors.ranges, strict=True)
-    values = {
+    values: dict[str, Any] = {
         "param_num_output_scales": len(anchors),
         "param_receptive_field_stride": [x for x, _ in anchors.strides],
         "param_receptive_field_center_start": [_center(anchors, k)[0] - 0.5 for k in range(len(anchors))],

@@ -1,0 +1,143 @@
+"""What `fastrf anchors` does: options to a report or a suggestion, and that to text."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastrf.anchors import tables
+from fastrf.anchors.boxes import Boxes, read_boxes
+from fastrf.anchors.reporting import Report, input_pixels, report
+from fastrf.anchors.resizing import Resize
+from fastrf.anchors.suggesting import Suggestion, suggest
+from fastrf.errors import FormatError, UsageError
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+
+__all__ = ["Request", "answer"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options as given; `has_input` says whether the input's size was."""
+
+    levels: str
+    boxes: Path | None
+    anchors: str | None
+    suggest: str | None
+    per_level: int
+    centers: str
+    form: str | None
+    resize: str | None
+    scale: str | None
+    threshold: float
+    seed: int
+    has_input: bool
+
+
+def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool) -> str:
+    """The text to print or write: `style` is "table", "json", "csv" or "markdown". Raises what `report` raises."""
+    if asked.form is not None and asked.suggest is None and asked.anchors is None:
+        raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
+    with _progress() as progress:
+        boxes = None if asked.boxes is None else _boxes(analysis, asked)
+        found = _run(analysis, asked, boxes, progress)
+    if asked.form is not None:
+        return _pasted(analysis, asked, found)
+    if style == "json":
+        records = {"report": found.to_records()} if isinstance(found, Report) else {"suggestion": found.to_records()}
+        return tables.to_json(records)
+    done = found if isinstance(found, Report) else found.report
+    if style == "csv":
+        return done.to_csv()
+    forms = {} if isinstance(found, Report) else found.forms
+    if style == "markdown":
+        parts = [f"```\n{text.rstrip()}\n```" for text in forms.values()]
+        return "\n\n".join([done.to_markdown(), *parts])
+    return _for_people(found) if to_terminal else str(found)
+
+
+def _run(analysis: Analysis, asked: Request, boxes: Boxes | None, progress: Progress | None) -> Report | Suggestion:
+    names = [name.strip() for name in asked.levels.split(",") if name.strip()]
+    common: dict[str, Any] = {"resize": _resize(asked, boxes), "threshold": asked.threshold, "progress": progress}
+    if asked.suggest is None:
+        return report(analysis, names, asked.anchors, boxes, **common)
+    if asked.anchors is not None:
+        raise UsageError("--suggest and --anchors exclude each other; report the one, then the other")
+    common |= {"per_level": asked.per_level, "centers": asked.centers, "seed": asked.seed}
+    return suggest(analysis, names, boxes, method=asked.suggest, **common)
+
+
+def _boxes(analysis: Analysis, asked: Request) -> Boxes:
+    """Boxes, in images of the input's size where the source does not say; then that size must have been given."""
+    size = input_pixels(analysis)
+    boxes = read_boxes(asked.boxes, image_size=size if asked.has_input else None)
+    if not boxes.has_image_sizes:
+        raise FormatError(
+            f"{asked.boxes}: holds no image sizes; give --input (such as 3x{size[0]}x{size[1]}), "
+            "the pixels that its boxes are in"
+        )
+    return boxes
+
+
+def _resize(asked: Request, boxes: Boxes | None) -> Resize | str | None:
+    """The rule, with the random scale if there is one."""
+    if asked.scale is None or boxes is None:
+        return asked.resize
+    low, _, high = asked.scale.partition(",")
+    try:
+        scale = float(low), float(high)
+    except ValueError:
+        raise UsageError(f"--scale {asked.scale!r} is not a range; write two factors like 0.5,1.5") from None
+    return Resize(asked.resize or "letterbox", scale=scale, seed=asked.seed)
+
+
+def _pasted(analysis: Analysis, asked: Request, found: Report | Suggestion) -> str:
+    """Only the form asked for; given anchors are set on the centres of the receptive fields."""
+    from fastrf.anchors.forms import read_anchors
+    from fastrf.anchors.levels import levels_of
+
+    form = asked.form or ""
+    if isinstance(found, Suggestion):
+        return found.to_form(form)
+    levels = levels_of(analysis, [row.level for row in found.levels])
+    return read_anchors(asked.anchors, levels, input_pixels(analysis)).on(levels).to_form(form)
+
+
+def _for_people(found: Report | Suggestion) -> str:
+    """Tables as wide as the terminal, if there is one."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        return str(found)
+    done = found if isinstance(found, Report) else found.report
+    console.print(done.to_rich())
+    if isinstance(found, Report):
+        return ""
+    return "\n\n".join([*found.notes, *(f"# {form}\n{text}" for form, text in found.forms.items())])
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task("boxes", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
