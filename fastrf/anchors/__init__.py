@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
+from fastrf.anchors.effective import Effective, effective
 from fastrf.anchors.forms import Anchors, read_anchors
 from fastrf.anchors.reporting import LevelRow, Report, SizeRow, report
 from fastrf.anchors.resizing import Resize
@@ -14,12 +15,14 @@ from fastrf.anchors.suggesting import Suggestion, suggest
 __all__ = [
     "Anchors",
     "Boxes",
+    "Effective",
     "LevelRow",
     "Rejected",
     "Report",
     "Resize",
     "SizeRow",
     "Suggestion",
+    "effective",
     "read_anchors",
     "read_boxes",
     "report",

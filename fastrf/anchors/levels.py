@@ -90,16 +90,18 @@ def _level(field: ReceptiveField, name: str) -> Level:
         raise NetworkError(
             f"level {name!r}: output {field.shape} of input {field.input_shape} is no two-dimensional feature map"
         )
-    stride = field.stride
-    if not all(math.isfinite(step) and step > 0 for step in stride):
-        raise NetworkError(f"level {name!r}: its positions do not move along the image (stride {stride})")
+    if 0 in field.position_shape or math.isnan(sum(field.stride)):
+        raise NetworkError(f"level {name!r}: its positions see nothing of {field.pixel_shape}")
+    # behind global pooling, as in squeeze-and-excitation, nothing moves; frameworks then divide image by map
+    shares = [pixels / cells for pixels, cells in zip(field.pixel_shape, field.position_shape, strict=True)]
+    stride = [step if math.isfinite(step) else share for step, share in zip(field.stride, shares, strict=True)]
     centers = tuple(_centers(field, axis) for axis in (0, 1))
     rows, columns = field.size_range
     return Level(
         name,
         field.name,
         (field.position_shape[0], field.position_shape[1]),
-        (stride[0], stride[1]),
+        (float(stride[0]), float(stride[1])),
         (rows, columns),
         (centers[0], centers[1]),
         field.clipped_share,

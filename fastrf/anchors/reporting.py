@@ -305,10 +305,11 @@ def _notes(levels: Sequence[Level], rows: Sequence[LevelRow], anchors: Anchors |
         for level in levels
         if not level.exact
     ]
+    notes += [f"{level.name}: every position sees the whole image" for level in levels if math.inf in level.limit]
     if anchors is None:
         return notes
     for row in rows:
-        far = max((abs(v) for axis in row.offset or () for v in axis), default=0.0)
+        far = max((abs(v) for axis in row.offset or () for v in axis if not math.isnan(v)), default=0.0)
         if far > max(row.stride) / 2:
             notes.append(f"{row.level}: anchors stand up to {far:g} pixels from where the neurons look")
         if row.anchor_share is not None and row.anchor_share[1] > 1:
