@@ -188,7 +188,7 @@ def test_json(done):
 
 def test_csv(done):
     rows = list(csv.DictReader(io.StringIO(done.to_csv())))
-    assert [row["anchors"] for row in rows][0] == "10x13 16x30 33x23"
+    assert rows[0]["anchors"] == "10x13 16x30 33x23"
     assert float(rows[1]["aat"]) == pytest.approx(done.levels[1].aat)
     assert float(rows[0]["recall_0.5"]) == done.levels[0].recall["0.5"]
 
@@ -261,8 +261,8 @@ def test_levels_that_are_no_maps():
 def test_anchors_for_other_levels(analyses):
     with pytest.raises(fastrf.FormatError, match="are for 5 levels, but 3 are named"):
         anchors.report(analyses["yolov5s"], YOLO, "retinanet")
+    form = {"type": "AnchorGenerator", "strides": [32, 16, 8], "ratios": [1.0], "scales": [8]}
     with pytest.raises(fastrf.FormatError, match="have stride 32 for level 'p3'"):
-        form = dict(type="AnchorGenerator", strides=[32, 16, 8], ratios=[1.0], scales=[8])
         anchors.report(analyses["yolov5s"], ["p3", "p4", "p5"], form)
 
 

@@ -214,6 +214,7 @@ def _lffd(anchors: Anchors) -> str:
         "param_bbox_small_list": low,
         "param_bbox_large_list": high,
         "param_bbox_small_gray_list": [math.floor(0.9 * v) for v in low],
+        # in floating point, as there: 1.1 * 110 is above 121
         "param_bbox_large_gray_list": [math.ceil(1.1 * v) for v in high],
     }
     return "".join(f"{k} = {v if isinstance(v, int) else _list(list(v))}\n" for k, v in values.items())
