@@ -21,6 +21,7 @@ import numpy as np
 
 import fastrf
 from bench import compare, sparse
+from bench.anchoring import anchoring
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
@@ -227,6 +228,7 @@ MEASURES: dict[str, Measure] = {
     "areas": counting,
     "sparse": sparse_matrices,
     "threads": threads,
+    "anchors": anchoring,
     "cold": cold_start,
     "peers": peers,
 }

@@ -30,13 +30,13 @@ _SPEC = {
 class _Stages:
     """The stages by name; iterating runs them and yields how long each took."""
 
-    names = ("engine", "queries", "masks")
+    names = ("engine", "queries", "masks", "anchors")
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __call__(self) -> Iterator[tuple[str, float]]:
-        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks)
+        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks, _anchors)
         for name, action in zip(self.names, actions, strict=True):
             began = time.perf_counter()
             action()
@@ -66,3 +66,11 @@ def _masks() -> None:
     for name in ("cross", "pair"):
         analysis[name].masks()
         analysis[name].masks(packed=True)
+
+
+def _anchors() -> None:
+    from fastrf import anchors
+
+    layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]
+    analysis = analyze({"input_shape": [1, 12, 12], "layers": layers})
+    anchors.suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)
