@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastrf  # noqa: E402
-from fastrf.anchors.effective import effective, path_weights, sigmas  # noqa: E402
+from fastrf.anchors.effective import effective, sigmas  # noqa: E402
 
 F = torch.nn.functional
 
@@ -29,7 +29,11 @@ def run_conv(x, a, kernels):
     groups, kernel = a.get("groups", 1), as_listed(a["kernel_size"], 2)
     shape = (a["out_channels"], x.shape[1] // groups, *kernel)
     weight = uniform(shape, kernels, np.prod(shape[1:]))
-    stride, dilation, padding = as_listed(a.get("stride", 1), 2), as_listed(a.get("dilation", 1), 2), a.get("padding", 0)
+    stride, dilation, padding = (
+        as_listed(a.get("stride", 1), 2),
+        as_listed(a.get("dilation", 1), 2),
+        a.get("padding", 0),
+    )
     if padding == "same":
         totals = [
             max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
