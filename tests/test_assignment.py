@@ -101,6 +101,9 @@ def case(request):
 def check(level, whole, part):
     np.testing.assert_array_equal(level.contains(), whole)
     np.testing.assert_array_equal(level.overlaps(), part)
+    if whole.ndim > 1:
+        np.testing.assert_array_equal(level.contains(packed=True), np.packbits(whole, axis=-1))
+        np.testing.assert_array_equal(level.overlaps(slice(3, 9), packed=True), np.packbits(part[3:9], axis=-1))
     axes = tuple(range(1, whole.ndim))
     np.testing.assert_array_equal(level.counts, whole.sum(axis=axes))
     np.testing.assert_array_equal(level.overlap_counts, part.sum(axis=axes))

@@ -5,6 +5,7 @@ Called by users; `fastrf.anchors` reports rest on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,7 @@ __all__ = ["Assignment", "Chunk", "LevelAssignment", "assign", "covered_pixels"]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Dense = npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
 
 #: Bytes that a chunk of dense answers has by default.
 CHUNK_BYTES = 1 << 24
@@ -31,8 +33,8 @@ class Chunk(NamedTuple):
     """Dense answers for some boxes: bool[k, *map], or bit-packed uint8[k, *map[:-1], ceil(map[-1] / 8)]."""
 
     boxes: slice
-    contains: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
-    overlaps: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
+    contains: Dense
+    overlaps: Dense
 
 
 def assign(
@@ -45,8 +47,8 @@ def assign(
     than two pixel axes likewise, the last axis first. A box covers the pixels `[floor(low), ceil(high))`; those outside
     the input are cut off, and a box wholly outside is seen by no position (`Assignment.outside`).
 
-    The masks are those of `ReceptiveField.mask`, with holes, crosses and borders, not their hulls. Memory is a few bytes
-    per box and index along an axis of the map, until dense answers are asked for.
+    The masks are those of `ReceptiveField.mask`, with holes, crosses and borders, not their hulls. Memory is a few
+    bytes per box and index along an axis of the map, until dense answers are asked for.
 
     Raises UnknownNodeError for a level that is no node, ShapeError for boxes of another shape, FormatError for boxes
     that are not finite or have no size (saying how many and the first), UsageError for another `form`, and LimitError.
@@ -151,35 +153,34 @@ class LevelAssignment:
     def __repr__(self) -> str:
         return f"LevelAssignment({self.name!r}, {len(self)} boxes, map {self.map_shape})"
 
-    def contains(self, boxes: slice = slice(None)) -> BoolArray:
-        """bool[k, *map]: which positions see every pixel of each of some boxes. Raises LimitError."""
-        return self._dense(True, boxes)
+    def contains(self, boxes: slice = slice(None), *, packed: bool = False) -> Dense:
+        """bool[k, *map]: which positions see every pixel of each of some boxes.
 
-    def overlaps(self, boxes: slice = slice(None)) -> BoolArray:
-        """bool[k, *map]: which positions see at least one pixel of each of some boxes. Raises LimitError."""
-        return self._dense(False, boxes)
+        With `packed` uint8[k, *map[:-1], ceil(map[-1] / 8)] in `numpy.unpackbits` order. Raises LimitError.
+        """
+        return self._dense(True, boxes, packed)
 
-    def _dense(self, whole: bool, boxes: slice) -> BoolArray:
-        n = len(range(*boxes.indices(len(self)))) * int(np.prod(self.map_shape))
-        require_memory(
-            n, f"answers for {len(self)} boxes at {self.map_shape}", "ask for a slice of them, or use chunks"
-        )
-        return self._answer.dense(whole, boxes)
+    def overlaps(self, boxes: slice = slice(None), *, packed: bool = False) -> Dense:
+        """bool[k, *map], or packed as `contains`: which positions see at least one pixel of each of some boxes."""
+        return self._dense(False, boxes, packed)
+
+    def _dense(self, whole: bool, boxes: slice, packed: bool) -> Dense:
+        n = len(range(*boxes.indices(len(self)))) * math.prod(self.map_shape) // (8 if packed else 1)
+        require_memory(n, f"answers for {len(self)} boxes at {self.map_shape}", "ask for a slice, or use chunks")
+        return self._answer.packed(whole, boxes) if packed else self._answer.dense(whole, boxes)
 
     def chunks(self, size: int | None = None, *, packed: bool = False) -> Iterator[Chunk]:
         """Dense answers for `size` boxes at a time (default: about 16 MB), so that memory stays bounded.
 
         With `packed`, in `numpy.unpackbits` order along the last axis. Raises UsageError for a wrong size.
         """
-        positions = max(int(np.prod(self.map_shape)), 1)
+        positions = max(math.prod(self.map_shape), 1)
         step = max(CHUNK_BYTES // positions, 1) if size is None else size
         if not isinstance(step, int) or step < 1:
             raise UsageError(f"size {size!r} of chunks must be a positive number of boxes")
         for first in range(0, len(self), step):
             part = slice(first, min(first + step, len(self)))
-            both = (self.contains(part), self.overlaps(part))
-            contains, overlaps = (np.packbits(seen, axis=-1) for seen in both) if packed else both
-            yield Chunk(part, contains, overlaps)
+            yield Chunk(part, self.contains(part, packed=packed), self.overlaps(part, packed=packed))
 
     @cached_property
     def counts(self) -> IntArray:

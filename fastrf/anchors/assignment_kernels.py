@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastrf.kernels import jit
 
-__all__ = ["best_priors", "box_sets", "cut_rows", "fill_ranges", "fill_table", "nearest_centres"]
+__all__ = ["best_priors", "box_sets", "cut_rows", "fill_bits", "fill_ranges", "fill_table", "nearest_centres"]
 
 BytesArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -37,6 +37,29 @@ def fill_ranges(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
                 row[x] = 1
             for x in range(right, width):
                 row[x] = 0
+
+
+@jit
+def fill_bits(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
+    """`fill_ranges` with eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]."""
+    height, width = out.shape[1:]
+    for b in range(out.shape[0]):
+        top = rows[b, 0]
+        left = columns[b, 0]
+        right = columns[b, 1]
+        for y in range(height):
+            row = out[b, y]
+            if y < top or y >= rows[b, 1] or left >= right:
+                for x in range(width):
+                    row[x] = 0
+            elif y > top:
+                for x in range(width):
+                    row[x] = out[b, top, x]
+            else:
+                for x in range(width):
+                    begin = min(max(left - 8 * x, 0), 8)
+                    end = min(max(right - 8 * x, 0), 8)
+                    row[x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
 
 
 @jit

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.assignment_kernels import box_sets, cut_rows, fill_ranges, fill_table
+from fastrf.anchors.assignment_kernels import box_sets, cut_rows, fill_bits, fill_ranges, fill_table
 from fastrf.counting import MAX_COUNTED_TERMS, common_parts
 from fastrf.dependency import Dependency
 from fastrf.limits import require_memory
@@ -33,6 +33,8 @@ MAX_KINDS = 62
 #: More sets of kinds along one part than this, or combinations of them over all parts, are not tabulated.
 MAX_SETS = 128
 MAX_TABLE = 1 << 16
+#: Boxes that one product of float32 matrices counts, exactly.
+MATRIX_ROWS = 1 << 14
 #: Elements that a chunk of positions by pixels may have.
 CHUNK = 1 << 24
 
@@ -42,6 +44,9 @@ class Answer(Protocol):
 
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]: eight along the last axis a byte, as `numpy.packbits`."""
 
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]: the number of positions per box."""
@@ -97,6 +102,20 @@ class Ranges:
             rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
             fill_ranges(rows, columns, out.view(np.uint8))
             return out
+        return self._spread(ranges)
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        ranges = self.ranges[whole][boxes]
+        if len(self.shape) != 2:
+            return np.packbits(self._spread(ranges), axis=-1)
+        out = np.empty((len(ranges), self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
+        rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
+        fill_bits(rows, columns, out)
+        return out
+
+    def _spread(self, ranges: IntArray) -> BoolArray:
+        """bool[boxes, *map] with any number of axes."""
         inside = np.ones((len(ranges), *[1] * len(self.shape)), bool)
         for axis, n in enumerate(self.shape):
             index = np.arange(n)
@@ -183,7 +202,7 @@ class Tables:
         """bool[boxes, *map]."""
         table = self.tables[whole]
         n = len(range(*boxes.indices(len(self.parts[0][1]))))
-        if len(self.parts) == len(self.sizes) == 2 and [rows for rows, _ in self.parts] == [(0,), (1,)]:
+        if self._is_plane:
             out = np.empty((n, *self.sizes), bool)
             first, second = (np.ascontiguousarray(sets[boxes]) for _, sets in self.parts)
             fill_table(table.view(np.uint8), first, second, out.view(np.uint8))
@@ -194,13 +213,38 @@ class Tables:
             index.append(sets[boxes].reshape(n, *sizes))
         return np.broadcast_to(table[tuple(index)], (n, *self.sizes)).reshape(n, *self.shape)
 
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        return np.packbits(self.dense(whole, boxes), axis=-1)
+
+    @property
+    def _is_plane(self) -> bool:
+        """Two axes, each a part of its own."""
+        return len(self.sizes) == 2 and [rows for rows, _ in self.parts] == [(0,), (1,)]
+
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]."""
-        return _summed(self, whole, len(self.parts[0][1]), self.shape)[0]
+        return self._counted(whole)[0]
 
     def position_counts(self, whole: bool) -> IntArray:
         """int64[*map]."""
-        return _summed(self, whole, len(self.parts[0][1]), self.shape)[1]
+        return self._counted(whole)[1]
+
+    def _counted(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """Counts per box and per position; on a plane as products of matrices, set by set of the first axis."""
+        n = len(self.parts[0][1])
+        if not self._is_plane:
+            return _summed(self, whole, n, self.shape)
+        boxes, positions = np.zeros(n, np.int64), np.zeros(self.sizes)
+        for begin in range(0, n, MATRIX_ROWS):
+            part = slice(begin, begin + MATRIX_ROWS)
+            first, second = (sets[part] for _, sets in self.parts)
+            for own, values in enumerate(self.tables[whole]):
+                if values.any():
+                    rows, columns = (first == own).astype(np.float32), values[second].astype(np.float32)
+                    boxes[part] += (rows.sum(axis=1) * columns.sum(axis=1)).astype(np.int64)
+                    positions += rows.T @ columns
+        return boxes, positions.astype(np.int64).reshape(self.shape)
 
 
 def _sets_met(groups: Sequence[Group], along: IntArray) -> tuple[IntArray, IntArray, Bytes] | None:
@@ -260,6 +304,10 @@ class Areas:
         bits = self._seen[whole][boxes]
         return np.unpackbits(bits, axis=1, count=math.prod(self.shape)).view(bool).reshape(len(bits), *self.shape)
 
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        return np.packbits(self.dense(whole, boxes), axis=-1)
+
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]."""
         return _summed(self, whole, self.n, self.shape)[0]
@@ -278,7 +326,8 @@ def _covered(masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], pixels: IntAr
     covered = np.zeros((len(masks), len(pixels)), np.int64)
     for ends in itertools.product((0, 1), repeat=masks.ndim - 1):
         corner = tuple(pixels[:, axis, end] for axis, end in enumerate(ends))
-        covered += (1 if (len(ends) - sum(ends)) % 2 == 0 else -1) * sums[:, *corner]
+        at: tuple[Any, ...] = (slice(None), *corner)
+        covered += (1 if (len(ends) - sum(ends)) % 2 == 0 else -1) * sums[at]
     return covered
 
 
