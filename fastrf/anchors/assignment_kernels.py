@@ -44,22 +44,27 @@ def fill_bits(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
     """`fill_ranges` with eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]."""
     height, width = out.shape[1:]
     for b in range(out.shape[0]):
-        top = rows[b, 0]
+        plane = out[b].reshape(-1)
         left = columns[b, 0]
         right = columns[b, 1]
-        for y in range(height):
-            row = out[b, y]
-            if y < top or y >= rows[b, 1] or left >= right:
-                for x in range(width):
-                    row[x] = 0
-            elif y > top:
-                for x in range(width):
-                    row[x] = out[b, top, x]
-            else:
-                for x in range(width):
-                    begin = min(max(left - 8 * x, 0), 8)
-                    end = min(max(right - 8 * x, 0), 8)
-                    row[x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
+        first = rows[b, 0] * width
+        stop = rows[b, 1] * width if right > left else first
+        for k in range(first):
+            plane[k] = 0
+        for x in range(min(width, stop - first)):
+            begin = min(max(left - 8 * x, 0), 8)
+            end = min(max(right - 8 * x, 0), 8)
+            plane[first + x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
+        ready = width
+        while first + ready < stop:
+            count = min(ready, stop - first - ready)
+            source = plane[first : first + count]
+            target = plane[first + ready : first + ready + count]
+            for k in range(count):
+                target[k] = source[k]
+            ready += count
+        for k in range(stop, height * width):
+            plane[k] = 0
 
 
 @jit

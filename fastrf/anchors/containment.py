@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -132,10 +132,14 @@ class Ranges:
     def position_counts(self, whole: bool) -> IntArray:
         """int64[*map]: every box marks the corners of its range, and the sums over them are the counts."""
         ranges = self.ranges[whole]
-        marks = np.zeros([n + 1 for n in self.shape], np.int64)
-        for ends in itertools.product((0, 1), repeat=len(self.shape)):
-            corner = tuple(ranges[:, axis, end] for axis, end in enumerate(ends))
-            np.add.at(marks, corner, -1 if sum(ends) % 2 else 1)
+        wider = tuple(n + 1 for n in self.shape)
+        marks: IntArray = np.zeros(wider, np.int64)
+        for ends in itertools.product((0, 1), repeat=len(wider)):
+            corner = np.zeros(len(ranges), np.int64)
+            for axis, end in enumerate(ends):
+                corner = corner * wider[axis] + ranges[:, axis, end]
+            found = np.bincount(corner, minlength=marks.size).reshape(wider)
+            marks += -found if sum(ends) % 2 else found
         for axis in range(marks.ndim):
             marks = marks.cumsum(axis=axis)
         return marks[tuple(slice(n) for n in self.shape)]
@@ -151,9 +155,16 @@ def _moves_along(relation: Relation) -> bool:
 def _rows_that_see(relation: Relation, pixels: IntArray, whole: bool) -> tuple[IntArray, IntArray]:
     """The first row, and the one after the last, that see each interval (int64[n, 2]) wholly or in part."""
     low, high = pixels[:, 0], pixels[:, 1]
-    if whole:
-        return relation.stop.searchsorted(high, "left"), relation.start.searchsorted(low, "right")
-    return relation.stop.searchsorted(low, "right"), relation.start.searchsorted(high, "left")
+    ends: tuple[Literal["left", "right"], ...] = ("left", "right") if whole else ("right", "left")
+    first = _places(relation.stop, high if whole else low, ends[0], relation.n_cols)
+    return first, _places(relation.start, low if whole else high, ends[1], relation.n_cols)
+
+
+def _places(ordered: IntArray, values: IntArray, side: Literal["left", "right"], largest: int) -> IntArray:
+    """`numpy.searchsorted`, by a table of all values where there are many of them."""
+    if values.size < largest:
+        return ordered.searchsorted(values, side)
+    return ordered.searchsorted(np.arange(largest + 1), side)[values]
 
 
 class Tables:
