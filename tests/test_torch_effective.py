@@ -7,6 +7,15 @@ torch = pytest.importorskip("torch")
 
 import fastrf  # noqa: E402
 from fastrf.anchors.effective import effective, sigmas  # noqa: E402
+from fastrf.anchors.gradients import gradient_effective  # noqa: E402
+from fastrf.errors import (  # noqa: E402
+    FormatError,
+    NetworkError,
+    PositionError,
+    ShapeError,
+    UnknownNodeError,
+    UsageError,
+)
 
 F = torch.nn.functional
 
@@ -135,10 +144,10 @@ CASES = [
     ("resnet50", (3, 64, 64), "layer3", "fan_in"),
     ("unet", (1, 64, 96), "dec1", "ones"),
     ("unet", (1, 64, 64), "dec1", "fan_in"),
-    ("deeplabv3_resnet50", (3, 65, 65), "out", "fan_in"),
-    ("densenet121", (3, 64, 64), "features.denseblock3", "fan_in"),
+    ("deeplabv3_resnet50", (3, 49, 33), "out", "fan_in"),
+    ("densenet121", (3, 48, 64), "features.denseblock3", "fan_in"),
     ("fpn_resnet50", (3, 64, 96), "p3", "fan_in"),
-    ("mobilenet_v1", (3, 96, 64), "Conv2d_13_pointwise", "ones"),
+    ("mobilenet_v1", (3, 64, 48), "Conv2d_13_pointwise", "ones"),
     ("inception_v3", (3, 107, 107), "Mixed_6b", "fan_in"),
 ]
 
@@ -157,3 +166,106 @@ def test_zoo_against_autograd(name, shape, node, kernels):
         found = effective(analysis, node, position, kernels=kernels)
         np.testing.assert_allclose(found.weights, wanted, rtol=1e-9, atol=0)
         np.testing.assert_allclose(deviations[position], found.sigma, rtol=1e-9)
+
+
+def linearised(model):
+    """A torchvision ResNet with kernels of ones, no batch norm or activations, and sums for max pools."""
+    for name, part in list(model.named_modules()):
+        parent = model.get_submodule(name.rpartition(".")[0])
+        leaf = name.rpartition(".")[2]
+        if isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.ones_(part.weight)
+        elif isinstance(part, torch.nn.BatchNorm2d | torch.nn.ReLU):
+            setattr(parent, leaf, torch.nn.Identity())
+        elif isinstance(part, torch.nn.MaxPool2d):
+            setattr(parent, leaf, torch.nn.AvgPool2d(part.kernel_size, part.stride, part.padding, divisor_override=1))
+    return model.double()
+
+
+def test_torchvision_resnet18_against_autograd():
+    torchvision = pytest.importorskip("torchvision")
+    shape = (3, 96, 128)
+    analysis = fastrf.analyze(torchvision.models.resnet18(), shape)
+    model = linearised(torchvision.models.resnet18())
+    for node, position in [("layer4", (0, 0)), ("layer4", (2, 3)), ("layer3", (5, 0)), ("layer2.0", (11, 15))]:
+        wanted = gradient_effective(model, node, shape, [position], samples=1, field=analysis[node])
+        found = effective(analysis, node, position)
+        np.testing.assert_allclose(found.weights, wanted.weights, rtol=1e-9, atol=0)
+        np.testing.assert_allclose(found.sigma, wanted.sigma, rtol=1e-9)
+        assert found.theoretical == wanted.theoretical
+
+
+def small_model(bias=False):
+    torch.manual_seed(1)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(2, 8, 3, padding=1, bias=bias),
+        torch.nn.ReLU(inplace=True),
+        torch.nn.Conv2d(8, 8, 3, stride=2, padding=1, bias=bias),
+        torch.nn.Dropout(0.5),
+        torch.nn.Flatten(),
+    )
+
+
+def test_gradients_average_over_inputs_and_positions():
+    model = small_model()
+    one = gradient_effective(model, "0", (2, 17, 21), [(8, 10)])
+    assert one.position == (8, 10)
+    assert one.pixels(0).tolist() == [3, 3]
+    found = gradient_effective(model, "2", (2, 17, 21))
+    assert found.position is None
+    assert found.pixels(0).tolist() == [5, 5]
+    np.testing.assert_allclose(found.mean, (8, 10), atol=0.5)
+    assert found.theoretical == (17, 21)
+    same = gradient_effective(model, "2", (2, 17, 21), [(4, 5)], inputs=np.ones((2, 2, 17, 21)), squared=True)
+    assert same.weights.sum() == pytest.approx(1)
+    assert model.training
+    assert all(part.training for part in model.modules())
+
+
+def test_expected_squared_gradients_are_the_weights_of_fan_in():
+    """The mean over 4000 random linear networks, run as groups of one."""
+    layers = [fastrf.conv(4, 3, padding=1) for _ in range(3)]
+    exact = effective(fastrf.analyze(layers, (1, 9, 9)), "conv3", (4, 4), kernels="fan_in").weights
+    torch.manual_seed(0)
+    n = 4000
+    x = torch.ones(1, n, 9, 9, requires_grad=True)
+    result = x
+    for channels in (1, 4, 4):
+        result = F.conv2d(result, torch.randn(4 * n, channels, 3, 3), padding=1, groups=n)
+    (gradient,) = torch.autograd.grad(result[0, :, 4, 4].sum(), x)
+    squares = (gradient[0].double() ** 2).sum(0).numpy()
+    np.testing.assert_allclose(squares / squares.sum(), exact, atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        (("nope", (2, 9, 9)), {}, UnknownNodeError, "no submodule 'nope'"),
+        (("2", (2, 9)), {"samples": 0}, UsageError, "samples"),
+        (("2", (9,)), {}, ShapeError, "input_shape"),
+        (("2", (3, 9, 9)), {}, NetworkError, "fails on inputs of shape"),
+        (("4", (2, 9, 9)), {}, ShapeError, "not a tensor"),
+        (("2", (2, 9, 9), [(5, 0)]), {}, PositionError, "outside the map"),
+        (("2", (2, 9, 9), np.zeros((0, 2), int)), {}, UsageError, "empty"),
+        (("2", (2, 9, 9)), {"inputs": np.ones((1, 2, 9, 8))}, ShapeError, "are not images"),
+        (("2", (2, 9, 9)), {"inputs": "a"}, FormatError, "must be numbers"),
+        (("2", (2, 9, 9)), {"inputs": np.full((1, 2, 9, 9), np.nan)}, FormatError, "not finite"),
+    ],
+)
+def test_gradients_that_cannot_be(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        gradient_effective(small_model(), *arguments, **options)
+
+
+def test_gradients_of_what_has_none():
+    model = small_model()
+    with pytest.raises(UsageError, match=r"torch.nn.Module is needed"):
+        gradient_effective("resnet18", "layer4", (3, 9, 9))
+    model.add_module("unused", torch.nn.Identity())
+    model.forward = torch.nn.Sequential(*list(model)[:3])
+    with pytest.raises(UnknownNodeError, match="never called"):
+        gradient_effective(model, "unused", (2, 9, 9))
+    constant = torch.nn.Sequential(torch.nn.Identity())
+    constant.forward = lambda _: constant[0](torch.ones(1, 1, 3, 3))
+    with pytest.raises(UsageError, match="no gradient"):
+        gradient_effective(constant, "0", (2, 9, 9))
