@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from fastrf.anchors import kernels
 from fastrf.errors import FormatError
@@ -18,11 +19,13 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 #: At most so many boxes are clustered.
-SAMPLE = 20_000
-#: Independent starts, the best of which is refined.
-STARTS = 6
+SAMPLE = 10_000
+#: Independent starts, and how many of the best are refined.
+STARTS, REFINED = 24, 4
 #: Steps of k-means, at most.
 STEPS = 60
+#: Steps of the k-means on logarithms that each start begins with, at most.
+LOG_STEPS = 30
 #: Spread of the random factors, from the first generation to the last.
 SPREAD = (0.1, 0.005)
 
@@ -46,9 +49,10 @@ def clustered(
     used = np.ascontiguousarray(used)
     order = np.argsort(limits.prod(axis=1), kind="stable")
     bounds = np.repeat(limits[order], per_level, axis=0)
-    found = max((_k_means(used, bounds, rng, start % 2 == 0) for start in range(STARTS)), key=lambda pair: pair[0])[1]
-    kernels.evolve(used, found, bounds, _factors(rng, generations, len(found)), np.empty_like(found))
-    found = _ordered(found, bounds)
+    starts = [_k_means(used, bounds, rng, by_median=start % 3 > 0) for start in range(STARTS)]
+    starts.sort(key=lambda pair: -pair[0])
+    refined = [_refined(used, anchors, bounds, generations, rng) for _, anchors in starts[:REFINED]]
+    found = _ordered(max(refined, key=lambda pair: pair[0])[1], bounds)
     levels: list[FloatArray] = [np.empty((0, 2))] * len(limits)
     for k, level in enumerate(order):
         own = found[k * per_level : (k + 1) * per_level]
@@ -68,7 +72,7 @@ def _assigned(sizes: FloatArray, anchors: FloatArray) -> tuple[IntArray, FloatAr
 
 
 def _k_means(
-    sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, by_median: bool
+    sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, *, by_median: bool
 ) -> tuple[float, FloatArray]:
     """The best anchors on the way of one k-means, with their mean best IoU."""
     anchors = _ordered(_spread_out(sizes, len(bounds), rng), bounds)
@@ -83,18 +87,37 @@ def _k_means(
             own = sizes[which == k]
             anchors[k] = np.median(own, axis=0) if by_median else own.mean(axis=0)
         anchors = _ordered(anchors, bounds)
-    return best, np.ascontiguousarray(kept)
+    return best, kept
 
 
 def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-    """Boxes to start from, each drawn by its squared distance to the nearest before it (k-means++)."""
-    chosen = sizes[rng.integers(len(sizes))][None]
-    while len(chosen) < count:
-        far = (1 - _assigned(sizes, chosen)[1]) ** 2
+    """Centres to start from: plain k-means on the logarithms of the sizes, begun by k-means++."""
+    logs = np.log(sizes)
+    centres = logs[rng.integers(len(logs))][None]
+    far = np.full(len(logs), np.inf)
+    while len(centres) < count:
+        far = np.minimum(far, ((logs - centres[-1]) ** 2).sum(axis=1))
         total = far.sum()
-        pick = rng.choice(len(sizes), p=far / total) if total > 0 else rng.integers(len(sizes))
-        chosen = np.concatenate([chosen, sizes[pick][None]])
-    return np.asarray(chosen)
+        pick = rng.choice(len(logs), p=far / total) if total > 0 else rng.integers(len(logs))
+        centres = np.concatenate([centres, logs[pick][None]])
+    for _ in range(LOG_STEPS):
+        nearest = cKDTree(centres).query(logs)[1]
+        own = np.bincount(nearest, minlength=count)
+        sums = np.stack([np.bincount(nearest, logs[:, axis], count) for axis in (0, 1)], axis=1)
+        moved = np.where(own[:, None] > 0, sums / np.maximum(own, 1)[:, None], centres)
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return np.asarray(np.exp(centres))
+
+
+def _refined(
+    sizes: FloatArray, anchors: FloatArray, bounds: FloatArray, generations: int, rng: np.random.Generator
+) -> tuple[float, FloatArray]:
+    """Anchors after all generations, with the mean best IoU that they reach."""
+    found = np.ascontiguousarray(anchors)
+    factors = _factors(rng, generations, len(found))
+    return kernels.evolve(sizes, found, bounds, factors, np.empty_like(found)), found
 
 
 def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:
