@@ -21,6 +21,7 @@ import numpy as np
 
 import fastrf
 from bench import compare, sparse
+from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
@@ -225,6 +226,8 @@ MEASURES: dict[str, Measure] = {
     "growth": growth,
     "long": long_axes,
     "areas": counting,
+    "assignment": assignment,
+    "effective": effective_fields,
     "sparse": sparse_matrices,
     "threads": threads,
     "cold": cold_start,
