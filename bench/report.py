@@ -22,6 +22,7 @@ import numpy as np
 import fastrf
 from bench import compare, sparse
 from bench.anchoring import anchoring
+from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
@@ -226,6 +227,8 @@ MEASURES: dict[str, Measure] = {
     "growth": growth,
     "long": long_axes,
     "areas": counting,
+    "assignment": assignment,
+    "effective": effective_fields,
     "sparse": sparse_matrices,
     "threads": threads,
     "anchors": anchoring,

@@ -262,7 +262,7 @@ def test_gradients_of_what_has_none():
     with pytest.raises(UsageError, match=r"torch.nn.Module is needed"):
         gradient_effective("resnet18", "layer4", (3, 9, 9))
     model.add_module("unused", torch.nn.Identity())
-    model.forward = torch.nn.Sequential(*list(model)[:3])
+    model.forward = torch.nn.Sequential(*list(model)[:3]).forward
     with pytest.raises(UnknownNodeError, match="never called"):
         gradient_effective(model, "unused", (2, 9, 9))
     constant = torch.nn.Sequential(torch.nn.Identity())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastrf.kernels import jit
 
-__all__ = ["best_priors", "box_sets", "cut_rows", "fill_bits", "fill_ranges", "fill_table", "nearest_centres"]
+__all__ = ["best_priors", "box_sets", "cut_rows", "fill_ranges", "fill_table", "nearest_centres"]
 
 BytesArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -19,42 +19,31 @@ Runs = tuple[IntArray, IntArray, IntArray]
 
 
 @jit
-def fill_ranges(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
-    """Write 1 where `rows[b]` and `columns[b]` (half-open, int64[n, 2]) cross, else 0, into `out` (uint8[n, h, w])."""
-    height, width = out.shape[1:]
-    for b in range(out.shape[0]):
-        left = columns[b, 0]
-        right = columns[b, 1]
-        for y in range(height):
-            row = out[b, y]
-            if y < rows[b, 0] or y >= rows[b, 1]:
-                for x in range(width):
-                    row[x] = 0
-                continue
-            for x in range(left):
-                row[x] = 0
-            for x in range(left, right):
-                row[x] = 1
-            for x in range(right, width):
-                row[x] = 0
+def fill_ranges(rows: IntArray, columns: IntArray, packed: bool, out: BytesArray) -> None:
+    """Write 1 where `rows[b]` and `columns[b]` (half-open, int64[n, 2]) cross, else 0, into `out` (uint8[n, h, w]).
 
-
-@jit
-def fill_bits(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
-    """`fill_ranges` with eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]."""
-    height, width = out.shape[1:]
+    `packed` has eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]. The first row of
+    a range is copied in doubling steps.
+    """
+    width = out.shape[2]
     for b in range(out.shape[0]):
         plane = out[b].reshape(-1)
         left = columns[b, 0]
         right = columns[b, 1]
         first = rows[b, 0] * width
         stop = rows[b, 1] * width if right > left else first
-        for k in range(first):
-            plane[k] = 0
-        for x in range(min(width, stop - first)):
-            begin = min(max(left - 8 * x, 0), 8)
-            end = min(max(right - 8 * x, 0), 8)
-            plane[first + x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
+        plane[:first] = 0
+        plane[stop:] = 0
+        if stop == first:
+            continue
+        if packed:
+            for x in range(width):
+                begin = min(max(left - 8 * x, 0), 8)
+                end = min(max(right - 8 * x, 0), 8)
+                plane[first + x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
+        else:
+            plane[first : first + width] = 0
+            plane[first + left : first + right] = 1
         ready = width
         while first + ready < stop:
             count = min(ready, stop - first - ready)
@@ -63,8 +52,6 @@ def fill_bits(rows: IntArray, columns: IntArray, out: BytesArray) -> None:
             for k in range(count):
                 target[k] = source[k]
             ready += count
-        for k in range(stop, height * width):
-            plane[k] = 0
 
 
 @jit

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.assignment_kernels import box_sets, cut_rows, fill_bits, fill_ranges, fill_table
+from fastrf.anchors.assignment_kernels import box_sets, cut_rows, fill_ranges, fill_table
 from fastrf.counting import MAX_COUNTED_TERMS, common_parts
 from fastrf.dependency import Dependency
 from fastrf.limits import require_memory
@@ -100,7 +100,7 @@ class Ranges:
         if len(self.shape) == 2:
             out = np.empty((len(ranges), *self.shape), bool)
             rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
-            fill_ranges(rows, columns, out.view(np.uint8))
+            fill_ranges(rows, columns, False, out.view(np.uint8))
             return out
         return self._spread(ranges)
 
@@ -111,7 +111,7 @@ class Ranges:
             return np.packbits(self._spread(ranges), axis=-1)
         out = np.empty((len(ranges), self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
         rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
-        fill_bits(rows, columns, out)
+        fill_ranges(rows, columns, True, out)
         return out
 
     def _spread(self, ranges: IntArray) -> BoolArray:
