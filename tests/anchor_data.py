@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastrf.anchors import clustering, reporting
+from tests.conftest import INTERPRETED
+
 ROOT = Path(__file__).parent.parent
 NAME = "coco_instances_val2014_fakebbox100_results.json"
 
@@ -19,6 +22,16 @@ def coco_results() -> str:
         if (folder / NAME).exists():
             return str(folder / NAME)
     pytest.skip(f"{NAME} is not here")
+
+
+def shrink(monkeypatch):
+    """With the JIT off: k-means from one start with next to no generations, and no effective fields of large networks."""
+    if INTERPRETED:
+        for name, value in (("STARTS", 1), ("REFINED", 1), ("STEPS", 2), ("SAMPLE", 60)):
+            monkeypatch.setattr(clustering, name, value)
+        monkeypatch.setattr(reporting, "spreads", lambda *_: ())
+        draw = clustering._factors
+        monkeypatch.setattr(clustering, "_factors", lambda rng, n, count: draw(rng, min(n, 2), count))
 
 
 def shape_iou(sizes, anchors):

@@ -8,11 +8,17 @@ import pytest
 import fastrf
 from fastrf import anchors
 from fastrf.anchors.levels import levels_of
+from tests.anchor_data import shrink
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from torchvision.models.detection import anchor_utils, image_list, retinanet  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    shrink(monkeypatch)
 
 
 @pytest.fixture(scope="module")
