@@ -290,6 +290,7 @@ def anchors(
     ] = None,
     threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0,
+    exact: Annotated[bool, typer.Option("--exact", help="Lay boxes over the exact mask of every position.")] = False,
     json: JsonOption = False,
     csv: CsvOption = False,
     markdown: MarkdownOption = False,
@@ -315,6 +316,7 @@ def anchors(
         scale,
         threshold,
         seed,
+        exact,
         input_shape is not None,
     )
     wanted = TableFormat.table if form is not None else _table_format(json, csv, markdown, output)

@@ -25,7 +25,7 @@ def coco_results() -> str:
 
 
 def shrink(monkeypatch):
-    """With the JIT off: k-means from one start with next to no generations, and no effective fields of large networks."""
+    """With the JIT off: k-means from one start with next to no generations, and no effective fields of networks."""
     if INTERPRETED:
         for name, value in (("STARTS", 1), ("REFINED", 1), ("STEPS", 2), ("SAMPLE", 60)):
             monkeypatch.setattr(clustering, name, value)

@@ -134,6 +134,16 @@ def test_counts_are_the_definitions(rng, monkeypatch, analyses):
     assert done.classes[2].recall == pytest.approx((iou.max(axis=1) >= 0.6)[large].mean())
 
 
+def test_exact_masks_and_places():
+    """A box that fits by its size need not lie in any one mask: here the fields are disjoint squares of 8 pixels."""
+    analysis = fastrf.analyze([fastrf.conv(4, 8, stride=8)], (3, 32, 32))
+    corners = np.array([[8.0, 16, 8, 8], [9, 16, 8, 8], [0, 0, 9, 1]])
+    done = anchors.report(analysis, list(analysis)[1:], boxes=corners, exact=True)
+    assert (done.levels[0].seen, done.levels[0].seen_in_place) == (2, 1)
+    assert "in place" in str(done)
+    assert anchors.report(analysis, list(analysis)[1:], boxes=corners).levels[0].seen_in_place is None
+
+
 def test_ranges_of_the_anchors_say_what_is_in_range(analyses):
     sides = np.array([[12.0, 9], [15, 3], [30, 30], [600, 600]])
     done = anchors.report(analyses["lffd_8"], outputs(analyses["lffd_8"]), "lffd", sides)
@@ -183,7 +193,7 @@ def test_notes(analyses):
 @pytest.fixture(scope="module")
 def done(analyses):
     sizes = np.array([[12.0, 9], [15, 3], [30, 40], [600, 600], [3, 3]])
-    return anchors.report(analyses["yolov5s"], YOLO, "yolov5", sizes)
+    return anchors.report(analyses["yolov5s"], YOLO, "yolov5", sizes, effective=not INTERPRETED)
 
 
 def test_json(done):

@@ -38,6 +38,7 @@ class Request:
     scale: str | None
     threshold: float
     seed: int
+    exact: bool
     has_input: bool
 
 
@@ -67,7 +68,7 @@ def _run(analysis: Analysis, asked: Request, boxes: Boxes | None, progress: Prog
     names = [name.strip() for name in asked.levels.split(",") if name.strip()]
     common: dict[str, Any] = {"resize": _resize(asked, boxes), "threshold": asked.threshold, "progress": progress}
     if asked.suggest is None:
-        return report(analysis, names, asked.anchors, boxes, **common)
+        return report(analysis, names, asked.anchors, boxes, exact=asked.exact, **common)
     if asked.anchors is not None:
         raise UsageError("--suggest and --anchors exclude each other; report the one, then the other")
     common |= {"per_level": asked.per_level, "centers": asked.centers, "seed": asked.seed}

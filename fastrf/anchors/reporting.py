@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fastrf.anchors.assignment import assign
 from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
 from fastrf.anchors.forms import Anchors, Pair, read_anchors
 from fastrf.anchors.levels import Level, levels_of
@@ -28,6 +31,8 @@ __all__ = ["LevelRow", "Report", "SizeRow", "input_pixels", "report"]
 
 #: The share of the boxes of a size that must be recalled for the size to count as covered.
 COVERED = 0.5
+#: Boxes laid over exact masks at a time.
+EXACT_CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class LevelRow:
     the receptive field, on the axis where it is larger. `clipped` is the share of positions that a border cuts.
     The `effective_` members are those of `spread.Spread`, None where weights depend on data or were not asked for.
 
-    Of the boxes: `seen` fit into the receptive field of every position, `in_range` lie in the range that the anchors
+    Of the boxes: `seen` fit into the receptive field of every position, `seen_in_place` lie wholly in the exact mask of
+    some position, where they are (None unless asked for), `in_range` lie in the range that the anchors
     name for the level (or are seen, where they name none), `best` have their best anchor here. `bpr` is the share with
     an anchor here that is off by less than the threshold on both sides, `aat` how many such anchors a box has, `recall`
     by threshold the share whose best shape IoU here is so high, `mean_iou` the mean of that. None without anchors or
@@ -63,6 +69,7 @@ class LevelRow:
     anchors: tuple[Pair, ...] | None = None
     anchor_share: Pair | None = None
     seen: int | None = None
+    seen_in_place: int | None = None
     in_range: int | None = None
     best: int | None = None
     bpr: float | None = None
@@ -170,6 +177,7 @@ def report(
     threshold: float = 4.0,
     recall_at: Sequence[float] = (0.5, 0.4, 0.35),
     effective: bool = True,
+    exact: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """How levels, anchors and objects fit: see `Report`.
@@ -178,8 +186,9 @@ def report(
     either can be left out. Boxes are brought to the input's pixels by `resize` (default: letterboxed where the source
     holds image sizes, otherwise they are in the input's pixels already). `threshold` is how many times a box may
     differ from an anchor, on both sides (YOLO's `anchor_t`), `recall_at` the shape IoUs of which recall is reported,
-    the first by size, too; `effective=False` leaves the effective receptive fields out. `progress(done, total)` is
-    called as boxes are counted.
+    the first by size, too; `effective=False` leaves the effective receptive fields out. With `exact`, boxes are laid
+    over the exact masks of all positions, holes and borders included (`assign`). `progress(done, total)` is called as
+    boxes are counted.
 
     Best possible recall and anchors above threshold follow ultralytics' autoanchor: sizes alone, positions apart.
     Shape IoU is that of a box and an anchor with the same centre. Raises UnknownNodeError or NetworkError for a level
@@ -197,13 +206,16 @@ def report(
     objects = None if boxes is None else fitted(read_boxes(boxes), size, resize)
     counts = None if objects is None else count(objects.sizes, found, table, threshold, recall_at, progress)
     spread, notes = _spreads(analysis, found) if effective else ((), [])
-    rows = tuple(_row(found, k, spread, table, counts, recall_at) for k in range(len(found)))
+    rows = [_row(found, k, spread, table, counts, recall_at) for k in range(len(found))]
+    if exact and objects is not None:
+        places = _seen_in_place(analysis, found, objects)
+        rows = [replace(row, seen_in_place=n) for row, n in zip(rows, places, strict=True)]
     title = f"{analysis.network.name} at {size[0]}x{size[1]}"
     title += "" if table is None else f", anchors {table.name}"
     title += "" if objects is None else f", {len(objects):,} boxes of {objects.source} ({_rule(objects)})"
     return Report(
         title,
-        rows,
+        tuple(rows),
         _overall(counts, table, recall_at),
         _size_rows(counts, table, [0.0, SMALL, LARGE, math.inf], ("small", "medium", "large")),
         tuple(row for row in _size_rows(counts, table, [0.0, *EDGES.tolist(), math.inf]) if row.boxes),
@@ -226,6 +238,14 @@ def _spreads(analysis: Analysis, levels: Sequence[Level]) -> tuple[tuple[Spread,
         return spreads(analysis, levels), []
     except (UnsupportedOpError, LimitError) as error:
         return (), [f"no effective receptive fields: {error}"]
+
+
+def _seen_in_place(analysis: Analysis, levels: Sequence[Level], boxes: Boxes) -> list[int]:
+    """Per level, how many boxes some position's exact mask holds wholly."""
+    corners, nodes = boxes.corners, [level.node for level in levels]
+    parts = [corners[k : k + EXACT_CHUNK] for k in range(0, len(corners), EXACT_CHUNK)]
+    totals = sum((assign(analysis, nodes, part).counts > 0).sum(axis=0) for part in parts)
+    return [int(n) for n in np.asarray(totals)]
 
 
 def _rule(boxes: Boxes) -> str:

@@ -141,13 +141,15 @@ def _match_table(report: Report) -> list[list[str]]:
     thresholds = list(first.recall or {})
     header = ["level"]
     header += ["anchors", "share of field"] if first.anchors is not None else []
-    header += ["sees", "in range"] if total else []
+    in_place = first.seen_in_place is not None
+    header += ["sees", *(["in place"] if in_place else []), "in range"] if total else []
     header += (
         ["best here", "BPR", "anchors above", *(f"IoU >= {t}" for t in thresholds), "mean IoU"] if thresholds else []
     )
     rows = [header, *(_match_cells(row) for row in report.levels)]
     if total:
-        row = ["all", *(["", ""] if first.anchors is not None else []), f"{total['boxes'] - total['unseen']:,}", ""]
+        row = ["all", *(["", ""] if first.anchors is not None else []), f"{total['boxes'] - total['unseen']:,}"]
+        row += ["", ""] if in_place else [""]
         if thresholds:
             shares = [_share(total["recall"][t]) for t in thresholds]
             row += [
@@ -167,7 +169,7 @@ def _match_cells(row: LevelRow) -> list[str]:
         low, high = row.anchor_share
         cells += [_anchors(row.anchors), f"{low:.3f}" if low == high else f"{low:.3f}..{high:.3f}"]
     if row.seen is not None:
-        cells += [f"{row.seen:,}", f"{row.in_range:,}"]
+        cells += [f"{n:,}" for n in (row.seen, row.seen_in_place, row.in_range) if n is not None]
     if row.recall is not None:
         shares = [_share(share) for share in row.recall.values()]
         cells += [f"{row.best:,}", _share(row.bpr), f"{row.aat:.4f}", *shares, f"{row.mean_iou:.4f}"]
