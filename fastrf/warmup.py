@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from fastrf.analysis import analyze
+from fastrf.anchors.assignment import assign
+from fastrf.anchors.effective import effective, radii
+from fastrf.anchors.label_scores import atss, rfla
 from fastrf.relation import Relation
 
 __all__ = ["stages"]
@@ -30,13 +33,13 @@ _SPEC = {
 class _Stages:
     """The stages by name; iterating runs them and yields how long each took."""
 
-    names = ("engine", "queries", "masks")
+    names = ("engine", "queries", "masks", "anchors")
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __call__(self) -> Iterator[tuple[str, float]]:
-        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks)
+        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks, _anchors)
         for name, action in zip(self.names, actions, strict=True):
             began = time.perf_counter()
             action()
@@ -66,3 +69,16 @@ def _masks() -> None:
     for name in ("cross", "pair"):
         analysis[name].masks()
         analysis[name].masks(packed=True)
+
+
+def _anchors() -> None:
+    analysis = analyze(_SPEC)
+    boxes = [[0, 0, 5, 4], [3, 2, 9, 9]]
+    for node in ("input", "cross"):
+        level = assign(analysis, [node], boxes)[node]
+        level.contains()
+        level.contains(packed=True)
+    effective(analysis, "cross").radius()
+    radii(analysis, "cross")
+    rfla(boxes, boxes)
+    atss(boxes, [[[1, 1], [5, 5]]], [8])

@@ -144,7 +144,12 @@ def test_zoo_and_version(run):
 def test_warmup_compiles_everything(run):
     code, _, err = run("warmup")
     assert code == 0
-    assert [line.split()[0] for line in err.splitlines() if line.endswith(" s")] == ["engine", "queries", "masks"]
+    assert [line.split()[0] for line in err.splitlines() if line.endswith(" s")] == [
+        "engine",
+        "queries",
+        "masks",
+        "anchors",
+    ]
 
 
 @pytest.mark.parametrize("command", ["summary", "mask", "boxes", "zoo", "warmup"])
