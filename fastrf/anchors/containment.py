@@ -146,7 +146,7 @@ class Ranges:
 
 def _edges(ranges: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """First and last row, first and last column, each int64[n]."""
-    (top, bottom), (left, right) = ranges
+    (top, bottom), (left, right) = np.ascontiguousarray(ranges)
     return top, bottom, left, right
 
 
