@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from fastrf.analysis import analyze
+from fastrf.anchors.assignment import assign
+from fastrf.anchors.effective import effective, radii
+from fastrf.anchors.label_scores import atss, rfla
+from fastrf.anchors.suggesting import suggest
 from fastrf.relation import Relation
 
 __all__ = ["stages"]
@@ -69,8 +73,16 @@ def _masks() -> None:
 
 
 def _anchors() -> None:
-    from fastrf import anchors
-
+    analysis = analyze(_SPEC)
+    boxes = [[0, 0, 5, 4], [3, 2, 9, 9]]
+    for node in ("input", "cross"):
+        level = assign(analysis, [node], boxes)[node]
+        level.contains()
+        level.contains(packed=True)
+    effective(analysis, "cross").radius()
+    radii(analysis, "cross")
+    rfla(boxes, boxes)
+    atss(boxes, [[[1, 1], [5, 5]]], [8])
     layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]
     analysis = analyze({"input_shape": [1, 12, 12], "layers": layers})
-    anchors.suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)
+    suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)

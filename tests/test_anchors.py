@@ -358,6 +358,23 @@ def test_command_refuses(arguments, message, instances, tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+def test_command_in_a_terminal(instances, monkeypatch, capsys):
+    """Tables as wide as the terminal, and a bar on stderr."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    common = ["yolov5s", "--levels", "P3,P4,P5", "--boxes", instances]
+    assert run(*common, "--anchors", "yolov5") == 0
+    assert "P4" in capsys.readouterr().out
+    assert run(*common, "--suggest", "s3fd") == 0
+    assert "anchor_generator=dict(" in capsys.readouterr().out
+
+
+def test_pandas_is_an_extra(done, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(fastrf.MissingExtraError, match="needs pandas"):
+        done.to_pandas()
+
+
 def test_the_package_is_reached_lazily():
     assert fastrf.anchors.report is anchors.report
     assert "anchors" in dir(fastrf)

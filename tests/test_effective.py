@@ -228,6 +228,24 @@ def test_equals_counting_every_path(layers, shape, node, kernels):
             np.testing.assert_allclose(spread, marginal, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("kernels", ["ones", "fan_in"])
+def test_squeeze_and_excitation_equals_its_parts(kernels):
+    """A mean over positions, two linear layers as convolutions, and a product."""
+    whole = [conv("a", "input", stride=2), other("out", "squeeze_excitation", "a", squeeze_channels=5)]
+    parts = [
+        conv("a", "input", stride=2),
+        other("mean", "global_avg_pool", "a"),
+        conv("less", "mean", kernel_size=1, out_channels=5),
+        conv("more", "less", kernel_size=1, out_channels=2),
+        other("out", "mul", "a", "more"),
+    ]
+    one, other_one = (
+        path_weights(fastrf.analyze({"input_shape": (1, 9, 8), "layers": layers}), "out", kernels=kernels)
+        for layers in (whole, parts)
+    )
+    np.testing.assert_allclose(one, other_one, rtol=1e-12)
+
+
 def test_a_vector_of_features_has_one_position():
     analysis = fastrf.analyze({"input_shape": (2, 7, 9), "layers": HEAD})
     np.testing.assert_allclose(

@@ -93,7 +93,9 @@ def covered_pixels(boxes: npt.ArrayLike, pixel_shape: tuple[int, ...], *, form: 
     sizes = np.array(pixel_shape[::-1], np.float64)
     ends = np.stack([np.clip(np.floor(low), 0, sizes), np.clip(np.ceil(high), 0, sizes)], axis=-1)
     pixels = ends[:, ::-1].astype(np.int64)
-    pixels[(pixels[:, :, 0] >= pixels[:, :, 1]).any(axis=1)] = 0
+    empty = pixels[:, :, 0] >= pixels[:, :, 1]
+    if empty.any():
+        pixels[empty.any(axis=1)] = 0
     return pixels
 
 

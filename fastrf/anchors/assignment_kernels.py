@@ -19,8 +19,10 @@ Runs = tuple[IntArray, IntArray, IntArray]
 
 
 @jit
-def fill_ranges(rows: IntArray, columns: IntArray, packed: bool, out: BytesArray) -> None:
-    """Write 1 where `rows[b]` and `columns[b]` (half-open, int64[n, 2]) cross, else 0, into `out` (uint8[n, h, w]).
+def fill_ranges(
+    top: IntArray, bottom: IntArray, left: IntArray, right: IntArray, packed: bool, out: BytesArray
+) -> None:
+    """Write 1 where rows `top[b] : bottom[b]` and columns `left[b] : right[b]` cross, else 0, into uint8[n, h, w].
 
     `packed` has eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]. The first row of
     a range is copied in doubling steps.
@@ -28,22 +30,20 @@ def fill_ranges(rows: IntArray, columns: IntArray, packed: bool, out: BytesArray
     width = out.shape[2]
     for b in range(out.shape[0]):
         plane = out[b].reshape(-1)
-        left = columns[b, 0]
-        right = columns[b, 1]
-        first = rows[b, 0] * width
-        stop = rows[b, 1] * width if right > left else first
+        first = top[b] * width
+        stop = bottom[b] * width if right[b] > left[b] else first
         plane[:first] = 0
         plane[stop:] = 0
         if stop == first:
             continue
         if packed:
             for x in range(width):
-                begin = min(max(left - 8 * x, 0), 8)
-                end = min(max(right - 8 * x, 0), 8)
+                begin = min(max(left[b] - 8 * x, 0), 8)
+                end = min(max(right[b] - 8 * x, 0), 8)
                 plane[first + x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
         else:
             plane[first : first + width] = 0
-            plane[first + left : first + right] = 1
+            plane[first + left[b] : first + right[b]] = 1
         ready = width
         while first + ready < stop:
             count = min(ready, stop - first - ready)

@@ -80,54 +80,53 @@ class Ranges:
         axis_of = [axis for axis, factors in enumerate(positional.axes) for _ in factors]
         found = []
         for whole in (True, False):
-            ranges = np.zeros((len(pixels), len(shape), 2), np.int64)
-            ranges[:, :, 1] = shape
-            seen = (pixels[:, :, 0] < pixels[:, :, 1]).all(axis=1)
+            ranges = np.zeros((len(shape), 2, len(pixels)), np.int64)
+            ranges[:, 1] = np.array(shape)[:, None]
+            seen = pixels[:, 0, 0] < pixels[:, 0, 1]
             for group in term:
                 first, stop = _rows_that_see(group.relation, pixels[:, group.cols[0]], whole)
                 if group.rows:
-                    ranges[:, axis_of[group.rows[0]], 0] = first
-                    ranges[:, axis_of[group.rows[0]], 1] = np.maximum(stop, first)
+                    ranges[axis_of[group.rows[0]]] = first, np.maximum(stop, first)
                 else:
                     seen &= stop > first
-            ranges[~seen] = 0
+            if not seen.all():
+                ranges[:, :, ~seen] = 0
             found.append(ranges)
         return cls(shape, *found)
 
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
-        ranges = self.ranges[whole][boxes]
-        if len(self.shape) == 2:
-            out = np.empty((len(ranges), *self.shape), bool)
-            rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
-            fill_ranges(rows, columns, False, out.view(np.uint8))
-            return out
-        return self._spread(ranges)
+        ranges = self.ranges[whole][:, :, boxes]
+        if len(self.shape) != 2:
+            return self._spread(ranges)
+        out = np.empty((ranges.shape[2], *self.shape), bool)
+        fill_ranges(*_edges(ranges), False, out.view(np.uint8))
+        return out
 
     def packed(self, whole: bool, boxes: slice) -> Bytes:
         """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
-        ranges = self.ranges[whole][boxes]
+        ranges = self.ranges[whole][:, :, boxes]
         if len(self.shape) != 2:
             return np.packbits(self._spread(ranges), axis=-1)
-        out = np.empty((len(ranges), self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
-        rows, columns = (np.ascontiguousarray(ranges[:, axis]) for axis in (0, 1))
-        fill_ranges(rows, columns, True, out)
+        out = np.empty((ranges.shape[2], self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
+        fill_ranges(*_edges(ranges), True, out)
         return out
 
     def _spread(self, ranges: IntArray) -> BoolArray:
         """bool[boxes, *map] with any number of axes."""
-        inside = np.ones((len(ranges), *[1] * len(self.shape)), bool)
-        for axis, n in enumerate(self.shape):
+        inside = np.ones((ranges.shape[2], *[1] * len(self.shape)), bool)
+        for axis, (n, (low, high)) in enumerate(zip(self.shape, ranges, strict=True)):
             index = np.arange(n)
-            low, high = ranges[:, axis, 0, None], ranges[:, axis, 1, None]
-            along = (index >= low) & (index < high)
+            along = (index >= low[:, None]) & (index < high[:, None])
             inside = inside & along.reshape(-1, *[n if a == axis else 1 for a in range(len(self.shape))])
         return np.asarray(inside)
 
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]."""
-        ranges = self.ranges[whole]
-        return np.asarray(np.prod(ranges[:, :, 1] - ranges[:, :, 0], axis=1))
+        counts: IntArray = np.ones(self.ranges[whole].shape[2], np.int64)
+        for low, high in self.ranges[whole]:
+            counts *= high - low
+        return counts
 
     def position_counts(self, whole: bool) -> IntArray:
         """int64[*map]: every box marks the corners of its range, and the sums over them are the counts."""
@@ -135,14 +134,20 @@ class Ranges:
         wider = tuple(n + 1 for n in self.shape)
         marks: IntArray = np.zeros(wider, np.int64)
         for ends in itertools.product((0, 1), repeat=len(wider)):
-            corner = np.zeros(len(ranges), np.int64)
+            corner: IntArray = np.zeros(ranges.shape[2], np.int64)
             for axis, end in enumerate(ends):
-                corner = corner * wider[axis] + ranges[:, axis, end]
+                corner = corner * wider[axis] + ranges[axis, end]
             found = np.bincount(corner, minlength=marks.size).reshape(wider)
             marks += -found if sum(ends) % 2 else found
         for axis in range(marks.ndim):
             marks = marks.cumsum(axis=axis)
         return marks[tuple(slice(n) for n in self.shape)]
+
+
+def _edges(ranges: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """First and last row, first and last column, each int64[n]."""
+    (top, bottom), (left, right) = np.ascontiguousarray(ranges)
+    return top, bottom, left, right
 
 
 def _moves_along(relation: Relation) -> bool:

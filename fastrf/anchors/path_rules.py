@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastrf.errors import UnsupportedOpError, UsageError
 from fastrf.network import Node
-from fastrf.recipe import Recipe
+from fastrf.recipe import Recipe, Step
 
 __all__ = ["KERNELS", "NONLINEAR", "Rule", "check_options", "rule_of"]
 
@@ -31,7 +31,7 @@ _BY_DATA = (
 )
 _MEANS = (
     *("adaptive_avg_pool", "adaptive_max_pool", "global_avg_pool", "global_max_pool"),
-    *("mean", "max", "min", "norm", "logsumexp", "any", "all"),
+    *("mean", "max", "min", "norm", "logsumexp", "any", "all", "squeeze_excitation"),
 )
 
 
@@ -66,7 +66,17 @@ def rule_of(node: Node, shapes: Sequence[Shape], kernels: str, nonlinear: str) -
     fan_in = kernels == "fan_in"
     count = _FAN_IN.get(node.op)
     factor = 1 / max(count(node.attributes, shapes, node.shape), 1) if fan_in and count else 1.0
-    return Rule(node.recipe, node.op == "resize" or (fan_in and node.op in _MEANS), factor)
+    recipe = _gated(node) if node.op == "squeeze_excitation" and not fan_in else node.recipe
+    return Rule(recipe, node.op == "resize" or (fan_in and node.op in _MEANS), factor)
+
+
+def _gated(node: Node) -> Recipe:
+    """The recipe of squeeze and excitation with a path through each squeezed channel."""
+    recipe = node.recipe
+    gate = recipe.n_inputs + len(recipe.steps) - 2
+    ways = (Step("insert", (0, node.attributes["squeeze_channels"]), (gate,)), Step("reduce", (0,), (gate + 1,)))
+    steps = (*recipe.steps[:-1], *ways, Step("union", (), (0, gate + 2)))
+    return replace(recipe, steps=steps, result=recipe.n_inputs + len(steps) - 1)
 
 
 def _taps(attributes: Mapping[str, Any], n_axes: int) -> int:
