@@ -144,3 +144,73 @@ def test_constants_in_attributes() -> None:
 def test_what_does_not_fit_is_said(proto: Any, message: str) -> None:
     with pytest.raises(fastrf.FastRFError, match=message):
         fastrf.analyze(proto)
+
+
+def network(nodes: Any, shape: Any, **stored: Any) -> Any:
+    """Several nodes from x to y."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    y = helper.make_tensor_value_info("y", TensorProto.UNDEFINED, None)
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()]
+    opset = [helper.make_opsetid("", 21)]
+    return helper.make_model(helper.make_graph(nodes, "g", [x], [y], tensors), opset_imports=opset, ir_version=10)
+
+
+def node(op: str, *inputs: str, out: str = "y", **attributes: Any) -> Any:
+    return helper.make_node(op, list(inputs), [out], **attributes)
+
+
+COMPUTED = {
+    "deformed": lambda: network(
+        [node("Conv", "x", "o", out="offsets"), node("DeformConv", "x", "w", "offsets", kernel_shape=[1, 1])],
+        (1, 1, 4, 5),
+        o=np.ones((2, 1, 1, 1), np.float32),
+        w=np.ones((3, 1, 1, 1), np.float32),
+    ),
+    "sampled": lambda: network(
+        [
+            node("Concat", "x", "x", out="xx", axis=1),
+            node("Transpose", "xx", out="grid", perm=[0, 2, 3, 1]),
+            node("GridSample", "x", "grid"),
+        ],
+        (1, 1, 4, 5),
+    ),
+    "regions": lambda: network(
+        [node("MaxRoiPool", "x", "r", pooled_shape=[2, 2])], (1, 2, 4, 5), r=np.ones((3, 5), "f")
+    ),
+    "a row by a computed index": lambda: network(
+        [node("Cast", "x", out="i", to=TensorProto.INT64), node("Gather", "table", "i")],
+        (3,),
+        table=np.arange(8, dtype=np.float32).reshape(4, 2),
+    ),
+    "a place by a computed index": lambda: network(
+        [node("ArgMax", "x", out="i", axis=1, keepdims=0), node("Gather", "x", "i", axis=1)], (1, 4, 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_chosen_by_data_is_read_whole(name: str) -> None:
+    field = fastrf.analyze(COMPUTED[name]()).output
+    found = field.to_csr(channels=True).toarray()
+    assert found.any(axis=1).all()
+    if name == "a row by a computed index":
+        assert field.exact
+        assert np.array_equal(found, np.kron(np.eye(3, dtype=bool), np.ones((2, 1), bool)))
+    else:
+        assert not field.exact
+
+
+def branch(*nodes: Any, out: str, shape: Any = None) -> Any:
+    end = helper.make_tensor_value_info(out, TensorProto.UNDEFINED, shape)
+    return helper.make_graph(list(nodes), "b", [], [end])
+
+
+def test_a_branch_chosen_by_a_constant_or_by_data() -> None:
+    then, other = branch(node("Relu", "x", out="a"), out="a"), branch(node("Neg", "x", out="b"), out="b")
+    chosen = network([node("If", "c", then_branch=then, else_branch=other)], (1, 4), c=np.array(False))
+    assert [layer.op for layer in fastrf.load(chosen).nodes] == ["neg"] or fastrf.analyze(chosen).output.exact
+    short = branch(node("ReduceSum", "x", out="b"), out="b")
+    asked = [node("ReduceMax", "x", out="m", keepdims=0), node("Cast", "m", out="c", to=TensorProto.BOOL)]
+    unlike = network([*asked, node("If", "c", then_branch=then, else_branch=short)], (1, 4))
+    with pytest.raises(fastrf.UnsupportedOpError, match="branches of different shapes"):
+        fastrf.load(unlike)
