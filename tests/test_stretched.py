@@ -193,3 +193,23 @@ def test_ten_million_samples_cost_what_their_ends_cost():
     assert max(group.relation.nbytes for term in field.relations for group in term) < 1 << 20
     assert field.box((9_999_999,)).tolist() == [[9_996_930, 10_000_000]]
     assert field.mask((5,)).sum() == 6
+
+
+def test_periods_are_made_as_short_as_they_can_be(from_rows):
+    from_rows(20)
+    assert stretched.stretched(Relation.identity(8), 4, 2, 2, 50) is Relation.identity(108)
+    assert stretched.stretched(Relation.identity(8), 4, 2, 2, 0) is Relation.identity(8)
+
+
+def test_ends_that_leave_no_room_for_a_period_are_kept_whole(from_rows):
+    from_rows(4)
+    pairs = [(2, 1), (3, 2)]
+    assert not isinstance(stretched.stretched(Relation.from_runs(9, *zip(*pairs, strict=True)), 2, 1, 3, 1), Stretched)
+    left, right = axis_map.place(12, 40, 0).relation, axis_map.place(12, 40, 28).relation
+    wide, narrow = axis_map.window(40, 40, 31, 1, 15, 1).relation, axis_map.window(40, 40, 3, 1, 1, 1).relation
+    for a, b in ((left, right), (wide, narrow)):
+        assert np.array_equal(a.union(b).to_mask(), whole(a).to_mask() | whole(b).to_mask())
+        assert np.array_equal(narrow.compose(wide).to_mask(), whole(narrow).compose(whole(wide)).to_mask())
+    late, early = axis_map.window(60, 60, 1, 1, 25, 1).relation, axis_map.window(60, 60, 1, 1, -25, 1).relation
+    assert np.array_equal(late.union(early).to_mask(), whole(late).to_mask() | whole(early).to_mask())
+    assert np.array_equal(late.compose(early).to_mask(), whole(late).compose(whole(early)).to_mask())
