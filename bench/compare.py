@@ -32,11 +32,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.readme import ROOT, write_between
 from bench.timing import median_seconds
 
 __all__ = ["Answer", "answers", "main"]
 
-ROOT = Path(__file__).parent.parent
 PEERS = Path(os.environ.get("FASTRF_PEERS", ROOT / ".benchmarks" / "peers"))
 PACKAGES = {
     "torchscan": ("torchscan==0.1.2",),
@@ -45,8 +45,6 @@ PACKAGES = {
     "openerf": ("openerf==0.6.1",),
     "asdex": ("asdex==0.5.1", "jax==0.10.2", "jaxlib==0.10.2", "opt_einsum==3.4.0"),
 }
-README = ROOT / "README.md"
-MARKS = ("<!-- peers -->", "<!-- /peers -->")
 
 #: Why pip did not install a tool, in this run.
 PROBLEMS: dict[str, str] = {}
@@ -420,13 +418,6 @@ def _cell(answer: Answer) -> str:
     return f"{width}, {answer.seconds * 1e3:.0f}{inner} ms"
 
 
-def write_table(found: list[Answer]) -> None:
-    """Put the table into the README, between the marks."""
-    before, _, rest = README.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    README.write_text(f"{before}{MARKS[0]}\n{table(found)}\n{MARKS[1]}{after}")
-
-
 def install() -> None:
     """Bring in each tool by itself, without dependencies; what pip says against one does not stop the others."""
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--ignore-requires-python", "--target", str(PEERS)]
@@ -454,7 +445,7 @@ def main() -> None:
         found.append(answer)
         print(answer, flush=True)
     if not given.smoke:
-        write_table(found)
+        write_between("peers", table(found))
 
 
 if __name__ == "__main__":

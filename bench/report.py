@@ -1,4 +1,4 @@
-"""Every target with what is measured: `python -m bench.report [--smoke] [--only WORD]` writes docs/benchmarks.md.
+"""Every target with what is measured: `python -m bench.report [--smoke] [--only WORD]` writes the README's table.
 
 Each figure is a median, and a ratio to something in the same run where the target is one. What needs its peak
 memory known runs in a process of its own.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -26,14 +27,13 @@ from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
+from bench.readme import write_between
 from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
 from fastrf import masks
 from fastrf.field import ReceptiveField
 from fastrf.memory import forget
 
 __all__ = ["figures", "main"]
-
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 def _against_fill(what: str, target: float, repeats: int, make: Callable[..., masks.Dense]) -> Iterator[Figure]:
@@ -276,25 +276,20 @@ def figures(smoke: bool, only: str | None = None) -> Iterator[Figure]:
             yield from measure(1 if smoke else 15, smoke)
 
 
-def page(found: list[Figure]) -> str:
-    """The page in Markdown."""
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `python -m bench.report`. Medians; ratios to a reference that runs in turns with what it is for.",
-        f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}.",
-        "",
-        "| what | target | measured | |",
-        "|---|---|---|---|",
-    ]
+def table(found: list[Figure]) -> str:
+    """The figures in Markdown."""
+    lines = ["| what | target | measured | |", "|---|---|---|---|"]
     for figure in found:
         mark = "" if figure.met is None else "met" if figure.met else "**not met**"
         lines.append(f"| {figure.what} | {figure.target} | {figure.measured} | {mark} |")
-    return "\n".join(lines) + "\n"
+    machine = (
+        f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores, {platform.machine()}."
+    )
+    return "\n".join([*lines, "", machine])
 
 
 def main() -> None:
-    """Measure, print as it goes, and write the page (unless it was only a part, or smoke)."""
+    """Measure, print as it goes, and write the table (unless it was only a part, or smoke)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="measure once and small, to see that all of it runs")
     parser.add_argument("--only", help=f"one of {', '.join(MEASURES)}")
@@ -312,7 +307,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([vars(figure) for figure in found], indent=1))
     if not given.smoke and given.only is None:
-        PAGE.write_text(page(found))
+        write_between("figures", table(found))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fastrf import stretched
 from fastrf.errors import LimitError, ShapeError
 from fastrf.relation import Relation
+from fastrf.stretched import stretched_family
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -79,7 +81,8 @@ class Pattern:
 class AxisMap:
     """How `n_out` output indices read `n_in` input indices along one axis.
 
-    `build` and `sketch` make the relation and the pattern when they are first asked for. `weigh` makes the weights
+    `build` and `sketch` make the relation and the pattern when they are first asked for. `shorter(times)`, where
+    there is one, is the same map on axes that are `times` periods of the pattern shorter. `weigh` makes the weights
     (n_out rows by n_in columns) of a map that has fixed ones, as interpolation does.
     """
 
@@ -87,6 +90,7 @@ class AxisMap:
     n_out: int
     build: Callable[[], Relation]
     sketch: Callable[[], Pattern]
+    shorter: Callable[[int], AxisMap] | None = None
     weigh: Callable[[], csr_array] | None = None
 
     @property
@@ -102,13 +106,27 @@ class AxisMap:
                     f"an axis goes from {self.n_in} to {self.n_out} indices, more than fastrf.axis_map.MAX_LENGTH = "
                     f"{MAX_LENGTH}; raise it, or use a smaller input_shape"
                 )
-            relation = self.build()
+            relation = self._stretched() or self.build()
             self.__dict__["_kept"] = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
         return relation
 
     def _kept(self) -> Relation | None:
         """The relation if it was made before and is still there."""
         return None
+
+    def _stretched(self) -> Relation | None:
+        """The relation of a long axis, without making its rows."""
+        if self.shorter is None or min(self.n_in, self.n_out) <= stretched.MIN_ROWS:
+            return None
+        pattern, shorter = self.pattern, self.shorter
+        hulls = np.stack([pattern.low, pattern.high], axis=1)
+        if np.isinf(hulls[pattern.low < pattern.high]).any():
+            return None
+        hulls[pattern.low >= pattern.high] = 0
+        shape = (self.n_out, self.n_in)
+        return stretched_family(
+            shape, pattern.period, pattern.shift, hulls.astype(np.int64), lambda times: shorter(times).relation
+        )
 
     @cached_property
     def is_identity(self) -> bool:
@@ -174,7 +192,13 @@ def window(n_in: int, n_out: int, kernel: int, stride: int, before: int, dilatio
         start = np.repeat(first, counts) + taps * dilation
         return Relation.from_arrays(n_in, indptr, start, start + 1)
 
-    return AxisMap(n_in, n_out, build, lambda: shifted(stride, -before, dilation * (kernel - 1) + 1 - before))
+    return AxisMap(
+        n_in,
+        n_out,
+        build,
+        lambda: shifted(stride, -before, dilation * (kernel - 1) + 1 - before),
+        lambda times: window(n_in - times * stride, n_out - times, kernel, stride, before, dilation),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -185,7 +209,13 @@ def transposed_window(n_in: int, n_out: int, kernel: int, stride: int, before: i
     def sketch() -> Pattern:
         return _written(stride, 1, kernel, lambda o: _writers(o + before, kernel, stride, dilation)[0])
 
-    return AxisMap(n_in, n_out, lambda: forward.relation.transpose, sketch)
+    return AxisMap(
+        n_in,
+        n_out,
+        lambda: forward.relation.transpose,
+        sketch,
+        lambda times: transposed_window(n_in - times, n_out - times * stride, kernel, stride, before, dilation),
+    )
 
 
 def _writers(place: int, kernel: int, stride: int, dilation: int) -> tuple[IntArray, IntArray]:
@@ -247,6 +277,7 @@ def adaptive(n_in: int, n_out: int) -> AxisMap:
         n_out,
         lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
         lambda: phased(max(n_out // common, 1), n_in // common, bounds),
+        lambda times: adaptive(n_in - times * (n_in // common), n_out - times * (n_out // common)),
     )
 
 
@@ -263,6 +294,7 @@ def nearest(n_in: int, n_out: int) -> AxisMap:
         n_out,
         lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
         lambda: phased(max(n_out // common, 1), n_in // common, bounds),
+        lambda times: nearest(n_in - times * (n_in // common), n_out - times * (n_out // common)),
     )
 
 
@@ -290,7 +322,13 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
             source = np.clip(source, 0, n_in - 1)
         return _reading(n_in, source)
 
-    return AxisMap(n_in, n_out, build, lambda: shifted(1, -before, 1 - before))
+    return AxisMap(
+        n_in,
+        n_out,
+        build,
+        lambda: shifted(1, -before, 1 - before),
+        None if mode == "circular" else lambda times: pad(n_in - times, before, after, mode),
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -301,6 +339,7 @@ def strided_slice(n_in: int, start: int, step: int, n_out: int) -> AxisMap:
         n_out,
         lambda: _reading(n_in, start + _indices(n_out) * step),
         lambda: shifted(step, start, start + 1),
+        lambda times: strided_slice(n_in - times * step, start, step, n_out - times),
     )
 
 

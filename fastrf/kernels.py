@@ -402,10 +402,11 @@ def fill_planes(
     """Write planes `out[p, y, :]`: the union over terms of outer rows (which `y`) times inner rows (what bytes).
 
     `outer_row` and `inner_row` are int64[terms, planes]: rows of the stacked outer relation, and of the table
-    `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1]) starts and ends as zeros.
+    `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1]) starts and ends as zeros. A plane of several times `y` rows
+    is filled with copies of the first.
     """
     ptr, start, stop = outer
-    n_y = out.shape[1]
+    n_y = toggles.size - 1
     for p in range(out.shape[0]):
         plane = out[p]
         for t in range(outer_row.shape[0]):
@@ -442,6 +443,12 @@ def fill_planes(
             repeat_row(row, plane[y:end])
             y = end
         toggles[n_y] = 0
+        flat = plane.reshape(-1)
+        first = flat[: n_y * plane.shape[1]]
+        for begin in range(first.size, flat.size, first.size):
+            copy = flat[begin : begin + first.size]
+            for b in range(first.size):
+                copy[b] = first[b]
 
 
 @jit

@@ -33,7 +33,8 @@ IntArray = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Dense = npt.NDArray[np.bool_] | Bytes
 
-#: Planes are written in slabs of about this many bytes: smaller ones lose time to threads waiting for the GIL.
+#: Planes are written in slabs of at most this many bytes, as many for each thread; much smaller ones lose time to
+#: threads that wait for the GIL.
 SLAB_BYTES = 1 << 24
 #: A term whose axes are entangled is spread over the whole input; beyond this many terms, so are all.
 MAX_LAYERED_TERMS = 62
@@ -73,15 +74,16 @@ def dense(
     target = _target((n, *plane_shape(dependency, packed)), np.dtype(np.uint8) if packed else np.dtype(bool), out)
     writer = Writer(dependency, packed)
     planes = target.view(np.uint8).reshape(n, writer.n_outer, writer.width)
-    per_slab = max(1, SLAB_BYTES // max(writer.n_outer * writer.width, 1))
-    slabs = [slice(begin, min(begin + per_slab, n)) for begin in range(0, n, per_slab)]
+    workers = threads or os.cpu_count() or 1
+    rounds = -(-planes.size // (SLAB_BYTES * workers))
+    per_slab = n if planes.size <= SLAB_BYTES else -(-n // (rounds * workers))
+    slabs = [slice(begin, min(begin + per_slab, n)) for begin in range(0, n, per_slab or 1)]
 
     def write(slab: slice) -> None:
         flat = np.arange(slab.start, slab.stop, dtype=np.int64) if rows is None else rows[slab]
         writer.write(flat, planes[slab])
 
-    workers = min(len(slabs), threads or os.cpu_count() or 1)
-    if workers > 1:
+    if min(len(slabs), workers) > 1:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(write, slabs))
     else:
@@ -116,7 +118,8 @@ class Writer:
     """A dependency split for writing: an outer relation (which plane rows) and a table of inner rows per term.
 
     The inner part is the last input axis. Where some term entangles it with others, the whole input is the inner
-    part and there is one plane row.
+    part and there is one plane row. Where every term reads the whole first input axis (the channels, mostly), only
+    its first index is worked out and the others are copies.
     """
 
     def __init__(self, dependency: Dependency, packed: bool) -> None:
@@ -128,10 +131,18 @@ class Writer:
         row_length = dependency.input_shape[last] if last >= 0 else 1
         self.bytes_per_row = -(-row_length // 8) if packed else row_length
         outer_size = math.prod(dependency.input_shape[:-1])
+        self.copies = 1
         self.n_outer = outer_size if self.layered else 1
         self.width = self.bytes_per_row * (1 if self.layered else outer_size)
         if self.layered:
-            self.outer = [_outer(dependency, term, group) for term, group in zip(dependency.terms, inner, strict=True)]
+            rest = [
+                [group for group in term if group is not held]
+                for term, held in zip(dependency.terms, inner, strict=True)
+            ]
+            if last > 0 and rest and all(any(_is_whole(group) for group in groups) for groups in rest):
+                self.copies = dependency.input_shape[0]
+                rest = [[group for group in groups if not _is_whole(group)] for groups in rest]
+            self.outer = [_outer(dependency, groups) for groups in rest]
             self.inner = inner
             self.tables = [self._packed(group.relation.to_mask()) for group in inner]
 
@@ -164,7 +175,7 @@ class Writer:
             np.stack(outer_rows),
             self._tables,
             np.stack(inner_rows),
-            np.zeros(self.n_outer + 1, np.int64),
+            np.zeros(self.n_outer // self.copies + 1, np.int64),
             planes,
         )
 
@@ -200,12 +211,16 @@ def _holding(term: Term, axis: int) -> Group:
     return next((group for group in term if axis in group.cols), Group((), (), Relation.full(1, 1)))
 
 
-def _outer(dependency: Dependency, term: Term, inner: Group) -> Group:
-    """The other groups of a term as one relation to the leading input axes."""
-    others = [group for group in term if group is not inner]
-    if not others:
+def _is_whole(group: Group) -> bool:
+    """Whether this group says that the whole first input axis is read."""
+    return group.cols == (0,) and not group.rows and group.relation.is_full
+
+
+def _outer(dependency: Dependency, groups: Sequence[Group]) -> Group:
+    """Some groups of a term as one relation to their input axes."""
+    if not groups:
         return Group((), (), Relation.full(1, 1))
-    return join(others, dependency.sizes, dependency.input_shape)
+    return join(groups, dependency.sizes, dependency.input_shape)
 
 
 def to_csr(dependency: Dependency) -> csr_array:

@@ -24,7 +24,7 @@ from fastrf.memory import remembered
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Relation"]
+__all__ = ["Relation", "intern_as"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -58,6 +58,12 @@ def _allocate(rows: int, runs: int) -> kernels.Runs:
     return np.empty(rows + 1, np.int64), np.empty(runs, np.int64), np.empty(runs, np.int64)
 
 
+def intern_as(key: Hashable, relation: Relation) -> Relation:
+    """The relation that is known by this key: the given one where none is."""
+    with _lock:
+        return _interned.setdefault(key, relation)
+
+
 class Relation:
     """An interned relation of `n_rows` output indices to `n_cols` input indices.
 
@@ -69,6 +75,8 @@ class Relation:
 
     __slots__ = ("__dict__", "__weakref__", "indptr", "n_cols", "start", "stop")
 
+    #: Whether the three arrays are there, rather than made when asked for (`stretched`).
+    is_whole = True
     n_cols: int
     indptr: IntArray
     start: IntArray
@@ -87,7 +95,7 @@ class Relation:
                 if (found.start == start).all() and (found.stop == stop).all() and (found.indptr == indptr).all():
                     return found
                 salt += 1
-            new = object.__new__(cls)
+            new = object.__new__(Relation)
             new.n_cols = n_cols
             for name, array in (("indptr", indptr), ("start", start), ("stop", stop)):
                 array.flags.writeable = False
@@ -106,13 +114,21 @@ class Relation:
     @classmethod
     def identity(cls, n: int) -> Relation:
         """Row `i` holds column `i`."""
+        from fastrf.stretched import MIN_ROWS, stretched
+
         _check_size(n, n)
+        if n > MIN_ROWS:
+            return stretched(cls.identity(2), 1, 1, 1, n - 2)
         return remembered(("identity", n), lambda: cls.from_runs(n, np.arange(n), np.arange(1, n + 1)))
 
     @classmethod
     def full(cls, n_rows: int, n_cols: int) -> Relation:
         """Every row holds every column."""
+        from fastrf.stretched import MIN_ROWS, stretched
+
         _check_size(n_rows, n_rows)
+        if n_rows > MIN_ROWS:
+            return stretched(cls.full(2, n_cols), 1, 1, 0, n_rows - 2)
         return remembered(
             ("full", n_rows, n_cols), lambda: cls.from_runs(n_cols, np.zeros(n_rows), np.full(n_rows, n_cols))
         )
@@ -166,7 +182,7 @@ class Relation:
         return cls.from_points(len(rows), n_cols, index, columns)
 
     def __repr__(self) -> str:
-        return f"Relation({self.n_rows} rows, {self.n_cols} columns, {self.start.size} runs)"
+        return f"Relation({self.n_rows} rows, {self.n_cols} columns, {self.n_runs} runs)"
 
     def __reduce__(self) -> tuple[object, ...]:
         return Relation.from_arrays, (self.n_cols, self.indptr.copy(), self.start.copy(), self.stop.copy())
@@ -175,6 +191,11 @@ class Relation:
     def n_rows(self) -> int:
         """Number of output indices."""
         return self.indptr.size - 1
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return self.start.size
 
     @property
     def nbytes(self) -> int:
@@ -272,6 +293,11 @@ class Relation:
         return remembered((self, inner, before, after), lambda: self._compose(inner, before, after))
 
     def _compose(self, inner: Relation, before: int, after: int) -> Relation:
+        if before == after == 1 and not inner.is_whole and self.n_runs:
+            low, high = int(self.start.min()), int(self.stop.max())
+            if high - low < inner.n_rows:
+                outer = Relation.from_arrays(high - low, self.indptr, self.start - low, self.stop - low)
+                return outer.compose(inner.take(np.arange(low, high)))
         if before == after == 1 and inner.is_chain:
             out = _allocate(self.n_rows, self.start.size)
             return self._filled(inner.n_cols, out, kernels.compose_chain(self.runs, inner.runs, out))

@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError, NetworkError
@@ -143,7 +143,7 @@ class Summary:
 
     def to_records(self) -> list[dict[str, Any]]:
         """As plain mappings; numbers that JSON does not have (unbounded) are None."""
-        return [{key: _jsonable(value) for key, value in asdict(row).items()} for row in self.rows]
+        return [{key: _jsonable(value) for key, value in vars(row).items()} for row in self.rows]
 
     def to_json(self) -> str:
         """As a JSON list of mappings, `null` where unbounded or unknown."""
@@ -155,7 +155,7 @@ class Summary:
             import pandas as pd
         except ImportError as error:
             raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
-        return pd.DataFrame([asdict(row) for row in self.rows])
+        return pd.DataFrame([vars(row) for row in self.rows])
 
 
 def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[Node]]]:

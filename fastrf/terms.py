@@ -205,7 +205,7 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
         if not little:
             return False
         n_rows = math.prod(sizes[f] for f in rows)
-        runs = max(g.relation.start.size * n_rows // g.relation.n_rows for g in (*large, *little))
+        runs = max(g.relation.n_runs * n_rows // g.relation.n_rows for g in (*large, *little))
         if any(g.rows for g in large) and max(n_rows, runs) > MAX_COMPARED:
             return False
         key = ("covers", tuple(large), tuple(little), tuple([sizes[f] for f in sorted(rows)]))

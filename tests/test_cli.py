@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -244,3 +245,10 @@ def test_as_a_module():
         env=environment,
     )
     assert done.stdout.split()[-8:] == ["0", "0", "0", "11", "0", "11", "121", "1.0"]
+
+
+def test_the_module_runs(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["fastrf", "--version"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("fastrf", run_name="__main__")
+    assert capsys.readouterr().out.startswith("fastrf ")

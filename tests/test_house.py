@@ -20,7 +20,7 @@ SOURCE = Path(fastrf.__file__).parent
 #: Lower layers first; a module may import only from layers at or below its own.
 LAYERS = [
     {"errors", "limits", "memory", "kernels"},
-    {"relation"},
+    {"relation", "stretched"},
     {"axis_map", "extent", "terms"},
     {"recipe", "dependency", "nominal"},
     {"ops", "costs", "halo"},

@@ -63,6 +63,11 @@ def numbers(found):
         lambda x: x[:, :, torch.tensor([[0, 2], [1, 1]])],
         lambda x: x[:, torch.tensor([0, 1]), torch.tensor([2, 0])],
         lambda x: torch.cat([x, torch.zeros(1, 1, 3)], 1),
+        lambda x: x.new_zeros(1, 2, 3).copy_(x[:, :1]),
+        lambda x: x.clone().fill_(0) + x.flip(1),
+        lambda x: torch.zeros_like(x).fill_(0.0) + x,
+        lambda x: x.tril(),
+        lambda x: x.movedim(1, 2).contiguous(),
     ],
 )
 def test_movements_copy_the_elements_that_torch_copies(move):
@@ -103,6 +108,14 @@ def test_deformable_convolution():
     found = fastrf.analyze(Function(lambda x: layer(x, offsets(x))), (2, 4, 4)).output
     assert found.neuron_mask((0, 0, 0)).all()
     assert not found.exact
+
+
+def test_one_element_everywhere_and_rows_looked_up():
+    assert field(lambda x: torch.zeros_like(x).fill_(x[0, 1, 2]), 2, 3).neuron_mask((0, 0)).sum() == 1
+    table = torch.nn.Embedding(5, 4)
+    found = field(lambda x: table(x[0, :, 0].long()), 2, 3)
+    assert found.shape == (2, 4)
+    assert found.neuron_mask((1, 3)).tolist() == [[False] * 3, [True, False, False]]
 
 
 def test_values_of_a_shape_only():

@@ -231,3 +231,15 @@ def test_swin_window_attention_is_bounded():
     assert analysis["back"].size == (8,)
     assert analysis["back2"].size == (16,)
     assert analysis["back2"].intervals(0)[3].tolist() == [0, 16]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("unet3d", (1, 12, 16, 16)), ("yolov5s", (3, 100, 96)), ("unet_valid", (1, 60, 60))]
+)
+def test_inputs_that_do_not_fit_an_architecture(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(fastrf.FastRFError, match=r"multiples of|at least"):
+        fastrf.load(name, shape)
+
+
+def test_a_map_that_is_smaller_than_its_skip_is_padded() -> None:
+    assert fastrf.load("unet", (1, 50, 70)).shape_of("head") == (2, 50, 70)

@@ -100,7 +100,8 @@ def resize_axis(
     if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor" and ratio == (n_in, n_out):
         return nearest(n_in, n_out)
     sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias, ratio)
-    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, None if mode == "nearest" else sampling.weights)
+    weigh = None if mode == "nearest" else sampling.weights
+    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, weigh=weigh)
 
 
 @dataclass(frozen=True)
