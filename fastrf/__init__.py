@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from fastrf.relation import Relation
     from fastrf.storage import load_field
     from fastrf.summary import Summary
+    from fastrf.sweeps.result import SweepResult
+    from fastrf.sweeps.sweeping import sweep
 
 #: Which module each public name comes from.
 _HOME = {
@@ -67,6 +69,7 @@ _HOME = {
     "Relation": "relation",
     "ShapeError": "errors",
     "Summary": "summary",
+    "SweepResult": "sweeps.result",
     "UnknownNodeError": "errors",
     "UnsupportedOpError": "errors",
     "UsageError": "errors",
@@ -89,6 +92,7 @@ _HOME = {
     "ops": "ops",
     "relu": "layers",
     "resize": "layers",
+    "sweep": "sweeps.sweeping",
     "zoo": "zoo",
 }
 
@@ -107,6 +111,7 @@ __all__ = [
     "Relation",
     "ShapeError",
     "Summary",
+    "SweepResult",
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
@@ -130,6 +135,7 @@ __all__ = [
     "ops",
     "relu",
     "resize",
+    "sweep",
     "zoo",
 ]
 

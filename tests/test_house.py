@@ -28,6 +28,8 @@ LAYERS = [
     {"streams"},
     {"frontends", "field"},
     {"loading", "analysis", "summary", "drawing"},
+    {"sweeps"},
+    {"spaces"},
     {"warmup", "cli", "__main__", "__init__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +88,8 @@ class Table:
         self.add_nominal(Unbounded(image, (own,) * len(image)))
         self.add_exact(Exact(image, ()))
         self.add_nominal(Unbounded(image, (NOTHING,) * len(image)))
-        #: Results about states, kept by `metrics`: one dictionary per metric.
-        self.measured: dict[Hashable, object] = {}
+        #: Metrics of states, kept by `evaluating`: by name, per state.
+        self.measured: dict[Hashable, dict[str, Any]] = {}
 
     @property
     def n_states(self) -> int:
