@@ -120,7 +120,7 @@ class Columns:
     def layer(self, column_in: Column, used: Used | None = None) -> None:
         """Count a layer that reads `column_in`, for the candidates that have it (`used`, bool[n]; default all)."""
         covered = self.table.covers(column_in.nominal)
-        self.layers_beyond += covered if used is None else covered & used
+        self.layers_beyond += covered if used is None else covered * used
 
     def _read(self, steps: tuple[Step | None, ...], which: Ids | None, column: Column, used: Used | bool) -> Column:
         if used is not False:
