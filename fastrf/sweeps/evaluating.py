@@ -225,5 +225,7 @@ def network_row(network: Network, node: str | None, metrics: Sequence[Metric], n
         if metric.name == "layers_beyond":
             row[metric.name] = layers_beyond(analysis, field.name)
         else:
-            row[metric.name] = costs(network, field.name)[("parameters", "macs").index(metric.name)]
+            row[metric.name] = costs(network, None if node is None else field.name)[
+                ("parameters", "macs").index(metric.name)
+            ]
     return row

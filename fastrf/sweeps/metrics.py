@@ -226,9 +226,9 @@ def layers_beyond(analysis: Analysis, output: str) -> int:
     return beyond
 
 
-def costs(network: Network, output: str) -> tuple[int | None, int | None]:
-    """Parameters and multiply-accumulates of the layers that `output` needs; None where a layer does not say."""
-    nodes = _needed(network, output)
+def costs(network: Network, node: str | None) -> tuple[int | None, int | None]:
+    """Parameters and multiply-accumulates of the network, or of what `node` needs; None where a layer does not say."""
+    nodes = network.nodes if node is None else _needed(network, node)
     totals: list[int | None] = []
     for each in ([node.parameters for node in nodes], [node.macs for node in nodes]):
         known = [count for count in each if count is not None]

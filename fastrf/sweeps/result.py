@@ -63,9 +63,10 @@ class SweepResult:
         return self._table
 
     def to_pandas(self) -> pd.DataFrame:
-        """As a `pandas.DataFrame`."""
-        arrow("pandas")
-        frame: pd.DataFrame = self._table.to_pandas()
+        """As a `pandas.DataFrame`; where candidates failed, with pandas' nullable integers and booleans."""
+        pandas, pa = arrow("pandas"), arrow()
+        whole = {pa.int64(): pandas.Int64Dtype(), pa.bool_(): pandas.BooleanDtype()} if self.n_failed else {}
+        frame: pd.DataFrame = self._table.to_pandas(types_mapper=whole.get)
         return frame
 
     def to_rows(self) -> list[dict[str, Any]]:
