@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from fastrf.spaces.custom import Custom
+from fastrf.spaces.darts import DARTS, DARTS_V1, DARTS_V2, Genotype
 from fastrf.spaces.nasbench101 import Cell, NASBench101
 from fastrf.spaces.nasbench201 import NASBench201
+from fastrf.spaces.ofa import OFAMobileNetV3, Subnet
 from fastrf.spaces.space import Candidates, Space
 
 __all__ = [

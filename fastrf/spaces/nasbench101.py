@@ -86,7 +86,9 @@ class NASBench101(Space[Cell]):
             if op not in OPERATORS:
                 raise NetworkError(f"vertex {vertex}: operator {short(op)} is none of {', '.join(OPERATORS)}")
         if (names[0], names[-1]) != ("input", "output"):
-            raise NetworkError(f"the first operator is {short(names[0])}, the last {short(names[-1])}; not input, output")
+            raise NetworkError(
+                f"the first operator is {short(names[0])}, the last {short(names[-1])}; not input, output"
+            )
         edges = sum(map(sum, pruned))
         if len(kept) > cells.VERTICES or edges > cells.MAX_EDGES:
             raise NetworkError(f"the cell has {len(kept)} vertices and {edges} edges; at most 7 and 9 are allowed")
@@ -109,7 +111,9 @@ class NASBench101(Space[Cell]):
         marks = [_md5(str((len(after[v]), len(before[v]), labels[v]))) for v in range(n)]
         for _ in range(n):
             marks = [
-                _md5(f"{''.join(sorted(marks[w] for w in before[v]))}|{''.join(sorted(marks[w] for w in after[v]))}|{mark}")
+                _md5(
+                    f"{''.join(sorted(marks[w] for w in before[v]))}|{''.join(sorted(marks[w] for w in after[v]))}|{mark}"
+                )
                 for v, mark in enumerate(marks)
             ]
         return _md5(str(sorted(marks)))

@@ -200,7 +200,9 @@ def _nodes_of(text: str) -> list[list[tuple[str, int]]]:
         found = [_ITEM.fullmatch(item) for item in items]
         for item, match in zip(items, found, strict=True):
             if match is None or len(match.group(2)) > 3:
-                raise FormatError(f"node {number} of {short(text)}: {short(item)} is not an edge; write |operator~node|")
+                raise FormatError(
+                    f"node {number} of {short(text)}: {short(item)} is not an edge; write |operator~node|"
+                )
         nodes.append([(match.group(1), int(match.group(2))) for match in found if match])
     return nodes
 
