@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,13 @@ class Source:
                 return load(given, self.input_shape)
         return load(given, self.input_shape)
 
+    def code(self) -> Sequence[int]:
+        """The row of codes of a candidate of a space. Raises what the space's `parse` raises, FormatError if broken."""
+        if isinstance(self.given, Broken):
+            raise FormatError(self.given.reason)
+        space = self.given.space
+        return space.encode(space.parse(self.given.arch))  # type: ignore[no-any-return]
+
     def digest(self) -> bytes:
         """A hash of the id, the shape, and of what was given where that is text or data."""
         return hashlib.sha256(repr((self.id, self.input_shape, self.node, _told(self.given))).encode()).digest()
@@ -101,8 +108,12 @@ def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) ->
     """
     found: list[Source] = []
     first: dict[str, int] = {}
+    spaces: dict[str, Any] = {}
     for number, item in enumerate(candidates):
-        source = _source(number, item, input_shape, node)
+        source = _source(number, item, input_shape, node, spaces)
+        if isinstance(source.given, InSpace) and source.id == str(source.given.arch):
+            found.append(source)  # a notation may come again, as in populations
+            continue
         if source.id in first:
             reason = f"id {source.id[:80]!r} is that of row {first[source.id]}, too; give every candidate its own"
             source = Source(source.id, Broken(reason))
@@ -111,7 +122,7 @@ def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) ->
     return found
 
 
-def _source(number: int, item: Any, input_shape: Any, node: str | None) -> Source:
+def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: dict[str, Any]) -> Source:
     name, given, shape = None, item, input_shape
     if isinstance(item, Source):
         return item
@@ -122,6 +133,14 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None) -> Sourc
         if len(parts) == 2 and isinstance(parts[0], str):
             name = parts.pop(0)
         given = parts[0] if len(parts) == 1 else item
+    if isinstance(given, Mapping):
+        from fastrf.sweeps.reading import mapping_of
+
+        own_name, given, own_shape = mapping_of(given, spaces)
+        name = own_name if name is None else name
+        shape = shape if own_shape is None else _checked_shape(own_shape)
+    if isinstance(given, InSpace) and name is None:
+        name = str(given.arch)
     if name is None:
         text = os.fspath(given) if isinstance(given, str | os.PathLike) else str(number)
         own = shape is not input_shape
@@ -134,6 +153,11 @@ def _is_shape(value: Any) -> bool:
     return bool(sizes) and all(
         isinstance(shape, tuple | list) and bool(shape) and all(type(n) is int for n in shape) for shape in sizes
     )
+
+
+def _checked_shape(shape: Any) -> Any:
+    """A shape as JSON gives it."""
+    return tuple(shape) if isinstance(shape, list) else shape
 
 
 def _shape_text(shape: Any) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError, NetworkError, ShapeError
-from fastrf.extent import NOTHING, Extent, Phase, gathered, mapped, united
+from fastrf.extent import NOTHING, Extent, Phase, mapped, united
 from fastrf.ops.arguments import window_output
 from fastrf.relation import Relation
 from fastrf.sweeps.steps import Branches, Sequence, Step, Whole, Window, per_axis
@@ -43,7 +43,7 @@ class Exact(NamedTuple):
 
 
 class Unbounded(NamedTuple):
-    """The nominal extents of a map of `shape`, one per axis; `layers` is left by a step that tallies."""
+    """The nominal extents of a map of `shape`, one per axis."""
 
     shape: tuple[int, ...]
     extents: tuple[Extent, ...]
@@ -253,7 +253,7 @@ class Table:
             for other in others:
                 first = self._joined(first, other)
             return first
-        return Unbounded(state.shape, tuple([gathered(extent, 0, 0, False) for extent in state.extents]))
+        return Unbounded(state.shape, tuple([_everywhere(extent) for extent in state.extents]))
 
     def _read(self, extent: Extent, axis: AxisMap) -> Extent:
         key = (id(extent), axis)
@@ -271,6 +271,13 @@ class Table:
 
     def _reaches(self, state: Unbounded) -> bool:
         return all(extent.sizes.max() >= n for extent, n in zip(state.extents, self.image, strict=True))
+
+
+def _everywhere(extent: Extent) -> Extent:
+    """Unbounded, but for what reads nothing; a gate multiplies the map, so that the stride stays."""
+    if extent.is_nothing:
+        return extent
+    return Extent(extent.phases, np.full_like(extent.low, -np.inf), np.full_like(extent.high, np.inf))
 
 
 def _seen(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.bool_]:

@@ -50,7 +50,7 @@ class Branches(Step):
 
 @dataclass(frozen=True, slots=True)
 class Whole(Step):
-    """Every position reads the whole map."""
+    """Every position reads the whole map, and itself."""
 
 
 def conv(kernel: Ints, stride: Ints = 1, padding: Pairs = 0, dilation: Ints = 1, *, layers: int = 0) -> Step:
@@ -93,7 +93,7 @@ def branches(*steps: Step) -> Step:
 
 
 def whole() -> Step:
-    """Everything everywhere: a squeeze-and-excitation gate, or a global pooling kept at the map's size."""
+    """Every position reads the whole map, too, as where a squeeze-and-excitation gate multiplies it."""
     return Whole()
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fastrf.errors import FastRFError, ShapeError, UsageError
 from fastrf.sweeps.evaluating import arrow
@@ -14,7 +18,7 @@ from fastrf.sweeps.metrics import metrics_named
 from fastrf.sweeps.parts import Parts, gaps_between
 from fastrf.sweeps.result import SweepResult
 from fastrf.sweeps.running import Gathered, run_here
-from fastrf.sweeps.sources import InSpace, Source, sources_of
+from fastrf.sweeps.sources import Broken, InSpace, Source, sources_of
 from fastrf.sweeps.work import Columnar, Listed, Work
 
 __all__ = ["sweep"]
@@ -105,7 +109,38 @@ def work_of(
     sources = sources_of(candidates, input_shape, node)
     if not sources:
         raise UsageError("there are no candidates; give at least one")
-    return Listed(wanted, _listed_axes(sources), sources)
+    return _of_one_space(sources, wanted, node) or Listed(wanted, _listed_axes(sources), sources)
+
+
+def _of_one_space(sources: Sequence[Source], metrics: Any, node: str | None) -> Work | None:
+    """Listed candidates that are all of one space with a column program, on one image; None where they are not."""
+    given = [source.given for source in sources if isinstance(source.given, InSpace)]
+    if not given or node is not None or any(not isinstance(s.given, InSpace | Broken) for s in sources):
+        return None
+    space = given[0].space
+    shapes = {source.input_shape for source in sources if isinstance(source.given, InSpace)}
+    if len(shapes) > 1 or any(item.space is not space for item in given) or not getattr(space, "columnar", True):
+        return None
+    codes: list[Any] = []
+    broken: dict[int, str] = {}
+    for i, source in enumerate(sources):
+        codes.append(None)
+        try:
+            codes[i] = source.code()
+        except FastRFError as error:
+            broken[i] = str(error)
+    filler = next((code for code in codes if code is not None), None)
+    if filler is None:
+        return None
+    rows = np.array([filler if code is None else code for code in codes], np.int64)
+    work = _of_space(_candidates(space, rows), shapes.pop(), metrics, None)
+    return replace(work, names=[source.id for source in sources], broken=broken)
+
+
+def _candidates(space: Any, rows: npt.NDArray[np.int64]) -> Any:
+    from fastrf.spaces import Candidates
+
+    return Candidates(space, rows)
 
 
 def _of_space(candidates: Any, input_shape: Sequence[int] | None, metrics: Any, node: str | None) -> Work:
@@ -115,13 +150,14 @@ def _of_space(candidates: Any, input_shape: Sequence[int] | None, metrics: Any, 
     if not len(candidates):
         raise UsageError(f"there are no candidates of {space.name}; give at least one")
     shape = tuple(space.input_shape if input_shape is None else input_shape)
+    if not getattr(space, "columnar", True):
+        sources = [
+            Source(text, InSpace(space, text), None if input_shape is None else shape) for text in candidates.ids()
+        ]
+        return Listed(metrics, len(shape) - 1 if shape else _listed_axes(sources), sources, space.name)
     if len(shape) < 2 or not all(type(n) is int and n > 0 for n in shape):
         raise ShapeError(f"input_shape must be positive sizes such as (3, 32, 32), not {str(shape)[:60]}")
-    if getattr(space, "columnar", True):
-        return Columnar(metrics, len(shape) - 1, candidates, shape)
-    given = None if input_shape is None else shape
-    sources = [Source(text, InSpace(space, text), given) for text in candidates.ids()]
-    return Listed(metrics, len(shape) - 1, sources, space.name)
+    return Columnar(metrics, len(shape) - 1, candidates, shape)
 
 
 def _listed_axes(sources: Sequence[Source]) -> int:
