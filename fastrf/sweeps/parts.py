@@ -96,7 +96,7 @@ class Parts:
             if found.get(key) != self.manifest[key]:
                 was, now = (_short(value) for value in (found.get(key), self.manifest[key]))
                 raise FormatError(
-                    f"{self.output}: made by another sweep: its {word} was {was}, not {now}; choose another name"
+                    f"{self.output}: made by another sweep ({word}: {was}; now {now}); choose another name"
                 )
         if found != self.manifest:
             raise FormatError(f"{self.output}: made by a sweep of other candidates; choose another name")

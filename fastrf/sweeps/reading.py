@@ -87,8 +87,8 @@ def lines_of(path: Path) -> Iterator[Any]:
 def mapping_of(given: Mapping[str, Any], spaces: dict[str, Any]) -> tuple[str | None, Any, Any]:
     """A mapping as `(id, source, input shape)`, what it does not say being None.
 
-    `{"space", "arch"}` is a candidate of a space, `{"source"}` anything that `fastrf.load` takes, both with an `"id"` and
-    an `"input_shape"` where wanted; a network in the spec format may have an `"id"`, too. `spaces` keeps those met.
+    `{"space", "arch"}` is a candidate of a space, `{"source"}` anything that `fastrf.load` takes, both with an `"id"`
+    and an `"input_shape"` where wanted; a network in the spec format may have an `"id"`, too. `spaces` keeps those met.
     """
     name = given.get("id")
     name = None if name is None else str(name)

@@ -134,6 +134,7 @@ def _of_one_space(sources: Sequence[Source], metrics: Any, node: str | None) -> 
         return None
     rows = np.array([filler if code is None else code for code in codes], np.int64)
     work = _of_space(_candidates(space, rows), shapes.pop(), metrics, None)
+    assert isinstance(work, Columnar)
     return replace(work, names=[source.id for source in sources], broken=broken)
 
 
@@ -143,7 +144,7 @@ def _candidates(space: Any, rows: npt.NDArray[np.int64]) -> Any:
     return Candidates(space, rows)
 
 
-def _of_space(candidates: Any, input_shape: Sequence[int] | None, metrics: Any, node: str | None) -> Work:
+def _of_space(candidates: Any, input_shape: Sequence[int] | None, metrics: Any, node: str | None) -> Columnar | Listed:
     space = candidates.space
     if node is not None:
         raise UsageError("node is for listed networks; candidates of a space are looked at on their last map")
