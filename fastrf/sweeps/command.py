@@ -96,9 +96,8 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
     best = result.top(top, column, smallest=smallest)
     if json:
         typer.echo(best.to_json())
-        return
-    rows = [{k: _shown(v) for k, v in row.items() if k not in ("ok", "error")} for row in best.to_rows()]
-    if rows:
+    elif len(best):
+        rows = [{k: _shown(v) for k, v in row.items() if k not in ("ok", "error")} for row in best.to_rows()]
         typer.echo(format_rows(rows, "table"))
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
@@ -110,4 +109,4 @@ def _shown(value: Any) -> Any:
         return "-"
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
-    return f"{value[:77]}..." if isinstance(value, str) and len(value) > 80 else value
+    return f"{value[:97]}..." if isinstance(value, str) and len(value) > 100 else value

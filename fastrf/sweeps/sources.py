@@ -104,7 +104,8 @@ def _plain(value: Any) -> Any:
 def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) -> list[Source]:
     """Candidates as users list them; a repeated id makes a row that says so.
 
-    Each is what `fastrf.load` takes, `(id, source)`, `(source, shape)` or `(id, source, shape)`.
+    Each is what `fastrf.load` takes, `(id, source)`, `(source, shape)` or `(id, source, shape)`. Shapes by input name
+    need the last form where the source is a text: `(text, mapping)` is an id and a network.
     """
     found: list[Source] = []
     first: dict[str, int] = {}
@@ -128,7 +129,7 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: 
         return item
     if isinstance(item, tuple):
         parts = list(item)
-        if len(parts) in (2, 3) and _is_shape(parts[-1]):
+        if len(parts) in (2, 3) and _is_shape(parts[-1], mapping=len(parts) == 3 or not isinstance(parts[0], str)):
             shape = parts.pop()
         if len(parts) == 2 and isinstance(parts[0], str):
             name = parts.pop(0)
@@ -148,8 +149,9 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: 
     return Source(name, given, shape, node)
 
 
-def _is_shape(value: Any) -> bool:
-    sizes = value.values() if isinstance(value, Mapping) else [value]
+def _is_shape(value: Any, *, mapping: bool) -> bool:
+    """Whether a value is a shape; with `mapping`, or shapes by input name, which a classic table resembles."""
+    sizes = value.values() if mapping and isinstance(value, Mapping) else [value]
     return bool(sizes) and all(
         isinstance(shape, tuple | list) and bool(shape) and all(type(n) is int for n in shape) for shape in sizes
     )
