@@ -191,26 +191,24 @@ _files: OrderedDict[object, _Parsed] = OrderedDict()
 
 
 class _Parsed:
-    """A ModelProto, and the same cut off behind a node."""
+    """A ModelProto, the same cut off behind a node, and what of them no input shape changes."""
 
     def __init__(self, given: Any) -> None:
         from fastrf.frontends import onnx as frontend
 
         self.name = Path(given).stem if isinstance(given, str | os.PathLike) else given.graph.name or "model"
         self.model = frontend.read(given) if isinstance(given, str | os.PathLike) else given
-        self._cut: dict[str, Any] = {}
+        self._ready: dict[str | None, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
 
     def network(self, input_shape: Any, node: str | None) -> Network:
         from fastrf.frontends import onnx as frontend
 
-        model = self.model
-        if node is not None:
-            with self._lock:
-                if node not in self._cut:
-                    self._cut[node] = self._behind(node, input_shape)
-                model = self._cut[node]
-        return frontend.to_network(model, input_shape, name=self.name)
+        with self._lock:
+            if node not in self._ready:
+                self._ready[node] = frontend.folded(self.model if node is None else self._behind(node, input_shape))
+        model, known = self._ready[node]
+        return frontend.to_network(model, input_shape, name=self.name, known=known)
 
     def _behind(self, node: str, input_shape: Any) -> Any:
         """The model without what its node does not need: a head for one input size would not fit others."""

@@ -8,7 +8,7 @@ import onnx
 
 from fastrf.frontends.onnx.calls import printable
 
-__all__ = ["cut"]
+__all__ = ["cut", "reads"]
 
 
 def cut(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -29,7 +29,7 @@ def cut(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         tensor = todo.pop()
         maker = makers.get(tensor)
         if tensor not in needed and maker is not None:
-            todo.extend(_reads(maker))
+            todo.extend(reads(maker))
         needed.add(tensor)
     short = onnx.ModelProto()
     short.CopyFrom(model)
@@ -46,11 +46,11 @@ def _shown(node: onnx.NodeProto) -> str:
     return printable(name).strip("/") or node.op_type
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def reads(node: onnx.NodeProto) -> Iterator[str]:
     """Every tensor that a node reads, its bodies included."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for body in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
             for inner in body.node:
-                yield from _reads(inner)
+                yield from reads(inner)
             yield from (output.name for output in body.output)
