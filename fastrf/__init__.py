@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastrf import ops, zoo
+    from fastrf import ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.errors import (
         FastRFError,
@@ -92,6 +92,7 @@ _HOME = {
     "ops": "ops",
     "relu": "layers",
     "resize": "layers",
+    "spaces": "spaces",
     "sweep": "sweeps.sweeping",
     "zoo": "zoo",
 }
@@ -135,6 +136,7 @@ __all__ = [
     "ops",
     "relu",
     "resize",
+    "spaces",
     "sweep",
     "zoo",
 ]

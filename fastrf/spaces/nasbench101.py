@@ -110,12 +110,8 @@ class NASBench101(Space[Cell]):
         after = [[w for w in range(n) if cell.matrix[v][w]] for v in range(n)]
         marks = [_md5(str((len(after[v]), len(before[v]), labels[v]))) for v in range(n)]
         for _ in range(n):
-            marks = [
-                _md5(
-                    f"{''.join(sorted(marks[w] for w in before[v]))}|{''.join(sorted(marks[w] for w in after[v]))}|{mark}"
-                )
-                for v, mark in enumerate(marks)
-            ]
+            around = [["".join(sorted(marks[w] for w in near)) for near in side] for side in (before, after)]
+            marks = [_md5("|".join(parts)) for parts in zip(*around, marks, strict=True)]
         return _md5(str(sorted(marks)))
 
     def encode(self, arch: Cell) -> tuple[int, ...]:
