@@ -24,6 +24,7 @@ from bench import compare, sparse
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
+from bench.sweeps import cluster, sweeps
 from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
 from fastrf import masks
 from fastrf.field import ReceptiveField
@@ -228,6 +229,8 @@ MEASURES: dict[str, Measure] = {
     "sparse": sparse_matrices,
     "threads": threads,
     "cold": cold_start,
+    "sweep": sweeps,
+    "cluster": cluster,
     "peers": peers,
 }
 
