@@ -16,10 +16,10 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import genotypes
 from fastrf.spaces.dartscells import add_cell, add_factorized_reduce, cell_costs, edge_steps, halved, reducing
-from fastrf.spaces.genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, OPERATORS, STEPS, WIDTH, Genotype
+from fastrf.spaces.genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator
-from fastrf.sweeps.columns import Column, Columns, Evaluated, conv, identity, sequence
+from fastrf.sweeps.columns import Column, Columns, Evaluated, conv, sequence
 from fastrf.zoo._builder import Builder
 
 __all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]
@@ -118,13 +118,13 @@ class DARTS(Space[Genotype]):
     # Networks --------------------------------------------------------------------------------------------
 
     def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
-        """The whole network of a genotype; see `Space.network`. Cell `i` is `cells.i`, its edge `j` `cells.i._ops.j`."""
+        """The whole network of a genotype; see `Space.network`. Edge `j` of cell `i` is `cells.i._ops.j`."""
         genotype = self.parse(candidate)
         shape = checked_shape(self, input_shape)
         self._check_sizes(shape[1:])
         net = Builder(self.name, shape)
         before, last = self._add_stem(net)
-        channels, place = self.channels, shape[1:]
+        channels, place = self.channels, (shape[1], shape[2])
         reduced = self.skeleton == "imagenet"
         if reduced:
             place = halved(halved(halved(place)))
@@ -163,7 +163,7 @@ class DARTS(Space[Genotype]):
         """Raise ShapeError where an odd size meets a FactorizedReduce that cannot take it."""
         if self.padded:
             return
-        place, where = tuple(spatial), []
+        place, where = (spatial[0], spatial[1]), list[tuple[str, tuple[int, int]]]()
         if self.skeleton == "imagenet":
             place = halved(halved(place))
             where.append(("stem0", place))
@@ -218,14 +218,13 @@ class DARTS(Space[Genotype]):
         if self.skeleton == "cifar":
             total, macs = conv_cost(channels, 3 * c, 3), spatial_macs(channels * 27 * c, place)
             widths: list[Any] = [3 * c, 3 * c]
-            reduced = False
         else:
             total = conv_cost(channels, c // 2, 3) + conv_cost(c // 2, c, 3) + conv_cost(c, c, 3)
             quarter = halved(halved(place))
             macs = spatial_macs(channels * (c // 2) * 9, halved(place)) + spatial_macs(c // 2 * c * 9, quarter)
             place = halved(quarter)
             macs += spatial_macs(c * c * 9, place)
-            widths, reduced = [c, c], True
+            widths = [c, c]
         parts = [codes[:, : WIDTH // 2], codes[:, WIDTH // 2 :]]
         ends = [sum((part[:, -1].astype(np.int64) >> k & 1) for k in range(STEPS)) for part in parts]
         for number in range(self.layers):
@@ -236,7 +235,7 @@ class DARTS(Space[Genotype]):
             total = total + weights + widths[0] * c + 2 * c + widths[1] * c + 2 * c
             macs = macs + of_cell + spatial_macs((widths[0] + widths[1]) * c, place)
             widths = [widths[1], ends[reduction] * c]
-            place, reduced = outside, reduction
+            place = outside
         return total + (widths[1] + 1) * self.classes, macs + widths[1] * self.classes
 
 

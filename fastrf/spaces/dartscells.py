@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,10 @@ __all__ = ["add_cell", "add_factorized_reduce", "cell_costs", "edge_steps", "hal
 Ints = npt.NDArray[np.int64]
 
 
-def halved(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Sizes behind a stride of 2, rounded up."""
-    return tuple(-(-n // 2) for n in sizes)
+def halved(sizes: Sequence[int]) -> tuple[int, int]:
+    """Height and width behind a stride of 2, rounded up."""
+    height, width = sizes
+    return -(-height // 2), -(-width // 2)
 
 
 # Steps ---------------------------------------------------------------------------------------------------
@@ -125,14 +127,14 @@ def _add_operator(net: Builder, name: str, operator: str, source: str, how: tupl
         return net.add(kind, name, inputs=source, kernel_size=3, stride=stride, padding=1)
     k = int(size[0])
     if kind == "dil_conv":
-        window = {"kernel_size": k, "stride": stride, "padding": k - 1, "dilation": 2}
+        window: dict[str, Any] = {"kernel_size": k, "stride": stride, "padding": k - 1, "dilation": 2}
         return _add_separable(net, f"{name}.op", name, source, channels, window)
-    first = {"kernel_size": k, "stride": stride, "padding": k // 2}
+    first: dict[str, Any] = {"kernel_size": k, "stride": stride, "padding": k // 2}
     middle = _add_separable(net, f"{name}.op.0", f"{name}.op.0", source, channels, first)
     return _add_separable(net, f"{name}.op.1", name, middle, channels, {**first, "stride": 1})
 
 
-def _add_separable(net: Builder, parts: str, name: str, source: str, channels: int, window: dict[str, int]) -> str:
+def _add_separable(net: Builder, parts: str, name: str, source: str, channels: int, window: dict[str, Any]) -> str:
     """ReLU, depthwise, pointwise, batch norm; `name` is the last one's."""
     net.add("relu", f"{parts}.relu", inputs=source)
     net.add("depthwise_conv", f"{parts}.depthwise", **window, bias=False)
@@ -142,7 +144,7 @@ def _add_separable(net: Builder, parts: str, name: str, source: str, channels: i
 def add_factorized_reduce(net: Builder, name: str, source: str, channels: int, padded: bool) -> str:
     """Append a FactorizedReduce, each half of whose channels reads every second pixel."""
     net.add("relu", f"{name}.relu", inputs=source)
-    half = {"kernel_size": 1, "stride": 2, "bias": False}
+    half: dict[str, Any] = {"kernel_size": 1, "stride": 2, "bias": False}
     first = net.add("conv", f"{name}.conv_1", out_channels=channels // 2, **half)
     shifted = f"{name}.relu"
     if padded:

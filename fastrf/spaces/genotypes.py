@@ -74,10 +74,9 @@ def read(text: Any) -> Genotype:
     Raises FormatError for what cannot be read, NetworkError for a genotype that is not in the space, naming the edge.
     """
     parts = _parts(text)
-    found = []
-    for cell in ("normal", "reduce"):
-        found += [_edges(cell, parts[cell]), _concat(cell, parts[f"{cell}_concat"])]
-    return Genotype(*found)
+    normal, reduce = (_edges(cell, parts[cell]) for cell in ("normal", "reduce"))
+    normal_end, reduce_end = (_concat(cell, parts[f"{cell}_concat"]) for cell in ("normal", "reduce"))
+    return Genotype(normal, normal_end, reduce, reduce_end)
 
 
 def _parts(text: Any) -> dict[str, Any]:

@@ -110,12 +110,8 @@ class NASBench101(Space[Cell]):
         after = [[w for w in range(n) if cell.matrix[v][w]] for v in range(n)]
         marks = [_md5(str((len(after[v]), len(before[v]), labels[v]))) for v in range(n)]
         for _ in range(n):
-            marks = [
-                _md5(
-                    f"{''.join(sorted(marks[w] for w in before[v]))}|{''.join(sorted(marks[w] for w in after[v]))}|{mark}"
-                )
-                for v, mark in enumerate(marks)
-            ]
+            around = [["".join(sorted(marks[w] for w in near)) for near in side] for side in (before, after)]
+            marks = [_md5("|".join(parts)) for parts in zip(*around, marks, strict=True)]
         return _md5(str(sorted(marks)))
 
     def encode(self, arch: Cell) -> tuple[int, ...]:
@@ -142,26 +138,30 @@ class NASBench101(Space[Cell]):
         return Candidates(self, cells.random_cells(n, generator(seed), len(OPERATORS)))
 
     def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
-        """The cell with one edge put in or out, or another operator at one vertex, pruned; never the same cell."""
+        """The cell with an edge put in or out, a vertex put between two, or another operator at a vertex; then pruned.
+
+        Never an isomorphic cell.
+        """
         rng = generator(seed)
         cell = self.parse(candidate)
         key = self.hash(cell)
         matrix, ops = _widened(cell, rng)
         while True:
             rows, names = [list(row) for row in matrix], list(ops)
-            if rng.integers(2):
-                i, j = sorted(rng.choice(cells.VERTICES, 2, replace=False).tolist())
-                rows[i][j] ^= 1
-            else:
-                names[int(rng.integers(1, cells.VERTICES - 1))] = OPERATORS[int(rng.integers(len(OPERATORS)))]
+            i, j, k = sorted(rng.choice(cells.VERTICES, 3, replace=False).tolist())
+            match int(rng.integers(3)):
+                case 0:
+                    rows[i][j] ^= 1
+                case 1:
+                    rows[i][j] = rows[j][k] = 1
+                case _:
+                    names[j] = OPERATORS[int(rng.integers(len(OPERATORS)))]
             try:
                 other = self.parse((rows, names))
             except NetworkError:
                 continue
             if self.hash(other) != key:
                 return self.format(other)
-            if rng.integers(8) == 0:
-                matrix, ops = rows, names
 
     # Networks --------------------------------------------------------------------------------------------
 
@@ -281,13 +281,15 @@ def _on_paths(matrix: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _widened(cell: Cell, rng: np.random.Generator) -> tuple[list[list[int]], list[str]]:
-    """The cell with idle vertices before the output, up to seven in all."""
+    """The cell with idle vertices put in anywhere, up to seven in all."""
     n, wide = len(cell.ops), cells.VERTICES
-    place = [*range(n - 1), wide - 1]
+    place = [0, *sorted(rng.choice(wide - 2, n - 2, replace=False) + 1), wide - 1]
     matrix = np.zeros((wide, wide), int)
     matrix[np.ix_(place, place)] = cell.matrix
-    idle = [OPERATORS[k] for k in rng.integers(len(OPERATORS), size=wide - n)]
-    return matrix.tolist(), [*cell.ops[:-1], *idle, "output"]
+    ops = [OPERATORS[k] for k in rng.integers(len(OPERATORS), size=wide)]
+    for vertex, op in zip(place, cell.ops, strict=True):
+        ops[vertex] = op
+    return matrix.tolist(), ops
 
 
 def _add_module(net: Builder, name: str, cell: Cell, widths: Sequence[int]) -> None:

@@ -74,7 +74,7 @@ class Space(ABC, Generic[Arch]):
         Raises what `parse` raises, and ShapeError for an input that the skeleton cannot take.
         """
 
-    def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
+    def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:  # noqa: ARG002
         """The last map of every candidate as a column, with its parameters and multiply-accumulates (int64[n]).
 
         They equal what `network` gives on an image of `columns.spatial` and `channels` (default: as `input_shape`).

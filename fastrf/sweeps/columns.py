@@ -117,7 +117,7 @@ class Columns:
             nominal = self.table.union(nominal, column.nominal, exact=False)
         return Column(exact, nominal)
 
-    def layer(self, column_in: Column, used: Used | None = None) -> None:
+    def layer(self, column_in: Column, used: Used | npt.NDArray[np.int64] | None = None) -> None:
         """Count a layer that reads `column_in`, for the candidates that have it (`used`, bool[n]; default all)."""
         covered = self.table.covers(column_in.nominal)
         self.layers_beyond += covered if used is None else covered * used
