@@ -91,6 +91,54 @@ def test_a_cancelled_run_goes_on_later(cluster, tmp_path):
     assert result.to_rows() == fastrf.sweep(given, metrics=["size", ("slowly", lambda f: f.size[0])]).to_rows()
 
 
+def raises(field):
+    """A metric that only a worker's surroundings could explain."""
+    raise MemoryError(field.name)
+
+
+def test_what_fails_on_workers_is_said(cluster, monkeypatch):
+    given = [("net", TABLE, (1, 8, 8))]
+    row = fastrf.sweep(given, metrics=[raises], client=cluster).to_rows()[0]
+    assert "MemoryError" in row["error"]
+    monkeypatch.setattr(scaling, "evaluated", len)  # gives no rows
+    with pytest.raises(AttributeError):
+        fastrf.sweep(given, client=cluster)
+    monkeypatch.setattr(scaling, "evaluated", int)
+    with pytest.raises(fastrf.FastRFError, match=r"rows 0 to 1 failed on the cluster .TypeError: .*same fastrf"):
+        fastrf.sweep(given, client=cluster)
+    monkeypatch.setattr(scaling, "evaluated", refuse)
+    with pytest.raises(fastrf.LimitError, match="too much"):
+        fastrf.sweep(given, client=cluster)
+
+
+def refuse(part):
+    """An error of fastrf's own."""
+    raise fastrf.LimitError(f"too much: {len(part)}")
+
+
+def test_more_workers_may_come_while_it_runs(cluster):
+    given = [(f"net {n}", TABLE, (1, n, n)) for n in range(4, 64)]
+    added = []
+
+    def scale(done, total):
+        if done and not added:
+            added.append(cluster.cluster.scale(3))
+
+    rows = fastrf.sweep(given, metrics=[slowly], client=cluster, progress=scale).to_rows()
+    assert [row["id"] for row in rows] == [name for name, *_ in given]
+
+
+def test_tasks_that_someone_cancels(cluster):
+    given = [(f"net {n}", TABLE, (1, n, n)) for n in range(4, 64)]
+
+    def cancel(done, total):
+        if done:
+            cluster.cancel(list(cluster.futures.values()) and [distributed.Future(k, cluster) for k in cluster.futures])
+
+    with pytest.raises(fastrf.FastRFError, match="cancelled, or the scheduler went away; go on with resume"):
+        fastrf.sweep(given, metrics=[slowly], client=cluster, progress=cancel)
+
+
 def test_no_scheduler(monkeypatch):
     monkeypatch.setattr(scaling, "CONNECT_SECONDS", 1)
     began = time.monotonic()
