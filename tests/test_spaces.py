@@ -6,6 +6,8 @@ import json
 import math
 import pickle
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -674,3 +676,13 @@ def test_custom_space_of_anything():
     with pytest.raises(NetworkError, match="build must be a function"):
         Custom(3, [])
     assert spaces.Custom is Custom
+
+
+def test_the_page_on_spaces_runs():
+    page = (Path(__file__).parent.parent / "docs" / "spaces.md").read_text()
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/spaces.md", "exec"), names)
+        for line, size in re.findall(r"^(fastrf\.analyze.*?) +# (\(.*\))$", block, re.MULTILINE):
+            assert str(eval(line, names)) == size
+    assert names["space"].name == "stacks"
