@@ -6,6 +6,8 @@ import json
 import math
 import pickle
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +186,41 @@ def test_input_shapes_that_do_not_fit(name):
         candidates.network(0, "nope")
     with pytest.raises(ShapeError, match="takes input_shape"):
         space.evaluate(candidates, Columns(1, (32,)))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_broken_notations_give_no_other_errors(name):
+    space, rng = SPACES[name], random.Random(15)
+    texts = space.sample(10, 16).ids()
+    if name == "nasbench101":
+        texts += [space.format(space.parse(text), compact=False) for text in texts]
+    refused = []
+    for _ in range(300):
+        text = list(rng.choice(texts))
+        for _ in range(rng.randrange(1, 5)):
+            at = rng.randrange(len(text))
+            if rng.random() < 0.3:
+                del text[at]
+            else:
+                text[at : at + rng.randrange(2)] = rng.choice(
+                    ["", "|", "~", "[", "(", ",", "9", "-", "é", "None", "'", "\x00"]
+                )
+        try:
+            space.parse("".join(text))
+        except (FormatError, NetworkError) as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert all("\n" not in message and len(message) < 400 for message in refused)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_deeply_nested_candidates(name):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    for given in (deep, [deep, deep], {"matrix": deep, "ops": ["input"]}, {"ks": deep, "e": deep, "d": deep}):
+        with pytest.raises((FormatError, NetworkError)):
+            SPACES[name].parse(given)
 
 
 @pytest.mark.parametrize("seed", [-1, "a", 1.5, True])
@@ -510,7 +547,10 @@ def test_darts_notations():
         (V2_TEXT.replace(", ('dil_conv_3x3', 2)", ""), NetworkError, "7 edges"),
         ("Genotype(normal=3, normal_concat=[2], reduce=[], reduce_concat=[2])", FormatError, "'normal' must be"),
         ("(" * 3000 + ")" * 3000, FormatError, "cannot be read"),
-        ("x" * 30_000, FormatError, "30000 characters"),
+        ("x" * 30_000, FormatError, "this has 30000"),
+        (V2_TEXT.replace("sep", "\\\\x73ep"), FormatError, "no backslashes"),
+        ("Genotype(" + "-" * 15_000 + "1)", FormatError, "cannot be read"),
+        ("a" + ".b" * 9_000 + "()", FormatError, "."),
     ],
 )
 def test_darts_malformed(text, error, message):
@@ -636,3 +676,13 @@ def test_custom_space_of_anything():
     with pytest.raises(NetworkError, match="build must be a function"):
         Custom(3, [])
     assert spaces.Custom is Custom
+
+
+def test_the_page_on_spaces_runs():
+    page = (Path(__file__).parent.parent / "docs" / "spaces.md").read_text()
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/spaces.md", "exec"), names)
+        for line, size in re.findall(r"^(fastrf\.analyze.*?) +# (\(.*\))$", block, re.MULTILINE):
+            assert str(eval(line, names)) == size
+    assert names["space"].name == "stacks"

@@ -96,8 +96,8 @@ def _parts(text: Any) -> dict[str, Any]:
 
 def _from_text(text: str) -> Any:
     """The mapping that a text spells out, by walking its syntax tree."""
-    if len(text) > _MAX_TEXT:
-        raise FormatError(f"a genotype of {len(text)} characters; more than {_MAX_TEXT} are not read")
+    if len(text) > _MAX_TEXT or "\\" in text:
+        raise FormatError(f"a genotype has no backslashes and at most {_MAX_TEXT} characters; this has {len(text)}")
     try:
         if text.lstrip().startswith("{"):
             try:

@@ -198,5 +198,8 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
 
 def short(value: object) -> str:
     """A value for an error message: at most 80 characters on one line."""
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    try:
+        text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
