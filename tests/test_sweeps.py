@@ -12,6 +12,7 @@ import fastrf
 from fastrf.spaces import DARTS, Custom, NASBench101, NASBench201, OFAMobileNetV3
 from fastrf.sweeps import running
 from fastrf.sweeps.metrics import DEFAULT
+from fastrf.sweeps.sweeping import work_of
 
 pytest.importorskip("pyarrow")
 
@@ -244,6 +245,48 @@ def test_what_is_refused_at_once():
         fastrf.sweep(space, (3, 0, 32))
     with pytest.raises(fastrf.LimitError, match="draw some with sample"):
         fastrf.sweep(DARTS())
+
+
+def test_names_in_any_script():
+    given = [
+        ("schön", SMALL, (1, 8, 8)),
+        ("数", {"conv1": [9, 1, 0]}, (1, 4, 4)),
+        ("", SMALL, (1, 9, 8)),
+        ("\ud800", 3),
+    ]
+    table = fastrf.sweep(given, metrics=["size"]).to_arrow()
+    table.validate(full=True)
+    assert table["id"].to_pylist() == ["schön", "数", "", "?"]
+    assert [error is None for error in table["error"].to_pylist()] == [True, False, True, False]
+
+
+def test_what_a_candidate_may_raise(monkeypatch):
+    for error, said in (
+        (RecursionError(), "nested too deep"),
+        (MemoryError(), "out of memory"),
+        (OSError(2), "OSError: 2"),
+    ):
+
+        def load(*_, error=error):
+            raise error
+
+        monkeypatch.setattr("fastrf.sweeps.sources.load", load)
+        assert said in fastrf.sweep([(SMALL, (1, 8, 8))]).to_rows()[0]["error"]
+
+
+def test_work_travels():
+    import pickle
+
+    some = NASBench201().sample(5, 0)
+    lines = [{"space": "nasbench201", "arch": text} for text in [*some, "|bad|"]]
+    listed = [("net", SMALL, (1, 8, 8)), ("layers", [fastrf.conv(3, 3)], (1, 8, 8)), (fastrf.load("vgg16"), None)]
+    for given in (some, lines, listed[:2]):
+        work = work_of(given, None, ["size"], None)
+        part = pickle.loads(pickle.dumps(work.part(1, 4)))
+        assert part.run(0, len(part)).equals(work.run(1, min(4, len(work))))
+        assert pickle.loads(pickle.dumps(work)).manifest() == work.manifest()
+        assert work.part(0, 1).manifest() != work.manifest()
+    assert work_of(listed[:1], None, ["size"], None).manifest() != work_of(listed[1:2], None, ["size"], None).manifest()
 
 
 def test_top_and_columns():

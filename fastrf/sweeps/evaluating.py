@@ -61,12 +61,39 @@ def batch(ids: Sequence[str], figures: Figures, errors: Mapping[int, str], form:
     n = len(ids)
     ok = np.ones(n, bool)
     ok[list(errors)] = False
-    texts = pa.nulls(n, pa.string()) if not errors else pa.array([errors.get(i) for i in range(n)], pa.string())
-    columns = [pa.array(ids, pa.string()), pa.array(ok), texts]
+    texts = pa.nulls(n, pa.string()) if not errors else _strings([errors.get(i) for i in range(n)])
+    columns = [_strings(ids), _numbers(ok, np.ones(n, bool), pa.bool_()), texts]
     for name, kind in zip(form.names[3:], form.types[3:], strict=True):
         values, valid = figures[name]
-        columns.append(pa.array(values, kind, mask=~(valid & ok)))
+        columns.append(_numbers(values, valid & ok, kind))
     return pa.RecordBatch.from_arrays(columns, schema=form)
+
+
+def _numbers(values: Array, valid: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """An Arrow array from its buffers: `pyarrow.array` would import pandas first, which takes as long as a space."""
+    pa = arrow()
+    bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    if pa.types.is_boolean(kind):
+        data = np.packbits(values.astype(bool), bitorder="little")
+    else:
+        data = np.ascontiguousarray(values, np.float64 if pa.types.is_floating(kind) else np.int64)
+    return pa.Array.from_buffers(kind, len(valid), [bits, pa.py_buffer(data)])
+
+
+def _strings(texts: Sequence[str | None]) -> pa.Array:
+    """An Arrow array of texts, likewise."""
+    pa = arrow()
+    there = [text or "" for text in texts]
+    data = "".join(there).encode("utf-8", "replace")
+    lengths = np.fromiter(map(len, there), np.int64, len(there))
+    if len(data) != lengths.sum():
+        lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in there), np.int64, len(there))
+    offsets = np.zeros(len(there) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    missing = None in texts
+    valid = np.packbits([text is not None for text in texts], bitorder="little") if missing else None
+    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(there), buffers)
 
 
 # A space, column by column ----------------------------------------------------------------------------------------

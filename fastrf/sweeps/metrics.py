@@ -81,6 +81,22 @@ def axis_names(n_axes: int) -> tuple[str, ...]:
     return ("z", "y", "x")[3 - n_axes :] if n_axes <= 3 else tuple(map(str, range(n_axes)))
 
 
+def _size(facts: Facts) -> Values:
+    return facts.field.size
+
+
+def _stride(facts: Facts) -> Values:
+    return facts.field.stride
+
+
+def _center(facts: Facts) -> Values:
+    return facts.field.center
+
+
+def _clipped_share(facts: Facts) -> Values:
+    return (facts.field.clipped_share,)
+
+
 def _area_min(facts: Facts) -> Values:
     return (int(facts.areas.min()) if facts.areas.size else None,)
 
@@ -113,14 +129,14 @@ def _sees_everything(facts: Facts) -> Values:
 _METRICS = {
     metric.name: metric
     for metric in (
-        Metric("size", "float", "nominal", lambda facts: facts.field.size, per_axis=True),
-        Metric("stride", "float", "nominal", lambda facts: facts.field.stride, per_axis=True),
-        Metric("center", "float", "nominal", lambda facts: facts.field.center, per_axis=True),
+        Metric("size", "float", "nominal", _size, per_axis=True),
+        Metric("stride", "float", "nominal", _stride, per_axis=True),
+        Metric("center", "float", "nominal", _center, per_axis=True),
         Metric("area_min", "int", "exact", _area_min),
         Metric("area_mean", "float", "exact", _area_mean),
         Metric("area_max", "int", "exact", _area_max),
         Metric("density", "float", "exact", _density),
-        Metric("clipped_share", "float", "nominal", lambda facts: (facts.field.clipped_share,)),
+        Metric("clipped_share", "float", "nominal", _clipped_share),
         Metric("blind_pixels", "int", "exact", _blind_pixels),
         Metric("sees_everything", "bool", "exact", _sees_everything),
         Metric("layers_beyond", "int", "network"),

@@ -29,7 +29,8 @@ def folded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Constant]
             reached.update(node.output)
             left.append(node)
         else:
-            known.update({name: scope[name] for name in node.output if name})
+            made = {name: scope[name] for name in node.output if name}
+            known.update({name: item for name, item in made.items() if isinstance(item, Constant)})
     if not known:
         return model, {}
     short = onnx.ModelProto()
