@@ -28,6 +28,7 @@ from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
 from bench.readme import write_between
+from bench.sweeps import cluster, sweeps
 from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
 from fastrf import masks
 from fastrf.field import ReceptiveField
@@ -233,6 +234,8 @@ MEASURES: dict[str, Measure] = {
     "threads": threads,
     "anchors": anchoring,
     "cold": cold_start,
+    "sweep": sweeps,
+    "cluster": cluster,
     "peers": peers,
 }
 

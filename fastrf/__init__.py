@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastrf import anchors, ops, zoo
+    from fastrf import anchors, ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.errors import (
         FastRFError,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from fastrf.relation import Relation
     from fastrf.storage import load_field
     from fastrf.summary import Summary
+    from fastrf.sweeps.result import SweepResult
+    from fastrf.sweeps.sweeping import sweep
 
 #: Which module each public name comes from.
 _HOME = {
@@ -67,6 +69,7 @@ _HOME = {
     "Relation": "relation",
     "ShapeError": "errors",
     "Summary": "summary",
+    "SweepResult": "sweeps.result",
     "UnknownNodeError": "errors",
     "UnsupportedOpError": "errors",
     "UsageError": "errors",
@@ -90,6 +93,8 @@ _HOME = {
     "ops": "ops",
     "relu": "layers",
     "resize": "layers",
+    "spaces": "spaces",
+    "sweep": "sweeps.sweeping",
     "zoo": "zoo",
 }
 
@@ -108,6 +113,7 @@ __all__ = [
     "Relation",
     "ShapeError",
     "Summary",
+    "SweepResult",
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
@@ -132,6 +138,8 @@ __all__ = [
     "ops",
     "relu",
     "resize",
+    "spaces",
+    "sweep",
     "zoo",
 ]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
+from fastrf.sweeps.command import sweep
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -233,6 +234,9 @@ def boxes(
     rows = drawing.box_rows(field, only)
     wanted = _table_format(json, csv, False, output)
     _emit(drawing.format_rows(rows, wanted.value), output)
+
+
+app.command()(sweep)
 
 
 @app.command()

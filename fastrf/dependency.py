@@ -235,7 +235,7 @@ class Dependency:
                 Group((), (axis,), Relation.full(1, 1)) for axis, factors in enumerate(whole.axes) if not factors
             ]
             flipped = Dependency(self.shape, _plain_axes(self.input_shape))
-            parts = flipped._normal(groups)
+            parts = flipped.normal_term(groups)
             if parts is not None:
                 terms.append(parts)
         return Dependency(self.shape, _plain_axes(self.input_shape), terms)._simplified()
@@ -246,7 +246,8 @@ class Dependency:
         """The number of the axis' first factor."""
         return sum(map(len, self.axes[:axis]))
 
-    def _normal(self, groups: Sequence[Group]) -> Term | None:
+    def normal_term(self, groups: Sequence[Group]) -> Term | None:
+        """The term of groups over this tensor's factors, in normal form; None where it relates nothing."""
         done: list[Group] | None = []
         for group in groups:
             done = _extend(done, group, self.sizes, self.input_shape)

@@ -187,8 +187,8 @@ def gathered(extent: Extent, factor: int, size: int, windowed: bool) -> Extent:
 
 def united(left: Extent, right: Extent, sizes: Sequence[int]) -> Extent:
     """The hull of two extents over single-factor axes."""
-    if NOTHING in (left, right):
-        return right if left is NOTHING else left
+    if left.is_nothing or right.is_nothing:
+        return right if left.is_nothing else left
     if UNBOUNDED in (left, right):
         return UNBOUNDED
     for factor in {phase.factor for phase in (*left.phases, *right.phases)}:

@@ -28,7 +28,8 @@ LAYERS = [
     {"streams"},
     {"frontends", "field"},
     {"loading", "analysis", "summary", "drawing"},
-    {"anchors"},
+    {"sweeps"},
+    {"spaces", "anchors"},
     {"warmup", "cli", "__main__", "__init__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

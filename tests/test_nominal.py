@@ -136,3 +136,16 @@ def test_merged_and_scalar_shapes():
     assert scalar.size == (1,)
     nothing = fastrf.analyze([fastrf.layer("softmax", 0)], (1, 5)).output
     assert (nothing.size, nothing.clipped().any()) == ((0,), False)
+
+
+def test_what_reads_nothing_adds_nothing_to_a_union():
+    # a branch of a constant, which has been through layers of its own, leaves the other branch's size and stride alone
+    layers = [
+        {"name": "stem", "op": "conv", "out_channels": 2, "kernel_size": 3, "stride": 4, "padding": 1},
+        {"name": "still", "op": "constant", "shape": [2, 4, 7]},
+        {"name": "side", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+        {"name": "sum", "op": "add", "inputs": ["side", "stem"]},
+        {"name": "last", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+    ]
+    field = fastrf.analyze({"input_shape": [3, 16, 28], "layers": layers}).output
+    assert (field.size, field.stride, field.center) == ((11, 11), (4, 4), (0.0, 0.0))

@@ -45,8 +45,12 @@ def elementwise(*parts: Tensor) -> Tensor:
 
 @operator()
 def constant(x: Tensor, *, shape: Ints) -> Tensor:
-    """A tensor of a given shape that depends on nothing; `x` only says on what it might."""
-    return x.reduce().broadcast_to(integers(shape, "shape", 0)).nothing()
+    """A tensor of a given shape that depends on nothing; `x` only says on what it might.
+
+    With the shape of `x` it has its channels, too.
+    """
+    found = x.reduce().broadcast_to(integers(shape, "shape", 0)).nothing()
+    return found.with_channel(x.channel_axis) if found.shape == x.shape else found
 
 
 @operator()

@@ -4,6 +4,8 @@
 |---|---|
 | `skimming` | a file's bytes, big tensors left out where they lie |
 | `reading` | bytes to a ModelProto, inputs with shapes, the lowered Network |
+| `cutting` | a model cut off behind one node |
+| `folding` | constants of a model, evaluated once for many input shapes |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
 | `calls` | one node with what it reads |
 | `schemas` | what the standard says of an operator |
@@ -22,9 +24,13 @@ from fastrf.frontends.onnx import (
     rules_shape,
     rules_windows,
 )
+from fastrf.frontends.onnx.cutting import cut
+from fastrf.frontends.onnx.folding import folded
 from fastrf.frontends.onnx.reading import read, to_network
 
 __all__ = [
+    "cut",
+    "folded",
     "read",
     "rules_control",
     "rules_dense",

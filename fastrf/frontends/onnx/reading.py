@@ -38,17 +38,25 @@ def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
 
 
 def to_network(
-    model: onnx.ModelProto, input_shape: Any = None, *, on_unsupported: str = "raise", name: str = "model"
+    model: onnx.ModelProto,
+    input_shape: Any = None,
+    *,
+    on_unsupported: str = "raise",
+    name: str = "model",
+    known: Mapping[str, Constant] | None = None,
 ) -> Network:
     """Lower a model.
 
-    `input_shape` is a shape, or a mapping of shapes by input name, with or without the batch. Raises ShapeError where
-    sizes are missing, UnsupportedOpError, FormatError for a graph that is none, or LimitError.
+    `input_shape` is a shape, or a mapping of shapes by input name, with or without the batch; `known` holds constants
+    whose nodes were left out (see `folding`). Raises ShapeError where sizes are missing, UnsupportedOpError,
+    FormatError for a graph that is none, or LimitError.
     """
     _check_versions(model)
     walk = Walk(model, full=on_unsupported == "full")
     scope = Scope()
     walk.initialize(model.graph, scope)
+    for tensor, constant in (known or {}).items():
+        scope[tensor] = constant
     stored = {t.name for t in model.graph.initializer} | {t.values.name for t in model.graph.sparse_initializer}
     given = [entry for entry in model.graph.input if entry.name not in stored]
     empty = [entry for entry in given if 0 in (_declared(entry) or [])]

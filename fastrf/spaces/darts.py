@@ -1,0 +1,289 @@
+"""DARTS: genotypes of a normal and a reduction cell, on the skeletons for CIFAR and for ImageNet.
+
+Liu et al. 2018, arXiv 1806.09055; operators and skeletons as in quark0/darts (`cnn/operations.py`, `cnn/model.py`).
+`genotypes` has the notation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import NetworkError, ShapeError
+from fastrf.network import Network
+from fastrf.spaces import genotypes
+from fastrf.spaces.dartscells import add_cell, add_factorized_reduce, cell_costs, edge_steps, halved, reducing
+from fastrf.spaces.genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
+from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Space, generator
+from fastrf.sweeps.columns import Column, Columns, Evaluated, conv, sequence
+from fastrf.zoo._builder import Builder
+
+__all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]
+
+Flags = npt.NDArray[np.bool_]
+
+_SKELETONS = {"cifar": ((3, 32, 32), 20, 36, 10), "imagenet": ((3, 224, 224), 14, 48, 1000)}
+
+
+class DARTS(Space[Genotype]):
+    """Genotypes in the notation `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=[2, 3, 4, 5], reduce=…, …)`.
+
+    `skeleton` is "cifar" (a 3x3 stem; 20 cells from 36 channels) or "imagenet" (three 3x3 of stride 2; 14 cells from
+    48); `layers`, `channels` and `classes` override. Cells `layers // 3` and `2 * layers // 3` reduce. With `padded`, a
+    FactorizedReduce pads right and bottom before its shifted half, as xautodl's does; otherwise, as in quark0/darts,
+    sizes before it must be even.
+    """
+
+    #: Two of the nodes before it and an operator each but `none` for every node, for both cells.
+    size = (1 * 3 * 6 * 10 * 7**EDGES) ** 2
+
+    def __init__(
+        self,
+        skeleton: str = "cifar",
+        layers: int | None = None,
+        channels: int | None = None,
+        classes: int | None = None,
+        padded: bool = False,
+    ) -> None:
+        if skeleton not in _SKELETONS:
+            raise NetworkError(f"skeleton {skeleton!r} is unknown; use one of {', '.join(_SKELETONS)}")
+        self.input_shape, *usual = _SKELETONS[skeleton]
+        given = [
+            own if own is not None else value for own, value in zip((layers, channels, classes), usual, strict=True)
+        ]
+        self.layers, self.channels, self.classes = given
+        if min(given) < 1 or self.channels % 2:
+            raise NetworkError(f"layers={self.layers}, channels={self.channels} (even) and classes must be at least 1")
+        self.skeleton, self.padded = skeleton, padded
+        own = "" if given == usual else f"(layers={self.layers},channels={self.channels},classes={self.classes})"
+        self.name = f"darts-{skeleton}{own}{'-padded' if padded else ''}"
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """The numbers of the reduction cells."""
+        return tuple(sorted({self.layers // 3, 2 * self.layers // 3}))
+
+    # Notation --------------------------------------------------------------------------------------------
+
+    def parse(self, text: Any) -> Genotype:
+        """The genotype of a text, a mapping, or a tuple of the four parts; see `Space.parse`. Nothing is evaluated."""
+        return genotypes.read(text)
+
+    def format(self, arch: Genotype) -> str:
+        """The genotype as quark0/darts writes it."""
+        return self.decode(np.array([self.encode(arch)]))[0]
+
+    def encode(self, arch: Genotype) -> tuple[int, ...]:
+        """See `genotypes.encode`."""
+        return genotypes.encode(arch)
+
+    def decode(self, codes: Codes) -> list[str]:
+        """See `genotypes.decode`."""
+        return genotypes.decode(codes)
+
+    # Candidates ------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+        """`n` genotypes: two different nodes and an operator each, none excluded, for every node; all concatenated."""
+        rng = generator(seed)
+        codes = np.empty((n, 2, WIDTH // 2), np.int8)
+        codes[:, :, :EDGES] = rng.integers(0, NONE, (n, 2, EDGES), np.int8)
+        for step in range(STEPS):
+            first = rng.integers(0, 2 + step, (n, 2), np.int8)
+            second = rng.integers(0, 1 + step, (n, 2), np.int8)
+            codes[:, :, EDGES + 2 * step] = first
+            codes[:, :, EDGES + 2 * step + 1] = second + (second >= first)
+        codes[:, :, -1] = (1 << STEPS) - 1
+        return Candidates(self, codes.reshape(n, WIDTH))
+
+    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+        """The genotype with another operator on one edge, or another node read by one."""
+        rng = generator(seed)
+        codes = np.array(self.encode(self.parse(candidate)))
+        edge = int(rng.integers(EDGES))
+        start = int(rng.integers(2)) * (WIDTH // 2)
+        taken = {int(codes[start + EDGES + edge]), int(codes[start + EDGES + (edge ^ 1)])}
+        free = [node for node in range(2 + edge // 2) if node not in taken]
+        if free and rng.integers(2):
+            codes[start + EDGES + edge] = rng.choice(free)
+        else:
+            others = [op for op in range(NONE) if op != codes[start + edge]]
+            codes[start + edge] = rng.choice(others)
+        return self.decode(codes[None])[0]
+
+    # Networks --------------------------------------------------------------------------------------------
+
+    def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
+        """The whole network of a genotype; see `Space.network`. Edge `j` of cell `i` is `cells.i._ops.j`."""
+        genotype = self.parse(candidate)
+        shape = checked_shape(self, input_shape)
+        self._check_sizes(shape[1:])
+        net = Builder(self.name, shape)
+        before, last = self._add_stem(net)
+        channels, place = self.channels, (shape[1], shape[2])
+        reduced = self.skeleton == "imagenet"
+        if reduced:
+            place = halved(halved(halved(place)))
+        for number in range(self.layers):
+            reduction = number in self.reductions
+            if reduction:
+                channels, place = 2 * channels, halved(place)
+            name = f"cells.{number}"
+            if reduced:
+                first = add_factorized_reduce(net, f"{name}.preprocess0", before, channels, self.padded)
+            else:
+                net.add("relu", f"{name}.preprocess0.op.0", inputs=before)
+                first = net.conv_bn((f"{name}.preprocess0.op.1", f"{name}.preprocess0"), channels, 1)
+            net.add("relu", f"{name}.preprocess1.op.0", inputs=last)
+            second = net.conv_bn((f"{name}.preprocess1.op.1", f"{name}.preprocess1"), channels, 1)
+            cell = (*(genotype[2:] if reduction else genotype[:2]), reduction)
+            before, last = last, add_cell(net, name, cell, (first, second), (channels, *place), self.padded)
+            reduced = reduction
+        net.add("identity", "features", inputs=last)
+        net.add("global_avg_pool", "global_pooling", keepdims=False)
+        net.add("linear", "classifier", out_features=self.classes)
+        return Network.from_dict(net.spec(["features", "classifier"]))
+
+    def _add_stem(self, net: Builder) -> tuple[str, str]:
+        """The inputs of the first cell."""
+        c = self.channels
+        if self.skeleton == "cifar":
+            stem = net.conv_bn(("stem.0", "stem.1"), 3 * c, 3, padding=1)
+            return stem, stem
+        net.conv_bn_act(("stem0.0", "stem0.1", "stem0.2"), c // 2, 3, stride=2, padding=1)
+        stem0 = net.conv_bn(("stem0.3", "stem0.4"), c, 3, stride=2, padding=1)
+        net.add("relu", "stem1.0")
+        return stem0, net.conv_bn(("stem1.1", "stem1.2"), c, 3, stride=2, padding=1)
+
+    def _check_sizes(self, spatial: Sequence[int]) -> None:
+        """Raise ShapeError where an odd size meets a FactorizedReduce that cannot take it."""
+        if self.padded:
+            return
+        place, where = (spatial[0], spatial[1]), list[tuple[str, tuple[int, int]]]()
+        if self.skeleton == "imagenet":
+            place = halved(halved(place))
+            where.append(("stem0", place))
+            place = halved(place)
+        for number in self.reductions:
+            where.append((f"reduction cell {number}", place))
+            place = halved(place)
+        for name, sizes in where:
+            if any(n % 2 for n in sizes):
+                raise ShapeError(
+                    f"{self.name}: FactorizedReduce at {name} halves a map of {sizes}, which must be even; "
+                    "change input_shape, or use DARTS(padded=True)"
+                )
+
+    def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
+        """See `Space.evaluate`."""
+        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
+        self._check_sizes(columns.spatial)
+        cells = [_Cell(candidates.codes[:, : WIDTH // 2]), _Cell(candidates.codes[:, WIDTH // 2 :])]
+        needed = self._needed(cells, columns.n)
+        before, last = self._stem_columns(columns, needed)
+        reduced = self.skeleton == "imagenet"
+        for number in range(self.layers):
+            reduction = number in self.reductions
+            cell, used = cells[reduction], needed[2 + number]
+            first = columns.apply(reducing(self.padded) if reduced else _POINT, before, used & cell.reads[0])
+            second = columns.apply(_POINT, last, used & cell.reads[1])
+            before, last = last, _cell_column(cell, columns, [first, second], reduction, used, self.padded)
+            reduced = reduction
+        return Evaluated(last, *self._costs(candidates.codes, columns.spatial, channels or self.input_shape[0]))
+
+    def _stem_columns(self, columns: Columns, needed: Sequence[Flags]) -> tuple[Column, Column]:
+        if self.skeleton == "cifar":
+            stem = columns.apply(conv(3, 1, 1, layers=1), columns.image, needed[0] | needed[1])
+            return stem, stem
+        half = conv(3, 2, 1, layers=1)
+        stem0 = columns.apply(sequence(half, half), columns.image, needed[0] | needed[1])
+        return stem0, columns.apply(half, stem0, needed[1])
+
+    def _needed(self, cells: Sequence[_Cell], n: int) -> list[Flags]:
+        """bool[n] per map, the two of the stem first: whether the last cell's output needs it."""
+        needed = [np.zeros(n, bool) for _ in range(self.layers + 2)]
+        needed[-1][:] = True
+        for number in range(self.layers - 1, -1, -1):
+            reads = cells[number in self.reductions].reads
+            needed[number] |= needed[number + 2] & reads[0]
+            needed[number + 1] |= needed[number + 2] & reads[1]
+        return needed
+
+    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Any, Any]:
+        c, place = self.channels, tuple(spatial)
+        if self.skeleton == "cifar":
+            total, macs = conv_cost(channels, 3 * c, 3), spatial_macs(channels * 27 * c, place)
+            widths: list[Any] = [3 * c, 3 * c]
+        else:
+            total = conv_cost(channels, c // 2, 3) + conv_cost(c // 2, c, 3) + conv_cost(c, c, 3)
+            quarter = halved(halved(place))
+            macs = spatial_macs(channels * (c // 2) * 9, halved(place)) + spatial_macs(c // 2 * c * 9, quarter)
+            place = halved(quarter)
+            macs += spatial_macs(c * c * 9, place)
+            widths = [c, c]
+        parts = [codes[:, : WIDTH // 2], codes[:, WIDTH // 2 :]]
+        ends = [sum((part[:, -1].astype(np.int64) >> k & 1) for k in range(STEPS)) for part in parts]
+        for number in range(self.layers):
+            reduction = number in self.reductions
+            c *= 2 if reduction else 1
+            outside = halved(place) if reduction else place
+            weights, of_cell = cell_costs(parts[reduction], reduction, c, outside)
+            total = total + weights + widths[0] * c + 2 * c + widths[1] * c + 2 * c
+            macs = macs + of_cell + spatial_macs((widths[0] + widths[1]) * c, place)
+            widths = [widths[1], ends[reduction] * c]
+            place = outside
+        return total + (widths[1] + 1) * self.classes, macs + widths[1] * self.classes
+
+
+_POINT = conv(1, layers=1)
+
+
+class _Cell:
+    """One kind of cell of every candidate: its edges, and what its output needs of it."""
+
+    def __init__(self, codes: Codes) -> None:
+        n = len(codes)
+        self.operators = codes[:, :EDGES].astype(np.int32)
+        self.nodes = codes[:, EDGES : 2 * EDGES].astype(np.int32)
+        self.concat = [(codes[:, -1] >> k & 1).astype(bool) for k in range(STEPS)]
+        needed = np.zeros((2 + STEPS, n), bool)
+        needed[2:] = self.concat
+        rows = np.arange(n)
+        for edge in range(EDGES - 1, -1, -1):
+            reads = needed[2 + edge // 2] & (self.operators[:, edge] != NONE)
+            needed[self.nodes[reads, edge], rows[reads]] = True
+            if edge % 2 == 0:
+                constant = (self.operators[:, edge : edge + 2] == NONE).all(axis=1)
+                needed[0] |= needed[2 + edge // 2] & constant  # which takes its shape from there
+        self.needed = needed[2:]
+        self.reads = needed[:2]
+
+
+def _cell_column(
+    cell: _Cell, columns: Columns, states: list[Column], reduction: bool, used: Flags, padded: bool
+) -> Column:
+    """The output of a cell; `used` says where it is needed."""
+    steps = edge_steps(reduction, padded)
+    nothing = None
+    if (cell.operators == NONE).any() or not all(flags.all() for flags in cell.concat):
+        nothing = columns.choose(np.zeros(columns.n, np.int32), (None,), columns.apply(steps[0], states[0]))
+    for step in range(STEPS):
+        parts = []
+        for edge in (2 * step, 2 * step + 1):
+            operator, node = cell.operators[:, edge], cell.nodes[:, edge]
+            there = operator != NONE
+            which = np.where(there, operator, 0)
+            if reduction:
+                which += NONE * (node >= 2)
+            source = columns.select(node, states)
+            part = columns.choose(which, steps, source, used & cell.needed[step] & there)
+            parts.append(part if nothing is None else columns.select(there.astype(np.int32), [nothing, part]))
+        states.append(columns.union(*parts))
+    ends = states[2:]
+    if nothing is not None:
+        ends = [columns.select(f.astype(np.int32), [nothing, e]) for f, e in zip(cell.concat, ends, strict=True)]
+    return columns.union(*ends)

@@ -1,0 +1,329 @@
+"""NAS-Bench-101: cells of at most 7 vertices and 9 edges, three stacks of three of them.
+
+Ying et al. 2019, arXiv 1902.09635; rules, hash and skeleton as in google-research/nasbench (`ModelSpec`,
+`model_builder`). `cells` has the arithmetic on many cells at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import md5
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastrf.errors import FormatError, NetworkError
+from fastrf.network import Network
+from fastrf.spaces import cells
+from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Space, generator, short
+from fastrf.sweeps.columns import Columns, Evaluated, conv, identity, sequence
+from fastrf.zoo._builder import Builder
+
+__all__ = ["OPERATORS", "Cell", "NASBench101"]
+
+#: The operators between input and output, in the order of their labels in the hash.
+OPERATORS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+_LETTERS = "31m"
+_COMPACT = re.compile(r"\s*([01]*):([31m]*)\s*")
+#: A matrix with more vertices than this is refused before it is pruned.
+_MAX_GIVEN = 64
+
+_WINDOW = conv(3, 1, 1)
+_POWERS = [identity, *[sequence(*[_WINDOW] * k) for k in range(1, cells.INTERIOR + 1)]]
+
+
+class Cell(NamedTuple):
+    """A cell: upper-triangular 0/1 adjacency matrix, and one operator per vertex ("input" first, "output" last)."""
+
+    matrix: tuple[tuple[int, ...], ...]
+    ops: tuple[str, ...]
+
+
+class NASBench101(Space[Cell]):
+    """Cells as JSON `{"matrix": [[0, 1, …], …], "ops": ["input", …, "output"]}`, or shorter as `bits:letters`.
+
+    The short form, in which candidates are listed, has the entries above the matrix's diagonal row by row, and a
+    letter per vertex between input and output: 3 and 1 for the convolutions, m for the max-pool. `channels` are those
+    of the stem, `stacks` and `modules` how many cells follow each other, `classes` those of the classifier.
+    """
+
+    size = 423_624
+    input_shape = (3, 32, 32)
+
+    def __init__(self, channels: int = 128, stacks: int = 3, modules: int = 3, classes: int = 10) -> None:
+        if min(channels, stacks, modules, classes) < 1:
+            raise NetworkError(f"channels, stacks, modules and classes must be at least 1, not {channels, stacks}")
+        self.channels, self.stacks, self.modules, self.classes = channels, stacks, modules, classes
+        own = (channels, stacks, modules, classes)
+        self.name = f"nasbench101{'' if own == (128, 3, 3, 10) else str(own).replace(' ', '')}"
+
+    # Notation --------------------------------------------------------------------------------------------
+
+    def parse(self, text: Any) -> Cell:
+        """The cell without the vertices that are on no path from input to output, as the benchmark prunes it.
+
+        Takes either notation, a mapping or a pair of matrix and operators. Raises FormatError and NetworkError, which
+        name the row or the vertex.
+        """
+        matrix, ops = _given(text)
+        n = len(ops)
+        if not 2 <= n <= _MAX_GIVEN or len(matrix) != n:
+            raise NetworkError(f"a matrix of {len(matrix)} rows and {n} operators; a cell has as many of each, 2 to 7")
+        for i, row in enumerate(matrix):
+            if len(row) != n or any(type(entry) is not int or entry not in (0, 1) for entry in row):
+                raise NetworkError(f"row {i} of the matrix, {short(row)}, must be {n} entries 0 or 1")
+            if any(row[: i + 1]):
+                raise NetworkError(f"row {i} of the matrix has an entry below or on the diagonal; edges go forwards")
+        kept = _on_paths(matrix)
+        if len(kept) < 2:
+            raise NetworkError("the cell has no path from input to output; connect vertex 0 to the last one")
+        pruned = tuple(tuple(matrix[i][j] for j in kept) for i in kept)
+        names = tuple(ops[i] for i in kept)
+        for vertex, op in zip(kept[1:-1], names[1:-1], strict=True):
+            if op not in OPERATORS:
+                raise NetworkError(f"vertex {vertex}: operator {short(op)} is none of {', '.join(OPERATORS)}")
+        if (names[0], names[-1]) != ("input", "output"):
+            raise NetworkError(
+                f"the first operator is {short(names[0])}, the last {short(names[-1])}; not input, output"
+            )
+        edges = sum(map(sum, pruned))
+        if len(kept) > cells.VERTICES or edges > cells.MAX_EDGES:
+            raise NetworkError(f"the cell has {len(kept)} vertices and {edges} edges; at most 7 and 9 are allowed")
+        return Cell(pruned, names)
+
+    def format(self, arch: Cell, compact: bool = True) -> str:
+        """The short notation of a cell, or with `compact=False` the JSON one."""
+        if not compact:
+            return json.dumps({"matrix": arch.matrix, "ops": arch.ops})
+        bits = "".join(str(entry) for i, row in enumerate(arch.matrix) for entry in row[i + 1 :])
+        return f"{bits}:{''.join(_LETTERS[OPERATORS.index(op)] for op in arch.ops[1:-1])}"
+
+    def hash(self, candidate: Any) -> str:
+        """The benchmark's key of a cell, equal for isomorphic cells: iterated MD5 over neighbourhoods."""
+        cell = self.parse(candidate)
+        n = len(cell.ops)
+        labels = [-1, *[OPERATORS.index(op) for op in cell.ops[1:-1]], -2]
+        before = [[w for w in range(n) if cell.matrix[w][v]] for v in range(n)]
+        after = [[w for w in range(n) if cell.matrix[v][w]] for v in range(n)]
+        marks = [_md5(str((len(after[v]), len(before[v]), labels[v]))) for v in range(n)]
+        for _ in range(n):
+            around = [["".join(sorted(marks[w] for w in near)) for near in side] for side in (before, after)]
+            marks = [_md5("|".join(parts)) for parts in zip(*around, marks, strict=True)]
+        return _md5(str(sorted(marks)))
+
+    def encode(self, arch: Cell) -> tuple[int, ...]:
+        """The number of vertices, the matrix with the output last (see `cells`), and the operators' labels."""
+        n = len(arch.ops)
+        place = [*range(n - 1), cells.VERTICES - 1]
+        matrix = np.zeros((cells.VERTICES, cells.VERTICES), np.int8)
+        matrix[np.ix_(place, place)] = arch.matrix
+        labels = [OPERATORS.index(op) for op in arch.ops[1:-1]]
+        return (n, *matrix[cells.ABOVE].tolist(), *labels, *[0] * (cells.VERTICES - n))
+
+    def decode(self, codes: Codes) -> list[str]:
+        """The short notation of rows of codes."""
+        return cells.notation(codes, _LETTERS)
+
+    # Candidates ------------------------------------------------------------------------------------------
+
+    def all(self) -> Candidates:
+        """All 423,624 cells, one of each class of isomorphic ones; takes some seconds."""
+        return Candidates(self, cells.every_cell(len(OPERATORS)))
+
+    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+        """`n` cells: random matrices of 7 vertices and random operators, pruned, those of at most 9 edges kept."""
+        return Candidates(self, cells.random_cells(n, generator(seed), len(OPERATORS)))
+
+    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+        """The cell with an edge put in or out, a vertex put between two, or another operator at a vertex; then pruned.
+
+        Never an isomorphic cell.
+        """
+        rng = generator(seed)
+        cell = self.parse(candidate)
+        key = self.hash(cell)
+        matrix, ops = _widened(cell, rng)
+        while True:
+            rows, names = [list(row) for row in matrix], list(ops)
+            i, j, k = sorted(rng.choice(cells.VERTICES, 3, replace=False).tolist())
+            match int(rng.integers(3)):
+                case 0:
+                    rows[i][j] ^= 1
+                case 1:
+                    rows[i][j] = rows[j][k] = 1
+                case _:
+                    names[j] = OPERATORS[int(rng.integers(len(OPERATORS)))]
+            try:
+                other = self.parse((rows, names))
+            except NetworkError:
+                continue
+            if self.hash(other) != key:
+                return self.format(other)
+
+    # Networks --------------------------------------------------------------------------------------------
+
+    def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
+        """The whole network of a cell; see `Space.network`. Cell `j` of stack `i` is `stack{i}.module{j}`."""
+        cell = self.parse(candidate)
+        net = Builder(self.format(cell), checked_shape(self, input_shape))
+        codes = np.array(self.encode(cell))[None]
+        net.conv_bn_act(("stem.conv", "stem.bn", "stem"), self.channels, 3, padding="same")
+        for stack in range(self.stacks):
+            if stack:
+                net.add("max_pool", f"pool{stack}", kernel_size=2, stride=2, padding="same")
+            widths = cells.vertex_channels(codes, self.channels << stack)[:, 0].tolist()
+            for module in range(self.modules):
+                _add_module(net, f"stack{stack}.module{module}", cell, widths)
+        net.add("identity", "features")
+        net.add("global_avg_pool", "pool", keepdims=False)
+        net.add("linear", "classifier", out_features=self.classes)
+        return Network.from_dict(net.spec(["features", "classifier"]))
+
+    def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
+        """See `Space.evaluate`.
+
+        A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
+        reads what any of them does.
+        """
+        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
+        depth, convolutions = cells.profile(candidates.codes)
+        columns.layer(columns.image)
+        column = columns.apply(_WINDOW, columns.image)
+        place = tuple(columns.spatial)
+        for stack in range(self.stacks):
+            if stack:
+                odd = tuple((0, n % 2) for n in place)
+                column = columns.apply(conv(2, 2, odd), column)
+                place = tuple(-(-n // 2) for n in place)
+            for _ in range(self.modules):
+                for power, count in zip(_POWERS, convolutions, strict=True):
+                    if count.any():
+                        columns.layer(columns.apply(power, column), count)
+                column = columns.choose(depth, _POWERS, column)
+        return Evaluated(column, *self._costs(candidates.codes, columns.spatial, channels or self.input_shape[0]))
+
+    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Any, Any]:
+        total, macs = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
+        place, wide = tuple(spatial), self.channels
+        for stack in range(self.stacks):
+            if stack:
+                place = tuple(-(-n // 2) for n in place)
+            out = self.channels << stack
+            widths = cells.vertex_channels(codes, out)
+            for module in range(self.modules):
+                weights, norms = cells.weights(codes, widths, wide if module == 0 else out)
+                total += weights + norms
+                macs += spatial_macs(weights, place)
+            wide = out
+        stem = conv_cost(channels, self.channels, 3)
+        macs += spatial_macs(channels * self.channels * 9, spatial) + wide * self.classes
+        return total + stem + (wide + 1) * self.classes, macs
+
+
+def _md5(text: str) -> str:
+    return md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _given(text: Any) -> tuple[list[list[int]], list[str]]:
+    """Matrix and operators of any notation, not yet checked against each other."""
+    if isinstance(text, str):
+        match = _COMPACT.fullmatch(text)
+        if match:
+            return _from_compact(match.group(1), match.group(2))
+        try:
+            text = json.loads(text)
+        except (ValueError, RecursionError):
+            raise FormatError(
+                f'{short(text)} is not a cell; write {{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}}'
+                " or bits:letters"
+            ) from None
+    if isinstance(text, Mapping):
+        missing = {"matrix", "ops"} - set(text)
+        if missing:
+            raise FormatError(f"{short(dict(text))} has no {min(missing)!r}; a cell has 'matrix' and 'ops'")
+        text = (text["matrix"], text["ops"])
+    if not isinstance(text, list | tuple) or len(text) != 2:
+        raise FormatError(f"{short(text)} is not a cell; give matrix and ops")
+    matrix, ops = (part.tolist() if isinstance(part, np.ndarray) else part for part in text)
+    if not isinstance(ops, list | tuple) or not all(isinstance(op, str) for op in ops):
+        raise FormatError(f"'ops' must be a list of operator names, not {short(ops)}")
+    rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in matrix] if _listed(matrix) else None
+    if rows is None or not all(_listed(row) for row in rows):
+        raise FormatError(f"'matrix' must be a list of rows, not {short(matrix)}")
+    return [[int(e) if isinstance(e, bool) else e for e in row] for row in rows], list(ops)
+
+
+def _listed(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _from_compact(bits: str, letters: str) -> tuple[list[list[int]], list[str]]:
+    n = len(letters) + 2
+    if n > _MAX_GIVEN or len(bits) != n * (n - 1) // 2:
+        raise FormatError(f"{short(bits)}: {len(letters)} operators need {n * (n - 1) // 2} bits, not {len(bits)}")
+    matrix = np.zeros((n, n), int)
+    matrix[np.triu_indices(n, 1)] = list(map(int, bits))
+    return matrix.tolist(), ["input", *[OPERATORS[_LETTERS.index(letter)] for letter in letters], "output"]
+
+
+def _on_paths(matrix: Sequence[Sequence[int]]) -> list[int]:
+    """The vertices on a path from the first to the last."""
+    n = len(matrix)
+    ahead, behind = [True] + [False] * (n - 1), [False] * (n - 1) + [True]
+    for v in range(1, n):
+        ahead[v] = any(ahead[w] and matrix[w][v] for w in range(v))
+    for v in range(n - 2, -1, -1):
+        behind[v] = any(behind[w] and matrix[v][w] for w in range(v + 1, n))
+    return [v for v in range(n) if ahead[v] and behind[v]]
+
+
+def _widened(cell: Cell, rng: np.random.Generator) -> tuple[list[list[int]], list[str]]:
+    """The cell with idle vertices put in anywhere, up to seven in all."""
+    n, wide = len(cell.ops), cells.VERTICES
+    place = [0, *sorted(rng.choice(wide - 2, n - 2, replace=False) + 1), wide - 1]
+    matrix = np.zeros((wide, wide), int)
+    matrix[np.ix_(place, place)] = cell.matrix
+    ops = [OPERATORS[k] for k in rng.integers(len(OPERATORS), size=wide)]
+    for vertex, op in zip(place, cell.ops, strict=True):
+        ops[vertex] = op
+    return matrix.tolist(), ops
+
+
+def _add_module(net: Builder, name: str, cell: Cell, widths: Sequence[int]) -> None:
+    """One cell: inputs of a vertex are cut to its channels and added; those of the output are concatenated."""
+    source, last = net.last, len(cell.ops) - 1
+    values = {0: source}
+    for t in range(1, last):
+        terms = []
+        for s in range(1, t):
+            if cell.matrix[s][t]:
+                cut = widths[s] > widths[t]
+                label = f"{name}.vertex{t}.from{s}"
+                terms.append(
+                    net.add("slice", label, inputs=values[s], axis=0, start=0, stop=widths[t]) if cut else values[s]
+                )
+        if cell.matrix[0][t]:
+            terms.append(_add_projection(net, f"{name}.vertex{t}", source, widths[t]))
+        if len(terms) > 1:
+            terms = [net.add("add", f"{name}.vertex{t}.sum", inputs=terms)]
+        label = f"{name}.vertex{t}"
+        if cell.ops[t] == "maxpool3x3":
+            values[t] = net.add("max_pool", label, inputs=terms, kernel_size=3, stride=1, padding="same")
+        else:
+            kernel = 3 if cell.ops[t] == "conv3x3-bn-relu" else 1
+            parts = (f"{label}.conv", f"{label}.bn", label)
+            values[t] = net.conv_bn_act(parts, widths[t], kernel, inputs=terms[0], padding="same")
+    ends = [values[t] for t in range(1, last) if cell.matrix[t][last]]
+    if len(ends) > 1:
+        ends = [net.add("concat", f"{name}.concat", inputs=ends, axis=0)]
+    if cell.matrix[0][last]:
+        ends.append(_add_projection(net, f"{name}.output", source, widths[-1]))
+    net.add("add", name, inputs=ends)
+
+
+def _add_projection(net: Builder, name: str, source: str, channels: int) -> str:
+    parts = (f"{name}.projection.conv", f"{name}.projection.bn", f"{name}.projection")
+    return net.conv_bn_act(parts, channels, 1, inputs=source)

@@ -1,0 +1,262 @@
+"""Metrics: the columns of a sweep's table, what each is worked out from, and the field behind a state of a column.
+
+A metric of the exact or of the nominal state is worked out once per distinct state and gathered; a user's own metric
+once per distinct field. `evaluating` asks for them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.analysis import Analysis
+from fastrf.dependency import Dependency
+from fastrf.errors import UsageError
+from fastrf.field import ReceptiveField
+from fastrf.network import Network, Node
+from fastrf.nominal import Nominal
+from fastrf.relation import Relation
+from fastrf.sweeps.states import Exact, Unbounded
+from fastrf.terms import Group
+
+__all__ = [
+    "CONVOLUTIONS",
+    "DEFAULT",
+    "Facts",
+    "Metric",
+    "axis_names",
+    "costs",
+    "field_of",
+    "layers_beyond",
+    "metrics_named",
+]
+
+Values = tuple[float | int | bool | str | None, ...]
+
+#: Operators that are layers in the tally of `layers_beyond`.
+CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "conv_transpose", "deform_conv"})
+
+
+class Facts:
+    """A field, and what several metrics need of it."""
+
+    def __init__(self, field: ReceptiveField) -> None:
+        self.field = field
+
+    @cached_property
+    def areas(self) -> npt.NDArray[np.int64]:
+        """int64[*out]: exact pixel counts."""
+        return self.field.areas()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its columns' names and kinds, its source, and the function that gives the columns' values.
+
+    `kind` is "float", "int" or "bool"; `per_axis` gives one column per spatial axis. `source` says what `compute`
+    reads: the "exact" or the "nominal" part of a ReceptiveField, the whole "field", or nothing because the walk over
+    the layers gives it ("network").
+    """
+
+    name: str
+    kind: str
+    source: str
+    compute: Callable[[Facts], Values] | None = None
+    per_axis: bool = False
+
+    def columns(self, n_axes: int) -> tuple[str, ...]:
+        """Names of the columns for maps of so many spatial axes."""
+        return tuple(f"{self.name}_{axis}" for axis in axis_names(n_axes)) if self.per_axis else (self.name,)
+
+
+def axis_names(n_axes: int) -> tuple[str, ...]:
+    """What the spatial axes are called in columns: `x`; `y, x`; `z, y, x`; beyond that numbers."""
+    return ("z", "y", "x")[3 - n_axes :] if n_axes <= 3 else tuple(map(str, range(n_axes)))
+
+
+def _size(facts: Facts) -> Values:
+    return facts.field.size
+
+
+def _stride(facts: Facts) -> Values:
+    return facts.field.stride
+
+
+def _center(facts: Facts) -> Values:
+    return facts.field.center
+
+
+def _clipped_share(facts: Facts) -> Values:
+    return (facts.field.clipped_share,)
+
+
+def _area_min(facts: Facts) -> Values:
+    return (int(facts.areas.min()) if facts.areas.size else None,)
+
+
+def _area_mean(facts: Facts) -> Values:
+    return (float(facts.areas.mean()) if facts.areas.size else None,)
+
+
+def _area_max(facts: Facts) -> Values:
+    return (int(facts.areas.max()) if facts.areas.size else None,)
+
+
+def _density(facts: Facts) -> Values:
+    if not facts.areas.size:
+        return (None,)
+    boxes = facts.field.boxes()
+    box_areas = np.prod(boxes[..., 1] - boxes[..., 0], axis=-1)
+    return (float((facts.areas / np.maximum(box_areas, 1)).mean()),)
+
+
+def _blind_pixels(facts: Facts) -> Values:
+    return (int((facts.field.coverage() == 0).sum()),)
+
+
+def _sees_everything(facts: Facts) -> Values:
+    return (bool((facts.areas == math.prod(facts.field.pixel_shape)).all()),)
+
+
+#: Every metric by its name, in the order of the table's columns.
+_METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("size", "float", "nominal", _size, per_axis=True),
+        Metric("stride", "float", "nominal", _stride, per_axis=True),
+        Metric("center", "float", "nominal", _center, per_axis=True),
+        Metric("area_min", "int", "exact", _area_min),
+        Metric("area_mean", "float", "exact", _area_mean),
+        Metric("area_max", "int", "exact", _area_max),
+        Metric("density", "float", "exact", _density),
+        Metric("clipped_share", "float", "nominal", _clipped_share),
+        Metric("blind_pixels", "int", "exact", _blind_pixels),
+        Metric("sees_everything", "bool", "exact", _sees_everything),
+        Metric("layers_beyond", "int", "network"),
+        Metric("parameters", "int", "network"),
+        Metric("macs", "int", "network"),
+    )
+}
+
+#: The names of all built-in metrics: what a sweep gives where nothing is asked for.
+DEFAULT = tuple(_METRICS)
+
+
+def metrics_named(wanted: Iterable[Any] | None) -> tuple[Metric, ...]:
+    """Metrics by name; a callable of a ReceptiveField is a metric under its own name, a pair `(name, callable)` too.
+
+    None means all built-in ones. Raises UsageError for an unknown or repeated name.
+    """
+    names = DEFAULT if wanted is None else [wanted] if isinstance(wanted, str) or callable(wanted) else list(wanted)
+    found = [_metric(name) for name in names]
+    if not found:
+        raise UsageError(f"no metrics are asked for; choose some of {', '.join(DEFAULT)}")
+    seen: set[str] = {"id", "ok", "error"}
+    for metric in found:
+        if metric.name in seen:
+            raise UsageError(f"column {metric.name!r} is there twice; give each metric a name of its own")
+        seen.add(metric.name)
+    return tuple(found)
+
+
+def _metric(wanted: Any) -> Metric:
+    if isinstance(wanted, Metric):
+        return wanted
+    if isinstance(wanted, tuple | list) and len(wanted) == 2 and isinstance(wanted[0], str) and callable(wanted[1]):
+        return Metric(wanted[0], "float", "field", _Own(wanted[1]))
+    if callable(wanted):
+        return Metric(getattr(wanted, "__name__", type(wanted).__name__), "float", "field", _Own(wanted))
+    known = _METRICS.get(wanted) if isinstance(wanted, str) else None
+    if known is None:
+        close = difflib.get_close_matches(str(wanted), DEFAULT, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(f"unknown metric {str(wanted)[:60]!r}; {hint}the metrics are {', '.join(DEFAULT)}")
+    return known
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A user's function of a field as a metric; it gives a number or None. Picklable where the function is."""
+
+    function: Callable[[ReceptiveField], Any]
+
+    def __call__(self, facts: Facts) -> Values:
+        value = self.function(facts.field)
+        if value is not None and not isinstance(value, bool | int | float | np.number | np.bool_):
+            raise UsageError(f"a metric must give a number, not {type(value).__name__}")
+        return (None if value is None else float(value),)
+
+
+# The field behind a state -----------------------------------------------------------------------------------------
+
+
+def field_of(exact: Exact, nominal: Unbounded, image: Sequence[int], channels: int = 1) -> ReceptiveField:
+    """The ReceptiveField of a map of a column program: its positions, with all channels as one.
+
+    Its `shape` is `(1, *map)` and its `input_shape` `(channels, *image)`.
+    """
+    n = len(image)
+    axes = ((), *[() if size == 1 else (size,) for size in exact.shape])
+    own = Dependency((channels, *image), axes)
+    factors = {axis: k for k, axis in enumerate(axis for axis in range(n) if exact.shape[axis] != 1)}
+    terms = []
+    for term in exact.terms:
+        groups = [Group((), (0,), Relation.full(1, channels))]
+        for axis, relation in enumerate(term):
+            rows = (factors[axis],) if axis in factors else ()
+            groups.append(Group(rows, (axis + 1,), relation))
+        normal = own.normal_term(groups)
+        if normal is not None:
+            terms.append(normal)
+    extents = tuple(extent.renumbered([k]) for k, extent in enumerate(nominal.extents))
+    shape = tuple((size,) for size in nominal.shape)
+    steps = tuple(max(1, *(abs(phase.shift) for phase in extent.phases)) if extent.phases else 1 for extent in extents)
+    return ReceptiveField(
+        Dependency(own.input_shape, axes, terms),
+        channel_axis=0,
+        input_channel_axis=0,
+        approximate_at=(),
+        nominal=lambda: Nominal(shape, extents),
+        periods=lambda: steps,
+        name="output",
+    )
+
+
+# What the walk over the layers gives ------------------------------------------------------------------------------
+
+
+def layers_beyond(analysis: Analysis, output: str) -> int:
+    """How many convolutions that `output` needs read a map whose nominal size already covers the image."""
+    beyond = 0
+    for node in _needed(analysis.network, output):
+        if node.op in CONVOLUTIONS:
+            field = analysis[node.inputs[0]]
+            beyond += all(size >= n for size, n in zip(field.size, field.pixel_shape, strict=True))
+    return beyond
+
+
+def costs(network: Network, node: str | None) -> tuple[int | None, int | None]:
+    """Parameters and multiply-accumulates of the network, or of what `node` needs; None where a layer does not say."""
+    nodes = network.nodes if node is None else _needed(network, node)
+    totals: list[int | None] = []
+    for each in ([node.parameters for node in nodes], [node.macs for node in nodes]):
+        known = [count for count in each if count is not None]
+        totals.append(sum(known) if len(known) == len(each) else None)
+    return totals[0], totals[1]
+
+
+def _needed(network: Network, output: str) -> list[Node]:
+    """The nodes on the way to one of them, and itself."""
+    names, nodes = {output}, []
+    for node in reversed(network.nodes):
+        if node.name in names:
+            names.update(node.inputs)
+            nodes.append(node)
+    return nodes

@@ -1,0 +1,253 @@
+"""Parts: a table that is written while it grows, so that whatever ends a run, nothing is lost or there twice.
+
+Beside `name.parquet` a folder `name.parquet.parts` holds a manifest and Parquet files named by their range of rows,
+each written under another name first. At the end they become the one file that was asked for, and the folder goes.
+`running` fills it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from fastrf.errors import FormatError
+from fastrf.storage import whole_file
+from fastrf.sweeps.evaluating import arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ENDINGS", "Parts", "gaps_between", "read_table", "write_table"]
+
+#: Formats by ending.
+ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+_KEY = b"fastrf"
+_MANIFEST = "manifest.json"
+
+
+def _form(path: Path) -> str:
+    """The format of a file. Raises FormatError."""
+    form = ENDINGS.get(path.suffix.lower())
+    if form is None:
+        raise FormatError(f"{path}: ending {path.suffix!r} is unknown here; use {', '.join(ENDINGS)}")
+    return form
+
+
+class Parts:
+    """What is there of one table so far. Raises FormatError where it cannot be begun, or is that of another sweep."""
+
+    def __init__(
+        self, output: str | os.PathLike[str], manifest: dict[str, Any], schema: pa.Schema, resume: bool
+    ) -> None:
+        try:
+            self.output = Path(output)
+        except TypeError as error:
+            raise FormatError(f"output {output!r} is no path; give a name such as sweep.parquet") from error
+        _form(self.output)
+        self.folder = self.output.with_name(self.output.name + ".parts")
+        self.manifest, self.schema = manifest, schema
+        #: Whether the table is there already.
+        self.complete = False
+        try:
+            self._begin(resume)
+        except OSError as error:
+            raise FormatError(
+                f"{output}: {error.strerror or error}; choose a name in a folder that can be written"
+            ) from error
+
+    def _begin(self, resume: bool) -> None:
+        there = self.output.exists()
+        if there and not self.output.is_file():
+            raise FormatError(f"{self.output}: exists and is no regular file; choose another name")
+        begun = (self.folder / _MANIFEST).exists()
+        if (there or begun) and not resume:
+            what = "exists" if there else "was begun by a sweep that did not end"
+            raise FormatError(f"{self.output}: {what}; choose another name, or go on with resume")
+        if begun:
+            self._check(_loaded(self.folder / _MANIFEST))
+        if there:
+            if not begun:
+                self._check(_manifest_of(self.output))
+            self.complete = True
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        self.folder.mkdir(exist_ok=True)
+        for left in self.folder.glob(".*"):
+            left.unlink()
+        if not begun:
+            with _renamed(self.folder / _MANIFEST) as file:
+                file.write(json.dumps(self.manifest).encode())
+
+    def _check(self, found: dict[str, Any] | None) -> None:
+        if found is None:
+            raise FormatError(f"{self.output}: does not say which sweep made it; choose another name")
+        words = {
+            "space": "space",
+            "input_shape": "input shape",
+            "metrics": "metrics",
+            "candidates": "number of candidates",
+        }
+        for key, word in words.items():
+            if found.get(key) != self.manifest[key]:
+                was, now = (_short(value) for value in (found.get(key), self.manifest[key]))
+                raise FormatError(
+                    f"{self.output}: made by another sweep ({word}: {was}; now {now}); choose another name"
+                )
+        if found != self.manifest:
+            raise FormatError(f"{self.output}: made by a sweep of other candidates; choose another name")
+
+    # While running -----------------------------------------------------------------------------------------------
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Ranges of rows that are there, in order; files that are damaged are dropped."""
+        found, reached = [], 0
+        for path in sorted(self.folder.glob("*.parquet")):
+            start, stop = _span(path)
+            if start < reached or not self._is_whole(path, stop - start):
+                path.unlink()
+                continue
+            found.append((start, stop))
+            reached = stop
+        return found
+
+    def _is_whole(self, path: Path, rows: int) -> bool:
+        pa, parquet = arrow(), arrow("pyarrow.parquet")
+        try:
+            with parquet.ParquetFile(path) as file:
+                return bool(file.metadata.num_rows == rows and file.schema_arrow.equals(self.schema))
+        except (OSError, pa.ArrowException):
+            return False
+
+    def write(self, start: int, batches: list[pa.RecordBatch]) -> None:
+        """One part, from row `start` on; it is there whole or not at all. Raises FormatError."""
+        pa, parquet = arrow(), arrow("pyarrow.parquet")
+        table = pa.Table.from_batches(batches, self.schema)
+        path = self.folder / f"{start:012d}-{start + table.num_rows:012d}.parquet"
+        try:
+            with _renamed(path) as file:
+                parquet.write_table(table, file)
+        except OSError as error:
+            raise FormatError(
+                f"{self.output}: {error.strerror or error}; what is there is whole, go on with resume"
+            ) from error
+
+    def finish(self, fresh: list[pa.RecordBatch] | None = None) -> None:
+        """The whole table in its one file, from the parts, or from `fresh` where there are none."""
+        schema = self.schema.with_metadata({_KEY: json.dumps(self.manifest).encode()})
+        rows = (batch.replace_schema_metadata(schema.metadata) for batch in (self._rows() if fresh is None else fresh))
+        with whole_file(self.output) as file:
+            write_table(rows, schema, file, _form(self.output))
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _rows(self) -> Iterator[pa.RecordBatch]:
+        parquet = arrow("pyarrow.parquet")
+        for path in sorted(self.folder.glob("*.parquet")):
+            with parquet.ParquetFile(path) as file:
+                yield from file.iter_batches()
+
+    def discard_if_empty(self) -> None:
+        """Leave nothing where no row was written."""
+        if not any(self.folder.glob("*.parquet")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def gaps_between(spans: Iterable[tuple[int, int]], n: int) -> list[tuple[int, int]]:
+    """The ranges of `range(n)` that no span holds."""
+    gaps, reached = [], 0
+    for start, stop in spans:
+        if start > reached:
+            gaps.append((reached, start))
+        reached = stop
+    return [*gaps, (reached, n)] if reached < n else gaps
+
+
+def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, form: str) -> None:
+    """Batches to an open file as "parquet", "csv" or "arrow" (Arrow IPC, also called Feather)."""
+    pa = arrow()
+    if form == "csv":
+        writer = arrow("pyarrow.csv").CSVWriter(file, schema.remove_metadata())
+        batches = (batch.replace_schema_metadata(None) for batch in batches)
+    elif form == "arrow":
+        writer = pa.ipc.new_file(file, schema)
+    else:
+        writer = arrow("pyarrow.parquet").ParquetWriter(file, schema)
+    with writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """A finished table. Raises FormatError."""
+    pa = arrow()
+    form = _form(path)
+    try:
+        if form == "csv":
+            csv = arrow("pyarrow.csv")
+            options = csv.ConvertOptions(
+                column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+            )
+            return csv.read_csv(path, convert_options=options)
+        if form == "arrow":
+            with pa.OSFile(str(path)) as file:
+                return pa.ipc.open_file(file).read_all()
+        return arrow("pyarrow.parquet").read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
+
+
+@contextlib.contextmanager
+def _renamed(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name once it is on the disk, and vanishes where that fails."""
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _span(path: Path) -> tuple[int, int]:
+    start, _, stop = path.stem.partition("-")
+    if not (start.isdigit() and stop.isdigit()):
+        raise FormatError(f"{path}: no part of a sweep; move it elsewhere")
+    return int(start), int(stop)
+
+
+def _loaded(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _manifest_of(path: Path) -> dict[str, Any] | None:
+    """What a finished file says of its sweep; None where it says nothing, as CSV cannot."""
+    pa = arrow()
+    try:
+        if _form(path) == "parquet":
+            metadata = arrow("pyarrow.parquet").read_schema(path).metadata
+        elif _form(path) == "arrow":
+            with pa.OSFile(str(path)) as file:
+                metadata = pa.ipc.open_file(file).schema.metadata
+        else:
+            return None
+        found = json.loads((metadata or {})[_KEY])
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _short(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) < 120 else f"{text[:117]}..."

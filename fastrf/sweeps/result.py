@@ -1,0 +1,128 @@
+"""SweepResult: the table of a sweep, in memory or in its file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastrf.errors import UsageError
+from fastrf.storage import whole_file
+from fastrf.sweeps.evaluating import arrow
+from fastrf.sweeps.parts import ENDINGS, read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["SweepResult"]
+
+
+class SweepResult:
+    """One row per candidate, in their order: `id`, `ok`, `error`, then the metrics' columns.
+
+    A candidate that failed has `ok` false, the reason as its `error`, and nulls. Sizes are in pixels, `inf` where
+    unbounded; strides and centres are null where nothing is seen. Made by `fastrf.sweep`.
+    """
+
+    def __init__(self, rows: list[pa.RecordBatch] | None, schema: pa.Schema, path: Path | None) -> None:
+        self._rows, self._schema = rows, schema
+        #: The file that holds the table, if one was asked for.
+        self.path = path
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        if self._rows is not None:
+            return arrow().Table.from_batches(self._rows, self._schema)
+        assert self.path is not None
+        return read_table(self.path, self._schema)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._schema.names)
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __repr__(self) -> str:
+        failed = f", {self.n_failed} failed" if self.n_failed else ""
+        return f"SweepResult({len(self)} candidates{failed}, columns {', '.join(self.columns[3:])})"
+
+    @property
+    def n_failed(self) -> int:
+        """How many candidates failed."""
+        return int(len(self) - (arrow("pyarrow.compute").sum(self._table["ok"]).as_py() or 0))
+
+    def to_arrow(self) -> pa.Table:
+        """As a `pyarrow.Table`."""
+        return self._table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a `pandas.DataFrame`; where candidates failed, with pandas' nullable integers and booleans."""
+        pandas, pa = arrow("pandas"), arrow()
+        whole = {pa.int64(): pandas.Int64Dtype(), pa.bool_(): pandas.BooleanDtype()} if self.n_failed else {}
+        frame: pd.DataFrame = self._table.to_pandas(types_mapper=whole.get)
+        return frame
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """As a list of mappings."""
+        rows: list[dict[str, Any]] = self._table.to_pylist()
+        return rows
+
+    def to_json(self) -> str:
+        """As a JSON list of rows; what is infinite is written as the text "inf"."""
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self._table.to_pylist()]
+        return json.dumps(rows, indent=1)
+
+    def top(self, n: int = 10, by: str = "density", *, smallest: bool = False) -> SweepResult:
+        """The `n` candidates with the largest (or smallest) value of a column, the best first.
+
+        Ties keep the candidates' order; rows without a value are left out. `by` may be a metric with a column per axis:
+        then its first column counts. Raises UsageError for an unknown column or a negative `n`.
+        """
+        compute = arrow("pyarrow.compute")
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise UsageError(f"n must be a number of rows, not {n!r}")
+        column = self._column(by)
+        values = self._table[column]
+        table = self._table.filter(compute.is_valid(values))
+        place = arrow().array(range(table.num_rows), arrow().int64())
+        keyed = arrow().table({"value": table[column], "place": place})
+        keys = [("value", "ascending" if smallest else "descending"), ("place", "ascending")]
+        chosen = table.take(compute.sort_indices(keyed, sort_keys=keys)[:n])
+        return SweepResult(chosen.to_batches(), self._schema, None)
+
+    def _column(self, by: str) -> str:
+        measured = self.columns[3:]
+        if by in self.columns:
+            return by
+        found = next((name for name in measured if name.rpartition("_")[0] == by), None)
+        if found is None:
+            close = difflib.get_close_matches(str(by), measured, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint}the table has {', '.join(measured)}")
+        return found
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write to `.parquet`, `.csv`, or `.arrow` / `.feather` (Arrow IPC); the file appears whole or not at all.
+
+        Raises FormatError for another ending or a file that cannot be written.
+        """
+        from fastrf.errors import FormatError
+
+        form = ENDINGS.get(Path(path).suffix.lower())
+        if form is None:
+            raise FormatError(f"{path}: ending {Path(path).suffix!r} is unknown here; use {', '.join(ENDINGS)}")
+        with whole_file(path) as file:
+            write_table(self._table.to_batches(), self._schema, file, form)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
