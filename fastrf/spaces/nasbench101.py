@@ -117,11 +117,13 @@ class NASBench101(Space[Cell]):
     def encode(self, arch: Cell) -> tuple[int, ...]:
         """The number of vertices, the matrix with the output last (see `cells`), and the operators' labels."""
         n = len(arch.ops)
-        place = [*range(n - 1), cells.VERTICES - 1]
-        matrix = np.zeros((cells.VERTICES, cells.VERTICES), np.int8)
-        matrix[np.ix_(place, place)] = arch.matrix
-        labels = [OPERATORS.index(op) for op in arch.ops[1:-1]]
-        return (n, *matrix[cells.ABOVE].tolist(), *labels, *[0] * (cells.VERTICES - n))
+        idle = [0] * (cells.VERTICES - n)
+        edges: list[int] = []
+        for i, row in enumerate(arch.matrix[:-1]):
+            edges += [*row[i + 1 : -1], *idle, row[-1]]
+        edges += [0] * (len(cells.ABOVE[0]) - len(edges))
+        # The rows of idle vertices, which stand before the output, are zeros at the end.
+        return (n, *edges, *[OPERATORS.index(op) for op in arch.ops[1:-1]], *idle)
 
     def decode(self, codes: Codes) -> list[str]:
         """The short notation of rows of codes."""
@@ -264,9 +266,9 @@ def _from_compact(bits: str, letters: str) -> tuple[list[list[int]], list[str]]:
     n = len(letters) + 2
     if n > _MAX_GIVEN or len(bits) != n * (n - 1) // 2:
         raise FormatError(f"{short(bits)}: {len(letters)} operators need {n * (n - 1) // 2} bits, not {len(bits)}")
-    matrix = np.zeros((n, n), int)
-    matrix[np.triu_indices(n, 1)] = list(map(int, bits))
-    return matrix.tolist(), ["input", *[OPERATORS[_LETTERS.index(letter)] for letter in letters], "output"]
+    entries = iter(map(int, bits))
+    matrix = [[0] * (i + 1) + [next(entries) for _ in range(n - 1 - i)] for i in range(n)]
+    return matrix, ["input", *[OPERATORS[_LETTERS.index(letter)] for letter in letters], "output"]
 
 
 def _on_paths(matrix: Sequence[Sequence[int]]) -> list[int]:
