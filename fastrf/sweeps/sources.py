@@ -194,10 +194,9 @@ class _Parsed:
     """A ModelProto, the same cut off behind a node, and what of them no input shape changes."""
 
     def __init__(self, given: Any) -> None:
-        from fastrf.frontends import onnx as frontend
-
-        self.name = Path(given).stem if isinstance(given, str | os.PathLike) else given.graph.name or "model"
-        self.model = frontend.read(given) if isinstance(given, str | os.PathLike) else given
+        self.is_file = isinstance(given, str | os.PathLike)
+        self.given = given
+        self.name = Path(given).stem if self.is_file else given.graph.name or "model"
         self._ready: dict[str | None, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
 
@@ -205,8 +204,10 @@ class _Parsed:
         from fastrf.frontends import onnx as frontend
 
         with self._lock:
+            if self.is_file:
+                self.given, self.is_file = frontend.read(self.given), False
             if node not in self._ready:
-                self._ready[node] = frontend.folded(self.model if node is None else self._behind(node, input_shape))
+                self._ready[node] = frontend.folded(self.given if node is None else self._behind(node, input_shape))
         model, known = self._ready[node]
         return frontend.to_network(model, input_shape, name=self.name, known=known)
 
@@ -215,11 +216,11 @@ class _Parsed:
         from fastrf.frontends import onnx as frontend
 
         try:
-            whole = frontend.to_network(self.model, None, name=self.name)
+            whole = frontend.to_network(self.given, None, name=self.name)
         except FastRFError:
-            whole = frontend.to_network(self.model, input_shape, name=self.name)
+            whole = frontend.to_network(self.given, input_shape, name=self.name)
         name = last_map(whole) if node == "map" else resolve(whole, node)
-        return frontend.cut(self.model, name)
+        return frontend.cut(self.given, name)
 
 
 def _parsed(given: Any) -> _Parsed:
@@ -231,16 +232,12 @@ def _parsed(given: Any) -> _Parsed:
             key = None
     else:
         key = id(given)
-    with _lock:
-        found = _files.get(key) if key is not None else None
-        if found is not None:
-            _files.move_to_end(key)
-            return found
     load_extra = sys.modules.get("onnx") or _import_onnx()
     assert load_extra is not None
-    found = _Parsed(given)
     with _lock:
-        _files[key] = found
+        found = _files.setdefault(key, _Parsed(given)) if key is not None else _Parsed(given)
+        if key is not None:
+            _files.move_to_end(key)
         while len(_files) > MAX_PARSED:
             _files.popitem(last=False)
     return found
