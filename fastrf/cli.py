@@ -277,7 +277,7 @@ def anchors(
         str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
     ] = None,
     suggest: Annotated[
-        str | None, typer.Option("--suggest", "-s", help="Suggest anchors: kmeans, s3fd, lffd or rfla.")
+        str | None, typer.Option("--suggest", "-s", help="Suggest others: kmeans, s3fd, lffd or rfla.")
     ] = None,
     per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3,
     centers: Annotated[

@@ -324,6 +324,17 @@ def test_command_writes_reports(instances, tmp_path, capsys):
     assert "anchor_generator=dict(" in capsys.readouterr().out
 
 
+def test_command_lays_a_suggestion_beside_given_anchors(instances, capsys):
+    common = ["yolov5s", "--levels", "P3,P4,P5", "--boxes", instances, "--anchors", "yolov5", "--suggest", "kmeans"]
+    assert run(*common, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["suggestion"]["report"]["overall"]["mean_iou"] > found["report"]["overall"]["mean_iou"]
+    assert run(*common, "--markdown") == 0
+    assert capsys.readouterr().out.count("mean IoU") >= 2
+    assert run(*common) == 0
+    assert "anchor_generator=dict(" in capsys.readouterr().out
+
+
 def test_command_gives_forms(instances, tmp_path, capsys):
     common = ["yolov5s", "--levels", "P3,P4,P5"]
     assert run(*common, "--boxes", instances, "--suggest", "kmeans", "--form", "yolo", "-o", tmp_path / "a.yaml") == 0
@@ -338,7 +349,7 @@ def test_command_gives_forms(instances, tmp_path, capsys):
         (["--form", "yolo"], "say which with --suggest or --anchors"),
         (["--suggest", "kmeans"], "clusters boxes; give boxes"),
         (["--suggest", "nope"], "method 'nope' is unknown"),
-        (["--suggest", "s3fd", "--anchors", "yolov5"], "exclude each other"),
+        (["--suggest", "s3fd", "--anchors", "yolov5", "--csv"], "CSV holds one table"),
         (["--suggest", "s3fd", "--form", "lffd"], "have no ranges of sizes"),
         (["--suggest", "s3fd", "--form", "nope"], "form 'nope' is unknown"),
         (["--anchors", "nope"], "no anchors of that name"),

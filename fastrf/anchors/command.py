@@ -48,31 +48,42 @@ def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool)
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
     with _progress() as progress:
         boxes = None if asked.boxes is None else _boxes(analysis, asked)
-        found = _run(analysis, asked, boxes, progress)
+        found = list(_run(analysis, asked, boxes, progress))
     if asked.form is not None:
-        return _pasted(analysis, asked, found)
+        return _pasted(analysis, asked, found[-1])
     if style == "json":
-        records = {"report": found.to_records()} if isinstance(found, Report) else {"suggestion": found.to_records()}
-        return tables.to_json(records)
-    done = found if isinstance(found, Report) else found.report
+        kinds = [("report" if isinstance(one, Report) else "suggestion", one) for one in found]
+        return tables.to_json({kind: one.to_records() for kind, one in kinds})
+    if style == "csv" and len(found) > 1:
+        raise UsageError("CSV holds one table; ask for --anchors or --suggest alone, or for JSON or Markdown")
     if style == "csv":
-        return done.to_csv()
-    forms = {} if isinstance(found, Report) else found.forms
+        return _report_of(found[0]).to_csv()
     if style == "markdown":
-        parts = [f"```\n{text.rstrip()}\n```" for text in forms.values()]
-        return "\n\n".join([done.to_markdown(), *parts])
-    return _for_people(found) if to_terminal else str(found)
+        return "\n\n".join(map(_markdown, found))
+    return "\n\n".join(_for_people(one) if to_terminal else str(one) for one in found)
 
 
-def _run(analysis: Analysis, asked: Request, boxes: Boxes | None, progress: Progress | None) -> Report | Suggestion:
+def _run(
+    analysis: Analysis, asked: Request, boxes: Boxes | None, progress: Progress | None
+) -> Iterator[Report | Suggestion]:
+    """The report of the anchors given, then what is suggested instead."""
     names = [name.strip() for name in asked.levels.split(",") if name.strip()]
     common: dict[str, Any] = {"resize": _resize(asked, boxes), "threshold": asked.threshold, "progress": progress}
-    if asked.suggest is None:
-        return report(analysis, names, asked.anchors, boxes, exact=asked.exact, **common)
-    if asked.anchors is not None:
-        raise UsageError("--suggest and --anchors exclude each other; report the one, then the other")
-    common |= {"per_level": asked.per_level, "centers": asked.centers, "seed": asked.seed}
-    return suggest(analysis, names, boxes, method=asked.suggest, **common)
+    if asked.suggest is None or asked.anchors is not None:
+        yield report(analysis, names, asked.anchors, boxes, exact=asked.exact, **common)
+    if asked.suggest is not None:
+        common |= {"per_level": asked.per_level, "centers": asked.centers, "seed": asked.seed}
+        yield suggest(analysis, names, boxes, method=asked.suggest, **common)
+
+
+def _report_of(found: Report | Suggestion) -> Report:
+    return found if isinstance(found, Report) else found.report
+
+
+def _markdown(found: Report | Suggestion) -> str:
+    forms = {} if isinstance(found, Report) else found.forms
+    parts = [f"```\n{text.rstrip()}\n```" for text in forms.values()]
+    return "\n\n".join([_report_of(found).to_markdown(), *parts])
 
 
 def _boxes(analysis: Analysis, asked: Request) -> Boxes:
@@ -118,8 +129,7 @@ def _for_people(found: Report | Suggestion) -> str:
     console = Console()
     if not console.is_terminal:
         return str(found)
-    done = found if isinstance(found, Report) else found.report
-    console.print(done.to_rich())
+    console.print(_report_of(found).to_rich())
     if isinstance(found, Report):
         return ""
     return "\n\n".join([*found.notes, *(f"# {form}\n{text}" for form, text in found.forms.items())])
