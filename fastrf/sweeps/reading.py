@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastrf import zoo
 from fastrf.errors import FormatError, UsageError
 from fastrf.sweeps.sources import Broken, InSpace
 
@@ -30,13 +31,13 @@ SPACES: dict[str, tuple[str, tuple[Any, ...]]] = {
 MAX_LINE = 1 << 24
 
 
-def space_named(name: str) -> Any:
-    """A space by its name. Raises UsageError for an unknown one."""
+def space_named(name: str, also: str = "") -> Any:
+    """A space by its name. Raises UsageError for an unknown one; `also` says what else the name is not."""
     found = SPACES.get(str(name).lower())
     if found is None:
         close = difflib.get_close_matches(str(name).lower(), SPACES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"unknown space {str(name)[:60]!r}; {hint}the spaces are {', '.join(SPACES)}")
+        raise UsageError(f"unknown space {str(name)[:60]!r}; {also}{hint}the spaces are {', '.join(SPACES)}")
     from fastrf import spaces
 
     kind, arguments = found
@@ -55,6 +56,8 @@ def candidates_of(words: list[str], sample: int | None, seed: int) -> Any:
         raise UsageError(f"--sample draws from a space; the spaces are {', '.join(SPACES)}")
     if len(words) == 1 and words[0].lower().endswith(".jsonl"):
         return list(lines_of(Path(words[0])))
+    if len(words) == 1 and words[0].isidentifier() and words[0] not in zoo.names() and not Path(words[0]).exists():
+        space_named(words[0], "and it is neither a file nor a built-in network; ")
     return words
 
 
