@@ -1,4 +1,4 @@
-"""Every target with what is measured: `python -m bench.report [--smoke] [--only WORD]` writes the README's table.
+"""Every target with what is measured: `python -m bench.report [--install] [--smoke] [--only WORD]` writes the README's table.
 
 Each figure is a median, and a ratio to something in the same run where the target is one. What needs its peak
 memory known runs in a process of its own.
@@ -212,7 +212,7 @@ def peers(_: int, smoke: bool) -> Iterator[Figure]:
         measured = f"{ours}, against {answer.seconds * 1e3:.0f} ms"
         yield Figure(what, "faster", measured, answer.ours < answer.seconds)
     if not smoke:
-        compare.write_table(found)
+        write_between("peers", compare.table(found))
 
 
 #: Every measure by a word.
@@ -296,12 +296,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="measure once and small, to see that all of it runs")
     parser.add_argument("--only", help=f"one of {', '.join(MEASURES)}")
+    parser.add_argument("--install", action="store_true", help="install the other tools, without dependencies, first")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         print(json.dumps(_in_child(*given.child)))
         return
+    if given.install:
+        compare.install()
     found = []
     for figure in figures(given.smoke, given.only):
         found.append(figure)
