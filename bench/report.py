@@ -1,4 +1,4 @@
-"""Every target with what is measured: `python -m bench.report [--install] [--smoke] [--only WORD]` writes the README's table.
+"""Every target with what is measured, for the README's tables: `python -m bench.report [--install] [--only WORD]`.
 
 Each figure is a median, and a ratio to something in the same run where the target is one. What needs its peak
 memory known runs in a process of its own.
