@@ -181,3 +181,12 @@ def test_torch_that_is_not_there(monkeypatch):
 def test_what_unsupported_operators_may_become():
     with pytest.raises(fastrf.NetworkError, match="must be 'raise' or 'full'"):
         fastrf.load(Function(torch.relu), (2, 3), on_unsupported="maybe")
+
+
+def test_an_output_that_depends_on_nothing():
+    table = torch.nn.Parameter(torch.ones(1, 2, 3))
+    found = fastrf.analyze(Function(lambda _: table * 2), (4, 5)).output
+    assert found.shape == (2, 3)
+    assert not found.neuron_mask((1, 2)).any()
+    both = fastrf.analyze(Function(lambda x: (table * 2, x + 1)), (4, 5))
+    assert list(both.network.outputs) == ["out.1"]

@@ -118,9 +118,16 @@ def _input(node: Node) -> Value:
 
 
 def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
-    """Output layers; those inside containers get the names `out.0` or `features.p3`."""
+    """Output layers; those inside containers get the names `out.0` or `features.p3`.
+
+    An output that depends on nothing is left out, unless there is no other.
+    """
     node = next(n for n in exported.graph.nodes if n.op == "output")
-    flat = [walk.values.get(item) if isinstance(item, Node) else None for item in pytree.tree_leaves(node.args[0])]
+    leaves = [item if isinstance(item, Node) else None for item in pytree.tree_leaves(node.args[0])]
+    flat = [walk.values.get(item) if item else None for item in leaves]
+    if not any(flat):
+        tensors = [item if item and isinstance(item.meta.get("val"), torch.Tensor) else None for item in leaves]
+        flat = [walk.nothing(tuple(item.meta["val"].shape)) if item else None for item in tensors]
     spec = exported.call_spec.out_spec
     assert spec is not None
     paths = [path for path, _ in pytree.tree_flatten_with_path(pytree.tree_unflatten(flat, spec))[0]]
@@ -270,6 +277,11 @@ class Walk(GraphWalk):
         (results,) = next(n for n in inner.graph.nodes if n.op == "output").args
         flat = results if isinstance(results, list | tuple) else [results]
         return [self.values.get(r, r) if isinstance(r, Node) else r for r in flat]
+
+    def nothing(self, full: tuple[int, ...]) -> Value:
+        """A tensor that depends on nothing."""
+        like = next(iter(self.values.values()))
+        return self.lowering.shaped(self.emit("constant", like, shape=list(full)), full)
 
     def opaque(self, node: Node) -> Value:
         """An over-approximation of an operator with one result: every element reads all of every input."""
