@@ -8,19 +8,22 @@ from pathlib import Path
 
 import onnx
 
+from bench.readme import ROOT
+
 __all__ = ["LIGHT", "peak_mb", "write_big"]
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light/light_densenet121.onnx"
 
 #: What the measured processes run; they print their peak memory in MB.
 _PEAK = """
-import resource, sys
+import sys
 import fastrf
+from bench.timing import peak_megabytes
 from fastrf.frontends import onnx
 fastrf.analyze("alexnet", input_shape=(3, 227, 227))
 for path in sys.argv[1:]:
     print(fastrf.analyze(path).output.size, file=sys.stderr)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_megabytes())
 """
 
 
@@ -64,5 +67,7 @@ def write_big(path: Path, megabytes: int, count: int = 8) -> None:
 
 def peak_mb(*paths: Path) -> float:
     """The peak memory of a process that analyses these files."""
-    done = subprocess.run([sys.executable, "-c", _PEAK, *map(str, paths)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, *map(str, paths)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     return float(done.stdout)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["ROOT", "write_between"]
+__all__ = ["ROOT", "read_between", "write_between"]
 
 ROOT = Path(__file__).parent.parent
+
+
+def read_between(name: str) -> str:
+    """The text between the marks of this name."""
+    _, _, rest = (ROOT / "README.md").read_text().partition(f"<!-- {name} -->\n")
+    return rest.partition(f"<!-- /{name} -->")[0]
 
 
 def write_between(name: str, text: str) -> None:

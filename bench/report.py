@@ -27,9 +27,9 @@ from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
 from bench.figure import Figure
-from bench.readme import write_between
+from bench.readme import read_between, write_between
 from bench.sweeps import cluster, sweeps
-from bench.timing import alternating, median_seconds, parallel_fill, process_seconds
+from bench.timing import alternating, median_seconds, parallel_fill, peak_megabytes, process_seconds
 from fastrf import masks
 from fastrf.field import ReceptiveField
 from fastrf.memory import forget
@@ -202,18 +202,27 @@ def cold_start(repeats: int, smoke: bool) -> Iterator[Figure]:
 
 def peers(_: int, smoke: bool) -> Iterator[Figure]:
     """Other tools on the models that they get right."""
-    found = []
-    for answer in compare.answers(smoke):
-        found.append(answer)
-        if answer.tool == "fastrf" or not answer.right or not (answer.ours and answer.seconds and answer.analysis):
-            continue
-        ours = f"{answer.ours * 1e3:.0f} ms, of which the analysis {answer.analysis * 1e3:.1f} ms"
-        what = f"all nodes of torchvision's {answer.model}, exact, against {answer.tool}, one width"
-        measured = f"{ours}, against {answer.seconds * 1e3:.0f} ms"
-        yield Figure(what, "faster", measured, answer.ours < answer.seconds)
+    found = list(compare.answers(smoke))
+    yield from against_peers([answer for answer in found if answer.tool != "fastrf" and answer.right])
     if not smoke:
         write_between("peers", compare.table(found))
 
+
+def against_peers(found: list[compare.Answer]) -> Iterator[Figure]:
+    """Every node's exact field beside one width of another tool."""
+    pairs = [answer for answer in found if answer.ours and answer.seconds and answer.analysis]
+    slower = [answer for answer in pairs if answer.ours >= answer.seconds]  # type: ignore[operator]
+    behind = [answer for answer in pairs if answer.analysis >= answer.seconds]  # type: ignore[operator]
+    if not pairs:
+        return
+    names = ", ".join(f"{answer.tool} on {answer.model}" for answer in slower)
+    whole = f"in {len(pairs) - len(slower)} with torch.export" + (f" (slower than {names})" if names else "")
+    measured = f"faster in {len(pairs) - len(behind)} of {len(pairs)}; {whole}"
+    what = "all nodes of a module, exact, against every other tool's one width where that is right"
+    yield Figure(what, "faster", measured, not slower)
+
+
+_HEAD = "| what | target | measured | |"
 
 #: Every measure by a word.
 Measure = Callable[[int, bool], Iterator[Figure]]
@@ -263,13 +272,7 @@ def _in_child(kind: str, *arguments: str) -> dict[str, float]:
     if kind == "image":
         (analysis["layer4"] if arguments[0] == "resnet50" else analysis.output).intervals(0)
     spent = time.perf_counter() - began
-    return {"seconds": spent, "megabytes": _peak_megabytes()}
-
-
-def _peak_megabytes() -> float:
-    """Peak memory of this process (not, as getrusage has it, of what started it)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return {"seconds": spent, "megabytes": peak_megabytes()}
 
 
 def figures(smoke: bool, only: str | None = None) -> Iterator[Figure]:
@@ -279,20 +282,24 @@ def figures(smoke: bool, only: str | None = None) -> Iterator[Figure]:
             yield from measure(1 if smoke else 15, smoke)
 
 
-def table(found: list[Figure]) -> str:
-    """The figures in Markdown."""
-    lines = ["| what | target | measured | |", "|---|---|---|---|"]
-    for figure in found:
-        mark = "" if figure.met is None else "met" if figure.met else "**not met**"
-        lines.append(f"| {figure.what} | {figure.target} | {figure.measured} | {mark} |")
-    machine = (
-        f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} cores, {platform.machine()}."
-    )
-    return "\n".join([*lines, "", machine])
+def row(figure: Figure) -> str:
+    """A line of the table."""
+    mark = "" if figure.met is None else "met" if figure.met else "**not met**"
+    return f"| {figure.what} | {figure.target} | {figure.measured} | {mark} |"
+
+
+def table(found: list[Figure], before: str) -> str:
+    """The figures in Markdown; lines of the table `before` that none of them is about stay."""
+    old = [line for line in before.splitlines() if line.startswith("| ") and line != _HEAD]
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in old}
+    lines |= {figure.what: row(figure) for figure in found}
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
+    machine = f"{versions}, {os.cpu_count()} cores, {platform.machine()}."
+    return "\n".join([_HEAD, "|---|---|---|---|", *lines.values(), "", machine])
 
 
 def main() -> None:
-    """Measure, print as it goes, and write the table (unless it was only a part, or smoke)."""
+    """Measure, print as it goes, and write the table, or the lines of a part of it (unless smoke)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="measure once and small, to see that all of it runs")
     parser.add_argument("--only", help=f"one of {', '.join(MEASURES)}")
@@ -312,8 +319,8 @@ def main() -> None:
         print(f"{missed}{figure.what}: {figure.measured} (target: {figure.target})", flush=True)
     if given.json:
         given.json.write_text(json.dumps([vars(figure) for figure in found], indent=1))
-    if not given.smoke and given.only is None:
-        write_between("figures", table(found))
+    if not given.smoke:
+        write_between("figures", table(found, read_between("figures") if given.only else ""))
 
 
 if __name__ == "__main__":

@@ -371,9 +371,9 @@ def sort_columns_by_terms(stacked: Runs, offsets: IntArray, n_rows: int, cursor:
 @jit
 def clear_rows(out: BytesArray) -> None:
     """Zero `out` (uint8[rows, bytes])."""
-    for y in range(out.shape[0]):
-        for b in range(out.shape[1]):
-            out[y, b] = 0
+    flat = out.reshape(-1)
+    for b in range(flat.size):
+        flat[b] = 0
 
 
 @jit
