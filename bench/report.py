@@ -142,7 +142,7 @@ def long_axes(_: int, smoke: bool) -> Iterator[Figure]:
     measured = f"{found['seconds']:.3f} s, {found['megabytes']:.0f} MB"
     yield Figure(f"3-D U-Net on {side}^3, all nodes", "1 s", measured, found["seconds"] < 1)
     found = _child("signal", str(samples))
-    measured = f"{found['seconds']:.1f} s, {found['megabytes']:.0f} MB"
+    measured = f"{found['seconds']:.2f} s, {found['megabytes']:.0f} MB"
     met = found["seconds"] < 10 and found["megabytes"] < 2000
     yield Figure(f"WaveNet, 30 layers, on {samples:,} samples, its output", "10 s, 2 GB", measured, met)
 

@@ -125,11 +125,10 @@ def areas(dependency: Dependency) -> IntArray:
     if not dependency.terms:
         return np.zeros(dependency.shape, np.int64)
     if len(dependency.terms) == 1:
-        index = factor_indices(dependency)
-        total = np.ones((), np.int64)
+        total, sizes = np.ones(dependency.sizes, np.int64), dependency.sizes
         for group in dependency.terms[0]:
-            total = total * group.relation.counts[group_rows(group, dependency.sizes, index)]
-        return np.broadcast_to(total, dependency.sizes).reshape(dependency.shape).copy()
+            total *= group.relation.counts.reshape([n if f in group.rows else 1 for f, n in enumerate(sizes)])
+        return total.reshape(dependency.shape)
     if len(dependency.terms) > MAX_COUNTED_TERMS:
         raise LimitError(f"areas of {len(dependency.terms)} terms cannot be counted, only up to {MAX_COUNTED_TERMS}")
     return _areas_of_union(dependency)
