@@ -401,7 +401,7 @@ def fill_planes(
 ) -> None:
     """Write planes `out[p, y, :]`: the union over terms of outer rows (which `y`) times inner rows (what bytes).
 
-    `outer_row` and `inner_row` are int64[terms, planes]: rows of the stacked outer relation, and of the table
+    `outer_row` and `inner_row` are int64[planes, terms]: rows of the stacked outer relation, and of the table
     `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1]) starts and ends as zeros. A plane of several times `y` rows
     is filled with copies of the first.
     """
@@ -409,8 +409,8 @@ def fill_planes(
     n_y = toggles.size - 1
     for p in range(out.shape[0]):
         plane = out[p]
-        for t in range(outer_row.shape[0]):
-            r = outer_row[t, p]
+        for t in range(outer_row.shape[1]):
+            r = outer_row[p, t]
             for k in range(ptr[r], ptr[r + 1]):
                 toggles[start[k]] ^= 1 << t
                 toggles[stop[k]] ^= 1 << t
@@ -429,13 +429,13 @@ def fill_planes(
             t = 0
             while (held >> t) & 1 == 0:
                 t += 1
-            row = inner[inner_row[t, p]]
+            row = inner[inner_row[p, t]]
             if held >> t > 1:
                 for b in range(plane.shape[1]):
                     plane[y, b] = row[b]
-                for u in range(t + 1, outer_row.shape[0]):
+                for u in range(t + 1, outer_row.shape[1]):
                     if (held >> u) & 1:
-                        other = inner[inner_row[u, p]]
+                        other = inner[inner_row[p, u]]
                         for b in range(plane.shape[1]):
                             plane[y, b] |= other[b]
                 row = plane[y]

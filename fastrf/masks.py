@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -77,18 +78,26 @@ def dense(
     workers = threads or os.cpu_count() or 1
     rounds = -(-planes.size // (SLAB_BYTES * workers))
     per_slab = n if planes.size <= SLAB_BYTES else -(-n // (rounds * workers))
-    slabs = [slice(begin, min(begin + per_slab, n)) for begin in range(0, n, per_slab or 1)]
+    slabs = deque(slice(begin, min(begin + per_slab, n)) for begin in range(0, n, per_slab or 1))
 
-    def write(slab: slice) -> None:
-        flat = np.arange(slab.start, slab.stop, dtype=np.int64) if rows is None else rows[slab]
-        writer.write(flat, planes[slab])
+    def write() -> None:
+        while True:
+            try:
+                slab = slabs.popleft()
+            except IndexError:
+                return
+            flat = np.arange(slab.start, slab.stop, dtype=np.int64) if rows is None else rows[slab]
+            writer.write(flat, planes[slab])
 
-    if min(len(slabs), workers) > 1:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(write, slabs))
-    else:
-        for slab in slabs:
-            write(slab)
+    others = min(len(slabs), workers) - 1
+    if others < 1:
+        write()
+        return target
+    with ThreadPoolExecutor(others) as pool:
+        running = [pool.submit(write) for _ in range(others)]
+        write()
+        for one in running:
+            one.result()
     return target
 
 
@@ -172,9 +181,9 @@ class Writer:
             lowest += len(table)
         kernels.fill_planes(
             self._stacked,
-            np.stack(outer_rows),
+            np.stack(outer_rows, axis=1),
             self._tables,
-            np.stack(inner_rows),
+            np.stack(inner_rows, axis=1),
             np.zeros(self.n_outer // self.copies + 1, np.int64),
             planes,
         )
