@@ -52,7 +52,7 @@ def test_coco_results():
     assert not boxes.has_image_sizes
     sized = read_boxes(boxes, image_size=(4, 8))
     assert sized.image_height.tolist() == [4, 4]
-    assert reasons(sized) == {"reaching beyond their image": (2, ("box 0", "box 1"), True)}
+    assert reasons(sized) == {"reaching beyond their image": (2, ("[0]", "[1]"), True)}
     assert sized.in_images((1, 1)) is sized
 
 
@@ -285,7 +285,7 @@ def test_shortest():
 def test_none_takes_unknown_images_for_the_input():
     boxes = fitted(read_boxes([[1.0, 2, 3, 4], [100, 2, 3, 4]]), (10, 20), None)
     assert boxes.rule == "none"
-    assert reasons(boxes) == {"outside their image": (1, ("box 1",), False)}
+    assert reasons(boxes) == {"outside their image": (1, ("row 1",), False)}
 
 
 def test_random_scale_is_drawn_by_image_and_seed():
@@ -305,7 +305,7 @@ def test_random_scale_cuts_what_leaves_the_input():
     boxes = read_boxes(coco([0, 0, 5, 5], [40, 20, 20, 10]))
     found = fitted(boxes, (50, 100), Resize(scale=(4, 4)))
     assert found.corners.tolist() == [[10, 5, 90, 45]]
-    assert reasons(found) == {"moved out of the input by the random scale": (1, ("box 0",), False)}
+    assert reasons(found) == {"moved out of the input by the random scale": (1, ("annotations[0]",), False)}
     kept = fitted(boxes, (50, 100), Resize("shortest", 50, 100, scale=(4, 4)))
     assert kept.corners.tolist() == [[0, 0, 20, 20], [160, 80, 240, 120]]
     with pytest.raises(fastrf.FormatError, match="no usable box is left"):

@@ -47,7 +47,8 @@ class Boxes:
     """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
 
     `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
-    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized.
+    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
+    and `place(k)` says where box `k` is in the source.
     """
 
     x: FloatArray
@@ -60,6 +61,7 @@ class Boxes:
     rejected: tuple[Rejected, ...] = ()
     source: str = "boxes"
     rule: str = "none"
+    place: Callable[[int], str] = "box {}".format
 
     def __len__(self) -> int:
         return len(self.x)
@@ -93,7 +95,7 @@ class Boxes:
             for n, known in zip(size, (self.image_height, self.image_width), strict=True)
         )
         columns = Columns(self.x, self.y, self.width, self.height, self.image, heights, widths)
-        found = checked(columns, self.source, lambda k: f"box {k}")
+        found = checked(columns, self.source, self.place)
         return replace(found, rejected=self.rejected + found.rejected, rule=self.rule)
 
 
@@ -161,6 +163,7 @@ def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes
         raise FormatError(f"{source}: no usable box ({why})")
     rejected += _rejected("reaching beyond their image", ~bad & _outside(c, TOLERANCE, wholly=False), place, kept=True)
     good = ~bad
+    rows = np.flatnonzero(good)
     return Boxes(
         c.x[good],
         c.y[good],
@@ -171,6 +174,7 @@ def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes
         c.image_width,
         tuple(rejected),
         source,
+        place=lambda k: place(int(rows[k])),
     )
 
 

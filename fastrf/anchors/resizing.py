@@ -94,14 +94,15 @@ class Resize:
             left = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
             if not left.all():
                 gone = np.flatnonzero(~left)
-                where = tuple(f"box {k % len(boxes)}" for k in gone[:5])
+                where = tuple(boxes.place(int(k) % len(boxes)) for k in gone[:5])
                 rejected = (*rejected, Rejected("moved out of the input by the random scale", len(gone), where))
             corners, image = corners[left], image[left]
         if not len(image):
             raise FormatError(f"{boxes.source}: no usable box is left by the random scale {self.scale}")
         x, y, right, bottom = np.ascontiguousarray(corners.T)
         rule = f"{boxes.rule}, scale {self.scale[0]:g}..{self.scale[1]:g}"
-        return replace(boxes, x=x, y=y, width=right - x, height=bottom - y, image=image, rejected=rejected, rule=rule)
+        moved = {"x": x, "y": y, "width": right - x, "height": bottom - y, "image": image, "place": "box {}".format}
+        return replace(boxes, **moved, rejected=rejected, rule=rule)
 
 
 def _placed(
