@@ -8,7 +8,6 @@ and only `areas` and `coverage` count them (see `counting`).
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,10 +19,11 @@ import numpy.typing as npt
 
 from fastrf import counting, masks, storage, streams
 from fastrf.dependency import Dependency
-from fastrf.errors import PositionError, ShapeError
+from fastrf.errors import PositionError
 from fastrf.halo import Halo, halo_of
 from fastrf.limits import require_memory
 from fastrf.nominal import Nominal
+from fastrf.positions import checked_index, flat_indices
 from fastrf.terms import Term
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ class ReceptiveField:
 
         Raises PositionError for a position outside the map.
         """
-        return masks.dense_row(self.positional, _checked(position, self.position_shape, "position"))
+        return masks.dense_row(self.positional, checked_index(position, self.position_shape, "position"))
 
     def neuron_mask(self, neuron: Position) -> Mask:
         """bool[C, H, W] (the shape of the input): the exact mask of one neuron.
 
         Raises PositionError for a neuron outside `shape`.
         """
-        return masks.dense_row(self.dependency, _checked(neuron, self.shape, "neuron"))
+        return masks.dense_row(self.dependency, checked_index(neuron, self.shape, "neuron"))
 
     def neuron_pixels(self, neuron: Position) -> Mask:
         """bool[H, W]: the mask of one neuron, in any channel of the input."""
@@ -139,7 +139,7 @@ class ReceptiveField:
 
         Raises PositionError.
         """
-        return counting.box(self.positional, _checked(position, self.position_shape, "position"))
+        return counting.box(self.positional, checked_index(position, self.position_shape, "position"))
 
     # Exact, for every position ---------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class ReceptiveField:
         if given. Raises PositionError, ShapeError for an `out` that does not fit, and LimitError where the result
         would not fit into memory.
         """
-        return masks.dense(self.positional, _checked_rows(positions, self.position_shape), packed=packed, out=out)
+        return masks.dense(self.positional, flat_indices(positions, self.position_shape), packed=packed, out=out)
 
     def neuron_masks(
         self,
@@ -198,7 +198,7 @@ class ReceptiveField:
 
         bool[n, C, H, W] (n times the shape of the input), otherwise as `masks`.
         """
-        return masks.dense(self.dependency, _checked_rows(neurons, self.shape), packed=packed, out=out)
+        return masks.dense(self.dependency, flat_indices(neurons, self.shape), packed=packed, out=out)
 
     def to_zarr(
         self,
@@ -382,39 +382,3 @@ def _unpickled(
 def _plain(value: float) -> float:
     """An integer where it is one."""
     return int(value) if math.isfinite(value) and float(value).is_integer() else float(value)
-
-
-def _checked(index: Position, shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
-    try:
-        given = (
-            (operator.index(index),)
-            if not isinstance(index, Sequence | np.ndarray)
-            else tuple(map(operator.index, index))
-        )
-    except TypeError:
-        raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
-    if len(given) != len(shape):
-        raise PositionError(f"{kind} {given} has {len(given)} indices, but the map {shape} has {len(shape)} axes")
-    if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
-        raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
-    return given
-
-
-def _checked_rows(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
-    """Positions as flat row-major indices; None for all."""
-    if positions is None:
-        return None
-    try:
-        given = np.asarray(positions)
-    except ValueError as error:
-        raise ShapeError(f"positions must have shape (n, {len(shape)}): {error}") from error
-    if given.shape == (0,) or (given.shape == (len(given), 0) and not shape):
-        return np.zeros(len(given), np.int64)
-    if not np.issubdtype(given.dtype, np.integer):
-        raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")
-    if given.ndim != 2 or given.shape[1] != len(shape):
-        raise ShapeError(f"positions must have shape (n, {len(shape)}), not {given.shape}")
-    outside = np.nonzero(((given < 0) | (given >= shape)).any(axis=1))[0]
-    if outside.size:
-        raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
-    return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))

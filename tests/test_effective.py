@@ -11,7 +11,7 @@ import fastrf
 from fastrf.anchors.effective import effective, marginals, moments, path_weights, radii, sigmas
 from fastrf.anchors.path_kernels import apply_rows, half_spans
 from fastrf.anchors.path_weights import PathWeights
-from fastrf.errors import PositionError, UnknownNodeError, UnsupportedOpError, UsageError
+from fastrf.errors import PositionError, ShapeError, UnknownNodeError, UnsupportedOpError, UsageError
 from fastrf.ops.resize import resize_axis
 
 
@@ -361,7 +361,7 @@ def test_radius_holds_the_share():
         (lambda a: effective(a, "conv2", (1,)), PositionError, "has 1 indices"),
         (lambda a: effective(a, "conv2", "a"), PositionError, "not a tuple of integers"),
         (lambda a: path_weights(a, "conv2", [[0.5, 1]]), PositionError, "must be integers"),
-        (lambda a: path_weights(a, "conv2", [1, 2]), PositionError, r"shape \(n, 2\)"),
+        (lambda a: path_weights(a, "conv2", [1, 2]), ShapeError, r"shape \(n, 2\)"),
         (lambda a: path_weights(a, "conv2", [[0, 0], [-1, 0]]), PositionError, "outside the map"),
         (lambda a: effective(a, "conv2", kernels="half"), UsageError, "ones, fan_in"),
         (lambda a: sigmas(a, "conv2", nonlinear="skip"), UsageError, "raise, count"),

@@ -20,9 +20,9 @@ from fastrf.anchors.path_kernels import half_spans
 from fastrf.anchors.path_rules import check_options
 from fastrf.anchors.path_walks import backwards, forwards, on_the_way
 from fastrf.anchors.path_weights import PathWeights
-from fastrf.anchors.positions import checked_position, checked_positions
 from fastrf.errors import UsageError
 from fastrf.limits import require_memory
+from fastrf.positions import all_or_given, checked_index
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -139,7 +139,7 @@ def effective(
     """
     field = analysis[node]
     middle = tuple(n // 2 for n in field.position_shape)
-    where = checked_position(middle if position is None else position, field.position_shape)
+    where = checked_index(middle if position is None else position, field.position_shape)
     weights = path_weights(analysis, node, [where], kernels=kernels, nonlinear=nonlinear)[0]
     return Effective(field.name, where, weights, theoretical_size(field, where))
 
@@ -167,7 +167,7 @@ def path_weights(
     """
     check_options(kernels, nonlinear)
     field = analysis[node]
-    where = checked_positions(positions, field.position_shape)
+    where = all_or_given(positions, field.position_shape)
     pixels = math.prod(field.pixel_shape)
     require_memory(8 * len(where) * pixels, f"path weights of {len(where)} positions", "ask for fewer positions")
     out = np.empty((len(where), *field.pixel_shape))

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.anchors.effective import Effective, theoretical_size
-from fastrf.anchors.positions import checked_positions
 from fastrf.errors import FormatError, MissingExtraError, NetworkError, ShapeError, UnknownNodeError, UsageError
+from fastrf.positions import all_or_given
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,7 @@ def _output(module: torch.nn.Module, node: str, images: torch.Tensor) -> Any:
 def _wanted(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> IntArray:
     """int64[n, axes]: the given positions, or the middle first and then its neighbours."""
     if positions is not None:
-        given = checked_positions(positions, shape)
+        given = all_or_given(positions, shape)
         if not len(given):
             raise UsageError("positions are empty; give at least one")
         return given

@@ -1,0 +1,61 @@
+"""Positions as users hand them in, checked: `field` and `anchors` take them through here."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import PositionError, ShapeError
+
+__all__ = ["all_or_given", "checked_index", "flat_indices"]
+
+
+def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str = "position") -> tuple[int, ...]:
+    """One index of a map as a tuple of integers; `kind` is what errors call it. Raises PositionError."""
+    try:
+        given = (
+            (operator.index(index),)
+            if not isinstance(index, Sequence | np.ndarray)
+            else tuple(map(operator.index, index))
+        )
+    except TypeError:
+        raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
+    if len(given) != len(shape):
+        raise PositionError(f"{kind} {given} has {len(given)} indices, but the map {shape} has {len(shape)} axes")
+    if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
+        raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
+    return given
+
+
+def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Positions as flat row-major indices; None for all. Raises PositionError, or ShapeError for another form."""
+    if positions is None:
+        return None
+    try:
+        given = np.asarray(positions)
+    except ValueError as error:
+        raise ShapeError(f"positions must have shape (n, {len(shape)}): {error}") from error
+    if given.shape == (0,) or (given.shape == (len(given), 0) and not shape):
+        return np.zeros(len(given), np.int64)
+    if not np.issubdtype(given.dtype, np.integer):
+        raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")
+    if given.ndim != 2 or given.shape[1] != len(shape):
+        raise ShapeError(f"positions must have shape (n, {len(shape)}), not {given.shape}")
+    outside = np.nonzero(((given < 0) | (given >= shape)).any(axis=1))[0]
+    if outside.size:
+        raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
+    return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))
+
+
+def all_or_given(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """int64[n, axes]: positions checked as by `flat_indices`, or (None) all of the map in row-major order."""
+    flat = flat_indices(positions, shape)
+    flat = np.arange(math.prod(shape), dtype=np.int64) if flat is None else flat
+    if not shape:
+        return np.zeros((flat.size, 0), np.int64)
+    return np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int64)
