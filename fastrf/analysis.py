@@ -7,15 +7,17 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastrf.dependency import Dependency
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
+from fastrf.frontends.options import MASK_BELOW, ChannelAxis
 from fastrf.halo import Aligned
-from fastrf.network import Network
+from fastrf.ignoring import without
+from fastrf.network import Network, Node
 from fastrf.nominal import Nominal
 from fastrf.recipe import Value, replay
 
@@ -33,30 +35,43 @@ def analyze(
     *,
     wrt: str | None = None,
     targets: Sequence[str] | str | None = None,
+    ignore: Sequence[str] | str = (),
+    channel_axis: ChannelAxis = ...,
+    values: Mapping[str, Any] | None = None,
+    mask_below: float = MASK_BELOW,
     on_unsupported: str = "raise",
 ) -> Analysis:
     """The exact receptive field of every node of a network.
 
     `source` is anything that `fastrf.load` takes, or a Network. `wrt` names the input or intermediate node that
     the dependency is measured against (default: the first input). `targets` names the nodes to keep; the others
-    are forgotten as soon as nothing needs them, which saves memory on very long axes. `on_unsupported` is as in
-    `fastrf.load`.
+    are forgotten as soon as nothing needs them, which saves memory on very long axes.
+
+    `ignore` lists what is taken for a constant: "statistics" (of layer, group, instance and root-mean-square norms,
+    which become pointwise), "gates" (factors of a product that are the same at every position, such as
+    squeeze-and-excitation), names or glob patterns of nodes or modules. What it left out stands in `field.assumes`.
+
+    `channel_axis`, `values`, `mask_below` and `on_unsupported` are as in `fastrf.load`.
 
     Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
     from fastrf.loading import load
 
-    network = (
-        source
-        if isinstance(source, Network) and input_shape is None
-        else load(source, input_shape, on_unsupported=on_unsupported)
+    network = load(
+        source,
+        input_shape,
+        channel_axis=channel_axis,
+        values=values,
+        mask_below=mask_below,
+        on_unsupported=on_unsupported,
     )
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
     if wanted is not None:
         wanted = [resolve(network, target) for target in wanted]
-    return Analysis(network, origin, _dependencies(network, origin, wanted))
+    seen = without(network, ignore) if ignore else network
+    return Analysis(network, origin, _dependencies(seen, origin, wanted), seen)
 
 
 class Analysis(Mapping[str, ReceptiveField]):
@@ -67,8 +82,11 @@ class Analysis(Mapping[str, ReceptiveField]):
     output in its last call, and `calls` all of them.
     """
 
-    def __init__(self, network: Network, wrt: str, dependencies: Mapping[str, Dependency]) -> None:
+    def __init__(
+        self, network: Network, wrt: str, dependencies: Mapping[str, Dependency], seen: Network | None = None
+    ) -> None:
         self.network = network
+        self._seen = network if seen is None else seen  # without what the user ignores
         self.wrt = wrt
         self._dependencies = dependencies
         self._fields: dict[str, ReceptiveField] = {}
@@ -84,6 +102,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 channel_axis=self.network.channel_axis_of(name),
                 input_channel_axis=self.network.channel_axis_of(self.wrt),
                 approximate_at=self._approximate[name],
+                assumes=(*self.network.assumes, *self._assumed[name]),
                 nominal=lambda: self._positional_nominal(name),
                 periods=lambda: self._aligned[name].periods,
                 name=name,
@@ -134,13 +153,13 @@ class Analysis(Mapping[str, ReceptiveField]):
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
         start, others = self._unbounded_inputs()
-        return _walk(self.network, self.wrt, start, others, None)
+        return _walk(self._seen, self.wrt, start, others, None)
 
     @cached_property
     def _aligned(self) -> Mapping[str, Aligned]:
         start, others = self._unbounded_inputs()
         inputs = {name: Aligned(other) for name, other in others.items()}
-        return _walk(self.network, self.wrt, Aligned(start), inputs, None)
+        return _walk(self._seen, self.wrt, Aligned(start), inputs, None)
 
     def _unbounded_inputs(self) -> tuple[Nominal, dict[str, Nominal]]:
         """The origin, and every input as if it were another one."""
@@ -151,14 +170,22 @@ class Analysis(Mapping[str, ReceptiveField]):
     @cached_property
     def _approximate(self) -> Mapping[str, tuple[str, ...]]:
         """Per node, which nodes on its way are over-approximations."""
+        seeing = {name for name, dependency in self._dependencies.items() if dependency.terms}
+        kept = set(self._seen.by_name) - (set(self._dependencies) - seeing)
+        return self._along(lambda node: (node.name,) if node.recipe.approximate else (), kept)
+
+    @cached_property
+    def _assumed(self) -> Mapping[str, tuple[str, ...]]:
+        """Per node, what the nodes on its way take for granted, those that see nothing included."""
+        return self._along(lambda node: node.assumes, set(self._seen.by_name))
+
+    def _along(self, notes: Callable[[Node], Sequence[str]], among: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Per node, the notes of all nodes between the origin and it, each once; only of those `among`."""
         found: dict[str, tuple[str, ...]] = dict.fromkeys(self.network.inputs, ())
-        for node in self.network.nodes:
-            names = dict.fromkeys(name for read in node.inputs for name in found[read])
-            if node.recipe.approximate:
-                names[node.name] = None
-            dependency = self._dependencies.get(node.name)
-            blind = node.name == self.wrt or (dependency is not None and not dependency.terms)
-            found[node.name] = () if blind else tuple(names)
+        for node in self._seen.nodes:
+            told = dict.fromkeys(note for read in node.inputs for note in found[read])
+            told.update(dict.fromkeys(notes(node)))
+            found[node.name] = tuple(told) if node.name != self.wrt and node.name in among else ()
         return found
 
 

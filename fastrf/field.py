@@ -41,7 +41,8 @@ class ReceptiveField:
     Shapes are without the batch. A *position* is an index per axis of `shape` that does not hold channels, a
     *neuron* an index into the whole of `shape`, a *pixel* an index per axis of `input_shape` that does not hold
     channels; `[H, W]` stands for the pixel axes and `[*out]` for the position axes, however many there are.
-    Made by `fastrf.analyze`; `fastrf.load_field` reads one from a file.
+    `approximate_at` lists the nodes on the way that are over-approximations, `assumes` what the answer takes for
+    granted beyond structure, a sentence each. Made by `fastrf.analyze`; `fastrf.load_field` reads one from a file.
     """
 
     def __init__(
@@ -54,18 +55,20 @@ class ReceptiveField:
         nominal: Callable[[], Nominal],
         periods: Callable[[], tuple[int, ...]],
         name: str = "field",
+        assumes: tuple[str, ...] = (),
     ) -> None:
         self.dependency = dependency
         self.name = name
         self.channel_axis = channel_axis
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
+        self.assumes = assumes
         self._make_nominal = nominal
         self._make_periods = periods
 
     def __reduce__(self) -> tuple[object, ...]:
         rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.periods, self.name)
-        return _unpickled, (self.dependency, *rest)
+        return _unpickled, (self.dependency, *rest, self.assumes)
 
     def __repr__(self) -> str:
         exact = "exact" if self.exact else "approximate"
@@ -253,6 +256,7 @@ class ReceptiveField:
             nominal=lambda: Nominal.unbounded(self.pixel_shape, len(self.position_shape)),
             periods=lambda: (1,) * len(self.position_shape),
             name=f"{self.name} (projective)",
+            assumes=self.assumes,
         )
 
     # Nominal: on an unbounded input ----------------------------------------------------------------------
@@ -366,6 +370,7 @@ def _unpickled(
     nominal: Nominal,
     periods: tuple[int, ...],
     name: str,
+    assumes: tuple[str, ...],
 ) -> ReceptiveField:
     """A field with its nominal parameters worked out, as pickling keeps it."""
     return ReceptiveField(
@@ -376,6 +381,7 @@ def _unpickled(
         nominal=lambda: nominal,
         periods=lambda: periods,
         name=name,
+        assumes=assumes,
     )
 
 

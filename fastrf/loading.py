@@ -8,14 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrf.errors import FormatError, MissingExtraError, NetworkError
+from fastrf.errors import FormatError, MissingExtraError
 from fastrf.frontends import spec
+from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network
 
 __all__ = ["load"]
 
 
-def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise") -> Network:
+def load(
+    source: Any,
+    input_shape: Any = None,
+    *,
+    channel_axis: ChannelAxis = ...,
+    values: Mapping[str, Any] | None = None,
+    mask_below: float = MASK_BELOW,
+    on_unsupported: str = "raise",
+) -> Network:
     """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), an ONNX or PyTorch model.
 
     A Network is given back as it is. A PyTorch model is a `torch.nn.Module`, an `ExportedProgram`, a `.pt2` file or
@@ -26,23 +35,28 @@ def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise")
     `input_shape` is without the batch, e.g. `(3, 224, 224)`; with several inputs a mapping by name. It overrides the
     shape in the source.
 
+    `channel_axis` says which axis of an input (without the batch) holds channels: an int, None for none, or a mapping
+    by input name; left out, it is guessed, and `repr` and `summary` show the guess. `values` holds values of control
+    inputs by name, such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added to, or filled
+    into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or at most
+    `mask_below`; `-math.inf` is the strict meaning.
+
     Raises FormatError for what cannot be read, NetworkError, ShapeError, UnsupportedOpError or LimitError for what
     cannot be.
     """
+    options = Options(channel_axis, values or {}, mask_below, on_unsupported)
     if isinstance(source, Network):
-        return source if input_shape is None else Network.from_dict(source.to_dict(), input_shape)
+        return _reshaped(source, input_shape, options)
     if isinstance(source, Mapping):
-        return spec.from_mapping(source, input_shape)
+        return spec.from_mapping(source, input_shape, options)
     if isinstance(source, list | tuple):
-        return spec.from_layers(source, input_shape)
-    if isinstance(source, os.PathLike):
-        return _from_name(os.fspath(source), input_shape, on_unsupported)
-    if isinstance(source, str):
-        return _from_name(source, input_shape, on_unsupported)
+        return spec.from_layers(source, input_shape, options)
+    if isinstance(source, str | os.PathLike):
+        return _from_name(os.fspath(source), input_shape, options)
     if _is_onnx(source):
-        return _from_onnx(source, input_shape, on_unsupported)
+        return _from_onnx(source, input_shape, options)
     if _is_torch(source):
-        return _from_torch(source, input_shape, on_unsupported)
+        return _from_torch(source, input_shape, options)
     raise FormatError(
         f"a {type(source).__name__} is not a network; "
         "give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, a list of layers, "
@@ -50,15 +64,22 @@ def load(source: Any, input_shape: Any = None, *, on_unsupported: str = "raise")
     )
 
 
-def _from_name(name: str, input_shape: Any, on_unsupported: str) -> Network:
+def _reshaped(network: Network, input_shape: Any, options: Options) -> Network:
+    """The network as it is, or with other shapes or channel axes of its inputs."""
+    if input_shape is None and options.channel_axis is ... and not options.values:
+        return network
+    return spec.from_mapping(network.to_dict(), input_shape, options)
+
+
+def _from_name(name: str, input_shape: Any, options: Options) -> Network:
     """A path if it has a known ending or exists, a PyTorch callable if it has a colon, otherwise a zoo name."""
     if name.lower().endswith(".onnx"):
-        return _from_onnx(name, input_shape, on_unsupported)
+        return _from_onnx(name, input_shape, options)
     if name.endswith(".pt2") or (":" in name and not _exists(name)):
-        return _from_torch(name, input_shape, on_unsupported)
+        return _from_torch(name, input_shape, options)
     if name.lower().endswith((".toml", ".json")) or _exists(name):
-        return spec.from_file(Path(name), input_shape)
-    return spec.from_zoo(name, input_shape)
+        return spec.from_file(Path(name), input_shape, options)
+    return spec.from_zoo(name, input_shape, options)
 
 
 def _exists(name: str) -> bool:
@@ -85,14 +106,8 @@ def _is_onnx(source: Any) -> bool:
     return onnx is not None and isinstance(source, onnx.ModelProto)
 
 
-def _check_choice(on_unsupported: str) -> None:
-    if on_unsupported not in ("raise", "full"):
-        raise NetworkError(f"on_unsupported must be 'raise' or 'full', not {on_unsupported!r}")
-
-
-def _from_onnx(source: Any, input_shape: Any, on_unsupported: str) -> Network:
+def _from_onnx(source: Any, input_shape: Any, options: Options) -> Network:
     """An ONNX model, read first where it is a file."""
-    _check_choice(on_unsupported)
     try:
         import onnx  # noqa: F401
     except ImportError as error:
@@ -101,12 +116,11 @@ def _from_onnx(source: Any, input_shape: Any, on_unsupported: str) -> Network:
 
     name = source.graph.name or "model" if not isinstance(source, str) else Path(source).stem
     model = frontend.read(source) if isinstance(source, str) else source
-    return frontend.to_network(model, input_shape, on_unsupported=on_unsupported, name=name)
+    return frontend.to_network(model, input_shape, options, name=name)
 
 
-def _from_torch(source: Any, input_shape: Any, on_unsupported: str) -> Network:
+def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
     """A PyTorch model, captured first where it is a module."""
-    _check_choice(on_unsupported)
     try:
         import torch
     except ImportError as error:
@@ -119,4 +133,4 @@ def _from_torch(source: Any, input_shape: Any, on_unsupported: str) -> Network:
         source = frontend.load_file(source) if source.endswith(".pt2") else frontend.load_callable(source)
     if isinstance(source, torch.nn.Module):
         source = frontend.capture(source, input_shape)
-    return frontend.to_network(source, on_unsupported=on_unsupported, name=name)
+    return frontend.to_network(source, options, name=name)

@@ -30,8 +30,8 @@ MAX_LAYERS = 200_000
 MAX_AXIS = 1 << 40
 #: No name may be longer.
 MAX_NAME = 1000
-_RESERVED = ("name", "op", "inputs", "scope")
-_KEYS = ("name", "input_shape", "channel_axis", "layers", "outputs")
+_RESERVED = ("name", "op", "inputs", "scope", "assumes")
+_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", "assumes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Node:
 
     `shape` is without the batch; `channel_axis` says which axis holds channels (None: every axis is a position).
     `scope` names the modules that the layer runs in, outermost first, where a front-end knows them; the `k`-th further
-    call of a module ends in `@k`.
+    call of a module ends in `@k`. `assumes` says what the layer takes for granted beyond structure, a sentence each.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Node:
     parameters: int | None
     macs: int | None
     scope: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -65,11 +66,18 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """An input of a network."""
+    """An input of a network; `guessed` says that nobody stated its channel axis."""
 
     name: str
     shape: Shape
     channel_axis: int | None
+    guessed: bool = False
+
+    @property
+    def told_axis(self) -> str:
+        """The channel axis in words."""
+        told = "no channel axis" if self.channel_axis is None else f"channels on axis {self.channel_axis}"
+        return told + " (guessed)" * self.guessed
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +91,23 @@ class Network:
     inputs: Mapping[str, Input]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    assumes: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
         """Read the spec format: `name`, `input_shape`, `layers` (each `name`, `op`, `inputs`, attributes), `outputs`.
 
         `channel_axis` says which axis of the input (or of each, by name) holds channels: the first by default, null for
-        none. `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError, UnsupportedOpError,
-        FormatError or LimitError, each naming the layer.
+        none; `guessed` lists inputs whose axis nobody stated. `assumes` of the network or of a layer lists sentences
+        that an answer takes for granted. `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError,
+        UnsupportedOpError, FormatError or LimitError, each naming the layer.
         """
         unknown = [key for key in spec if key not in _KEYS]
         if unknown:
             raise FormatError(f"unknown key {unknown[0]!r} in a network; it takes {', '.join(_KEYS)}")
-        inputs = _inputs(spec.get("input_shape"), input_shape, spec.get("channel_axis"))
+        inputs = _inputs(
+            spec.get("input_shape"), input_shape, spec.get("channel_axis"), _texts(spec.get("guessed", ()), "guessed")
+        )
         layers = _named_layers(spec.get("layers"), inputs)
         nodes = _nodes(_in_order(layers, inputs), inputs)
         outputs = _outputs(spec.get("outputs"), nodes[-1].name)
@@ -103,18 +115,22 @@ class Network:
         for output in outputs:
             if output not in known:
                 raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
-        return cls(str(spec.get("name", "network")), MappingProxyType(inputs), nodes, tuple(outputs))
+        name, assumes = str(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
+        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec format, ready for JSON or TOML."""
         shapes = {name: list(given.shape) for name, given in self.inputs.items()}
         single = list(shapes) == ["input"]
+        guessed = [name for name, given in self.inputs.items() if given.guessed]
         return {
             "name": self.name,
             "input_shape": shapes["input"] if single else shapes,
             "channel_axis": {name: given.channel_axis for name, given in self.inputs.items()},
             "layers": [_plain_layer(node) for node in self.nodes],
             "outputs": list(self.outputs),
+            **({"guessed": guessed} if guessed else {}),
+            **({"assumes": list(self.assumes)} if self.assumes else {}),
         }
 
     @property
@@ -159,10 +175,13 @@ class Network:
         return hash((self.name, len(self.nodes), self.outputs))
 
     def __repr__(self) -> str:
-        return f"Network({self.name!r}, input_shape={self.input_shape}, {len(self.nodes)} layers)"
+        axes = ", ".join(dict.fromkeys(given.told_axis for given in self.inputs.values()))
+        return f"Network({self.name!r}, input_shape={self.input_shape}, {axes}, {len(self.nodes)} layers)"
 
 
-def _inputs(in_spec: object, given: InputShape | None, channel_axis: object) -> dict[str, Input]:
+def _inputs(
+    in_spec: object, given: InputShape | None, channel_axis: object, guessed: Sequence[str]
+) -> dict[str, Input]:
     wanted = in_spec if given is None else given
     if wanted is None:
         raise ShapeError("input_shape is missing; give it in the network or as input_shape=(channels, height, width)")
@@ -177,14 +196,21 @@ def _inputs(in_spec: object, given: InputShape | None, channel_axis: object) -> 
     unknown = [name for name in given_axes if name not in names]
     if unknown:
         raise ShapeError(f"channel_axis names {unknown[0]!r}, which is no input; the inputs are {', '.join(names)}")
-    return {name: _input(name, _sizes(name, shape), given_axes) for name, shape in names.items()}
+    return {name: _input(name, _sizes(name, shape), given_axes, name in guessed) for name, shape in names.items()}
 
 
-def _input(name: str, sizes: Shape, axes: Mapping[str, Any]) -> Input:
+def _input(name: str, sizes: Shape, axes: Mapping[str, Any], guessed: bool) -> Input:
     axis = axes.get(name, 0 if len(sizes) > 1 else None)
     if axis is not None and not (type(axis) is int and 0 <= axis < len(sizes)):
         raise ShapeError(f"channel_axis {axis!r} of input {name!r} is not an axis of {sizes}")
-    return Input(_checked_name(name), sizes, axis)
+    return Input(_checked_name(name), sizes, axis, guessed)
+
+
+def _texts(given: object, key: str) -> tuple[str, ...]:
+    """Sentences or names."""
+    if not isinstance(given, list | tuple) or not all(isinstance(text, str) and text.isprintable() for text in given):
+        raise FormatError(f"{key!r} must be a list of printable texts, not {str(given)[:60]!r}")
+    return tuple(given)
 
 
 def _checked_name(name: object) -> str:
@@ -300,15 +326,15 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
             raise kind(f"node {name!r} ({op}): {error}") from error
         shapes[name] = (recipe.shape, recipe.channel_axis)
         parameters, macs = cost(op, attributes, in_shapes, recipe.shape)
-        scope = tuple(layer.get("scope", ()))
-        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs, scope))
+        scope, assumes = _texts(layer.get("scope", ()), "scope"), _texts(layer.get("assumes", ()), "assumes")
+        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs, scope, assumes))
     return tuple(nodes)
 
 
 def _plain_layer(node: Node) -> dict[str, Any]:
-    scope = {"scope": list(node.scope)} if node.scope else {}
+    notes = {key: list(texts) for key, texts in (("scope", node.scope), ("assumes", node.assumes)) if texts}
     attributes = {key: _listed(value) for key, value in node.attributes.items()}
-    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **scope, **attributes}
+    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **notes, **attributes}
 
 
 def _listed(value: Any) -> Any:

@@ -75,6 +75,7 @@ def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
         "channel_axis": field.channel_axis,
         "input_channel_axis": field.input_channel_axis,
         "approximate_at": field.approximate_at,
+        "assumes": field.assumes,
         "terms": terms,
         "columns": [relation.n_cols for relation in relations],
         "nominal_axes": nominal.axes,
@@ -136,6 +137,7 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
         nominal=lambda: nominal,
         periods=lambda: periods,
         name=str(header["name"]),
+        assumes=tuple(str(sentence) for sentence in list(header.get("assumes", ()))),
     )
     if nominal.shape != field.position_shape or not len(nominal.extents) == len(periods) == len(field.pixel_shape):
         raise ValueError("the nominal field does not fit the shapes")

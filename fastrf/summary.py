@@ -44,7 +44,7 @@ class Row:
 
     `size_range` holds `(smallest, largest)` over output phases and `size` the largest, per pixel axis, `inf` where
     unbounded; `clipped` is the share of positions whose field a border cuts; `approximate_at` lists the nodes on
-    the way that are over-approximated.
+    the way that are over-approximated, `assumes` what the row takes for granted beyond structure.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Row:
     clipped: float
     exact: bool
     approximate_at: tuple[str, ...]
+    assumes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, op: str, costs: tuple[int | None, int | None], field: ReceptiveField) -> Row:
@@ -77,6 +78,7 @@ class Row:
             field.clipped_share,
             field.exact,
             field.approximate_at,
+            field.assumes,
         )
 
 
@@ -100,7 +102,7 @@ class Summary:
             rows.append(Row.of(name, op, costs, analysis[nodes[-1].name]))
         network = analysis.network
         title = f"{network.name}, {len(network.nodes)} layers, measured against {analysis.wrt!r} {_shape(analysis)}"
-        return cls(title, tuple(rows))
+        return cls(f"{title}, {_channels(analysis)}", tuple(rows))
 
     def __repr__(self) -> str:
         return str(self)
@@ -184,6 +186,14 @@ def _total(values: list[int | None]) -> int | None:
 
 def _shape(analysis: Analysis) -> str:
     return "x".join(map(str, analysis.network.shape_of(analysis.wrt)))
+
+
+def _channels(analysis: Analysis) -> str:
+    """Which axis of the origin holds channels, in words."""
+    if analysis.wrt in analysis.network.inputs:
+        return analysis.network.inputs[analysis.wrt].told_axis
+    axis = analysis.network.channel_axis_of(analysis.wrt)
+    return "no channel axis" if axis is None else f"channels on axis {axis}"
 
 
 def _cells(row: Row) -> list[str]:

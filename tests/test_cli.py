@@ -33,7 +33,7 @@ def run(capsys):
 def test_summary_of_alexnet_prints_the_classic_table(run):
     code, out, _ = run("summary", "alexnet", "--input", "3x227x227")
     lines = [line.split() for line in out.splitlines()]
-    table = {line[0]: line for line in lines if len(line) == 10 + 1}
+    table = {line[0]: line for line in lines[1:] if len(line) == 10 + 1}
     expected = zip((55, 27, 27, 13, 13, 13, 13, 6, 1, 1), (11, 19, 51, 67, 99, 131, 163, 195, 355, 355), strict=True)
     assert code == 0
     assert len(table) == 10

@@ -60,7 +60,7 @@ def test_toml_json_mapping_and_list_agree(tmp_path):
     ]
     assert all(field.dependency == fields[0].dependency for field in fields)
     assert from_toml.name == "small"
-    assert repr(from_toml) == "Network('small', input_shape=(3, 16, 16), 3 layers)"
+    assert repr(from_toml) == "Network('small', input_shape=(3, 16, 16), channels on axis 0, 3 layers)"
 
 
 def test_a_list_in_a_file(tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FastRFError, ShapeError, UnsupportedOpError
+from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.ops import apply
 
 __all__ = ["MAX_RANK", "GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
@@ -87,10 +88,19 @@ class Lowering:
         self._scope: tuple[str, ...] = ()
         self._count = 0
         self._used: set[str] = set()
+        self._assumed: list[str] = []
 
     def begin(self, node: str, scope: Sequence[str] = ()) -> None:
         """Start on a foreign node of this name, inside these modules."""
         self._node, self._scope, self._count = node, tuple(scope), 0
+        self._assumed = []
+
+    def assume(self, sentence: str) -> None:
+        """Note what the foreign node takes for granted beyond structure; the answer lists it in `assumes`."""
+        if sentence not in self._assumed:
+            self._assumed.append(sentence)
+            if self._count:
+                self.layers[-1]["assumes"] = list(self._assumed)
 
     def unique(self, name: str) -> str:
         """The name, or one like it that is free."""
@@ -112,6 +122,8 @@ class Lowering:
         layer = {"name": name, "op": op, "inputs": [v.name for v in inputs], **attributes}
         if self._scope:
             layer["scope"] = list(self._scope)
+        if self._assumed:
+            layer["assumes"] = list(self._assumed)
         self.layers.append(layer)
         return Value(name, recipe.shape, recipe.shape, recipe.channel_axis)
 
@@ -172,10 +184,15 @@ class Lowering:
 
 
 class GraphWalk:
-    """The state of lowering one foreign graph; what rules need of it whatever the format is."""
+    """The state of lowering one foreign graph; what rules need of it whatever the format is.
 
-    def __init__(self) -> None:
+    `assumes` lists what the whole network takes for granted; `lowering.assume` notes it for one node.
+    """
+
+    def __init__(self, options: Options = DEFAULTS) -> None:
+        self.options = options
         self.lowering = Lowering()
+        self.assumes: list[str] = []
 
     def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
         """Add a layer."""
@@ -184,3 +201,17 @@ class GraphWalk:
     def emit_nothing(self, x: Value) -> Value:
         """The same shape, depending on nothing."""
         return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
+
+    def spec(
+        self, name: str, inputs: Sequence[Value], outputs: Sequence[str], guessed: Sequence[str]
+    ) -> dict[str, Any]:
+        """What `Network.from_dict` reads."""
+        return {
+            "name": name,
+            "input_shape": {value.name: list(value.shape) for value in inputs},
+            "channel_axis": {value.name: value.channel_axis for value in inputs},
+            "guessed": list(guessed),
+            "layers": self.lowering.layers,
+            "outputs": list(outputs),
+            "assumes": self.assumes,
+        }

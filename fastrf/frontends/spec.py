@@ -10,6 +10,7 @@ from typing import Any
 
 from fastrf import zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError
+from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
 
@@ -19,7 +20,7 @@ __all__ = ["MAX_FILE_BYTES", "from_file", "from_layers", "from_mapping", "from_z
 MAX_FILE_BYTES = 64 << 20
 
 
-def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
+def from_zoo(name: str, input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
     """A built-in architecture by name."""
     if isinstance(input_shape, Mapping):
         if list(input_shape) != ["input"]:
@@ -33,10 +34,10 @@ def from_zoo(name: str, input_shape: InputShape | None = None) -> Network:
         ) from error
     except (TypeError, ValueError) as error:
         raise ShapeError(str(error)) from error
-    return Network.from_dict(spec)
+    return _network(spec, None, options)
 
 
-def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
+def from_file(path: Path, input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
     """A `.toml` or `.json` file."""
     text = _read(path)
     try:
@@ -45,11 +46,11 @@ def from_file(path: Path, input_shape: InputShape | None = None) -> Network:
         kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
         raise FormatError(f"{path}: not {kind}: {error}") from error
     if isinstance(spec, list):
-        return from_layers(spec, input_shape)
+        return from_layers(spec, input_shape, options)
     if not isinstance(spec, Mapping):
         raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
     spec = {"name": path.stem, **spec} if "layers" in spec else spec
-    return from_mapping(spec, input_shape)
+    return from_mapping(spec, input_shape, options)
 
 
 def _read(path: Path) -> str:
@@ -81,14 +82,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
+def from_mapping(
+    spec: Mapping[str, Any], input_shape: InputShape | None = None, options: Options = DEFAULTS
+) -> Network:
     """A spec, or the classic table `{name: [kernel, stride, padding(, dilation)]}`."""
     if "layers" in spec:
         plain = {
             **spec,
             "layers": [_plain(layer) for layer in spec["layers"]] if isinstance(spec["layers"], list | tuple) else None,
         }
-        return Network.from_dict(plain, input_shape)
+        return _network(plain, input_shape, options)
     if not spec or not all(isinstance(row, list | tuple) for row in spec.values()):
         raise FormatError("a network needs 'layers', or rows {name: [kernel, stride, padding(, dilation)]}")
     if any(isinstance(row[0], Mapping) for row in spec.values() if row):
@@ -101,14 +104,31 @@ def from_mapping(spec: Mapping[str, Any], input_shape: InputShape | None = None)
             )
         names = ("kernel_size", "stride", "padding", "dilation")
         layers.append({"name": str(name), "op": "window", **dict(zip(names, row, strict=False))})
-    return Network.from_dict({"layers": layers}, input_shape)
+    return _network({"layers": layers}, input_shape, options)
 
 
-def from_layers(layers: Sequence[Any], input_shape: InputShape | None = None) -> Network:
+def from_layers(layers: Sequence[Any], input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
     """A list of layers: mappings, or what `fastrf.conv` and its like return."""
     if input_shape is None:
         raise ShapeError("a list of layers has no input shape; give input_shape=(channels, height, width)")
-    return Network.from_dict({"layers": [_plain(layer) for layer in layers]}, input_shape)
+    return _network({"layers": [_plain(layer) for layer in layers]}, input_shape, options)
+
+
+def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: Options) -> Network:
+    """The network of a spec, with the channel axis that the user names."""
+    if options.values:
+        raise NetworkError(
+            f"values names {next(iter(options.values))!r}, but a spec has no control inputs; leave it out"
+        )
+    network = Network.from_dict(spec, input_shape)
+    if options.channel_axis is ...:
+        return network
+    options.check_names(network.inputs)
+    axes: dict[str, int | None] = {}
+    for name, given in network.inputs.items():
+        axis = options.axis_of(name, given.shape)
+        axes[name] = given.channel_axis if axis is ... else axis
+    return Network.from_dict({**spec, "channel_axis": axes, "guessed": []}, input_shape)
 
 
 def _plain(layer: Any) -> Mapping[str, Any]:

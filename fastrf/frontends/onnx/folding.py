@@ -19,7 +19,7 @@ def folded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Constant]
     A node that cannot be evaluated by itself stays.
     """
     graph = model.graph
-    walk, scope = Walk(model, full=False), Scope()
+    walk, scope = Walk(model), Scope()
     walk.initialize(graph, scope)
     reached = {entry.name for entry in graph.input if entry.name not in scope}
     known: dict[str, Constant] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastrf.frontends.onnx.calls import Scope, printable
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.skimming import skim
 from fastrf.frontends.onnx.walk import Walk
+from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_AXIS, Network
 
 __all__ = ["MIN_OPSET", "read", "to_network"]
@@ -40,8 +42,8 @@ def read(path: str | os.PathLike[str]) -> onnx.ModelProto:
 def to_network(
     model: onnx.ModelProto,
     input_shape: Any = None,
+    options: Options = DEFAULTS,
     *,
-    on_unsupported: str = "raise",
     name: str = "model",
     known: Mapping[str, Constant] | None = None,
 ) -> Network:
@@ -52,7 +54,7 @@ def to_network(
     FormatError for a graph that is none, or LimitError.
     """
     _check_versions(model)
-    walk = Walk(model, full=on_unsupported == "full")
+    walk = Walk(model, options)
     scope = Scope()
     walk.initialize(model.graph, scope)
     for tensor, constant in (known or {}).items():
@@ -66,7 +68,7 @@ def to_network(
     given = [entry for entry in given if entry not in empty]
     if not given:
         raise NetworkError("the model has no input: every tensor is stored in the file")
-    inputs = _inputs(model.graph, given, input_shape)
+    inputs, guessed = _with_channels(model.graph, given, _inputs(given, input_shape), options)
     for entry, value in zip(given, inputs, strict=True):
         walk.lowering.unique(value.name)
         scope[entry.name] = value
@@ -76,14 +78,7 @@ def to_network(
     outputs = _outputs(walk, model.graph, scope)
     if not walk.lowering.layers:
         outputs = [walk.emit("identity", inputs[0]).name]
-    spec = {
-        "name": printable(name),
-        "input_shape": {value.name: list(value.shape) for value in inputs},
-        "channel_axis": {value.name: value.channel_axis for value in inputs},
-        "layers": walk.lowering.layers,
-        "outputs": outputs,
-    }
-    return Network.from_dict(spec)
+    return Network.from_dict(walk.spec(printable(name), inputs, outputs, guessed))
 
 
 def _check_versions(model: onnx.ModelProto) -> None:
@@ -96,7 +91,7 @@ def _check_versions(model: onnx.ModelProto) -> None:
             )
 
 
-def _inputs(graph: onnx.GraphProto, given: Sequence[onnx.ValueInfoProto], wanted: Any) -> list[Value]:
+def _inputs(given: Sequence[onnx.ValueInfoProto], wanted: Any) -> list[Value]:
     """A value for every input, its shape as declared or as wanted."""
     names = [entry.name for entry in given]
     if isinstance(wanted, Mapping):
@@ -114,8 +109,23 @@ def _inputs(graph: onnx.GraphProto, given: Sequence[onnx.ValueInfoProto], wanted
         while name in used:
             name += "'"
         used.add(name)
-        values.append(Value(name, without_batch(full), full, _channel_axis(graph, entry.name, full)))
+        values.append(Value(name, without_batch(full), full, None))
     return values
+
+
+def _with_channels(
+    graph: onnx.GraphProto, entries: Sequence[onnx.ValueInfoProto], values: Sequence[Value], options: Options
+) -> tuple[list[Value], list[str]]:
+    """The inputs with their channel axes, and the names of those whose axis is guessed."""
+    options.check_names(value.name for value in values)
+    done, guessed = [], []
+    for entry, value in zip(entries, values, strict=True):
+        axis = options.axis_of(value.name, value.shape)
+        if axis is ...:
+            guessed.append(value.name)
+            axis = _channel_axis(graph, entry.name, value.full)
+        done.append(replace(value, channel_axis=axis))
+    return done, guessed
 
 
 def _full_shape(entry: onnx.ValueInfoProto, wanted: Any) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
+from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_LAYERS
 
 __all__ = ["RULES", "Walk", "rule"]
@@ -43,13 +44,12 @@ def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
 class Walk(GraphWalk):
     """The state of lowering one model."""
 
-    def __init__(self, model: onnx.ModelProto, *, full: bool) -> None:
-        super().__init__()
+    def __init__(self, model: onnx.ModelProto, options: Options = DEFAULTS) -> None:
+        super().__init__(options)
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.anything: Value  # some input: what constants are shaped like
-        self._full = full
         self._steps = 0
         self._scope: list[str] = []
 
@@ -118,7 +118,7 @@ class Walk(GraphWalk):
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
-            if not self._full or not call.dynamic():
+            if not self.options.full or not call.dynamic():
                 raise self._located(error, shown) from error
             return self._all_finished(call, self.opaque(call))
         except FastRFError as error:

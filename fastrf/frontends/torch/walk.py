@@ -20,6 +20,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
 from fastrf.frontends.torch.known import MOVES, moved
 from fastrf.network import Network
@@ -45,29 +46,25 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def to_network(exported: ExportedProgram, *, on_unsupported: str = "raise", name: str = "model") -> Network:
+def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
     """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
     exported = _taken_apart(exported)
-    walk = Walk(exported, full=on_unsupported == "full")
+    walk = Walk(exported, options)
     graph = exported.graph
-    inputs: dict[str, tuple[int, ...]] = {}
-    channels: dict[str, int | None] = {}
+    inputs: list[Value] = []
+    guessed: list[str] = []
     user_inputs = set(exported.graph_signature.user_inputs)
     for node in graph.nodes:
         if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
-            walk.values[node] = value = _input(node)
-            inputs[value.name], channels[value.name] = value.shape, value.channel_axis
+            value = _input(node)
+            axis = options.axis_of(value.name, value.shape)
+            guessed += [value.name] if axis is ... else []
+            walk.values[node] = value = value if axis is ... else replace(value, channel_axis=axis)
+            inputs.append(value)
             walk.lowering.unique(value.name)
+    options.check_names(value.name for value in inputs)
     walk.run(graph)
-    outputs = _named_outputs(walk, exported)
-    spec = {
-        "name": name,
-        "input_shape": {key: list(shape) for key, shape in inputs.items()},
-        "channel_axis": channels,
-        "layers": walk.lowering.layers,
-        "outputs": outputs,
-    }
-    return Network.from_dict(spec)
+    return Network.from_dict(walk.spec(name, inputs, _named_outputs(walk, exported), guessed))
 
 
 def _taken_apart(exported: ExportedProgram) -> ExportedProgram:
@@ -156,12 +153,11 @@ def operator_name(node: Node) -> str:
 class Walk(GraphWalk):
     """The state of one lowering: values of the nodes that the input reaches, and constants on demand."""
 
-    def __init__(self, exported: ExportedProgram, *, full: bool) -> None:
-        super().__init__()
+    def __init__(self, exported: ExportedProgram, options: Options = DEFAULTS) -> None:
+        super().__init__(options)
         self.values: dict[Node, Any] = {}
         self.scope: tuple[str, ...] = ()
         self._exported = exported
-        self._full = full
         self._constants: dict[Node, Any] = {}
         self._weighty: dict[Node, bool] = {}
         self._pieces: dict[Node, Any] = {}
@@ -237,7 +233,7 @@ class Walk(GraphWalk):
                 raise self.lowering.unsupported(name, self.scope)
             result = found(self, node)
         except UnsupportedOpError:
-            if not self._full:
+            if not self.options.full:
                 raise
             result = self.opaque_results(node)
         if isinstance(result, Value) and name in MOVES:
