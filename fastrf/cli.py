@@ -8,16 +8,13 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
+from fastrf.errors import FastRFError, FormatError, UsageError
+from fastrf.source_options import Source, takes_model
 from fastrf.sweeps.command import sweep
-
-if TYPE_CHECKING:
-    from fastrf.analysis import Analysis
-    from fastrf.field import ReceptiveField
 
 __all__ = ["app", "main"]
 
@@ -33,27 +30,8 @@ app = typer.Typer(
     "package.module:callable for a PyTorch model.",
 )
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A built-in network, a .toml, .json, .onnx or .pt2 file, or package.module:callable for a PyTorch model.",
-    ),
-]
-InputOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input",
-        "-i",
-        metavar="SHAPE",
-        help="Input shape, e.g. 3x224x224 (with the batch for ONNX, if you like); NAME=SHAPE for one of several.",
-    ),
-]
 NodeOption = Annotated[
     str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
-]
-WrtOption = Annotated[
-    str | None, typer.Option("--wrt", help="The input or node to measure against (default: the first input).")
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its ending chooses the format.")
@@ -90,10 +68,9 @@ def _options(
 
 
 @app.command()
+@takes_model
 def summary(
-    model: Model,
-    input_shape: InputOption = None,
-    wrt: WrtOption = None,
+    source: Source,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold dotted names to so many parts.")] = None,
     json: JsonOption = False,
     csv: CsvOption = False,
@@ -104,13 +81,18 @@ def summary(
 
     `fastrf summary resnet50 --depth 1` · `fastrf summary net.toml --input 3x640x640 --json`
     """
-    table = _analyze(model, input_shape, wrt).summary(depth)
+    table = source.analyze().summary(depth)
     wanted = _table_format(json, csv, markdown, output)
     if wanted is TableFormat.table and output is None:
         from rich.console import Console
 
         console = Console()
-        console.print(table.to_rich()) if console.is_terminal else typer.echo(str(table))
+        if not console.is_terminal:
+            typer.echo(str(table))
+            return
+        console.print(table.to_rich())
+        for note in table.notes:
+            console.print(note, markup=False, highlight=False)
         return
     text = {
         TableFormat.json: table.to_json,
@@ -122,9 +104,9 @@ def summary(
 
 
 @app.command()
+@takes_model
 def mask(
-    model: Model,
-    input_shape: InputOption = None,
+    source: Source,
     node: NodeOption = None,
     at: Annotated[
         str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")
@@ -132,7 +114,6 @@ def mask(
     neuron: Annotated[
         str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")
     ] = None,
-    wrt: WrtOption = None,
     json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
@@ -145,7 +126,7 @@ def mask(
     """
     from fastrf import drawing
 
-    field = _field(model, input_shape, node, wrt)
+    field = source.field(node)
     if neuron is not None and at is not None:
         raise UsageError("--at and --neuron exclude each other; give one")
     if json and output is not None:
@@ -164,12 +145,11 @@ def mask(
 
 
 @app.command()
+@takes_model
 def masks(
-    model: Model,
+    source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: .zarr, .npy or .npz.")],
-    input_shape: InputOption = None,
     node: NodeOption = None,
-    wrt: WrtOption = None,
     packed: Annotated[bool, typer.Option("--packed", help="Eight pixels a byte, as numpy.packbits does.")] = False,
     chunks: Annotated[int | None, typer.Option("--chunks", metavar="N", help="How many masks at a time.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a .zarr that was interrupted.")] = False,
@@ -188,7 +168,7 @@ def masks(
 
     if resume and output.suffix != ".zarr":
         raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
-    field = _field(model, input_shape, node, wrt)
+    field = source.field(node)
     stream = streams.Stream.of(field.positional, packed, chunks)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("masks", total=stream.n_chunks)
@@ -205,12 +185,11 @@ def masks(
 
 
 @app.command()
+@takes_model
 def boxes(
-    model: Model,
-    input_shape: InputOption = None,
+    source: Source,
     node: NodeOption = None,
     at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="One position only.")] = None,
-    wrt: WrtOption = None,
     json: JsonOption = False,
     csv: CsvOption = False,
     output: OutputOption = None,
@@ -223,7 +202,7 @@ def boxes(
     """
     from fastrf import drawing
 
-    field = _field(model, input_shape, node, wrt)
+    field = source.field(node)
     only = None if at is None else _index(at, "--at")
     if output is not None and output.suffix in (".npy", ".npz"):
         if only is not None:
@@ -266,10 +245,10 @@ def warmup() -> None:
 
 
 @app.command()
+@takes_model
 def anchors(
-    model: Model,
+    source: Source,
     levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")],
-    input_shape: InputOption = None,
     boxes: Annotated[
         Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
     ] = None,
@@ -321,48 +300,11 @@ def anchors(
         threshold,
         seed,
         exact,
-        input_shape is not None,
+        source.input_shape is not None,
     )
     wanted = TableFormat.table if form is not None else _table_format(json, csv, markdown, output)
-    analysis = _analyze(model, input_shape, None)
+    analysis = source.analyze()
     _emit(command.answer(analysis, asked, wanted.value, to_terminal=output is None), output)
-
-
-def _analyze(model: str, shapes: list[str] | None, wrt: str | None) -> Analysis:
-    from fastrf.analysis import analyze
-
-    return analyze(model, parse_input(shapes), wrt=wrt)
-
-
-def _field(model: str, shapes: list[str] | None, node: str | None, wrt: str | None) -> ReceptiveField:
-    from fastrf.analysis import analyze
-    from fastrf.loading import load
-
-    network = load(model, parse_input(shapes))
-    target = network.outputs[0] if node is None else node
-    return analyze(network, wrt=wrt, targets=[target])[target]
-
-
-def parse_input(shapes: list[str] | None) -> Any:
-    """`--input` values: one `3x224x224`, or `name=3x224x224` for each input. Raises ShapeError."""
-    if not shapes:
-        return None
-    if len(shapes) == 1 and "=" not in shapes[0]:
-        return _sizes(shapes[0])
-    named = {}
-    for text in shapes:
-        name, equals, sizes = text.partition("=")
-        if not equals:
-            raise ShapeError(f"--input {text!r} has no name; with several inputs write NAME=3x224x224")
-        named[name] = _sizes(sizes)
-    return named
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    parts = text.lower().replace(",", "x").split("x")
-    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
-        raise ShapeError(f"--input {text!r} is not a shape; write sizes like 3x224x224, without the batch")
-    return tuple(int(part) for part in parts)
 
 
 def _index(text: str, option: str) -> tuple[int, ...]:

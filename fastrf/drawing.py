@@ -32,7 +32,7 @@ def describe(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
     at = ",".join(map(str, where)) or "the only position"
     facts = f"{field.name} at {at} sees {mask.sum():,} of {mask.size:,} pixels, box {hull}"
     facts += "" if field.exact else f" (over-approximated at {', '.join(field.approximate_at)})"
-    return "\n".join([facts, *draw(mask)])
+    return "\n".join([facts, *(f"assumes: {sentence}" for sentence in field.assumes), *draw(mask)])
 
 
 def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
@@ -46,6 +46,7 @@ def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> 
         "box": [list(pair) for pair in _box(mask)],
         "exact": field.exact,
         "approximate_at": list(field.approximate_at),
+        "assumes": list(field.assumes),
         "flat_runs": edges.tolist(),
     }
     return json.dumps(facts)

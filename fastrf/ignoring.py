@@ -95,9 +95,9 @@ def _unexpanded(network: Network, name: str) -> str:
 
 def _named(network: Network, pattern: str) -> list[str]:
     """The nodes that a name or pattern means; of a module, those that are read from outside of it."""
-    found = [node.name for node in network.nodes if fnmatchcase(node.name, pattern)]
+    found = [node.name for node in network.nodes if _meant(node.name, pattern)]
     for module, members in network.modules.items():
-        if fnmatchcase(module.partition("@")[0], pattern):
+        if _meant(module.partition("@")[0], pattern):
             found += _exits(network, members)
     if not found:
         known = [*network.by_name, *network.modules]
@@ -105,6 +105,10 @@ def _named(network: Network, pattern: str) -> list[str]:
         hint = f"did you mean {', '.join(close)}?" if close else f"give {', '.join(_KINDS)}, a name or a pattern"
         raise UnknownNodeError(f"ignore={pattern!r} matches no node and no module of {network.name!r}; {hint}")
     return found
+
+
+def _meant(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _exits(network: Network, members: Sequence[str]) -> list[str]:

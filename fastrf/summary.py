@@ -38,6 +38,10 @@ _TITLES = {
 }
 
 
+#: As many assumptions stand under a table.
+_NOTES = 6
+
+
 @dataclass(frozen=True)
 class Row:
     """One node, or several folded into one.
@@ -113,7 +117,14 @@ class Summary:
         console = Console(file=io.StringIO(), width=200, color_system=None)
         with console.capture() as capture:
             console.print(self.to_rich())
-        return "\n".join(line.rstrip() for line in capture.get().splitlines())
+        return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), *self.notes])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What rows take for granted, a line each; of many, the first ones."""
+        told = list(dict.fromkeys(sentence for row in self.rows for sentence in row.assumes))
+        more = [f"assumes: {len(told) - _NOTES} more; --json lists them"] if len(told) > _NOTES else []
+        return (*(f"assumes: {sentence}" for sentence in told[:_NOTES]), *more)
 
     def to_rich(self) -> Table:
         """As a `rich.table.Table`."""
@@ -132,7 +143,9 @@ class Summary:
     def to_markdown(self) -> str:
         """As a Markdown table."""
         lines = [list(_TITLES.values()), ["---"] * len(_TITLES), *(_cells(row) for row in self.rows)]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+        ) + "".join(f"\n\n{note}" for note in self.notes)
 
     def to_csv(self) -> str:
         """As CSV with a header; per-axis values are joined by `x`, unbounded is `inf`."""

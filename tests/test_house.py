@@ -27,7 +27,7 @@ LAYERS = [
     {"network", "layers", "zoo", "counting", "storage", "masks", "ignoring"},
     {"streams"},
     {"frontends", "field"},
-    {"loading", "analysis", "summary", "drawing"},
+    {"loading", "analysis", "summary", "drawing", "source_options"},
     {"sweeps"},
     {"spaces", "anchors"},
     {"warmup", "cli", "__main__", "__init__"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastrf.errors import UsageError
+from fastrf.source_options import parse_input
 
 if TYPE_CHECKING:
     from fastrf.sweeps.result import SweepResult
@@ -79,8 +80,6 @@ def sweep(
 
 def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[Any, Any]:
     """Candidates and input shape; with several shapes, each network at each of them."""
-    from fastrf.cli import parse_input
-
     if not shapes or len(shapes) == 1 or "=" in shapes[0]:
         return given, parse_input(shapes)
     if given is not words:
