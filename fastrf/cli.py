@@ -334,7 +334,7 @@ def _emit(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text.rstrip("\n"))
         return
-    from fastrf.storage import whole_file
+    from fastrf.files import whole_file
 
     with whole_file(output) as file:
         file.write((text.rstrip("\n") + "\n").encode())

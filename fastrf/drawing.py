@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastrf.errors import FormatError, MissingExtraError
 from fastrf.field import ReceptiveField
-from fastrf.storage import whole_file
+from fastrf.files import whole_file
 
 __all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
 

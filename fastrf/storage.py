@@ -1,62 +1,35 @@
-"""Files: fields in their compact form, and the rule that a file appears whole or not at all."""
+"""Fields in their compact form, saved and loaded; nothing that a file says of itself is taken on trust."""
 
 from __future__ import annotations
 
-import contextlib
 import json
+import math
 import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.dependency import Dependency
-from fastrf.errors import FormatError
+from fastrf.errors import FormatError, LimitError
 from fastrf.extent import Extent, Phase
+from fastrf.files import parse_json, read_arrays, whole_file
+from fastrf.network import MAX_NAME
 from fastrf.nominal import Nominal
 from fastrf.relation import Relation
-from fastrf.terms import Group
+from fastrf.terms import Group, Term, make_term, normalise
 
 if TYPE_CHECKING:
     from fastrf.field import ReceptiveField
 
-__all__ = ["load_field", "save_field", "whole_file"]
+__all__ = ["load_field", "save_field"]
 
 _FORMAT = "fastrf field 1"
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write that takes its name when the block ends well, and vanishes when it does not.
-
-    Raises FormatError where the folder cannot be written.
-    """
-    try:
-        target = Path(path).resolve()
-        if target.exists() and not target.is_file():
-            raise FormatError(f"{path}: exists and is no regular file; choose another name")
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
-    except (OSError, TypeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FormatError(f"{path!s}: {reason}; choose a file name in a folder that can be written") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(target)
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; nothing was written") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+#: The header of a saved field may not be larger.
+MAX_HEADER_BYTES = 1 << 24
+#: More elements cannot be counted in 64 bits.
+_COUNTABLE = 1 << 62
 
 
 def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
@@ -92,14 +65,19 @@ def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
 
 
 def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
-    """Read a field that `ReceptiveField.save` wrote. Raises FormatError for anything else."""
+    """Read a field that `ReceptiveField.save` wrote.
+
+    Raises FormatError for anything else, and LimitError for one that unpacks to more than fastrf.files.MAX_ARRAY_BYTES.
+    """
+    arrays = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return _field(json.loads(arrays["header"].tobytes()), arrays)
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except Exception as error:  # a damaged archive can fail in any of its readers
+        header = arrays["header"].tobytes()
+        if len(header) > MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {len(header):,} bytes")
+        return _field(parse_json(header, "header"), arrays)
+    except LimitError as error:
+        raise LimitError(f"{path}: {error}") from error
+    except Exception as error:  # whatever it says may not fit
         raise FormatError(f"{path}: not a field that fastrf saved ({type(error).__name__}: {error})") from error
 
 
@@ -113,13 +91,10 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
         _relation(_natural(n_cols), arrays[f"indptr{k}"], arrays[f"start{k}"], arrays[f"stop{k}"])
         for k, n_cols in enumerate(header["columns"])
     ]
-    terms = [
-        tuple(Group(tuple(map(_natural, rows)), tuple(map(_natural, cols)), relations[k]) for rows, cols, k in term)
-        for term in header["terms"]
-    ]
-    axes = tuple(tuple(map(_natural, factors)) for factors in header["axes"])
-    dependency = Dependency(tuple(map(_natural, header["input_shape"])), axes, terms)
-    _check_terms(dependency)
+    axes, input_shape = _axes(header["axes"]), _sizes(header["input_shape"])
+    sizes = [n for factors in axes for n in factors]
+    terms = [_term(term, relations, sizes, input_shape) for term in header["terms"]]
+    dependency = Dependency(input_shape, axes, [term for term in terms if term is not None])
     channels = [
         None if axis is None else range(ndim)[_natural(axis)]
         for axis, ndim in (
@@ -128,16 +103,16 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
         )
     ]
     nominal = _nominal(header, arrays)
-    periods = tuple(max(_natural(period), 1) for period in header["periods"])
+    periods = tuple(max(period, 1) for period in _sizes(header["periods"]))
     field = ReceptiveField(
         dependency,
         channel_axis=channels[0],
         input_channel_axis=channels[1],
-        approximate_at=tuple(str(name) for name in list(header["approximate_at"])),
+        approximate_at=tuple(map(_name, header["approximate_at"])),
         nominal=lambda: nominal,
         periods=lambda: periods,
-        name=str(header["name"]),
-        assumes=tuple(str(sentence) for sentence in list(header.get("assumes", ()))),
+        name=_name(header["name"]),
+        assumes=tuple(map(_name, header.get("assumes", ()))),
     )
     if nominal.shape != field.position_shape or not len(nominal.extents) == len(periods) == len(field.pixel_shape):
         raise ValueError("the nominal field does not fit the shapes")
@@ -145,11 +120,15 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
 
 
 def _nominal(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Nominal:
-    axes = tuple(tuple(map(_natural, factors)) for factors in header["nominal_axes"])
+    axes = _axes(header["nominal_axes"])
     n_factors = sum(map(len, axes))
     extents = []
     for k, phases in enumerate(header["phases"]):
-        parts = tuple(Phase(range(n_factors)[_natural(f)], _natural(period), int(shift)) for f, period, shift in phases)
+        parts = tuple(
+            Phase(range(n_factors)[_natural(f)], _natural(period), _integer(shift)) for f, period, shift in phases
+        )
+        if [part.factor for part in parts] != sorted({part.factor for part in parts}):
+            raise ValueError("the factors of an extent are not in order")
         low, high = arrays[f"low{k}"], arrays[f"high{k}"]
         if not low.shape == high.shape == tuple(part.period for part in parts) or low.dtype != float or not low.size:
             raise ValueError("phases do not fit their arrays")
@@ -157,9 +136,37 @@ def _nominal(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Nom
     return Nominal(axes, tuple(extents))
 
 
+def _integer(value: Any) -> int:
+    if type(value) is not int or abs(value) > _COUNTABLE:
+        raise ValueError(f"{value!r} is not an integer of 62 bits")
+    return value
+
+
 def _natural(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if _integer(value) < 0:
         raise ValueError(f"{value!r} is not a natural number")
+    return int(value)
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    """Sizes whose product can be counted, also where some of them are 0."""
+    found = tuple(map(_natural, values))
+    if math.prod(max(n, 1) for n in found) > _COUNTABLE:
+        raise ValueError(f"shape {found} has more elements than can be counted")
+    return found
+
+
+def _axes(values: Any) -> tuple[tuple[int, ...], ...]:
+    """Axes as their factors."""
+    axes = tuple(tuple(map(_natural, factors)) for factors in values)
+    _sizes(n for factors in axes for n in factors)
+    return axes
+
+
+def _name(value: Any) -> str:
+    """A name as networks have them."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 2 * MAX_NAME:
+        raise ValueError(f"{str(value)[:60]!r} is no name")
     return value
 
 
@@ -179,16 +186,21 @@ def _relation(n_cols: int, indptr: npt.NDArray[Any], start: npt.NDArray[Any], st
     return Relation.from_arrays(n_cols, indptr, start, stop)
 
 
-def _check_terms(dependency: Dependency) -> None:
-    """Whether the groups of every term fit the shapes and name each input axis once."""
-    sizes, input_shape = dependency.sizes, dependency.input_shape
-    for term in dependency.terms:
-        cols = [a for group in term for a in group.cols]
-        rows = [f for group in term for f in group.rows]
-        fits = all(
-            group.relation.n_rows == int(np.prod([sizes[f] for f in group.rows]))
-            and group.relation.n_cols == int(np.prod([input_shape[a] for a in group.cols]))
-            for group in term
-        )
-        if sorted(cols) != list(range(len(input_shape))) or len(set(rows)) != len(rows) or not fits:
-            raise ValueError("terms do not fit the shapes")
+def _term(given: Any, relations: list[Relation], sizes: Sequence[int], input_shape: Sequence[int]) -> Term | None:
+    """A term in canonical form, None where it relates nothing; ValueError where its groups do not fit the shapes."""
+    groups = [
+        Group(tuple(map(_natural, rows)), tuple(map(_natural, cols)), relations[_natural(k)]) for rows, cols, k in given
+    ]
+    rows = [factor for group in groups for factor in group.rows]
+    cols = [axis for group in groups for axis in group.cols]
+    fits = all(
+        group.rows == tuple(sorted(group.rows))
+        and group.cols == tuple(sorted(group.cols))
+        and group.relation.n_rows == math.prod(sizes[f] for f in group.rows)
+        and group.relation.n_cols == math.prod(input_shape[a] for a in group.cols)
+        for group in groups
+    )
+    if sorted(cols) != list(range(len(input_shape))) or len(set(rows)) != len(rows) or not fits:
+        raise ValueError("terms do not fit the shapes")
+    parts = [normalise(group, sizes, input_shape) for group in groups]
+    return None if None in parts else make_term(group for part in parts for group in part or ())

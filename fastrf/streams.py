@@ -23,8 +23,8 @@ import numpy as np
 from fastrf import masks
 from fastrf.dependency import Dependency
 from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
+from fastrf.files import whole_file
 from fastrf.limits import require_memory
-from fastrf.storage import whole_file
 
 __all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
 

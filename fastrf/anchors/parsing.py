@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from fastrf.anchors import literals
 from fastrf.anchors.builtin import NAMES
 from fastrf.anchors.forms import Anchors, Pair, make_anchors
-from fastrf.anchors.readers import read_text
 from fastrf.errors import FormatError
+from fastrf.files import check_nesting, parse_json, read_text
 
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
@@ -37,14 +36,13 @@ def from_file(path: str, levels: Levels) -> Anchors:
         raise FormatError(
             f"{path}: no anchors of that name; use {', '.join(NAMES)}, or a .yaml, .py, .txt or .json file"
         )
-    text = read_text(where, literals.MAX_CHARS)
+    text = read_text(where, literals.MAX_CHARS, "fastrf.anchors.literals.MAX_CHARS")
     if not text.strip():
         raise FormatError(f"{path}: the file is empty")
     if ending == ".json":
-        try:
-            return from_objects(json.loads(text), path, levels)
-        except (ValueError, RecursionError) as error:
-            raise error if isinstance(error, FormatError) else FormatError(f"{path}: not JSON: {error}") from error
+        found = parse_json(text, path)
+        check_nesting(found, path)
+        return from_objects(found, path, levels)
     if ending in (".yaml", ".yml"):
         return _from_yaml(text, path)
     return from_text(text, path, levels)

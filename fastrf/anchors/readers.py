@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from fastrf.anchors import voc
 from fastrf.anchors.boxes import Boxes, Columns, checked
 from fastrf.anchors.pictures import picture_size
 from fastrf.errors import FormatError
-from fastrf.limits import require_memory
+from fastrf.files import parse_json, read_array, read_text
 
-__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo", "read_text"]
+__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,7 +45,7 @@ def from_path(path: str, image_size: ImageSize = None) -> Boxes:
         return _from_folder(where, image_size)
     ending = where.suffix.lower()
     if ending == ".json":
-        return from_coco(_json(where), path)
+        return from_coco(parse_json(read_text(where), path), path)
     if ending == ".csv":
         return from_csv(read_text(where), path)
     if ending == ".xml":
@@ -54,7 +53,7 @@ def from_path(path: str, image_size: ImageSize = None) -> Boxes:
     if ending == ".txt":
         return from_yolo([where], path, image_size)
     if ending == ".npy":
-        return from_array(_npy(where), path)
+        return from_array(read_array(where), path)
     raise FormatError(f"{path}: ending {where.suffix!r} is unknown; use .json, .csv, .xml, .txt, .npy or a folder")
 
 
@@ -70,35 +69,9 @@ def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
     raise FormatError(f"{folder}: holds neither .xml (Pascal VOC) nor .txt (YOLO) files")
 
 
-def read_text(path: Path, limit: int | None = None) -> str:
-    """A text file in UTF-8, of bounded size. Raises FormatError or LimitError."""
-    try:
-        size = path.stat().st_size
-        if limit is not None and size > limit:
-            raise FormatError(f"{path}: {size:,} bytes; such a file has at most {limit:,}")
-        require_memory(20 * size, f"{path}: its values", "split the file")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
-
-
-def _json(path: Path) -> Any:
-    text = read_text(path)
-    if not text.strip():
-        raise FormatError(f"{path}: the file is empty")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON: {error}") from error
-
-
-def _npy(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{path}: not an array that NumPy saved: {error}") from error
+def _label(path: Path) -> str:
+    """The text of one image's boxes."""
+    return read_text(path, MAX_LABEL_BYTES, "fastrf.anchors.readers.MAX_LABEL_BYTES")
 
 
 # COCO ------------------------------------------------------------------------------------------------------
@@ -192,7 +165,7 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
                 f"{file}: labels are shares of an image whose size is not known; give image_size (--input)"
             )
         sizes.append(size)
-        for number, line in enumerate(read_text(file, MAX_LABEL_BYTES).splitlines(), start=1):
+        for number, line in enumerate(_label(file).splitlines(), start=1):
             if line.strip():
                 shares = _shares(line)
                 malformed.append(shares is None)
@@ -242,7 +215,7 @@ def from_voc(files: list[Path], source: str) -> Boxes:
     places: list[str] = []
     sizes: list[tuple[float, float]] = []
     for k, file in enumerate(files):
-        size, corners = voc.parse(read_text(file, MAX_LABEL_BYTES), str(file))
+        size, corners = voc.parse(_label(file), str(file))
         sizes.append(size)
         rows += [(*corner, k) for corner in corners]
         places += [f"{file.name} object {i}" for i in range(len(corners))]

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastrf import zoo
+from fastrf import files, zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
 
-__all__ = ["MAX_FILE_BYTES", "from_file", "from_layers", "from_mapping", "from_zoo"]
-
-#: A spec file larger than this is refused before it is read.
-MAX_FILE_BYTES = 64 << 20
+__all__ = ["from_file", "from_layers", "from_mapping", "from_zoo"]
 
 
 def from_zoo(name: str, input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
@@ -39,12 +34,9 @@ def from_zoo(name: str, input_shape: InputShape | None = None, options: Options 
 
 def from_file(path: Path, input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
     """A `.toml` or `.json` file."""
-    text = _read(path)
-    try:
-        spec = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
-        raise FormatError(f"{path}: not {kind}: {error}") from error
+    text = files.read_text(path, files.MAX_FILE_BYTES)
+    is_toml = path.suffix.lower() == ".toml"
+    spec = files.parse_toml(text, path) if is_toml else files.parse_json(text, path, once=True)
     if isinstance(spec, list):
         return from_layers(spec, input_shape, options)
     if not isinstance(spec, Mapping):
@@ -53,39 +45,11 @@ def from_file(path: Path, input_shape: InputShape | None = None, options: Option
     return from_mapping(spec, input_shape, options)
 
 
-def _read(path: Path) -> str:
-    """The text of a regular file of a sensible size."""
-    try:
-        if path.exists() and not path.is_file():
-            raise FormatError(f"{path}: a directory or device, not a file; give a .toml or .json file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{path}: the file is larger than {MAX_FILE_BYTES >> 20} MiB; is it a spec?")
-        content = path.read_bytes()
-    except FormatError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FormatError(f"{path}: {reason}; check the path") from error
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: not UTF-8 at byte {error.start}; save the spec as UTF-8") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys differ."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"key {key[:60]!r} is given twice")
-        found[key] = value
-    return found
-
-
 def from_mapping(
     spec: Mapping[str, Any], input_shape: InputShape | None = None, options: Options = DEFAULTS
 ) -> Network:
     """A spec, or the classic table `{name: [kernel, stride, padding(, dilation)]}`."""
+    files.check_nesting(spec, "the network")
     if "layers" in spec:
         plain = {
             **spec,
@@ -111,6 +75,7 @@ def from_layers(layers: Sequence[Any], input_shape: InputShape | None = None, op
     """A list of layers: mappings, or what `fastrf.conv` and its like return."""
     if input_shape is None:
         raise ShapeError("a list of layers has no input shape; give input_shape=(channels, height, width)")
+    files.check_nesting(layers, "the network")
     return _network({"layers": [_plain(layer) for layer in layers]}, input_shape, options)
 
 

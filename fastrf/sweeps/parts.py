@@ -2,7 +2,8 @@
 
 Beside `name.parquet` a folder `name.parquet.parts` holds a manifest and Parquet files named by their range of rows,
 each written under another name first. At the end they become the one file that was asked for, and the folder goes.
-`running` fills it.
+Only a folder with such a manifest is touched, in it only files of these names, and no link is followed. `running` fills
+it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
+import re
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastrf.errors import FormatError
-from fastrf.storage import whole_file
+from fastrf.files import MAX_FILE_BYTES, opened, whole_file
 from fastrf.sweeps.evaluating import arrow
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ __all__ = ["ENDINGS", "Parts", "gaps_between", "read_table", "write_table"]
 ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
 _KEY = b"fastrf"
 _MANIFEST = "manifest.json"
+#: The first word of a manifest, whatever the version.
+_FORMAT = "fastrf sweep "
+#: Names of parts, and of files that were being written when a run was killed.
+_PART = re.compile(r"[0-9]{12,18}-[0-9]{12,18}\.parquet")
+_UNFINISHED = re.compile(r"\.fastrf-[0-9a-f]{16}")
 
 
 def _form(path: Path) -> str:
@@ -64,24 +71,47 @@ class Parts:
         there = self.output.exists()
         if there and not self.output.is_file():
             raise FormatError(f"{self.output}: exists and is no regular file; choose another name")
-        begun = (self.folder / _MANIFEST).exists()
+        begun = os.path.lexists(self.folder)
+        manifest = _own_manifest(self.folder) if begun else None
         if (there or begun) and not resume:
             what = "exists" if there else "was begun by a sweep that did not end"
             raise FormatError(f"{self.output}: {what}; choose another name, or go on with resume")
         if begun:
-            self._check(_loaded(self.folder / _MANIFEST))
+            self._check(manifest)
         if there:
             if not begun:
                 self._check(_manifest_of(self.output))
             self.complete = True
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove()
             return
-        self.folder.mkdir(exist_ok=True)
-        for left in self.folder.glob(".*"):
-            left.unlink()
         if not begun:
-            with _renamed(self.folder / _MANIFEST) as file:
+            self._make()
+
+    def _make(self) -> None:
+        """The folder with its manifest, both at once."""
+        fresh = self.folder.with_name(f".fastrf-{secrets.token_hex(8)}")
+        fresh.mkdir()
+        try:
+            with whole_file(fresh / _MANIFEST, sync=True) as file:
                 file.write(json.dumps(self.manifest).encode())
+            fresh.rename(self.folder)
+        except BaseException:
+            (fresh / _MANIFEST).unlink(missing_ok=True)
+            fresh.rmdir()
+            raise
+
+    def _remove(self) -> None:
+        """Delete what was written here, file by file, and the folder where nothing else is in it."""
+        with contextlib.suppress(OSError):
+            for path in [*self._files(_PART), *self._files(_UNFINISHED), self.folder / _MANIFEST]:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _files(self, names: re.Pattern[str]) -> list[Path]:
+        """Regular files of the folder with such names, in order."""
+        with os.scandir(self.folder) as entries:
+            found = [entry.name for entry in entries if names.fullmatch(entry.name) and _is_file(entry)]
+        return [self.folder / name for name in sorted(found)]
 
     def _check(self, found: dict[str, Any] | None) -> None:
         if found is None:
@@ -106,8 +136,10 @@ class Parts:
     def spans(self) -> list[tuple[int, int]]:
         """Ranges of rows that are there, in order; files that are damaged are dropped."""
         found, reached = [], 0
-        for path in sorted(self.folder.glob("*.parquet")):
-            start, stop = _span(path)
+        for path in self._files(_UNFINISHED):
+            path.unlink()
+        for path in self._files(_PART):
+            start, stop = map(int, path.stem.split("-"))
             if start < reached or not self._is_whole(path, stop - start):
                 path.unlink()
                 continue
@@ -116,11 +148,11 @@ class Parts:
         return found
 
     def _is_whole(self, path: Path, rows: int) -> bool:
-        pa, parquet = arrow(), arrow("pyarrow.parquet")
+        parquet = arrow("pyarrow.parquet")
         try:
             with parquet.ParquetFile(path) as file:
-                return bool(file.metadata.num_rows == rows and file.schema_arrow.equals(self.schema))
-        except (OSError, pa.ArrowException):
+                return bool(file.metadata.num_rows == rows > 0 and file.schema_arrow.equals(self.schema))
+        except Exception:  # a damaged file can fail in any of its readers
             return False
 
     def write(self, start: int, batches: list[pa.RecordBatch]) -> None:
@@ -129,33 +161,30 @@ class Parts:
         table = pa.Table.from_batches(batches, self.schema)
         path = self.folder / f"{start:012d}-{start + table.num_rows:012d}.parquet"
         try:
-            with _renamed(path) as file:
+            with whole_file(path, through_links=False, sync=True) as file:
                 parquet.write_table(table, file)
-        except OSError as error:
-            raise FormatError(
-                f"{self.output}: {error.strerror or error}; what is there is whole, go on with resume"
-            ) from error
+        except FormatError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
+            raise FormatError(f"{self.output}: {reason}; what is there is whole, go on with resume") from error
 
     def finish(self, fresh: list[pa.RecordBatch] | None = None) -> None:
         """The whole table in its one file, from the parts, or from `fresh` where there are none."""
         schema = self.schema.with_metadata({_KEY: json.dumps(self.manifest).encode()})
         rows = (batch.replace_schema_metadata(schema.metadata) for batch in (self._rows() if fresh is None else fresh))
-        with whole_file(self.output) as file:
+        with whole_file(self.output, sync=True) as file:
             write_table(rows, schema, file, _form(self.output))
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
         parquet = arrow("pyarrow.parquet")
-        for path in sorted(self.folder.glob("*.parquet")):
+        for path in self._files(_PART):
             with parquet.ParquetFile(path) as file:
                 yield from file.iter_batches()
 
     def discard_if_empty(self) -> None:
         """Leave nothing where no row was written."""
-        if not any(self.folder.glob("*.parquet")):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._files(_PART):
+            self._remove()
 
 
 def gaps_between(spans: Iterable[tuple[int, int]], n: int) -> list[tuple[int, int]]:
@@ -198,36 +227,27 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
             with pa.OSFile(str(path)) as file:
                 return pa.ipc.open_file(file).read_all()
         return arrow("pyarrow.parquet").read_table(path)
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # a damaged file can fail in any of its readers
         raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
 
 
-@contextlib.contextmanager
-def _renamed(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its name once it is on the disk, and vanishes where that fails."""
-    temporary = path.with_name(f".{path.name}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
-def _span(path: Path) -> tuple[int, int]:
-    start, _, stop = path.stem.partition("-")
-    if not (start.isdigit() and stop.isdigit()):
-        raise FormatError(f"{path}: no part of a sweep; move it elsewhere")
-    return int(start), int(stop)
-
-
-def _loaded(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
-        return None
+def _own_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder of parts, None where it is damaged. Raises FormatError for a folder of someone else."""
+    manifest = folder / _MANIFEST
+    own = not folder.is_symlink() and folder.is_dir() and not manifest.is_symlink() and manifest.is_file()
+    found: object = None
+    if own:
+        with opened(manifest) as file:
+            text = file.read(MAX_FILE_BYTES)
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(text)
+        own = not isinstance(found, dict) or str(found.get("format")).startswith(_FORMAT)
+    if not own:
+        raise FormatError(f"{folder}: not made by a sweep, and left alone; choose another output, or move it elsewhere")
     return found if isinstance(found, dict) else None
 
 
@@ -243,7 +263,7 @@ def _manifest_of(path: Path) -> dict[str, Any] | None:
         else:
             return None
         found = json.loads((metadata or {})[_KEY])
-    except (OSError, KeyError, ValueError, pa.ArrowException):
+    except Exception:  # a damaged file can fail in any of its readers
         return None
     return found if isinstance(found, dict) else None
 

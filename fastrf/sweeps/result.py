@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import UsageError
-from fastrf.storage import whole_file
+from fastrf.errors import FormatError, UsageError
+from fastrf.files import whole_file
 from fastrf.sweeps.evaluating import arrow
 from fastrf.sweeps.parts import ENDINGS, read_table, write_table
 
@@ -113,8 +113,6 @@ class SweepResult:
 
         Raises FormatError for another ending or a file that cannot be written.
         """
-        from fastrf.errors import FormatError
-
         form = ENDINGS.get(Path(path).suffix.lower())
         if form is None:
             raise FormatError(f"{path}: ending {Path(path).suffix!r} is unknown here; use {', '.join(ENDINGS)}")
