@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from fastrf.errors import FormatError, MissingExtraError
 from fastrf.field import ReceptiveField
 from fastrf.files import whole_file
+from fastrf.texts import csv_rows, shown
 
 __all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
 
@@ -164,12 +163,9 @@ def format_rows(rows: Sequence[dict[str, Any]], kind: str) -> str:
     """Mappings of equal keys as `json`, `csv` or an aligned `table`."""
     if kind == "json":
         return json.dumps(list(rows), indent=None)
-    cells = [[str(value) for value in row.values()] for row in rows]
     titles = list(rows[0]) if rows else []
     if kind == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([titles, *cells])
-        return text.getvalue()
-    lines = [titles, *cells]
+        return csv_rows([titles, *(list(row.values()) for row in rows)])
+    lines = [titles, *([shown(str(value)) for value in row.values()] for row in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(titles))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)

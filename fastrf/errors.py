@@ -14,6 +14,8 @@ FastRFError
 
 from __future__ import annotations
 
+from fastrf.texts import shown
+
 __all__ = [
     "FastRFError",
     "FormatError",
@@ -28,11 +30,17 @@ __all__ = [
 ]
 
 
+#: Messages are not longer than this.
+MAX_TEXT = 1000
+
+
 class FastRFError(Exception):
     """Base of every error that fastrf raises on purpose."""
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else type(self).__name__
+        """One line of bounded length, whatever names of files and layers are in it."""
+        text = shown(str(self.args[0])) if self.args else type(self).__name__
+        return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} ... {text[-MAX_TEXT // 2 :]}"
 
 
 class NetworkError(FastRFError, ValueError):

@@ -84,6 +84,8 @@ def read_text(path: StrPath, limit: int | None = None, constant: str = "fastrf.f
 
 def parse_json(text: str | bytes, source: object, *, once: bool = False) -> Any:
     """JSON; with `once`, keys of a mapping must differ. Raises FormatError."""
+    if not text.strip():
+        raise FormatError(f"{source}: the file is empty")
     try:
         return json.loads(text, object_pairs_hook=_once if once else None)
     except (ValueError, RecursionError) as error:
@@ -133,7 +135,9 @@ def check_nesting(value: Any, source: str) -> None:
     for _ in range(MAX_DEPTH):
         if any(isinstance(item, int) and not -(1 << 63) <= item < 1 << 64 for item in level):
             raise FormatError(f"{source}: holds an integer of more than 64 bits")
-        nested = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list | tuple)]
+        nested = [
+            item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list | tuple)
+        ]
         level = [item for items in nested for item in items if isinstance(item, dict | list | tuple | int)]
         if not level:
             return

@@ -115,7 +115,7 @@ class Network:
         for output in outputs:
             if output not in known:
                 raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
-        name, assumes = str(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
+        name, assumes = _checked_name(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
         return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -313,7 +313,10 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
     nodes = []
     for layer in layers:
         name, op, reads = layer["name"], layer["op"], layer["inputs"]
-        attributes = {key: frozen(value) for key, value in layer.items() if key not in _RESERVED}
+        try:
+            attributes = {key: frozen(value) for key, value in layer.items() if key not in _RESERVED}
+        except RecursionError as error:
+            raise FormatError(f"node {name!r}: an attribute is nested too deep") from error
         in_shapes = [shapes[read][0] for read in reads]
         try:
             recipe = apply(op, attributes, in_shapes, [shapes[read][1] for read in reads])

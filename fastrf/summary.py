@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import json
@@ -12,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError, NetworkError
+from fastrf.texts import csv_rows, markdown_rows, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,19 +142,13 @@ class Summary:
 
     def to_markdown(self) -> str:
         """As a Markdown table."""
-        lines = [list(_TITLES.values()), ["---"] * len(_TITLES), *(_cells(row) for row in self.rows)]
-        return "\n".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-        ) + "".join(f"\n\n{note}" for note in self.notes)
+        table = markdown_rows(list(_TITLES.values()), map(_cells, self.rows))
+        return "\n\n".join([table, *map(markdown_text, self.notes)])
 
     def to_csv(self) -> str:
         """As CSV with a header; per-axis values are joined by `x`, unbounded is `inf`."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Row)])
-        for row in self.rows:
-            writer.writerow([_flat(getattr(row, field.name)) for field in fields(Row)])
-        return text.getvalue()
+        names = [field.name for field in fields(Row)]
+        return csv_rows([names, *([_flat(getattr(row, name)) for name in names] for row in self.rows)])
 
     def to_records(self) -> list[dict[str, Any]]:
         """As plain mappings; numbers that JSON does not have (unbounded) are None."""

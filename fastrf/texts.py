@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["csv_cell", "csv_rows", "from_csv_cell", "markdown_rows", "shown"]
+__all__ = ["csv_cell", "csv_rows", "from_csv_cell", "markdown_rows", "markdown_text", "shown"]
 
 #: What a spreadsheet works out: text that begins so, unless it is made of numbers alone.
 _FORMULA = re.compile(r"'*(?:[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?![-+\d.xinfae ]*\Z))")
@@ -43,7 +43,12 @@ def csv_rows(rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def markdown_text(text: str) -> str:
+    """The text as Markdown shows it."""
+    return shown(text).translate(_MARKDOWN)
+
+
 def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A header and rows as a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(shown(cell).translate(_MARKDOWN) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)

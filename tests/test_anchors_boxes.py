@@ -253,7 +253,7 @@ def test_what_is_no_source(tmp_path):
 
 def test_labels_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("fastrf.anchors.readers.MAX_LABEL_BYTES", 10)
-    with pytest.raises(fastrf.FormatError, match="at most 10"):
+    with pytest.raises(fastrf.LimitError, match="MAX_LABEL_BYTES = 10; raise it"):
         read_boxes(write(tmp_path / "a.xml", VOC))
 
 

@@ -304,7 +304,7 @@ def test_bad_files(tmp_path, name, text, message):
     with pytest.raises(fastrf.FormatError, match=message):
         read_anchors(str(tmp_path / name))
     (tmp_path / "large.py").write_text("#" * (literals.MAX_CHARS + 1))
-    with pytest.raises(fastrf.FormatError, match="at most"):
+    with pytest.raises(fastrf.LimitError, match="MAX_CHARS"):
         read_anchors(str(tmp_path / "large.py"))
 
 

@@ -230,8 +230,8 @@ def test_too_many_layers_and_too_large_files(tmp_path, monkeypatch):
     path.write_text(json.dumps({"input_shape": [1, 4], "layers": [{"op": "relu"}] * 1_000_000}))
     with pytest.raises(fastrf.LimitError, match="MAX_LAYERS = 200000"):
         fastrf.load(path)
-    monkeypatch.setattr("fastrf.frontends.spec.MAX_FILE_BYTES", 10)
-    with pytest.raises(fastrf.FormatError, match="larger than"):
+    monkeypatch.setattr("fastrf.files.MAX_FILE_BYTES", 10)
+    with pytest.raises(fastrf.LimitError, match=r"larger than fastrf\.files\.MAX_FILE_BYTES = 10; raise it"):
         fastrf.load(path)
 
 

@@ -142,7 +142,7 @@ def test_damaged_parts_are_made_again(tmp_path, some):
     folder = tmp_path / "table.parquet.parts"
     part = next(folder.glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-20])
-    (folder / ".left").write_bytes(b"")
+    (folder / f".fastrf-{'0' * 16}").write_bytes(b"")  # as a run that is killed leaves it
     resumed = fastrf.sweep(some, output=path, resume=True)
     assert resumed.to_arrow().combine_chunks().equals(expected.combine_chunks())
     folder.mkdir()

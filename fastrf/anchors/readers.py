@@ -38,7 +38,7 @@ def from_path(path: str, image_size: ImageSize = None) -> Boxes:
     try:
         is_folder, exists = where.is_dir(), where.exists()
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path!r} is not a path: {error}") from error
+        raise FormatError(f"{path!r} is not a path: {getattr(error, 'strerror', None) or error}") from error
     if not exists:
         raise FormatError(f"{path}: no such file or folder of boxes")
     if is_folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -11,6 +10,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError
+from fastrf.texts import csv_rows, markdown_rows, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +38,8 @@ def to_json(records: Any) -> str:
 
 def to_csv(report: Report) -> str:
     """A row for each level."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     rows = _flat_rows(report)
-    writer.writerow(rows[0] if rows else [])
-    writer.writerows(row.values() for row in rows)
-    return text.getvalue()
+    return csv_rows([list(rows[0]) if rows else [], *(list(row.values()) for row in rows)])
 
 
 def to_pandas(report: Report) -> pd.DataFrame:
@@ -92,9 +88,7 @@ def to_markdown(report: Report) -> str:
     """The tables in Markdown."""
     parts = []
     for title, (header, *rows) in _tables(report):
-        lines = [header, ["---"] * len(header), *rows]
-        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        parts.append(f"**{title}**\n\n{table}")
+        parts.append(f"**{title}**\n\n{markdown_rows(header, rows)}")
     parts += ["\n".join(f"- {line}" for line in _lines(report))]
     return "\n\n".join(part for part in parts if part)
 
@@ -105,7 +99,7 @@ def _lines(report: Report) -> list[str]:
     if report.uncovered:
         names = ", ".join(f"{row.name} ({row.boxes})" for row in report.uncovered)
         lines.append(f"sizes of which less than half is recalled: {names}")
-    return [*lines, *report.notes]
+    return [shown(line) for line in (*lines, *report.notes)]
 
 
 def _tables(report: Report) -> list[Table]:

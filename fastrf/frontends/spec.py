@@ -11,6 +11,7 @@ from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
+from fastrf.texts import shown
 
 __all__ = ["from_file", "from_layers", "from_mapping", "from_zoo"]
 
@@ -41,7 +42,7 @@ def from_file(path: Path, input_shape: InputShape | None = None, options: Option
         return from_layers(spec, input_shape, options)
     if not isinstance(spec, Mapping):
         raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
-    spec = {"name": path.stem, **spec} if "layers" in spec else spec
+    spec = {"name": shown(path.stem), **spec} if "layers" in spec else spec
     return from_mapping(spec, input_shape, options)
 
 
