@@ -128,8 +128,8 @@ def test_pipes_are_no_files(tmp_path):
 def test_nesting_and_integers_are_bounded(tmp_path):
     path = tmp_path / "deep.json"
     for inner in ("[" * 500 + "]" * 500, '{"a":' * 500 + "1" + "}" * 500, "1" + "0" * 30):
-        path.write_text('{"input_shape": [1, 4], "layers": [{"op": "relu", "scale": %s}]}' % inner)
-        with pytest.raises(fastrf.FormatError, match="nested more than 64 deep|more than 64 bits"):
+        path.write_text('{"input_shape": [1, 4], "layers": [{"op": "relu", "scale": ' + inner + "}]}")
+        with pytest.raises(fastrf.FormatError, match=r"nested more than 64 deep|more than 64 bits"):
             fastrf.load(path)
     toml = tmp_path / "large.toml"
     toml.write_text(f"input_shape = [1, 4]\n[[layers]]\nop = 'relu'\nn = 0x{'f' * 5000}\n")
@@ -151,7 +151,8 @@ def test_long_dotted_keys_are_refused_before_they_are_parsed(tmp_path, text):
 
 def test_dots_elsewhere_in_toml_are_no_keys(tmp_path):
     dots = ".".join("a" * 200)
-    text = f'name = \'{dots}\' # {dots}\nx = [{"1.5, " * 200}]\ny = "{dots}"\nz = \'\'\'\n{dots}\'\'\'\nw = """\n{dots}\\""""\n'
+    text = f"name = '{dots}' # {dots}\nx = [{'1.5, ' * 200}]\ny = \"{dots}\"\nz = '''\n{dots}'''\n"
+    text += f'w = """\n{dots}\\""""\n'
     assert set(files.parse_toml(text, "here")) == {"name", "x", "y", "z", "w"}
 
 
@@ -250,7 +251,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path, sweep, manifest, linke
     if linked:
         (tmp_path / "t.parquet.parts").symlink_to(home)
     before = contents(home)
-    with pytest.raises(fastrf.FormatError, match="left alone|does not say which sweep|begun by a sweep"):
+    with pytest.raises(fastrf.FormatError, match=r"left alone|does not say which sweep|begun by a sweep"):
         sweep(resume=resume)
     assert contents(home) == before
     assert not (tmp_path / "t.parquet").exists()
