@@ -50,7 +50,8 @@ class Value:
     """A layer's output: its name, its shape in the spec, and its full shape in the foreign graph.
 
     `known` (broadcastable to `full`, of its rank) holds elements that no input and no weight changes: a softmax leaves
-    out those that are minus infinity, a product what it multiplies by 0. Such elements depend on nothing.
+    out those that are minus infinity, a product what it multiplies by 0. Such elements depend on nothing. `added` (as
+    broad) holds what constants add to the others, where that is so low that a softmax leaves them out, and 0 elsewhere.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Value:
     full: Shape
     channel_axis: int | None
     known: Known | None = None
+    added: Known | None = None
 
     @property
     def blocked(self) -> Mask | None:
@@ -94,6 +96,11 @@ class Lowering:
         """Start on a foreign node of this name, inside these modules."""
         self._node, self._scope, self._count = node, tuple(scope), 0
         self._assumed = []
+
+    @property
+    def node(self) -> str:
+        """The foreign node that is being lowered."""
+        return self._node
 
     def assume(self, sentence: str) -> None:
         """Note what the foreign node takes for granted beyond structure; the answer lists it in `assumes`."""
@@ -133,7 +140,7 @@ class Lowering:
             raise ShapeError(f"node {self._node!r}: a tensor of {len(full)} axes, more than {MAX_RANK}")
         done = self.shaped(value, full)
         if self._count == 0 or self.layers[-1]["name"] != done.name:
-            done = replace(self.emit("identity", done), full=full, known=done.known)
+            done = replace(self.emit("identity", done), full=full, known=done.known, added=done.added)
         name = self.unique(self._node)
         self._used.discard(self.layers[-1]["name"])
         self.layers[-1]["name"] = name
@@ -143,16 +150,20 @@ class Lowering:
         """The value with a full shape of as many elements, reshaped if its spec shape changes."""
         if value.full == full and value.shape == without_batch(full):
             return value
-        known = None if value.known is None else np.broadcast_to(value.known, value.full).reshape(full)
+        known, added = (
+            None if t is None else compressed(np.broadcast_to(t, value.full).reshape(full))
+            for t in (value.known, value.added)
+        )
         wanted = without_batch(full)
         done = value if value.shape == wanted else self.emit("reshape", value, shape=list(wanted))
-        return replace(done, full=full, known=compressed(known))
+        return replace(done, full=full, known=known, added=added)
 
     def spread(self, value: Value) -> Value:
         """The value with its batch axis in the spec shape."""
         if not value.stripped:
             return value
-        return replace(self.emit("unsqueeze", value, axis=0), full=value.full, known=value.known)
+        wide = self.emit("unsqueeze", value, axis=0)
+        return replace(wide, full=value.full, known=value.known, added=value.added)
 
     def expanded(self, value: Value, full: Shape) -> Value:
         """The value broadcast to a full shape."""
@@ -165,7 +176,7 @@ class Lowering:
             grown = self.emit("expand", wide, shape=list(full[1:]))
         else:
             grown = self.emit("expand", self.spread(wide), shape=list(full))
-        return replace(grown, full=full, known=wide.known)
+        return replace(grown, full=full, known=wide.known, added=wide.added)
 
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
 
-__all__ = ["LOWEST", "closed", "excluded", "offset", "shifted"]
+__all__ = ["LOWEST", "closed", "excluded", "levels", "offset", "shifted"]
 
 #: The smallest numbers of floating types, as masks are filled with.
 LOWEST = {
@@ -31,23 +31,22 @@ def excluded(walk: GraphWalk, x: Value, axis: int) -> Mask | None:
     """Where elements take no part in a softmax over a full axis (broadcastable to `x.full`), or None."""
     if x.known is None and x.added is None:
         return None
-    return closed(walk, _levels(x), axis)
+    return closed(walk, levels(x), axis)
 
 
-def closed(walk: GraphWalk, levels: Known, axis: int) -> Mask | None:
+def closed(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
     """The same for what constants fill in or add; 0 or NaN where they do nothing.
 
     Numbers are compared with the highest of their row: where all of it is masked alike, nothing is excluded.
     """
-    levels = np.minimum(np.nan_to_num(levels, nan=0.0, posinf=0.0, neginf=-np.inf), 0.0)
-    infinite, limit = np.isneginf(levels), walk.options.mask_below
-    if limit > -np.inf and levels.min(initial=0.0) <= _limit(limit):
-        ranked = np.where(np.isin(levels, list(LOWEST)), np.minimum(levels, _NEVER), levels)
+    infinite, limit = np.isneginf(table), walk.options.mask_below
+    low = np.where(table <= _limit(limit), table, 0.0)
+    if limit > -np.inf and low.any():
+        ranked = np.where(_lowest(low), np.minimum(low, _NEVER), low)
         with np.errstate(invalid="ignore", over="ignore"):
-            low = ranked - ranked.max(axis=axis, keepdims=True, initial=-np.inf) <= limit
-        finite = low & ~infinite
+            finite = (ranked - ranked.max(axis=axis, keepdims=True, initial=-np.inf) <= limit) & ~infinite
         if finite.any():
-            _say(walk, levels[finite])
+            _say(walk, low[finite])
         infinite = infinite | finite
     return infinite if infinite.any() else None
 
@@ -56,7 +55,9 @@ def _say(walk: GraphWalk, values: Known) -> None:
     """Note the numbers that were taken for minus infinity."""
     distinct = sorted({float(v) for v in np.unique(values)[-3:]}, reverse=True)
     shown = [f"{v:g} (the smallest {LOWEST[v]})" if v in LOWEST else f"{v:g}" for v in distinct]
-    walk.lowering.assume(f"{' and '.join(shown)} in the scores of a softmax excludes, as minus infinity does")
+    walk.lowering.assume(
+        f"node {walk.lowering.node!r}: {' and '.join(shown)} in what a softmax reads excludes, as minus infinity does"
+    )
 
 
 def _limit(mask_below: float) -> float:
@@ -64,7 +65,7 @@ def _limit(mask_below: float) -> float:
     return max(mask_below, *LOWEST)
 
 
-def _levels(x: Value) -> Known:
+def levels(x: Value) -> Known:
     """What constants fill in or add, 0 where they do neither."""
     known, added = (np.zeros(()) if t is None else t for t in (x.known, x.added))
     return np.where(np.isnan(known), added, known) if x.known is not None else added
@@ -88,17 +89,28 @@ def offset(kind: str, operands: Sequence[tuple[Known, Known | None]]) -> Known |
     known = [table for table, _ in operands]
     both = [np.where(np.isnan(t), 0.0 if a is None else a, t) for t, a in operands]
     with np.errstate(all="ignore"):
-        if kind == "add":
-            return sum(both[1:], both[0])
-        if kind == "sub":
-            return both[0] - np.where(np.isnan(known[1]), 0.0, known[1])
+        if kind in ("add", "sub"):
+            more = both[1] if kind == "add" else -np.where(np.isnan(known[1]), 0.0, known[1])
+            total = both[0] + more
+            for part in (both[0], more):  # in its own type the sum is no further from the smallest number
+                total = np.where(_lowest(part) & (total <= part / 2), part, total)
+            return total
         if kind in ("mul", "div") and all(a is None for _, a in operands):
             return None
         if kind == "mul":
-            scaled = [np.where(o > 0, b * o, 0.0) for b, o in ((both[0], known[1]), (both[1], known[0]))]
-            return np.minimum(*scaled)
+            return np.minimum(_scaled(both[0], known[1]), _scaled(both[1], known[0]))
         if kind == "div":
-            return np.where(known[1] > 0, both[0] / known[1], 0.0)
+            return _scaled(both[0], 1 / known[1])
         if kind == "maximum":
             return np.maximum(*both)
         return np.minimum(*both)
+
+
+def _scaled(table: Known, factor: Known) -> Known:
+    """A table times a factor where that is known and positive; the smallest numbers of a type stay what they are."""
+    return np.where(factor > 0, np.where(_lowest(table), table, table * factor), 0.0)
+
+
+def _lowest(table: Known) -> Mask:
+    """Where a number is the smallest of a floating type."""
+    return np.isin(table, list(LOWEST))

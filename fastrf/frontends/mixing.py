@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastrf.frontends.hiding import blocked, kept, settled, uniform
-from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.lowering import GraphWalk, Value, compressed
+from fastrf.frontends.masking import excluded, levels, shifted
 from fastrf.frontends.moving import constant, joined, on_axis, permuted
 
 __all__ = [
@@ -93,15 +94,17 @@ def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
 
 
 def softened(walk: GraphWalk, x: Value, axis: int) -> Value:
-    """A softmax over a full axis."""
-    result = replace(on_axis(walk, x, axis, "softmax"), full=x.full)
-    if x.blocked is None or not x.blocked.any():
-        return replace(result, known=None)
+    """A softmax over a full axis; what constants exclude takes no part."""
+    shut = excluded(walk, x, axis)
+    if shut is None:
+        return replace(on_axis(walk, x, axis, "softmax"), full=x.full, known=None)
+    shown = x if x.added is None else kept(walk, x, ~shut)
+    result = replace(on_axis(walk, shown, axis, "softmax"), full=x.full)
     open_ = np.broadcast_to(
-        ~x.blocked, np.broadcast_shapes(x.blocked.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
+        ~shut, np.broadcast_shapes(shut.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
     )
     several = open_.sum(axis=axis, keepdims=True) > 1
-    return replace(kept(walk, result, open_ & several), known=np.where(x.blocked, 0, np.nan))
+    return replace(kept(walk, result, open_ & several), known=compressed(np.where(shut, 0, np.nan)))
 
 
 def attended(
@@ -133,7 +136,8 @@ def _spelled_out(
     scores = multiplied(walk, q, permuted(walk, k, order))
     open_ = np.ones((1, 1), bool) if allowed is None else allowed
     if mask is not None:
-        scores = walk.lowering.elementwise("add", [scores, mask], scores.full)
+        total = walk.lowering.elementwise("add", [scores, mask], scores.full)
+        scores = shifted(walk, total, levels(mask))
         open_ = open_ if mask.blocked is None else ~mask.blocked
     if causal:
         open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))

@@ -21,7 +21,8 @@ def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
         result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
     else:
         result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
-    return replace(result, full=full, known=None if x.known is None else x.known.transpose(order))
+    known, added = (None if t is None else t.transpose(order) for t in (x.known, x.added))
+    return replace(result, full=full, known=known, added=added)
 
 
 def joined(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:

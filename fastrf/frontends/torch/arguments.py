@@ -9,7 +9,7 @@ from torch.fx import Node
 
 from fastrf.errors import UnsupportedOpError
 
-__all__ = ["bound", "fake_shape"]
+__all__ = ["bound", "fake_shape", "operator_name", "short_name"]
 
 
 def bound(node: Node) -> dict[str, Any]:
@@ -32,3 +32,16 @@ def fake_shape(node: Any) -> tuple[int, ...]:
     if not all(isinstance(n, int) for n in shape):
         raise UnsupportedOpError(f"node {node.name!r}: its shape {tuple(shape)} depends on values; use fixed indices")
     return tuple(shape)
+
+
+def operator_name(node: Node) -> str:
+    """The operator's name without overload, such as "aten::conv2d"."""
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        return target._schema.name
+    return getattr(target, "__name__", str(target))
+
+
+def short_name(node: Node) -> str:
+    """The operator's name without namespace and overload, such as "conv2d"."""
+    return operator_name(node).rpartition("::")[2]

@@ -13,13 +13,14 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Known, compressed
-from fastrf.frontends.torch.arguments import fake_shape
+from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.masking import offset, shifted
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 
 if TYPE_CHECKING:
     from fastrf.frontends.torch.walk import Walk
 
-__all__ = ["JOINS", "MOVES", "computed", "moved", "table_of"]
+__all__ = ["JOINS", "MOVES", "computed", "moved", "table_of", "with_added"]
 
 #: Operators that put constants beside, or in the place of, what the input reaches.
 JOINS = frozenset(
@@ -29,6 +30,8 @@ JOINS = frozenset(
         *("index_put", "_unsafe_index_put", "index_copy", "index_add", "scatter", "scatter_add", "tril", "triu"),
     )
 )
+
+_TRIANGLES = ("aten::tril", "aten::triu")
 
 #: Operators that only move elements; those that change no more than the shape look after themselves.
 MOVES = JOINS | {
@@ -42,29 +45,85 @@ MOVES = JOINS | {
 }
 
 
-def moved(walk: Walk, node: Node) -> Any:
-    """What is known of the result, or of each of several, where an operator moves elements; None if nothing is."""
+#: Operators whose rules keep what constants add to their first argument.
+_KEEPS = frozenset(
+    f"aten::{name}"
+    for name in (
+        *("alias", "clone", "contiguous", "detach", "dropout", "lift_fresh_copy", "lift_fresh", "to", "_to_copy"),
+        *("type_as", "float", "double", "half", "view", "reshape", "_unsafe_view", "_reshape_alias", "unflatten"),
+        *("flatten", "squeeze", "unsqueeze", "reshape_as", "view_as", "ravel", "view_copy", "expand", "expand_as"),
+        *("broadcast_to", "expand_copy", "permute", "transpose", "t", "swapaxes", "swapdims", "movedim", "numpy_T"),
+        *("mT", "adjoint", "permute_copy", "moveaxis"),
+    )
+)
+
+#: Operators of numbers at one place, as `masking.offset` names them.
+_KINDS = {
+    **{"add": "add", "sub": "sub", "mul": "mul", "multiply": "mul", "div": "div", "divide": "div"},
+    **{"subtract": "sub", "true_divide": "div", "maximum": "maximum", "minimum": "minimum", "max": "maximum"},
+    **{"min": "minimum", "fmax": "maximum", "fmin": "minimum", "clamp_min": "maximum", "clamp_max": "minimum"},
+}
+
+
+def with_added(walk: Walk, node: Node, result: Value) -> Value:
+    """The result with what constants add to it, for a softmax that may read it."""
+    name = operator_name(node)
+    if name in _KEEPS or not node.meta["val"].is_floating_point():
+        return result
+    return shifted(walk, result, moved(walk, node, "added") if name in MOVES else _added(walk, node))
+
+
+def _added(walk: Walk, node: Node) -> Known | None:
+    """What constants add to the result of an operator between elements."""
+    name, a = short_name(node), bound(node) if isinstance(node.target, torch._ops.OpOverload) else {}
+    if name in ("addmm", "baddbmm", "addbmm", "addmv"):
+        base = _operand(walk, a["self"])
+        return offset("mul", [base, (np.asarray(float(a["beta"])), np.zeros(()))])
+    if name in ("clamp", "clip"):
+        low, high = (_operand(walk, a[key]) if a[key] is not None else None for key in ("min", "max"))
+        found = _operand(walk, a["self"])
+        for edge, kind in ((low, "maximum"), (high, "minimum")):
+            found = found if edge is None else (np.full((), np.nan), offset(kind, [found, edge]))
+        return found[1]
+    first, second = a.get("self"), a.get("other", a.get("min", a.get("max")))
+    if name not in _KINDS or second is None:
+        return None
+    operands = [_operand(walk, first), _operand(walk, second)]
+    if a.get("alpha", 1) != 1:
+        operands[1] = (operands[1][0] * float(a["alpha"]), None)
+    return offset(_KINDS[name], operands)
+
+
+def _operand(walk: Walk, argument: Any) -> tuple[Known, Known | None]:
+    """What is known of an argument, and what is added to it."""
+    value = walk.value(argument)
+    return table_of(walk, argument), None if value is None else value.added
+
+
+def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
+    """What is known of (or `added` to) the result, or each of several, where an operator moves elements; or None."""
     fake = node.meta["val"]
     if not all(t.is_floating_point() for t in (fake if isinstance(fake, list | tuple) else [fake])):
         return None
     sources = node.all_input_nodes
-    values = [value for value in map(walk.value, sources) if value is not None]
-    joins = [n for n in sources if walk.value(n) is None and not walk.has_parameters(n)]
-    name = str(node.target).split(".")[1]
-    triangle = name in ("tril", "triu")
-    if all(v.known is None for v in values) and not triangle and not (f"aten::{name}" in JOINS and joins):
+    tables = {n: getattr(value, kind) for n in sources if (value := walk.value(n)) is not None}
+    joins = any(walk.value(n) is None and not walk.has_parameters(n) for n in sources)
+    name, known = operator_name(node), kind == "known"
+    fresh = known and (name in _TRIANGLES or (name in JOINS and joins))
+    if not fresh and all(table is None for table in tables.values()):
         return None
-    if any(not n.meta["val"].is_floating_point() for n in sources if walk.value(n) is not None):
+    if any(not n.meta["val"].is_floating_point() for n in tables):
         return None
+    blank = np.nan if known else 0.0
 
     def table(argument: Node) -> Any:
-        value = walk.value(argument)
         full = fake_shape(argument)
-        if value is None and not walk.has_parameters(argument):
-            found = walk.constant(argument)
-            return found.detach().cpu().double() if found.is_floating_point() else found.cpu()
-        known = None if value is None else value.known
-        return torch.from_numpy(np.full((1,) * len(full), np.nan) if known is None else known.copy()).expand(full)
+        found = tables.get(argument)
+        if argument not in tables and not walk.has_parameters(argument):
+            constant = walk.constant(argument)
+            if known or not constant.is_floating_point():
+                return constant.detach().cpu().double() if constant.is_floating_point() else constant.cpu()
+        return torch.from_numpy(np.full((1,) * len(full), blank) if found is None else found.copy()).expand(full)
 
     arguments, named = pytree.tree_map_only(Node, table, (node.args, node.kwargs))
     assert callable(node.target)

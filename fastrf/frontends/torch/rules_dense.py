@@ -10,10 +10,12 @@ from torch.fx import Node
 
 from fastrf.frontends.hiding import blocked
 from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.masking import closed
 from fastrf.frontends.mixing import attended, connected, multiplied, normed, reduced, softened, turned, without_ellipsis
 from fastrf.frontends.moving import constant, on_axis
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import table_of
+from fastrf.frontends.torch.rules_pointwise import n_ary
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__ = ["operand"]
@@ -67,8 +69,8 @@ def addmm(walk: Walk, node: Node) -> Value:
             result = reduced(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
     total = replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
-    closed = np.isneginf(table_of(walk, base))
-    return blocked(walk, total, closed) if closed.any() else total
+    shut = np.isneginf(table_of(walk, base))
+    return blocked(walk, total, shut) if shut.any() else total
 
 
 def product(walk: Walk, first: Any, second: Any) -> Value:
@@ -104,7 +106,7 @@ def softmax(walk: Walk, node: Node) -> Value:
 
 @rule("aten::scaled_dot_product_attention")
 def attention(walk: Walk, node: Node) -> Value:
-    """Attention; a mask that excludes must be constant, a finite one excludes nothing."""
+    """Attention; what a mask excludes must be constant."""
     a = bound(node)
     like = walk.dynamic([a["query"], a["key"], a["value"]])[0]
     q, k, v = (walk.value(a[name]) or constant(walk, like, fake_shape(a[name])) for name in ("query", "key", "value"))
@@ -123,7 +125,10 @@ def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
     if walk.has_parameters(mask):
         return np.ones((1, 1), bool)
     table = walk.array(mask)
-    return table if table.dtype == bool else ~np.isneginf(table)
+    if table.dtype == bool:
+        return table
+    shut = closed(walk, table.astype(np.float64), -1)
+    return np.ones((1, 1), bool) if shut is None else ~shut
 
 
 @rule("aten::layer_norm", "aten::rms_norm", "aten::_fused_rms_norm")
@@ -216,11 +221,11 @@ _REDUCTIONS = {
 def reduction(walk: Walk, node: Node) -> Any:
     """One value per whole axis; the forms with two results give both."""
     a = bound(node)
+    if a.get("other") is not None:  # of two tensors, as maximum and minimum
+        return n_ary(walk, node)
     x = walk.value(node.args[0])
     assert x is not None
-    name = str(node.target).split(".")[1]
-    if name in ("max", "min") and walk.value(a.get("other")) is not None:
-        return walk.lowering.elementwise("maximum", walk.dynamic([a["self"], a["other"]]), fake_shape(node))
+    name = short_name(node)
     dims = a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))

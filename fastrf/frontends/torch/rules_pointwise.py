@@ -11,12 +11,12 @@ from torch.fx import Node
 
 from fastrf.frontends.hiding import kept, settled
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import computed, table_of
 from fastrf.frontends.torch.walk import Walk, rule
 from fastrf.ops import OPERATORS
 
-__all__: list[str] = []
+__all__ = ["n_ary"]
 
 _COPIES = """
     alias clone contiguous detach dropout dropout_ feature_dropout alpha_dropout lift_fresh_copy lift_fresh to
@@ -51,7 +51,7 @@ def copy_of(walk: Walk, node: Node) -> Any:
 def unary(walk: Walk, node: Node) -> Value:
     """A function of one element, or of it and bounds that may be tensors."""
     values = walk.dynamic(node.all_input_nodes)
-    name = str(node.target).split(".")[1]
+    name = short_name(node)
     if len(values) > 1:
         return walk.lowering.elementwise("elementwise", values, fake_shape(node))
     wide = walk.lowering.expanded(values[0], fake_shape(node))
@@ -62,7 +62,7 @@ def unary(walk: Walk, node: Node) -> Value:
 @rule(*[f"aten::{name}" for name in _N_ARY])
 def n_ary(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
-    name = str(node.target).split(".")[1]
+    name = short_name(node)
     full = fake_shape(node)
     result = walk.lowering.elementwise(
         name if name in OPERATORS else "elementwise", walk.dynamic(node.all_input_nodes), full

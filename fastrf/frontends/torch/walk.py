@@ -20,9 +20,10 @@ from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
-from fastrf.frontends.torch.arguments import fake_shape
-from fastrf.frontends.torch.known import MOVES, moved
+from fastrf.frontends.torch.arguments import fake_shape, operator_name
+from fastrf.frontends.torch.known import MOVES, moved, with_added
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
@@ -142,14 +143,6 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
     return names
 
 
-def operator_name(node: Node) -> str:
-    """The operator's name without overload, such as "aten::conv2d"."""
-    target = node.target
-    if isinstance(target, torch._ops.OpOverload):
-        return target._schema.name
-    return getattr(target, "__name__", str(target))
-
-
 class Walk(GraphWalk):
     """The state of one lowering: values of the nodes that the input reaches, and constants on demand."""
 
@@ -241,8 +234,8 @@ class Walk(GraphWalk):
         return self._finished(node, result)
 
     def _finished(self, node: Node, result: Any) -> Any:
-        if isinstance(result, Value):
-            return self.lowering.finish(result, fake_shape(node)) if _is_tensor(node) else result
+        if isinstance(result, Value) and _is_tensor(node):
+            return with_added(self, node, self.lowering.finish(result, fake_shape(node)))
         return result
 
     def _item(self, node: Node) -> Any:
@@ -253,9 +246,10 @@ class Walk(GraphWalk):
         item = item() if callable(item) else item
         if isinstance(item, Value) and isinstance(source, Node) and operator_name(source) in MOVES:
             if source not in self._pieces:
-                self._pieces[source] = moved(self, source)
-            pieces = self._pieces[source]
-            item = replace(item, known=pieces[index] if pieces else None)
+                self._pieces[source] = [moved(self, source, kind) for kind in ("known", "added")]
+            known, added = (pieces[index] if pieces else None for pieces in self._pieces[source])
+            item = replace(self.lowering.finish(item, fake_shape(node)), known=known)
+            return shifted(self, item, added)
         return self._finished(node, item) if isinstance(item, Value) else item
 
     def _inline(self, node: Node) -> list[Any]:
