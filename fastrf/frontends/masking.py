@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
 
-__all__ = ["LOWEST", "closed", "excluded", "levels", "offset", "shifted"]
+__all__ = ["LOWEST", "closed", "decided", "excluded", "levels", "offset", "shifted"]
 
 #: The smallest numbers of floating types, as masks are filled with.
 LOWEST = {
@@ -35,29 +35,28 @@ def excluded(walk: GraphWalk, x: Value, axis: int) -> Mask | None:
 
 
 def closed(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
-    """The same for what constants fill in or add; 0 or NaN where they do nothing.
+    """The same for what constants fill in or add; 0 or NaN where they do nothing."""
+    shut, said = decided(table, axis, walk.options.mask_below)
+    if said:
+        walk.lowering.assume(f"node {walk.lowering.node!r}: {said}")
+    return shut if shut.any() else None
+
+
+def decided(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
+    """Where numbers exclude along an axis, and what is taken for granted of them ("" if nothing is).
 
     Numbers are compared with the highest of their row: where all of it is masked alike, nothing is excluded.
     """
-    infinite, limit = np.isneginf(table), walk.options.mask_below
-    low = np.where(table <= _limit(limit), table, 0.0)
-    if limit > -np.inf and low.any():
-        ranked = np.where(_lowest(low), np.minimum(low, _NEVER), low)
-        with np.errstate(invalid="ignore", over="ignore"):
-            finite = (ranked - ranked.max(axis=axis, keepdims=True, initial=-np.inf) <= limit) & ~infinite
-        if finite.any():
-            _say(walk, low[finite])
-        infinite = infinite | finite
-    return infinite if infinite.any() else None
-
-
-def _say(walk: GraphWalk, values: Known) -> None:
-    """Note the numbers that were taken for minus infinity."""
-    distinct = sorted({float(v) for v in np.unique(values)[-3:]}, reverse=True)
-    shown = [f"{v:g} (the smallest {LOWEST[v]})" if v in LOWEST else f"{v:g}" for v in distinct]
-    walk.lowering.assume(
-        f"node {walk.lowering.node!r}: {' and '.join(shown)} in what a softmax reads excludes, as minus infinity does"
-    )
+    infinite, low = np.isneginf(table), np.where(table <= _limit(mask_below), table, 0.0)
+    if mask_below == -np.inf or not low.any():
+        return infinite, ""
+    ranked = np.where(_lowest(low), np.minimum(low, _NEVER), low)
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = (ranked - ranked.max(axis=axis, keepdims=True, initial=-np.inf) <= mask_below) & ~infinite
+    if not finite.any():
+        return infinite, ""
+    shown = [f"{v:g} (the smallest {LOWEST[v]})" if v in LOWEST else f"{v:g}" for v in np.unique(low[finite])[:-4:-1]]
+    return infinite | finite, f"{' and '.join(shown)} in what a softmax reads excludes, as minus infinity does"
 
 
 def _limit(mask_below: float) -> float:

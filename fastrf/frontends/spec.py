@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastrf import files, zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError
+from fastrf.frontends.masking import decided
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
@@ -86,6 +89,9 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
         raise NetworkError(
             f"values names {next(iter(options.values))!r}, but a spec has no control inputs; leave it out"
         )
+    layers = spec.get("layers")
+    if isinstance(layers, list | tuple):
+        spec = {**spec, "layers": [_masked(layer, options.mask_below) for layer in layers]}
     network = Network.from_dict(spec, input_shape)
     if options.channel_axis is ...:
         return network
@@ -95,6 +101,18 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
         axis = options.axis_of(name, given.shape)
         axes[name] = given.channel_axis if axis is ... else axis
     return Network.from_dict({**spec, "channel_axis": axes, "guessed": []}, input_shape)
+
+
+def _masked(layer: Any, mask_below: float) -> Any:
+    """An attention layer whose mask is numbers (0 or less, added to the scores) with the keys that they leave open."""
+    mask = layer.get("mask") if isinstance(layer, Mapping) and layer.get("op") == "attention" else None
+    rows = mask if isinstance(mask, list | tuple) and all(isinstance(row, list | tuple) for row in mask) else []
+    numbers = [v for row in rows for v in row if type(v) in (int, float) and v <= 0]
+    if not numbers or len(numbers) != len(rows) * len(rows[0]) or len({len(row) for row in rows}) > 1:
+        return layer
+    shut, said = decided(np.array(rows, np.float64), -1, mask_below)
+    assumes = [*layer.get("assumes", ()), *([f"node {layer.get('name', 'attention')!r}: {said}"] if said else ())]
+    return {**layer, "mask": (~shut).tolist(), **({"assumes": assumes} if assumes else {})}
 
 
 def _plain(layer: Any) -> Mapping[str, Any]:

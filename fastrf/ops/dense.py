@@ -130,7 +130,8 @@ def attention(
 
     Row `l` reads the allowed `s` (`mask[l][s]` true; `s <= l` when causal) of the value at its own feature, and
     of the key at all features, and row `l` of the query. A row with a single allowed `s` has the constant weight
-    1 and reads the value alone. A finite additive mask excludes nothing, so it is no mask here.
+    1 and reads the value alone. A spec may also give numbers of 0 or less that are added to the scores: they exclude
+    where they are minus infinity, the smallest number of a floating type, or at most `mask_below`.
     Source: torch.nn.functional.scaled_dot_product_attention.
     """
     if min(query.ndim, key.ndim, value.ndim) < 2:

@@ -14,7 +14,7 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import computed, table_of
 from fastrf.frontends.torch.walk import Walk, rule
-from fastrf.ops import OPERATORS
+from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["n_ary"]
 
@@ -22,14 +22,14 @@ _COPIES = """
     alias clone contiguous detach dropout dropout_ feature_dropout alpha_dropout lift_fresh_copy lift_fresh to
     _to_copy type_as native_dropout positive real conj resolve_conj resolve_neg float double half
 """.split()
-_UNARY = """
+_OF_ONE = """
     relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus
     softsign softshrink hardshrink tanhshrink threshold log_sigmoid logsigmoid exp expm1 exp2 log log1p log2 log10
     sqrt rsqrt square abs neg sign sgn floor ceil round trunc frac erf erfc erfinv sin cos tan asin acos atan sinh
     cosh asinh acosh atanh reciprocal logical_not bitwise_not nan_to_num isnan isinf isfinite clamp clamp_min
     clamp_max clip digamma lgamma logit sinc i0 signbit deg2rad rad2deg abs_ relu_ angle imag
 """.split()
-_N_ARY = """
+_OF_SEVERAL = """
     add sub rsub mul div true_divide divide multiply subtract pow maximum minimum fmax fmin fmod remainder
     floor_divide atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor
     prelu _prelu_kernel copysign nextafter heaviside xlogy logaddexp __and__ __or__ __xor__
@@ -47,7 +47,7 @@ def copy_of(walk: Walk, node: Node) -> Any:
     return [result] if isinstance(node.meta["val"], tuple | list) else result
 
 
-@rule(*[f"aten::{name}" for name in _UNARY])
+@rule(*[f"aten::{name}" for name in _OF_ONE])
 def unary(walk: Walk, node: Node) -> Value:
     """A function of one element, or of it and bounds that may be tensors."""
     values = walk.dynamic(node.all_input_nodes)
@@ -56,16 +56,15 @@ def unary(walk: Walk, node: Node) -> Value:
         return walk.lowering.elementwise("elementwise", values, fake_shape(node))
     wide = walk.lowering.expanded(values[0], fake_shape(node))
     known = computed(walk, node) if wide.known is not None else None
-    return replace(walk.emit(name if name in OPERATORS else "identity", wide), full=wide.full, known=known)
+    return replace(walk.emit(name if name in UNARY else "identity", wide), full=wide.full, known=known)
 
 
-@rule(*[f"aten::{name}" for name in _N_ARY])
+@rule(*[f"aten::{name}" for name in _OF_SEVERAL])
 def n_ary(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
-    name = short_name(node)
-    full = fake_shape(node)
+    name, full = short_name(node), fake_shape(node)
     result = walk.lowering.elementwise(
-        name if name in OPERATORS else "elementwise", walk.dynamic(node.all_input_nodes), full
+        name if name in N_ARY else "elementwise", walk.dynamic(node.all_input_nodes), full
     )
     return settled(walk, replace(result, full=full), computed(walk, node))
 

@@ -173,7 +173,11 @@ class Walk(GraphWalk):
     def array(self, argument: Any) -> np.ndarray[Any, Any]:
         """A constant tensor as an array."""
         found = self.constant(argument)
-        return found.detach().to("cpu").numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
+        if not isinstance(found, torch.Tensor):
+            return np.asarray(found)
+        found = found.detach().to("cpu")
+        narrow = found.is_floating_point() and found.dtype.itemsize <= 2  # NumPy has not all of these
+        return (found.float() if narrow else found).numpy()
 
     def has_parameters(self, argument: Any) -> bool:
         """Whether a constant comes from a parameter, whose values are never looked at."""
