@@ -40,6 +40,7 @@ def analyze(
     values: Mapping[str, Any] | None = None,
     mask_below: float = MASK_BELOW,
     on_unsupported: str = "raise",
+    trust: bool = False,
 ) -> Analysis:
     """The exact receptive field of every node of a network.
 
@@ -51,7 +52,7 @@ def analyze(
     which become pointwise), "gates" (factors of a product that are the same at every position, such as
     squeeze-and-excitation), names or glob patterns of nodes or modules. What it left out stands in `field.assumes`.
 
-    `channel_axis`, `values`, `mask_below` and `on_unsupported` are as in `fastrf.load`.
+    `channel_axis`, `values`, `mask_below`, `on_unsupported` and `trust` are as in `fastrf.load`.
 
     Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
@@ -65,6 +66,7 @@ def analyze(
         values=values,
         mask_below=mask_below,
         on_unsupported=on_unsupported,
+        trust=trust,
     )
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)

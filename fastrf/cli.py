@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +18,12 @@ import typer
 from fastrf.errors import FastRFError, FormatError, UsageError
 from fastrf.source_options import Source, takes_model
 from fastrf.sweeps.command import sweep
+from fastrf.texts import shown
 
 __all__ = ["app", "main"]
+
+#: What the system says of an output that cannot be written.
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
 
 app = typer.Typer(
     name="fastrf",
@@ -342,14 +349,17 @@ def _emit(text: str, output: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the `fastrf` command: exit code 0 fine, 2 bad usage or bad input."""
+    """Entry point of the `fastrf` command: exit code 0 fine, 2 bad usage, bad input, or a full disk on stdout."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in given
     command = typer.main.get_command(app)
     try:
         code = command.main([a for a in given if a != "--debug"], prog_name="fastrf", standalone_mode=False)
-    except BrokenPipeError:
-        raise SystemExit(0) from None
+        sys.stdout.flush()
+    except (OSError, SystemExit) as error:
+        if isinstance(error, FastRFError) or not _is_of_output(error):
+            raise
+        raise SystemExit(_given_up(error)) from None
     except Exception as error:
         expected = isinstance(error, FastRFError | MemoryError | typer.Abort) or hasattr(error, "format_message")
         if debug or not expected:
@@ -357,6 +367,23 @@ def main(arguments: list[str] | None = None) -> None:
         typer.echo(f"fastrf: {_one_line(_message(error))}", err=True)
         raise SystemExit(2) from None
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _is_of_output(error: BaseException) -> bool:
+    """Whether stdout failed: a pipe that is closed, as libraries tell it too, or a disk that is full."""
+    closed = isinstance(error.__context__, BrokenPipeError)
+    return closed or (isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT)
+
+
+def _given_up(error: BaseException) -> int:
+    """The exit code where stdout failed: whoever closed a pipe wanted no more, anything else is told."""
+    with contextlib.suppress(OSError, ValueError):  # or Python would try to write the rest when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
+        return 0
+    with contextlib.suppress(OSError):
+        typer.echo(f"fastrf: the output cannot be written: {getattr(error, 'strerror', error)}", err=True)
+    return 2
 
 
 def _message(error: Exception) -> str:
@@ -369,5 +396,5 @@ def _message(error: Exception) -> str:
 
 def _one_line(text: str) -> str:
     """The message on one line of bounded length, with control characters made visible."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    line = shown(text)
     return line if len(line) <= 600 else f"{line[:600]}..."

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_nesting",
+    "check_unpacked",
     "opened",
     "parse_json",
     "parse_toml",
@@ -159,7 +160,7 @@ def read_arrays(path: StrPath) -> dict[str, npt.NDArray[Any]]:
         try:
             with zipfile.ZipFile(file) as archive:
                 entries = archive.infolist()
-                _check_total(sum(e.file_size for e in entries), os.fstat(file.fileno()).st_size, path)
+                check_unpacked(sum(e.file_size for e in entries), os.fstat(file.fileno()).st_size, path)
                 arrays = {}
                 for entry in entries:
                     with archive.open(entry) as member:
@@ -171,7 +172,8 @@ def read_arrays(path: StrPath) -> dict[str, npt.NDArray[Any]]:
             raise FormatError(f"{path}: not a .npz archive ({type(error).__name__}: {error})") from error
 
 
-def _check_total(total: int, size: int, path: StrPath) -> None:
+def check_unpacked(total: int, size: int, path: StrPath) -> None:
+    """Raise LimitError where an archive of `size` bytes unpacks to more than it may, or than there is memory for."""
     limit = max(MAX_ARRAY_BYTES, MAX_EXPANSION * size)
     if total > limit:
         raise LimitError(

@@ -24,6 +24,7 @@ def load(
     values: Mapping[str, Any] | None = None,
     mask_below: float = MASK_BELOW,
     on_unsupported: str = "raise",
+    trust: bool = False,
 ) -> Network:
     """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), an ONNX or PyTorch model.
 
@@ -41,18 +42,23 @@ def load(
     into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or at most
     `mask_below`; `-math.inf` is the strict meaning.
 
+    Nothing in a file is executed: what of a `.pt2` file could run code is refused, unless `trust` says that its origin
+    is trusted. "package.module:callable" is code of yours; only text may name it, never a path or a file.
+
     Raises FormatError for what cannot be read, NetworkError, ShapeError, UnsupportedOpError or LimitError for what
     cannot be.
     """
-    options = Options(channel_axis, values or {}, mask_below, on_unsupported)
+    options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust)
     if isinstance(source, Network):
         return _reshaped(source, input_shape, options)
     if isinstance(source, Mapping):
         return spec.from_mapping(source, input_shape, options)
     if isinstance(source, list | tuple):
         return spec.from_layers(source, input_shape, options)
-    if isinstance(source, str | os.PathLike):
-        return _from_name(os.fspath(source), input_shape, options)
+    if isinstance(source, os.PathLike):
+        return _from_file(os.fspath(source), input_shape, options)
+    if isinstance(source, str):
+        return _from_name(source, input_shape, options)
     if _is_onnx(source):
         return _from_onnx(source, input_shape, options)
     if _is_torch(source):
@@ -73,13 +79,18 @@ def _reshaped(network: Network, input_shape: Any, options: Options) -> Network:
 
 def _from_name(name: str, input_shape: Any, options: Options) -> Network:
     """A path if it has a known ending or exists, a PyTorch callable if it has a colon, otherwise a zoo name."""
-    if name.lower().endswith(".onnx"):
-        return _from_onnx(name, input_shape, options)
-    if name.endswith(".pt2") or (":" in name and not _exists(name)):
-        return _from_torch(name, input_shape, options)
-    if name.lower().endswith((".toml", ".json")) or _exists(name):
-        return spec.from_file(Path(name), input_shape, options)
-    return spec.from_zoo(name, input_shape, options)
+    if name.lower().endswith((".onnx", ".pt2", ".toml", ".json")) or _exists(name):
+        return _from_file(name, input_shape, options)
+    return _from_torch(name, input_shape, options) if ":" in name else spec.from_zoo(name, input_shape, options)
+
+
+def _from_file(path: str, input_shape: Any, options: Options) -> Network:
+    """A path, the format by its ending."""
+    if path.lower().endswith(".onnx"):
+        return _from_onnx(path, input_shape, options)
+    if path.lower().endswith(".pt2"):
+        return _from_torch(path, input_shape, options)
+    return spec.from_file(Path(path), input_shape, options)
 
 
 def _exists(name: str) -> bool:
@@ -129,8 +140,9 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
 
     name = type(source).__name__
     if isinstance(source, str):
-        name = Path(source).stem if source.endswith(".pt2") else source
-        source = frontend.load_file(source) if source.endswith(".pt2") else frontend.load_callable(source)
+        is_file = source.lower().endswith(".pt2")
+        name = Path(source).stem if is_file else source
+        source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)
     if isinstance(source, torch.nn.Module):
         source = frontend.capture(source, input_shape)
     return frontend.to_network(source, options, name=name)

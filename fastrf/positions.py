@@ -40,7 +40,7 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
         given = np.asarray(positions)
     except ValueError as error:
         raise ShapeError(f"positions must have shape (n, {len(shape)}): {error}") from error
-    if given.shape == (0,) or (given.shape == (len(given), 0) and not shape):
+    if given.shape == (0,) or (given.ndim == 2 and given.shape[1] == 0 and not shape):
         return np.zeros(len(given), np.int64)
     if not np.issubdtype(given.dtype, np.integer):
         raise PositionError(f"positions must be integers of shape (n, {len(shape)}), not {given.dtype}")

@@ -83,6 +83,9 @@ class Source:
             "--on-unsupported", metavar="WHAT", help="`raise`, or `full` to over-approximate operators without a rule."
         ),
     ] = "raise"
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Read a .pt2 file that could run code; only where you trust its origin.")
+    ] = False
 
     def analyze(self, targets: Sequence[str] | None = None) -> Analysis:
         """The analysis of the model, of all nodes or of those wanted."""
@@ -112,6 +115,7 @@ class Source:
             "values": dict(map(_value, self.values or ())),
             "mask_below": self.mask_below,
             "on_unsupported": self.on_unsupported,
+            "trust": self.trust,
         }
 
 

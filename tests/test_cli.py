@@ -215,10 +215,24 @@ def test_running_out_of_memory_is_one_line(run, monkeypatch):
 
 def test_a_closed_pipe_is_no_error(run, monkeypatch):
     def fail(*arguments, **options):
-        raise BrokenPipeError
+        raise BrokenPipeError(32, "Broken pipe")
 
     monkeypatch.setattr("fastrf.analysis.analyze", fail)
     assert run("summary", "alexnet")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", ["summary alexnet --json", "zoo", "mask alexnet", "--help"])
+def test_an_output_that_cannot_be_written_is_one_line(arguments):
+    code = "from fastrf.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments.split()]
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (found.returncode, found.stderr) == (2, "fastrf: the output cannot be written: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_usage_errors_exit_with_two(run):

@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 
 #: How many places of each kind of bad box are named.
 N_PLACES = 5
+#: Sides and places in pixels that no picture has: their products would not be numbers.
+SMALLEST, LARGEST = 1e-6, 1e9
 #: A box may reach so many pixels beyond its image, as rounding makes it, without being counted.
 TOLERANCE = 1.0
 
@@ -150,6 +152,7 @@ def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes
         "not four finite numbers": ~numbers,
         "of negative size": (c.width < 0) | (c.height < 0),
         "of size zero": (c.width == 0) | (c.height == 0),
+        "of a side or place beyond any picture's": _beyond(c),
         "of an unknown image": c.image < 0,
         "outside their image": _outside(c, 0.0, wholly=True),
     }
@@ -176,6 +179,12 @@ def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes
         source,
         place=lambda k: place(int(rows[k])),
     )
+
+
+def _beyond(c: Columns) -> Mask:
+    sides, places = np.stack([c.width, c.height]), np.stack([c.x, c.y])
+    bad: Mask = ((sides < SMALLEST) | (sides > LARGEST) | (np.abs(places) > LARGEST)).max(axis=0)
+    return bad
 
 
 def _outside(c: Columns, tolerance: float, *, wholly: bool) -> Mask:

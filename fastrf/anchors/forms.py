@@ -126,7 +126,7 @@ def make_anchors(name: str, sizes: Sequence[Any], **rest: Any) -> Anchors:
             raise FormatError(f"anchors {name!r}, level {index}: needs pairs of width and height, not {level!r:.60}")
         if len(table) > MAX_PER_LEVEL:
             raise FormatError(f"anchors {name!r}, level {index}: {len(table)}, more than {MAX_PER_LEVEL}")
-        bad = np.flatnonzero(~((table > 0) & (table < 1e9)).all(axis=1))
+        bad = np.flatnonzero(~((table >= 1e-6) & (table <= 1e9)).all(axis=1))
         if bad.size:
             width, height = table[bad[0]]
             raise FormatError(

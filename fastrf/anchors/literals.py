@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,10 +17,12 @@ from fastrf.errors import FormatError
 
 __all__ = ["OPAQUE", "mappings", "parse"]
 
-#: Longer texts are no anchors.
-MAX_CHARS = 1 << 20
+#: Longer texts are no anchors; Python's syntax trees take some 500 bytes a character.
+MAX_CHARS = 1 << 18
 #: Longer sequences and larger numbers are not worked out.
 MAX_LENGTH = 10_000
+#: Names may stand for so many values in all, and multiplied sequences hold so many.
+MAX_REPEATED = 1 << 20
 
 
 class _Opaque:
@@ -39,15 +42,39 @@ _NUMERIC: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 
 
+class _Names(dict[str, Any]):
+    """Names bound so far, and how many values may yet be repeated."""
+
+    left = MAX_REPEATED
+
+    def repeated(self, value: Any, times: int = 1) -> Any:
+        """The value, OPAQUE where too much has been repeated: sequences of sequences grow beyond all memory."""
+        self.left -= times * _count(value, self.left + 1)
+        return value if self.left >= 0 else OPAQUE
+
+
+def _count(value: Any, most: int) -> int:
+    """How many values a value holds, itself included, counted up to `most`."""
+    count, stack = 0, [value]
+    while stack and count < most:
+        item = stack.pop()
+        count += 1
+        if isinstance(item, dict | list | tuple):
+            stack.extend(item.values() if isinstance(item, dict) else item)
+    return count
+
+
 def parse(text: str, source: str) -> dict[str, Any]:
     """The names that a text binds, in order; a bare expression is bound to "". Raises FormatError for no Python."""
     if len(text) > MAX_CHARS:
         raise FormatError(f"{source}: {len(text):,} characters; a file of anchors has at most {MAX_CHARS:,}")
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd syntax, which is not run
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise FormatError(f"{source}: not Python: {getattr(error, 'msg', error)}") from error
-    names: dict[str, Any] = {}
+    names = _Names()
     for node in tree.body:
         try:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -56,7 +83,7 @@ def parse(text: str, source: str) -> dict[str, Any]:
                 names[""] = _value(node.value, names)
         except RecursionError as error:
             raise FormatError(f"{source}: nested too deeply in line {node.lineno}") from error
-    return names
+    return dict(names)
 
 
 def mappings(value: Any) -> Iterator[dict[str, Any]]:
@@ -69,11 +96,11 @@ def mappings(value: Any) -> Iterator[dict[str, Any]]:
             yield from mappings(item)
 
 
-def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+def _value(node: ast.expr, names: _Names) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
-        return names.get(node.id, OPAQUE)
+        return names.repeated(names.get(node.id, OPAQUE))
     if isinstance(node, ast.Tuple | ast.List):
         items = [_value(item, names) for item in node.elts]
         return tuple(items) if isinstance(node, ast.Tuple) else items
@@ -85,7 +112,7 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
         value = _value(node.operand, names)
         return -value if _is_number(value) else OPAQUE
     if isinstance(node, ast.BinOp):
-        return _combined(node.op, _value(node.left, names), _value(node.right, names))
+        return _combined(node.op, _value(node.left, names), _value(node.right, names), names)
     return _call(node, names) if isinstance(node, ast.Call) else OPAQUE
 
 
@@ -93,7 +120,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e12
 
 
-def _combined(op: ast.operator, left: Any, right: Any) -> Any:
+def _combined(op: ast.operator, left: Any, right: Any, names: _Names) -> Any:
     if _is_number(left) and _is_number(right) and type(op) in _NUMERIC:
         try:
             return _NUMERIC[type(op)](left, right)
@@ -102,13 +129,15 @@ def _combined(op: ast.operator, left: Any, right: Any) -> Any:
     if isinstance(op, ast.Mult) and isinstance(left, int) and isinstance(right, list | tuple):
         left, right = right, left
     if isinstance(left, list | tuple) and isinstance(op, ast.Mult) and isinstance(right, int):
-        return left * right if len(left) * right <= MAX_LENGTH else OPAQUE
+        if len(left) * right > MAX_LENGTH or names.repeated(left, max(right, 1)) is OPAQUE:
+            return OPAQUE
+        return left * right
     if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
-        return left + right if len(left) + len(right) <= MAX_LENGTH else OPAQUE
+        return names.repeated(left + right) if len(left) + len(right) <= MAX_LENGTH else OPAQUE
     return OPAQUE
 
 
-def _call(node: ast.Call, names: dict[str, Any]) -> Any:
+def _call(node: ast.Call, names: _Names) -> Any:
     """`dict`, `tuple`, `list`, `len`, `int` of values; any other call as a mapping with its name as `type`."""
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
     given = [_value(argument, names) for argument in node.args]

@@ -20,12 +20,16 @@ ChannelAxis = int | None | EllipsisType | Mapping[str, int | None]
 
 @dataclass(frozen=True)
 class Options:
-    """Options of `fastrf.load`; `channel_axis` is `...` where it is left to a guess."""
+    """Options of `fastrf.load`; `channel_axis` is `...` where it is left to a guess.
+
+    With `trust`, a `.pt2` file may run code.
+    """
 
     channel_axis: ChannelAxis = ...
     values: Mapping[str, Any] = field(default_factory=dict)
     mask_below: float = MASK_BELOW
     on_unsupported: str = "raise"
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Raise NetworkError for what no option can be."""

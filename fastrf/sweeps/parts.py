@@ -13,13 +13,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastrf.errors import FormatError
 from fastrf.files import MAX_FILE_BYTES, opened, whole_file
 from fastrf.sweeps.evaluating import arrow
+from fastrf.texts import csv_cell, from_csv_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -202,7 +203,7 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
     pa = arrow()
     if form == "csv":
         writer = arrow("pyarrow.csv").CSVWriter(file, schema.remove_metadata())
-        batches = (batch.replace_schema_metadata(None) for batch in batches)
+        batches = (_with_texts(batch.replace_schema_metadata(None), csv_cell) for batch in batches)
     elif form == "arrow":
         writer = pa.ipc.new_file(file, schema)
     else:
@@ -210,6 +211,18 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
     with writer:
         for batch in batches:
             writer.write_batch(batch)
+
+
+def _with_texts(rows: Any, change: Callable[[str], str]) -> Any:
+    """A batch or table with every text changed."""
+    pa = arrow()
+    columns = [
+        pa.array([None if text is None else change(text) for text in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return type(rows).from_arrays(columns, schema=rows.schema)
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
@@ -222,7 +235,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
             options = csv.ConvertOptions(
                 column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
             )
-            return csv.read_csv(path, convert_options=options)
+            return _with_texts(csv.read_csv(path, convert_options=options), from_csv_cell)
         if form == "arrow":
             with pa.OSFile(str(path)) as file:
                 return pa.ipc.open_file(file).read_all()

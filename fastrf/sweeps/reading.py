@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastrf import zoo
-from fastrf.errors import FormatError, UsageError
+from fastrf.errors import FormatError, LimitError, UsageError
+from fastrf.files import check_nesting, opened
 from fastrf.sweeps.sources import Broken, InSpace
 
 __all__ = ["SPACES", "candidates_of", "lines_of", "mapping_of", "space_named"]
@@ -67,16 +69,19 @@ def lines_of(path: Path) -> Iterator[Any]:
     A line that is none is a candidate that failed. Raises FormatError for a file that cannot be read.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+        with opened(path) as binary, io.TextIOWrapper(binary, encoding="utf-8") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), start=1):
                 if not line.strip():
                     continue
                 try:
                     if len(line) > MAX_LINE:
-                        raise FormatError(f"it has more than {MAX_LINE} characters")
+                        limit = f"fastrf.sweeps.reading.MAX_LINE = {MAX_LINE}"
+                        raise LimitError(f"{path}: line {number} has more characters than {limit}; raise it")
                     found = json.loads(line)
                     if not isinstance(found, dict | list | str):
                         raise FormatError(f"a {type(found).__name__} is no candidate")
+                    check_nesting(found, "it")
+                    found = _without_code(found)
                 except (ValueError, RecursionError) as error:
                     reason = " ".join(str(error).split())[:120] or "nested too deep"
                     yield f"line {number}", Broken(f"line {number} is no candidate in JSON: {reason}")
@@ -85,6 +90,17 @@ def lines_of(path: Path) -> Iterator[Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise FormatError(f"{path}: {reason}; give one candidate in JSON per line") from error
+
+
+def _without_code(found: Any) -> Any:
+    """A line's candidate, where text is a built-in network or a path: only people and programs may name code."""
+    if isinstance(found, dict) and isinstance(found.get("source"), str):
+        return {**found, "source": _without_code(found["source"])}
+    if not isinstance(found, str) or found in zoo.names():
+        return found
+    if ":" in found and not Path(found).exists():
+        raise FormatError(f"{found[:60]!r} names code, which a file may not; give it on the command line or in Python")
+    return Path(found)
 
 
 def mapping_of(given: Mapping[str, Any], spaces: dict[str, Any]) -> tuple[str | None, Any, Any]:

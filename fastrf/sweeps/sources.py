@@ -21,6 +21,7 @@ from fastrf.analysis import resolve
 from fastrf.errors import FastRFError, FormatError, UnknownNodeError
 from fastrf.loading import load
 from fastrf.network import Network
+from fastrf.texts import shown
 
 __all__ = ["Broken", "InSpace", "Source", "last_map", "sources_of"]
 
@@ -112,7 +113,7 @@ def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) ->
     spaces: dict[str, Any] = {}
     for number, item in enumerate(candidates):
         source = _source(number, item, input_shape, node, spaces)
-        if isinstance(source.given, InSpace) and source.id == str(source.given.arch):
+        if isinstance(source.given, InSpace) and source.id == shown(str(source.given.arch)):
             found.append(source)  # a notation may come again, as in populations
             continue
         if source.id in first:
@@ -146,7 +147,7 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: 
         text = os.fspath(given) if isinstance(given, str | os.PathLike) else str(number)
         own = shape is not input_shape
         name = f"{text} {_shape_text(shape)}" if own else text
-    return Source(name, given, shape, node)
+    return Source(shown(name), given, shape, node)
 
 
 def _is_shape(value: Any, *, mapping: bool) -> bool:
@@ -261,6 +262,6 @@ def _is_onnx(given: Any) -> bool:
 
 
 def _is_torch(given: Any) -> bool:
-    if isinstance(given, str):
-        return given.endswith(".pt2") or ":" in given
+    if isinstance(given, str | os.PathLike):
+        return os.fspath(given).lower().endswith(".pt2") or (isinstance(given, str) and ":" in given)
     return "torch" in type(given).__module__ or any("torch.nn" in base.__module__ for base in type(given).__mro__)

@@ -17,6 +17,7 @@ import torch
 from torch.export import ExportedProgram
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
+from fastrf.frontends.torch.archive import without_code
 
 __all__ = ["capture", "load_callable", "load_file"]
 
@@ -37,11 +38,15 @@ def capture(model: torch.nn.Module, input_shape: Any) -> ExportedProgram:
     return exported
 
 
-def load_file(path: str | os.PathLike[str]) -> ExportedProgram:
-    """Read a `.pt2` file written by `torch.export.save`; weights are read without pickle. Raises FormatError."""
+def load_file(path: str | os.PathLike[str], trust: bool = False) -> ExportedProgram:
+    """Read a `.pt2` file written by `torch.export.save`; nothing in it runs unless `trust` allows it.
+
+    Raises FormatError, and LimitError for more than there is memory for.
+    """
+    content = path if trust else without_code(path)
     try:
         with _quiet():
-            exported: ExportedProgram = torch.export.load(path).run_decompositions({})
+            exported: ExportedProgram = torch.export.load(content).run_decompositions({})
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
     except Exception as error:
@@ -58,7 +63,7 @@ def load_callable(name: str) -> torch.nn.Module:
         for part in attribute.split("."):
             found = getattr(found, part)
         made = found if isinstance(found, torch.nn.Module) else found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise FormatError(f"{name}: {_first_line(error)}; write package.module:callable") from error
     finally:
         sys.path.remove(str(Path.cwd()))
@@ -140,6 +145,6 @@ def _reason(model: torch.nn.Module, arguments: Sequence[Any], named: Mapping[str
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
