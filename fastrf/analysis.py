@@ -6,7 +6,6 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +16,7 @@ from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis
 from fastrf.halo import Aligned
 from fastrf.ignoring import without
+from fastrf.naming import calls, resolve
 from fastrf.network import Network, Node
 from fastrf.nominal import Nominal
 from fastrf.recipe import Value, replay
@@ -80,8 +80,8 @@ class Analysis(Mapping[str, ReceptiveField]):
     """Receptive fields by node name, in the network's order, the inputs first.
 
     A name that is no node but the dotted prefix of some, such as "layer4", gives the last of them. `network` is the
-    Network and `wrt` the name that the fields are measured against. In a PyTorch model, a module's name gives its
-    output in its last call, and `calls` all of them.
+    Network and `wrt` the name that the fields are measured against. In a PyTorch model, a module's name gives what it
+    returned in its last call ("lstm[0]" or "neck[p3]" where that are several tensors), and `calls` all of them.
     """
 
     def __init__(
@@ -138,9 +138,7 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     def calls(self, module: str) -> tuple[ReceptiveField, ...]:
         """The outputs of every call of a PyTorch module, in order. Raises UnknownNodeError."""
-        numbered = [name for name in self.network.modules if name.rpartition("@")[0] == module]
-        numbered.sort(key=lambda name: int(name.rpartition("@")[2]))
-        return tuple(self[name] for name in numbered) or (self[module],)
+        return tuple(self[name] for name in calls(self.network, module))
 
     def summary(self, depth: int | None = None) -> Summary:
         """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""
@@ -189,31 +187,6 @@ class Analysis(Mapping[str, ReceptiveField]):
             told.update(dict.fromkeys(notes(node)))
             found[node.name] = tuple(told) if node.name != self.wrt and node.name in among else ()
         return found
-
-
-def resolve(network: Network, name: str) -> str:
-    """The node that a name stands for. Raises UnknownNodeError.
-
-    That is the node itself; or the last node of the module of that name, in its last call (`name@k` is call `k`); or
-    the last node whose dotted name begins with it.
-    """
-    if not isinstance(name, str):
-        raise UnknownNodeError(f"node {name!r} is not a name; names are strings")
-    if name in network.by_name or name in network.inputs:
-        return name
-    below = members(network, name)
-    if below:
-        return below[-1]
-    known = [*network.inputs, *network.by_name, *network.modules]
-    close = difflib.get_close_matches(name, known[:10_000], n=3)
-    hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
-    raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
-
-
-def members(network: Network, module: str) -> list[str]:
-    """Names of the nodes that run in a module, or whose dotted names begin with the module's."""
-    scoped = network.modules.get(module, ())
-    return [*scoped] or [node.name for node in network.nodes if node.name.startswith(f"{module}.")]
 
 
 def _dependencies(network: Network, origin: str, wanted: Collection[str] | None) -> dict[str, Dependency]:

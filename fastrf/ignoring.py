@@ -11,6 +11,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from fastrf.errors import UnknownNodeError
+from fastrf.naming import exits
 from fastrf.network import Network, Node
 from fastrf.ops import apply
 
@@ -98,7 +99,7 @@ def _named(network: Network, pattern: str) -> list[str]:
     found = [node.name for node in network.nodes if _meant(node.name, pattern)]
     for module, members in network.modules.items():
         if _meant(module.partition("@")[0], pattern):
-            found += _exits(network, members)
+            found += exits(network, members)
     if not found:
         known = [*network.by_name, *network.modules]
         close = difflib.get_close_matches(pattern, known[:10_000], n=3)
@@ -109,9 +110,3 @@ def _named(network: Network, pattern: str) -> list[str]:
 
 def _meant(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
-
-
-def _exits(network: Network, members: Sequence[str]) -> list[str]:
-    inside = set(members)
-    outside = {read for node in network.nodes if node.name not in inside for read in node.inputs}
-    return [name for name in members if name in outside or name in network.outputs]

@@ -8,7 +8,8 @@ layer and the remedy, and gets its recipe (see `recipe`).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, Sh
 from fastrf.ops import apply, frozen
 from fastrf.recipe import Recipe
 
-__all__ = ["MAX_LAYERS", "Network", "Node"]
+__all__ = ["MAX_LAYERS", "Network", "Node", "split_name"]
 
 Shape = tuple[int, ...]
 InputShape = Sequence[int] | Mapping[str, Sequence[int]]
@@ -31,7 +32,20 @@ MAX_AXIS = 1 << 40
 #: No name may be longer.
 MAX_NAME = 1000
 _RESERVED = ("name", "op", "inputs", "scope", "assumes")
-_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", "assumes")
+_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", "returns", "assumes")
+
+
+#: A module's name, the number of one of its calls, and which of the tensors that it returned.
+_CALL = re.compile(r"(?P<module>.+?)(?:@(?P<call>\d+))?(?P<item>(?:\[[^\[\]]*\])*)", re.DOTALL)
+
+
+def split_name(name: str) -> tuple[str, int | None, str]:
+    """A module, one of its calls or None, and one of its tensors such as "[0][p3]", without quotes."""
+    found = _CALL.fullmatch(name)
+    if found is None:
+        return name, None, ""
+    item = re.sub(r"\[(['\"])(.*?)\1\]", r"[\2]", found["item"])
+    return found["module"], None if found["call"] is None else int(found["call"]), item
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +98,9 @@ class Input:
 class Network:
     """Layers in an order in which every layer follows what it reads.
 
-    Build one with `fastrf.load` or `Network.from_dict`; `to_dict` is the inverse of the latter.
+    Build one with `fastrf.load` or `Network.from_dict`; `to_dict` is the inverse of the latter. `returns` maps what
+    module calls returned, where that is known, to the layer or input that holds it: "conv", "relu@1" (a call of
+    several), "lstm[0]" or "neck[p3]" (a tensor of several).
     """
 
     name: str
@@ -92,6 +108,7 @@ class Network:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     assumes: tuple[str, ...] = ()
+    returns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
@@ -112,11 +129,12 @@ class Network:
         nodes = _nodes(_in_order(layers, inputs), inputs)
         outputs = _outputs(spec.get("outputs"), nodes[-1].name)
         known = {*inputs, *(node.name for node in nodes)}
+        returns = _returns(spec.get("returns", {}), known)
         for output in outputs:
             if output not in known:
                 raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
         name, assumes = _checked_name(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
-        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes)
+        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes, returns)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec format, ready for JSON or TOML."""
@@ -129,6 +147,7 @@ class Network:
             "channel_axis": {name: given.channel_axis for name, given in self.inputs.items()},
             "layers": [_plain_layer(node) for node in self.nodes],
             "outputs": list(self.outputs),
+            **({"returns": dict(self.returns)} if self.returns else {}),
             **({"guessed": guessed} if guessed else {}),
             **({"assumes": list(self.assumes)} if self.assumes else {}),
         }
@@ -168,6 +187,15 @@ class Network:
                 calls[module] = calls[name]
         return {name: tuple(names) for name, names in calls.items()}
 
+    @cached_property
+    def returned(self) -> Mapping[str, Mapping[int, Mapping[str, str]]]:
+        """`returns` by module, number of the call, and item."""
+        found: dict[str, dict[int, dict[str, str]]] = {}
+        for name, node in self.returns.items():
+            module, call, item = split_name(name)
+            found.setdefault(module, {}).setdefault(call or 0, {})[item] = node
+        return found
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and (self is other or self.to_dict() == other.to_dict())
 
@@ -204,6 +232,18 @@ def _input(name: str, sizes: Shape, axes: Mapping[str, Any], guessed: bool) -> I
     if axis is not None and not (type(axis) is int and 0 <= axis < len(sizes)):
         raise ShapeError(f"channel_axis {axis!r} of input {name!r} is not an axis of {sizes}")
     return Input(_checked_name(name), sizes, axis, guessed)
+
+
+def _returns(given: object, known: Collection[str]) -> Mapping[str, str]:
+    """What modules return; their names are no layer's."""
+    if not isinstance(given, Mapping) or not all(isinstance(t, str) and t.isprintable() for t in given):
+        raise FormatError(f"'returns' must map names of modules to layers, not {str(given)[:60]!r}")
+    for module, node in given.items():
+        if node not in known or module in known:
+            raise NetworkError(
+                f"'returns' must give a layer for a name of no layer: {module[:60]!r}, {str(node)[:60]!r}"
+            )
+    return MappingProxyType(dict(given))
 
 
 def _texts(given: object, key: str) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError, NetworkError
+from fastrf.naming import result_within
 from fastrf.texts import csv_rows, markdown_rows, markdown_text
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Summary:
         for name, nodes in _folded(analysis, depth):
             op = nodes[0].op if len(nodes) == 1 else f"{len(nodes)} layers"
             costs = _total([node.parameters for node in nodes]), _total([node.macs for node in nodes])
-            rows.append(Row.of(name, op, costs, analysis[nodes[-1].name]))
+            label, node = (name, nodes[0].name) if depth is None else _shown(analysis, name, nodes)
+            rows.append(Row.of(label, op, costs, analysis[node]))
         network = analysis.network
         title = f"{network.name}, {len(network.nodes)} layers, measured against {analysis.wrt!r} {_shape(analysis)}"
         return cls(f"{title}, {_channels(analysis)}", tuple(rows))
@@ -176,6 +178,15 @@ def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[N
     for name, group in itertools.groupby(nodes, lambda node: _module(node, depth)):
         seen[name] = seen.get(name, -1) + 1
         yield (name if seen[name] == 0 else f"{name} (again, {seen[name]})"), list(group)
+
+
+def _shown(analysis: Analysis, name: str, nodes: Sequence[Node]) -> tuple[str, str]:
+    """A row's name and the node that it tells of: what the module returned, otherwise the last node, which is named."""
+    last, scoped = nodes[-1].name, bool(nodes[-1].scope)
+    result = result_within(analysis.network, name.partition(" (again")[0], [node.name for node in nodes])
+    if not scoped or result is not None:
+        return name, result if scoped and result is not None else last
+    return f"{name}: {last}", last
 
 
 def _module(node: Node, depth: int | None) -> str:

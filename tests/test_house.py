@@ -24,7 +24,7 @@ LAYERS = [
     {"axis_map", "extent", "terms"},
     {"recipe", "dependency", "nominal"},
     {"ops", "costs", "halo"},
-    {"network", "layers", "zoo", "counting", "storage", "masks", "ignoring"},
+    {"network", "naming", "layers", "zoo", "counting", "storage", "masks", "ignoring"},
     {"streams"},
     {"frontends", "field"},
     {"loading", "analysis", "summary", "drawing", "source_options"},

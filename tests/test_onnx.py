@@ -213,7 +213,11 @@ def test_names_of_nodes_outputs_and_folders() -> None:
     ]
     analysis = fastrf.analyze(model(nodes, weights={"w": KERNEL}))
     assert list(analysis) == ["x", "stem/block/Conv", "stem/Split", "b", "Add", "y"]
-    assert analysis["stem"].name == "b"
+    assert analysis["stem/block"].name == "stem/block/Conv"
+    with pytest.raises(
+        fastrf.UnknownNodeError, match="'stem' stands for several tensors; ask for one of stem/Split, b"
+    ):
+        _ = analysis["stem"]
     assert analysis.network.outputs == ("y",)
     assert len(analysis.summary(depth=1).rows) < len(analysis)
 

@@ -6,7 +6,7 @@ those of the spec do not; a `Value` knows both shapes, so that rules can speak i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,11 +90,12 @@ class Lowering:
         self._scope: tuple[str, ...] = ()
         self._count = 0
         self._used: set[str] = set()
+        self._reserved: set[str] = set()
         self._assumed: list[str] = []
 
-    def begin(self, node: str, scope: Sequence[str] = ()) -> None:
-        """Start on a foreign node of this name, inside these modules."""
-        self._node, self._scope, self._count = node, tuple(scope), 0
+    def begin(self, node: str, scope: Sequence[str] = (), count: int = 0) -> None:
+        """Start on a foreign node of this name, inside these modules; `count` layers stand for it already."""
+        self._node, self._scope, self._count = node, tuple(scope), count
         self._assumed = []
 
     @property
@@ -109,8 +110,17 @@ class Lowering:
             if self._count:
                 self.layers[-1]["assumes"] = list(self._assumed)
 
+    def reserve(self, modules: Iterable[str]) -> None:
+        """Keep the names of modules, so that no layer bears one."""
+        self._reserved.update(modules)
+
+    def is_reserved(self, name: str) -> bool:
+        """Whether a module has this name."""
+        return name in self._reserved
+
     def unique(self, name: str) -> str:
-        """The name, or one like it that is free."""
+        """The name, or one like it that is free and no module's."""
+        name = f"{name}_node" if name in self._reserved else name
         candidate, k = name, 1
         while candidate in self._used:
             k += 1

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastrf.analysis import resolve
 from fastrf.errors import FastRFError, FormatError, UnknownNodeError
 from fastrf.loading import load
+from fastrf.naming import resolve
 from fastrf.network import Network
 from fastrf.texts import shown
 

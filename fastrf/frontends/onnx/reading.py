@@ -17,7 +17,7 @@ from fastrf.frontends.lowering import MAX_RANK, Value, without_batch
 from fastrf.frontends.onnx.calls import Scope, printable
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.skimming import skim
-from fastrf.frontends.onnx.walk import Walk
+from fastrf.frontends.onnx.walk import Walk, modules_of
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_AXIS, Network
 
@@ -73,6 +73,8 @@ def to_network(
         walk.lowering.unique(value.name)
         scope[entry.name] = value
         walk.dtypes[value.name] = _dtype(entry)
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    walk.lowering.reserve(name for body in bodies for node in body for name in modules_of(node))
     walk.anything = inputs[0]
     walk.run(model.graph.node, scope)
     outputs = _outputs(walk, model.graph, scope)

@@ -20,7 +20,7 @@ from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, w
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_LAYERS
 
-__all__ = ["RULES", "Walk", "rule"]
+__all__ = ["RULES", "Walk", "modules_of", "rule"]
 
 Rule = Callable[["Walk", "Call"], Any]
 
@@ -111,9 +111,8 @@ class Walk(GraphWalk):
         return Call(node, node.op_type, domain, version, inputs, attributes, scope)
 
     def _results(self, call: Call) -> Sequence[Item]:
-        name = call.node.name or next((output for output in call.node.output if output), call.op)
-        shown = printable(name).strip("/") or call.op
-        self._scope = _modules(call.node, shown)
+        shown = _shown(call.node)
+        self._scope = modules_of(call.node)
         self.lowering.begin(shown, self._scope)
         try:
             return self._lowered(call)
@@ -236,12 +235,18 @@ class Walk(GraphWalk):
         return results
 
 
-def _modules(node: onnx.NodeProto, shown: str) -> list[str]:
+def _shown(node: onnx.NodeProto) -> str:
+    """The name that a node goes by."""
+    name = node.name or next((output for output in node.output if output), node.op_type)
+    return printable(name).strip("/") or node.op_type
+
+
+def modules_of(node: onnx.NodeProto) -> list[str]:
     """The modules that a node comes from: as PyTorch's exporter notes them, or the folders of its name."""
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes" and len(entry.value) < MAX_INFERRED:
             return [printable(name) for name in re.findall(r"'([^']+)'", entry.value)[:-1]]
-    path = shown.split("/")
+    path = _shown(node).split("/")
     return ["/".join(path[:k]) for k in range(1, len(path))]
 
 

@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.torch.archive import without_code
+from fastrf.frontends.torch.returning import gathered, noted
 
 __all__ = ["capture", "load_callable", "load_file"]
 
@@ -32,7 +33,9 @@ def capture(model: torch.nn.Module, input_shape: Any) -> ExportedProgram:
     arguments, named = _examples(model, input_shape)
     with _evaluating(model), _quiet(), torch.no_grad():
         try:
-            exported: ExportedProgram = torch.export.export(model, arguments, named).run_decompositions({})
+            with noted(model):
+                exported = torch.export.export(model, arguments, named, strict=False)
+            exported = gathered(exported.run_decompositions({}), model)
         except Exception as error:
             raise NetworkError(_reason(model, arguments, named, error)) from error
     return exported

@@ -153,7 +153,7 @@ def copied(walk: Walk, node: Node) -> Value:
     return walk.lowering.expanded(source, full)
 
 
-@rule("aten::fill", "aten::zero", "aten::zeros_like")
+@rule("aten::fill", "aten::zero")
 def filled(walk: Walk, node: Node) -> Value:
     """Every element one value."""
     full = fake_shape(node)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.utils._pytree as pytree
-from torch._decomp import get_decompositions
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
@@ -24,14 +23,16 @@ from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
 from fastrf.frontends.torch.known import MOVES, moved, with_added
+from fastrf.frontends.torch.returning import Returned, module_names, returned_by
+from fastrf.frontends.torch.simplifying import arguments_read, simpler
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
 
 Rule = Callable[["Walk", Node], Any]
 
-#: How often composite operators are taken apart before those left are reported.
-_ROUNDS = 4
+#: Recipes of operators within recipes are followed so deep.
+_DEPTH = 8
 
 #: Every rule by operator name, overload included or not.
 RULES: dict[str, Rule] = {}
@@ -49,51 +50,27 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
     """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
-    exported = _taken_apart(exported)
     walk = Walk(exported, options)
     graph = exported.graph
+    walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in _scope(node))])
     inputs: list[Value] = []
+    names: list[str] = []
     guessed: list[str] = []
     user_inputs = set(exported.graph_signature.user_inputs)
     for node in graph.nodes:
         if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
             value = _input(node)
+            names.append(value.name)
             axis = options.axis_of(value.name, value.shape)
+            own = f"{value.name}_input" if walk.lowering.is_reserved(value.name) else value.name
+            value = replace(value, name=walk.lowering.unique(own))
             guessed += [value.name] if axis is ... else []
             walk.values[node] = value = value if axis is ... else replace(value, channel_axis=axis)
             inputs.append(value)
-            walk.lowering.unique(value.name)
-    options.check_names(value.name for value in inputs)
+    options.check_names(names)
     walk.run(graph)
-    return Network.from_dict(walk.spec(name, inputs, _named_outputs(walk, exported), guessed))
-
-
-def _taken_apart(exported: ExportedProgram) -> ExportedProgram:
-    """The program with operators that have no rule written in simpler ones, where torch knows how."""
-    recipes = torch.export.default_decompositions() if _without_rule(exported) else {}
-    failed: set[Any] = set()
-    target: Any
-    for _ in range(_ROUNDS):
-        for target in {node.target for node in _without_rule(exported)} - failed:
-            try:
-                table = {target: recipes[target]} if target in recipes else get_decompositions([target])
-                exported = exported.run_decompositions(table)
-            except Exception:  # torch's recipe does not work here: the walk names the operator
-                failed.add(target)
-    return exported
-
-
-def _without_rule(exported: ExportedProgram) -> list[Node]:
-    """Nodes that the input reaches and no rule covers."""
-    reached = set(exported.graph_signature.user_inputs)
-    found = []
-    for node in exported.graph.nodes:
-        if node.op == "call_function" and any(n.name in reached for n in node.all_input_nodes):
-            name = operator_name(node)
-            reached.add(node.name)
-            if isinstance(node.target, torch._ops.OpOverload) and name not in RULES and name not in _VALUE_FREE:
-                found.append(node)
-    return found
+    outputs = _named_outputs(walk, exported)
+    return Network.from_dict({**walk.spec(name, inputs, outputs, guessed), "returns": walk.returns()})
 
 
 def _input(node: Node) -> Value:
@@ -136,6 +113,7 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
         keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
         if keys:
             label = ".".join(keys if not keys[0].isdigit() else ["out", *keys])
+            label = f"out.{label}" if walk.lowering.is_reserved(label) else label
             walk.lowering.begin(label)
             names.append(walk.lowering.finish(value, value.full).name)
         else:
@@ -154,6 +132,8 @@ class Walk(GraphWalk):
         self._constants: dict[Node, Any] = {}
         self._weighty: dict[Node, bool] = {}
         self._pieces: dict[Node, Any] = {}
+        self.returned: list[tuple[Returned, Node]] = []
+        self._inner = ""  # the operators that are being taken apart
 
     # What rules use --------------------------------------------------------------------------------------
 
@@ -184,7 +164,8 @@ class Walk(GraphWalk):
         if not isinstance(argument, Node):
             return False
         if argument not in self._weighty:
-            own = argument.name in self._exported.graph_signature.inputs_to_parameters
+            outer = argument.graph is self._exported.graph
+            own = outer and argument.name in self._exported.graph_signature.inputs_to_parameters
             self._weighty[argument] = own or any(map(self.has_parameters, argument.all_input_nodes))
         return self._weighty[argument]
 
@@ -206,19 +187,26 @@ class Walk(GraphWalk):
     def run(self, graph: Graph) -> None:
         """Lower every node of a graph that the input reaches."""
         for node in graph.nodes:
-            if node.op != "call_function" or not self._reached(node):
-                continue
-            if operator_name(node) in _VALUE_FREE:
-                self._constants[node] = _without_values(node)
-            else:
-                self.values[node] = self._lower(node)
+            if node.op == "call_function" and self._reached(node) and self._has_result(node):
+                result = self._lower(node)
+                if isinstance(result, _Later):
+                    self._bind(node, result)
+                else:
+                    self.values[node] = result
+            self.returned += [(found, node) for found in returned_by(node)]
 
     def _reached(self, node: Node) -> bool:
         return any(argument in self.values for argument in node.all_input_nodes)
 
+    @staticmethod
+    def _has_result(node: Node) -> bool:
+        """Whether a node is no mere assertion."""
+        return node.meta.get("val") is not None or not isinstance(node.target, torch._ops.OpOverload)
+
     def _lower(self, node: Node) -> Any:
-        self.scope = _scope(node)
-        self.lowering.begin(node.name, self.scope)
+        """The node's value, or values; of one that reads no value that the input reaches, the node it equals."""
+        self.scope = _scope(node) or self.scope * bool(self._inner)
+        self.lowering.begin(self._inner + node.name, self.scope)
         name = operator_name(node)
         if node.target is operator.getitem:
             return self._item(node)
@@ -226,9 +214,9 @@ class Walk(GraphWalk):
             return self._inline(node)
         found = RULES.get(name)
         try:
-            if found is None:
-                raise self.lowering.unsupported(name, self.scope)
-            result = found(self, node)
+            if (found is None or node.all_input_nodes[0] not in self.values) and self._reads_nothing(node):
+                return self._constant_of_shapes(node)
+            result = self._taken_apart(node) if found is None else found(self, node)
         except UnsupportedOpError:
             if not self.options.full:
                 raise
@@ -236,6 +224,61 @@ class Walk(GraphWalk):
         if isinstance(result, Value) and name in MOVES:
             result = replace(self.lowering.shaped(result, fake_shape(node)), known=moved(self, node))
         return self._finished(node, result)
+
+    def _reads_nothing(self, node: Node) -> bool:
+        return not any(argument in self.values for argument in arguments_read(node))
+
+    def _constant_of_shapes(self, node: Node) -> _Later:
+        """The same operator on tensors that stand for those of which only shape and type are read."""
+        rest = [argument for argument in node.all_input_nodes if argument not in self.values]
+
+        def stand_in(argument: Node) -> Any:
+            if argument not in self.values:
+                return self.constant(argument)
+            fake = argument.meta["val"]
+            return torch.zeros((), dtype=fake.dtype).expand(tuple(fake.shape))
+
+        def compute() -> Any:
+            arguments, named = pytree.tree_map_only(Node, stand_in, (node.args, node.kwargs))
+            named = {key: given for key, given in named.items() if key not in ("device", "pin_memory", "layout")}
+            assert callable(node.target)
+            return node.target(*arguments, **named)
+
+        return _Later(compute, any(map(self.has_parameters, rest)))
+
+    def _taken_apart(self, node: Node) -> Any:
+        """An operator without a rule, as torch writes it in others."""
+        graph = simpler(node) if self._inner.count("~") < _DEPTH else None
+        if graph is None:
+            raise self.lowering.unsupported(operator_name(node), self.scope)
+        before, scope, count = self._inner, self.scope, len(self.lowering.layers)
+        self._inner += f"{node.name}~"
+        try:
+            result = self._body(graph, node.all_input_nodes)
+        finally:
+            self._inner, self.scope = before, scope
+        self.lowering.begin(before + node.name, scope, len(self.lowering.layers) - count)
+        return result if isinstance(node.meta["val"], list | tuple) else result[0]
+
+    def _body(self, graph: Graph, arguments: Sequence[Any]) -> list[Any]:
+        """The results of a graph within the graph."""
+        placeholders = [n for n in graph.nodes if n.op == "placeholder"]
+        for placeholder, argument in zip(placeholders, arguments, strict=True):
+            if argument in self.values:
+                self.values[placeholder] = self.values[argument]
+            else:
+                self._bind(placeholder, self._later(argument))
+        self.run(graph)
+        (results,) = next(n for n in graph.nodes if n.op == "output").args
+        flat = results if isinstance(results, list | tuple) else [results]
+        return [self.values[r] if r in self.values else self._later(r) for r in flat]
+
+    def _later(self, argument: Any) -> _Later:
+        """What a constant of another graph is."""
+        return _Later(lambda: self.constant(argument), self.has_parameters(argument))
+
+    def _bind(self, node: Node, constant: _Later) -> None:
+        self._constants[node], self._weighty[node] = constant, constant.weighty
 
     def _finished(self, node: Node, result: Any) -> Any:
         if isinstance(result, Value) and _is_tensor(node):
@@ -261,21 +304,29 @@ class Walk(GraphWalk):
         position = next(i for i, a in enumerate(node.args) if isinstance(a, Node) and a.op == "get_attr")
         inner = getattr(self._exported.graph_module, str(node.args[position].target))  # type: ignore[union-attr]
         assert isinstance(inner, GraphModule)
-        placeholders = [n for n in inner.graph.nodes if n.op == "placeholder"]
-        for placeholder, argument in zip(placeholders, node.args[position + 1 :], strict=True):
-            if argument in self.values:
-                self.values[placeholder] = self.values[argument]  # type: ignore[index]
-            else:
-                self._constants[placeholder] = None if argument is None else _Later(self, argument)
-        self.run(inner.graph)
-        (results,) = next(n for n in inner.graph.nodes if n.op == "output").args
-        flat = results if isinstance(results, list | tuple) else [results]
-        return [self.values.get(r, r) if isinstance(r, Node) else r for r in flat]
+        return self._body(inner.graph, node.args[position + 1 :])
 
     def nothing(self, full: tuple[int, ...]) -> Value:
         """A tensor that depends on nothing."""
         like = next(iter(self.values.values()))
         return self.lowering.shaped(self.emit("constant", like, shape=list(full)), full)
+
+    def returns(self) -> dict[str, str]:
+        """The layer of every tensor that a module call returned, by names such as "conv", "relu@1" or "lstm[0]"."""
+        calls: dict[str, dict[int, int]] = {}
+        for found, _ in self.returned:
+            numbers = calls.setdefault(found.module, {})
+            numbers.setdefault(found.call, len(numbers))
+        names = {}
+        for found, node in self.returned:
+            numbers = calls[found.module]
+            number = f"@{numbers[found.call]}" if len(numbers) > 1 else ""
+            if node not in self.values:
+                self.lowering.begin(node.name)
+                full = fake_shape(node)
+                self.values[node] = self.lowering.finish(self.nothing(full), full)
+            names[f"{found.module}{number}{found.item}"] = self.values[node].name
+        return names
 
     def opaque(self, node: Node) -> Value:
         """An over-approximation of an operator with one result: every element reads all of every input."""
@@ -303,9 +354,7 @@ class Walk(GraphWalk):
         if node in self._constants:
             found = self._constants[node]
             if isinstance(found, _Later):
-                found = found()
-            elif callable(found):
-                found = self._constants[node] = found()
+                found = self._constants[node] = found.compute()
             return found
         if node in self.values:
             raise self.unsupported(node)
@@ -339,52 +388,11 @@ class Walk(GraphWalk):
         return node.meta.get("val")
 
 
-class _Later:
-    """A constant of an outer graph, evaluated when an inner one needs it."""
+class _Later(NamedTuple):
+    """A constant that is evaluated when a rule asks for it, and whether it comes from a parameter."""
 
-    def __init__(self, walk: Walk, argument: Any) -> None:
-        self.walk, self.argument = walk, argument
-
-    def __call__(self) -> Any:
-        return self.walk.constant(self.argument)
-
-
-#: Operators that look at the shape of an input and never at its values.
-_VALUE_FREE = {
-    f"aten::{name}"
-    for name in [
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "empty_like",
-        "rand_like",
-        "randn_like",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "new_empty",
-        "sym_size",
-        "sym_numel",
-        "sym_stride",
-        "_assert_tensor_metadata",
-        "_assert_async",
-        "_assert_scalar",
-    ]
-} | {"sym_size.int"}
-
-
-def _without_values(node: Node) -> Callable[[], Any]:
-    """The result of a value-free operator, from tensors of the right shape."""
-
-    def compute() -> Any:
-        arguments = pytree.tree_map_only(
-            Node, lambda n: torch.zeros(tuple(n.meta["val"].shape), dtype=n.meta["val"].dtype), (node.args, node.kwargs)
-        )
-        named = {k: v for k, v in arguments[1].items() if k not in ("device", "pin_memory", "layout")}
-        assert callable(node.target)
-        return node.target(*arguments[0], **named)
-
-    return compute
+    compute: Callable[[], Any]
+    weighty: bool
 
 
 def _is_tensor(node: Node) -> bool:
