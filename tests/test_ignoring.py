@@ -4,6 +4,7 @@ import pytest
 
 import fastrf
 from fastrf import cli
+from tests import snippets
 
 CONV = {"op": "conv", "out_channels": 4, "kernel_size": 3}
 
@@ -124,3 +125,7 @@ def test_options_of_a_source_on_the_command_line(capsys):
         2,
         "fastrf: values names 'sr', but a spec has no control inputs; leave it out\n",
     )
+
+
+def test_the_page_on_assumptions_is_true():
+    assert snippets.check_python((snippets.ROOT / "docs" / "assumptions.md").read_text()) == 4

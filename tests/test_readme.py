@@ -5,43 +5,24 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastrf
 from fastrf import cli
+from tests import snippets
 from tests.conftest import INTERPRETED
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (snippets.ROOT / "README.md").read_text()
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return snippets.blocks(README, language)
 
 
 def test_python_snippets_and_their_comments():
-    names: dict[str, object] = {"fastrf": fastrf}
-    checked = 0
-    for block in blocks("python"):
-        for line in block.splitlines():
-            code, _, comment = line.partition("#")
-            if not comment:
-                exec(line, names)
-                continue
-            value = eval(code, names)
-            said = comment.strip().partition(":")[0]
-            if said.startswith(("bool[", "int64[")):
-                kind, shape = said.rstrip("]").split("[")
-                assert (str(value.dtype), value.shape) == (kind, tuple(map(int, shape.split(","))))
-            elif said.startswith("49 pixels"):
-                assert value == 49
-            else:
-                expected = eval(said, names)
-                assert np.array_equal(value, expected) if isinstance(value, np.ndarray) else value == expected
-            checked += 1
-    assert checked >= 8
+    assert snippets.check_python(README) >= 8
 
 
 def test_toml_snippet():
