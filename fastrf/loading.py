@@ -144,5 +144,5 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
         name = Path(source).stem if is_file else source
         source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)
     if isinstance(source, torch.nn.Module):
-        source = frontend.capture(source, input_shape)
+        source = frontend.capture(source, input_shape, options.values)
     return frontend.to_network(source, options, name=name)

@@ -79,7 +79,7 @@ def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
 def _unwrapped(module: torch.nn.Module, _arguments: Any, output: Any) -> Any:
     """A hook: the model's tensors in mappings and lists, whatever they were in."""
     found = plain(output)
-    if not any(_items(found)):
+    if not _holds_tensors(found):
         raise NetworkError(f"{type(module).__name__} returns no tensor but a {type(output).__name__}")
     return found
 
@@ -98,7 +98,7 @@ def _plain(value: Any, above: frozenset[int]) -> Any:
     if isinstance(value, Sequence) and not hasattr(value, "_fields"):
         return [_plain(item, above) for item in value]
     members = {name: _plain(item, above) for name, item in _members(value).items()}
-    return {name: item for name, item in members.items() if any(_items(item))} or None
+    return {name: item for name, item in members.items() if _holds_tensors(item)} or None
 
 
 def _members(value: Any) -> dict[str, Any]:
@@ -112,7 +112,11 @@ def _members(value: Any) -> dict[str, Any]:
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
     public = {name: item for name, item in held.items() if not name.startswith("_")}
-    return public if any(_items(_plain(item, frozenset({id(value)}))) for item in public.values()) else held
+    return public if any(_holds_tensors(_plain(item, frozenset({id(value)}))) for item in public.values()) else held
+
+
+def _holds_tensors(value: Any) -> bool:
+    return next(_items(value), None) is not None
 
 
 def _items(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:

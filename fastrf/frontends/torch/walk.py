@@ -15,9 +15,10 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
 from torch.fx import Graph, GraphModule, Node
 
-from fastrf.errors import UnsupportedOpError
+from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
@@ -59,6 +60,9 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     user_inputs = set(exported.graph_signature.user_inputs)
     for node in graph.nodes:
         if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
+            if node.name in options.values:
+                walk.settle(node, options.values[node.name])
+                continue
             value = _input(node)
             names.append(value.name)
             axis = options.axis_of(value.name, value.shape)
@@ -68,8 +72,13 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
             walk.values[node] = value = value if axis is ... else replace(value, channel_axis=axis)
             inputs.append(value)
     options.check_names(names)
-    walk.run(graph)
+    if not inputs:
+        raise NetworkError(f"{name} has no input left that is no constant; leave one out of values")
+    with torch.random.fork_rng(devices=[]):
+        walk.run(graph)
     outputs = _named_outputs(walk, exported)
+    if not walk.lowering.layers:
+        outputs = [walk.emit("identity", inputs[0]).name]
     return Network.from_dict({**walk.spec(name, inputs, outputs, guessed), "returns": walk.returns()})
 
 
@@ -98,7 +107,9 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
     An output that depends on nothing is left out, unless there is no other.
     """
     node = next(n for n in exported.graph.nodes if n.op == "output")
-    leaves = [item if isinstance(item, Node) else None for item in pytree.tree_leaves(node.args[0])]
+    kinds = [spec.kind is OutputKind.USER_OUTPUT for spec in exported.graph_signature.output_specs]
+    results = [item for item, wanted in zip(pytree.tree_leaves(node.args[0]), kinds, strict=True) if wanted]
+    leaves = [item if isinstance(item, Node) else None for item in results]
     flat = [walk.values.get(item) if item else None for item in leaves]
     if not any(flat):
         tensors = [item if item and isinstance(item.meta.get("val"), torch.Tensor) else None for item in leaves]
@@ -107,7 +118,7 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
     assert spec is not None
     paths = [path for path, _ in pytree.tree_flatten_with_path(pytree.tree_unflatten(flat, spec))[0]]
     names = []
-    for value, path in zip(flat[len(flat) - len(paths) :], paths, strict=True):
+    for value, path in zip(flat, paths, strict=True):
         if value is None:
             continue
         keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
@@ -181,6 +192,18 @@ class Walk(GraphWalk):
     def unsupported(self, node: Node) -> UnsupportedOpError:
         """The error of a rule that does not cover these arguments."""
         return self.lowering.unsupported(operator_name(node), self.scope, exist=True)
+
+    def settle(self, node: Node, given: Any) -> None:
+        """Take an input for the constant that it is given as."""
+        fake = node.meta["val"]
+        try:
+            value = torch.as_tensor(given).to(fake.dtype).expand(tuple(fake.shape))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ShapeError(
+                f"values: {node.name!r} has shape {tuple(fake.shape)}, not that of what is given"
+            ) from error
+        self._constants[node] = value
+        self.assumes.append(f"{node.name!r} is the constant that values gives")
 
     # The walk --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""What a model's forward is called with: example tensors for shapes, values for arguments that are no tensors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from fastrf.errors import ShapeError
+
+__all__ = ["Inputs", "told"]
+
+
+class Inputs(NamedTuple):
+    """Arguments by position and by name; `made` are the names of tensors that were made from a shape alone."""
+
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+    made: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: torch.nn.Module, given: Any, values: Mapping[str, Any]) -> Inputs:
+        """The arguments that `input_shape` and `values` stand for. Raises ShapeError for what does not fit forward."""
+        if given is None:
+            raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
+        constants = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+        if isinstance(given, Mapping):
+            named = {name: _argument(model, item) for name, item in given.items()}
+            made = tuple(name for name, item in given.items() if _is_shape(item))
+            found = cls((), {**named, **constants}, made)
+        elif isinstance(given, torch.Tensor | np.ndarray):
+            found = cls((_argument(model, given),), constants)
+        elif isinstance(given, Sequence) and any(isinstance(item, torch.Tensor | np.ndarray) for item in given):
+            positional = [torch.from_numpy(item) if isinstance(item, np.ndarray) else item for item in given]
+            found = cls(tuple(positional), constants)
+        else:
+            first = next(iter(inspect.signature(model.forward).parameters), "input")
+            found = cls((_example(model, given),), constants, (first,))
+        found._check(model)
+        return found
+
+    def _check(self, model: torch.nn.Module) -> None:
+        """That forward takes these arguments and misses none."""
+        parameters = inspect.signature(model.forward).parameters
+        anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        unknown = [name for name in self.named if name not in parameters and not anything]
+        if unknown:
+            raise ShapeError(
+                f"input {unknown[0]!r} is not an argument of {type(model).__name__}.forward; "
+                f"it takes {', '.join(parameters)}"
+            )
+        try:
+            inspect.signature(model.forward).bind(*self.arguments, **self.named)
+        except TypeError as error:
+            raise ShapeError(
+                f"{_signature(model)}: {error}; give input_shape as a mapping by argument name, "
+                "and values={name: value} for what is no tensor"
+            ) from error
+
+    def run(self, model: torch.nn.Module) -> Any:
+        """What the model returns."""
+        return model(*self.arguments, **self.named)
+
+    def whole_numbers(self, model: torch.nn.Module) -> Inputs:
+        """The same with whole numbers in tensors that were made from a shape."""
+        names = [*inspect.signature(model.forward).parameters][: len(self.arguments)]
+        positional = [_whole(item) if name in self.made else item for name, item in zip(names, self.arguments)]  # noqa: B905
+        named = {name: _whole(item) if name in self.made else item for name, item in self.named.items()}
+        return Inputs((*positional, *self.arguments[len(names) :]), named, self.made)
+
+    def __str__(self) -> str:
+        """Shapes of tensors, and values of all else."""
+        return ", ".join([*map(told, self.arguments), *(f"{name}={told(item)}" for name, item in self.named.items())])
+
+
+def told(item: Any) -> str:
+    """An argument in a line."""
+    return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else repr(item)[:40]
+
+
+def _signature(model: torch.nn.Module) -> str:
+    return f"{type(model).__name__}({', '.join(inspect.signature(model.forward).parameters)})"
+
+
+def _is_shape(item: Any) -> bool:
+    return isinstance(item, list | tuple) and not any(isinstance(n, torch.Tensor | np.ndarray | str) for n in item)
+
+
+def _argument(model: torch.nn.Module, item: Any) -> Any:
+    """An example for a shape; tensors, containers of them, and plain values as they are."""
+    if isinstance(item, np.ndarray):
+        return torch.from_numpy(item)
+    return _example(model, item) if _is_shape(item) else item
+
+
+def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
+    """A batch of one, of the module's own dtype and device."""
+    if not _is_shape(shape) or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape):
+        raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {str(shape)[:60]!r}")
+    tensors = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
+    like = next(tensors, torch.empty(0))
+    return torch.zeros((1, *shape), dtype=like.dtype, device=like.device)
+
+
+def _whole(item: Any) -> Any:
+    return item.long() if isinstance(item, torch.Tensor) else item
