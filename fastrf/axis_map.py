@@ -82,8 +82,8 @@ class AxisMap:
     """How `n_out` output indices read `n_in` input indices along one axis.
 
     `build` and `sketch` make the relation and the pattern when they are first asked for. `shorter(times)`, where
-    there is one, is the same map on axes that are `times` periods of the pattern shorter. `weigh` makes the weights
-    (n_out rows by n_in columns) of a map that has fixed ones, as interpolation does.
+    there is one, is the same map on axes that are `times` periods of the pattern shorter; its ends need `shortest`
+    inputs. `weigh` makes the weights (n_out rows by n_in columns) of a map that has fixed ones, as interpolation does.
     """
 
     n_in: int
@@ -91,6 +91,7 @@ class AxisMap:
     build: Callable[[], Relation]
     sketch: Callable[[], Pattern]
     shorter: Callable[[int], AxisMap] | None = None
+    shortest: int = 0
     weigh: Callable[[], csr_array] | None = None
 
     @property
@@ -99,20 +100,18 @@ class AxisMap:
 
         A large one is made anew once nobody holds it any more: maps are remembered, and would keep it for good.
         """
-        relation = self._kept()
-        if relation is None:
+        kept, made_for = self.__dict__.get("_kept", (lambda: None, 0))
+        relation: Relation | None = kept()
+        if relation is None or made_for != stretched.MIN_ROWS:
             if max(self.n_in, self.n_out) > MAX_LENGTH:
                 raise LimitError(
                     f"an axis goes from {self.n_in} to {self.n_out} indices, more than fastrf.axis_map.MAX_LENGTH = "
                     f"{MAX_LENGTH}; raise it, or use a smaller input_shape"
                 )
             relation = self._stretched() or self.build()
-            self.__dict__["_kept"] = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
+            kept = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
+            self.__dict__["_kept"] = kept, stretched.MIN_ROWS
         return relation
-
-    def _kept(self) -> Relation | None:
-        """The relation if it was made before and is still there."""
-        return None
 
     def _stretched(self) -> Relation | None:
         """The relation of a long axis, without making its rows."""
@@ -125,7 +124,12 @@ class AxisMap:
         hulls[pattern.low >= pattern.high] = 0
         shape = (self.n_out, self.n_in)
         return stretched_family(
-            shape, pattern.period, pattern.shift, hulls.astype(np.int64), lambda times: shorter(times).relation
+            shape,
+            pattern.period,
+            pattern.shift,
+            hulls.astype(np.int64),
+            lambda times: shorter(times).relation,
+            self.shortest,
         )
 
     @cached_property
@@ -306,8 +310,8 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
         raise ShapeError(f"cropping {-before} and {-after} leaves nothing of an axis of {n_in}; crop less")
     if mode == "constant":
         return window(n_in, n_out, 1, 1, before, 1)
-    limit = {"reflect": n_in - 1, "circular": n_in, "replicate": None}[mode]
-    if min(before, after) < 0 or n_in == 0 or (limit is not None and max(before, after) > limit):
+    limit = {"reflect": n_in - 1, "replicate": max(before, after)}.get(mode, n_in)
+    if min(before, after) < 0 or n_in == 0 or max(before, after) > limit:
         raise ShapeError(
             f"{mode} padding ({before}, {after}) does not fit an axis of {n_in}; pad less or crop by slice"
         )
@@ -316,6 +320,9 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
         source = np.arange(-before, n_in + after, dtype=np.int64)
         if mode == "reflect":
             source = (n_in - 1) - np.abs((n_in - 1) - np.abs(source))
+        elif mode == "symmetric":
+            source = np.maximum(source, -1 - source)
+            source = np.minimum(source, 2 * n_in - 1 - source)
         elif mode == "circular":
             source %= n_in
         else:
@@ -328,6 +335,7 @@ def pad(n_in: int, before: int, after: int, mode: str = "constant") -> AxisMap:
         build,
         lambda: shifted(1, -before, 1 - before),
         None if mode == "circular" else lambda times: pad(n_in - times, before, after, mode),
+        max(before, after) + 1,
     )
 
 

@@ -7,17 +7,19 @@ relation, and cost what their ends cost.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.memory import forget
 from fastrf.relation import Relation, intern_as
 
-__all__ = ["MIN_ROWS", "Stretched", "stretched", "stretched_family"]
+__all__ = ["MIN_ROWS", "Stretched", "stretched", "stretched_family", "stretched_from"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -25,6 +27,22 @@ IntArray = npt.NDArray[np.int64]
 MIN_ROWS = 1 << 15
 #: How often a composition is tried again with more periods left at its ends.
 _TRIES = 6
+
+
+@contextlib.contextmanager
+def stretched_from(rows: int) -> Iterator[None]:
+    """Within the block, relations of more than `rows` rows (at least 2) are stretched, in every thread.
+
+    What was made with another number is not used again; answers are the same with any.
+    """
+    global MIN_ROWS
+    before, MIN_ROWS = MIN_ROWS, rows
+    forget()
+    try:
+        yield
+    finally:
+        MIN_ROWS = before
+        forget()
 
 
 class Stretched(Relation):
@@ -333,23 +351,30 @@ def _cut(outer: Relation, rows: tuple[int, int], columns: tuple[int, int], perio
 
 
 def stretched_family(
-    shape: tuple[int, int], period: int, step: int, hulls: IntArray, shorter: Callable[[int], Relation]
+    shape: tuple[int, int],
+    period: int,
+    step: int,
+    hulls: IntArray,
+    shorter: Callable[[int], Relation],
+    shortest: int = 0,
 ) -> Relation | None:
     """A relation of `shape` (rows, columns) from a shorter one of its kind; None where that does not tell.
 
-    `shorter(times)` is the relation with `times` periods less, and `hulls` what the rows `0 .. period - 1` read on
-    an unbounded axis, int64[period, 2], reversed where nothing.
+    `shorter(times)` is the relation with `times` periods less, for as long as `shortest` columns are left, and
+    `hulls` what the rows `0 .. period - 1` read on an unbounded axis, int64[period, 2], reversed where nothing.
     """
     used = hulls[:, 0] < hulls[:, 1]
     if step <= 0 or not used.any():
         return None
-    reach = int(hulls[used, 1].max() - hulls[used, 0].min()) + step
-    turns = 4 * (2 + -(-reach // step))
-    times = min(shape[0] // period, shape[1] // step) - turns
+    low, high = int(hulls[used, 0].min()), int(hulls[used, 1].max())
+    margin = 3 + -(-(high - low) // step)
+    # The turns that read only inside, from the first behind the padding to the last before it.
+    first, last = max(-(low // step), 0), min(shape[0] // period, (shape[1] - high) // step + 1)
+    times = min(last - first - 4 * margin, (shape[1] - shortest) // step)
     if times < 1:
         return None
     core = shorter(times)
-    turn = turns // 2
+    turn = first + 2 * margin
     rows = np.arange(turn * period, (turn + 1) * period)
     found = core.hulls[rows] - turn * step
     if not np.array_equal(found[used], hulls[used]) or core.counts[rows][~used].any():

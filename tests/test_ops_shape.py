@@ -60,6 +60,7 @@ def test_expand() -> None:
     [
         ("constant", [-1, -1, 0, 1, 2, -1]),
         ("reflect", [2, 1, 0, 1, 2, 1]),
+        ("symmetric", [1, 0, 0, 1, 2, 2]),
         ("replicate", [0, 0, 0, 1, 2, 2]),
         ("circular", [1, 2, 0, 1, 2, 0]),
     ],

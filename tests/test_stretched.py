@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
 
 import fastrf
-from fastrf import axis_map, memory, stretched
+from fastrf import axis_map, stretched
 from fastrf.relation import Relation
-from fastrf.stretched import Stretched
+from fastrf.stretched import Stretched, stretched_from
 from tests import reference
 from tests.conftest import scaled
+from tests.fuzz import axes
 from tests.strategies import random_spec
 
 
-def forget() -> None:
-    """Nothing made with another MIN_ROWS is found again."""
-    memory.forget()
-    for value in vars(axis_map).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
-
-
 @pytest.fixture
-def from_rows(monkeypatch):
+def from_rows():
     """Sets from how many rows on relations are stretched."""
-
-    def choose(rows: int) -> None:
-        monkeypatch.setattr(stretched, "MIN_ROWS", rows)
-        forget()
-
-    yield choose
-    monkeypatch.undo()
-    forget()
+    with contextlib.ExitStack() as stack:
+        yield lambda rows: stack.enter_context(stretched_from(rows))
 
 
 def whole(relation: Relation) -> Relation:
@@ -42,81 +33,41 @@ def whole(relation: Relation) -> Relation:
     return Relation.from_mask(relation.to_mask())
 
 
-class Signal:
-    """A random network on a signal, built a block at a time."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng, self.layers, self.last = rng, [], "input"
-        self.length = int(rng.integers(60, 700))
-        for block in rng.choice(list(BLOCKS), rng.integers(1, 7)):
-            self.last = BLOCKS[block](self, self.last)
-        self.spec = {"input_shape": [1, self.length], "layers": self.layers}
-
-    def pick(self, *options: object) -> object:
-        return options[self.rng.integers(len(options))]
-
-    def add(self, op: str, *inputs: str, **attrs: object) -> str:
-        name = f"{op}{len(self.layers)}"
-        self.layers.append({"name": name, "op": op, "inputs": list(inputs), **attrs})
-        return name
-
-    def conv(self, x: str, kernel: object, padding: list[int], stride: object = 1, dilation: object = 1) -> str:
-        window = {"kernel_size": kernel, "padding": [padding], "stride": stride, "dilation": dilation}
-        return self.add("conv", x, out_channels=1, **window)
+@pytest.mark.parametrize("seed", range(scaled(60)))
+def test_networks_on_long_axes_are_what_they_are_on_whole_ones(seed):
+    spec, rows = axes.case(seed)
+    assert axes.faults(spec, rows, Counter()) == []
 
 
-def _residual(net: Signal, x: str) -> str:
-    kernel, dilation = net.pick(2, 3, 5), net.pick(1, 2, 9)
-    total = dilation * (kernel - 1)
-    left = net.pick(0, total, total // 2)
-    return net.add("add", x, net.conv(x, kernel, [left, total - left], 1, dilation))
+def test_the_fuzzer_meets_stretched_relations_and_tells_faults(monkeypatch, capsys):
+    met, wrong = axes.run(0, 7)
+    assert wrong == 0
+    assert met["networks"] == 1
+    turns = itertools.count()
+    monkeypatch.setattr(axes, "QUESTIONS", {"never twice the same": lambda _: next(turns)})
+    monkeypatch.setattr("sys.argv", ["axes", "--seconds", "0"])
+    assert axes.main() == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["spec"]["layers"]
 
 
-def _branches(net: Signal, x: str) -> str:
-    kernel, stride, dilation = net.pick(1, 2, 3), net.pick(1, 2, 3), net.pick(1, 3)
-    near = net.conv(x, kernel, [0, kernel - 1], stride)
-    return net.add("add", near, net.conv(x, kernel, [0, dilation * (kernel - 1)], stride, dilation))
+@pytest.mark.parametrize("mode", ["constant", "reflect", "symmetric", "replicate", "circular"])
+@pytest.mark.parametrize("amount", [1, 15, 16, 200, 40_000])
+def test_any_padding_fits_a_long_axis(mode, amount):
+    relation = axis_map.pad(48_000, amount, amount, mode).relation
+    name = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
+    constant = {"constant_values": -1} if mode == "constant" else {}
+    wanted = np.pad(np.arange(48_000), amount, mode=name, **constant)
+    read = np.where(relation.counts > 0, relation.hulls[:, 0], -1)
+    assert relation.counts.max() == 1
+    assert np.array_equal(read, wanted)
+    assert mode == "circular" or isinstance(relation, Stretched)
 
 
-def _up_and_down(net: Signal, x: str) -> str:
-    skip = net.conv(x, 3, [1, 1])
-    low = net.conv(net.add("max_pool", skip, kernel_size=2, stride=2), 3, [1, 1])
-    return net.add("concat", net.add("resize", low, scale=2, mode="nearest"), skip, axis=1)
-
-
-BLOCKS = {
-    "conv": lambda net, x: net.conv(x, net.pick(1, 2, 5), [net.pick(0, 7), 3], net.pick(1, 2, 3), net.pick(1, 2, 11)),
-    "residual": _residual,
-    "branches": _branches,
-    "up and down": _up_and_down,
-    "resize": lambda net, x: net.add("resize", x, scale=net.pick(2, 3, 1.5, 0.5), mode=net.pick("nearest", "linear")),
-    "transposed": lambda net, x: net.add(
-        "conv_transpose", x, out_channels=1, kernel_size=net.pick(1, 2, 4), stride=net.pick(1, 2, 3)
-    ),
-    "pad": lambda net, x: net.add(
-        "pad", x, padding=[[0, 0], [net.pick(0, 5), 8]], mode=net.pick("constant", "reflect", "replicate", "circular")
-    ),
-    "slice": lambda net, x: net.add("slice", x, axis=1, start=net.pick(0, 5), step=net.pick(1, 2)),
-    "flip": lambda net, x: net.add("flip", x, axes=[1]),
-    "gate": lambda net, x: net.add("mul", x, net.add("mean", x, axes=[1], keepdims=True)),
-}
-
-
-@pytest.mark.parametrize("rng", range(scaled(120)), indirect=True)
-def test_networks_on_long_signals_are_what_they_are_on_whole_axes(rng, from_rows):
-    net = Signal(rng)
-    from_rows(1 << 40)
-    plain = fastrf.analyze(net.spec)
-    expected = {name: (plain[name].masks(), plain[name].areas(), plain[name].intervals(0)) for name in plain}
-    from_rows(int(rng.choice([8, 16, 64])))
-    long = fastrf.analyze(net.spec)
-    for name, (masks, areas, intervals) in expected.items():
-        field = long[name]
-        assert np.array_equal(field.masks(), masks), (name, net.spec)
-        assert np.array_equal(field.areas(), areas)
-        assert np.array_equal(field.intervals(0), intervals)
-        row = int(rng.integers(len(masks)))
-        assert np.array_equal(field.mask((row,)), masks[row])
+def test_frames_of_three_seconds_behind_reflected_padding():
+    layers = [fastrf.layer("pad", padding=[[0, 0], [200, 200]], mode="reflect"), fastrf.conv(1, 400, stride=160)]
+    field = fastrf.analyze(layers, (1, 48_000)).output
+    assert field.boxes()[[0, 50, 300]].tolist() == [[[0, 201]], [[7800, 8200]], [[47_799, 48_000]]]
+    assert field.areas()[[0, 1, 2, 50]].tolist() == [201, 360, 400, 400]
 
 
 @pytest.mark.parametrize("rng", range(scaled(30)), indirect=True)

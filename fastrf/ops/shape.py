@@ -84,15 +84,15 @@ def expand(x: Tensor, *, shape: Ints) -> Tensor:
 def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") -> Tensor:
     """Each axis lengthened before and after (negative: cropped).
 
-    `constant` adds values that depend on nothing; `reflect`, `replicate` and `circular` repeat the input's.
-    Source: torch.nn.functional.pad, with one pair per axis in order.
+    `constant` adds values that depend on nothing; `reflect`, `symmetric` (the edge twice), `replicate` and
+    `circular` repeat the input's. Source: torch.nn.functional.pad, with one pair per axis in order; numpy.pad.
     """
     if len(padding) != x.ndim:
         raise ShapeError(
             f"padding has {len(padding)} pairs for the {x.ndim} axes of shape {x.shape}; give one per axis"
         )
-    if mode not in ("constant", "reflect", "replicate", "circular"):
-        raise NetworkError(f"pad mode {mode!r} is unknown; use constant, reflect, replicate or circular")
+    if mode not in ("constant", "reflect", "symmetric", "replicate", "circular"):
+        raise NetworkError(f"pad mode {mode!r} is unknown; use constant, reflect, symmetric, replicate or circular")
     for axis, pair in enumerate(padding):
         before, after = per_axis(pair, 2, "padding")
         if before or after:

@@ -94,6 +94,8 @@ def border(j: int, n: int, mode: str) -> int | None:
         return None
     if mode == "reflect":
         return -j if j < 0 else 2 * (n - 1) - j
+    if mode == "symmetric":
+        return -1 - j if j < 0 else 2 * n - 1 - j
     if mode == "replicate":
         return 0 if j < 0 else n - 1
     if mode == "circular":
@@ -105,5 +107,5 @@ def check_border(n: int, before: int, after: int, mode: str) -> None:
     """Raise ValueError where a padding mode cannot be applied."""
     if mode in ("zeros", "constant") or (before, after) == (0, 0):
         return
-    limit = {"reflect": n - 1, "circular": n, "replicate": before + after if n else -1}[mode]
+    limit = {"reflect": n - 1, "replicate": before + after if n else -1}.get(mode, n)
     require(0 <= before <= limit and 0 <= after <= limit, f"{mode} padding {before, after} too large for size {n}")

@@ -51,10 +51,17 @@ def random_inputs(b: Builder, ndim: int) -> list[int] | dict[str, list[int]]:
     return inputs
 
 
-def random_spec(rng: np.random.Generator, *, ndim: int | None = None, layers: int = 6, max_elements: int = 400) -> dict:
-    """A random valid network spec with `layers` layers, over images with ndim spatial axes."""
+def random_spec(
+    rng: np.random.Generator,
+    *,
+    ndim: int | None = None,
+    layers: int = 6,
+    max_elements: int = 400,
+    input_shape: list[int] | None = None,
+) -> dict:
+    """A random valid network spec with `layers` layers, over images with ndim spatial axes or of a given shape."""
     b = Builder(rng, layers, max_elements)
-    given = random_inputs(b, ndim or b.choice([1, 2, 2, 2, 3]))
+    given = input_shape or random_inputs(b, ndim or b.choice([1, 2, 2, 2, 3]))
     b.shapes = {n: tuple(s) for n, s in (given if isinstance(given, dict) else {"input": given}).items()}
     name_outputs = b.chance(0.2)
     weights = np.array(list(FAMILIES.values())) / sum(FAMILIES.values())

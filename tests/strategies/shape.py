@@ -72,7 +72,7 @@ def make_expand(b: Builder, op: str) -> None:
 def make_pad(b: Builder, op: str) -> None:
     """Padding of any mode, with crops for constants."""
     x = b.pick(is_full)
-    mode = b.choice(["constant", "constant", "reflect", "replicate", "circular"])
+    mode = b.choice(["constant", "constant", "reflect", "symmetric", "replicate", "circular"])
     attrs = {} if mode == "constant" and b.chance(0.5) else {"mode": mode}
 
     def side(n: int) -> int:
@@ -80,7 +80,7 @@ def make_pad(b: Builder, op: str) -> None:
             return 0
         if mode == "constant":
             return b.integer(-((n - 1) // 2), 2)
-        return b.integer(0, {"reflect": min(n - 1, 3), "circular": min(n, 3), "replicate": 2}[mode])
+        return b.integer(0, {"reflect": min(n - 1, 3), "replicate": 2}.get(mode, min(n, 3)))
 
     b.attempt("pad", x, lambda: {"padding": [[side(n), side(n)] for n in b.shapes[x]], **attrs})
 

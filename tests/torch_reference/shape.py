@@ -14,7 +14,7 @@ def pad(a: dict, x: Tensor) -> Tensor:
     if mode == "constant":
         return functional.pad(x, [p for pair in reversed(a["padding"]) for p in pair])
     numbers = np.arange(x.numel()).reshape(x.shape)
-    numbers = np.pad(numbers, a["padding"], {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])
+    numbers = np.pad(numbers, a["padding"], {"replicate": "edge", "circular": "wrap"}.get(mode, mode))
     return x.flatten()[torch.from_numpy(numbers)]
 
 
