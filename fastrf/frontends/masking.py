@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
 
-__all__ = ["LOWEST", "closed", "decided", "excluded", "levels", "offset", "shifted"]
+__all__ = ["LOWEST", "closed", "decided", "excluded", "levels", "lowest_limit", "offset", "shifted"]
 
 #: The smallest numbers of floating types, as masks are filled with.
 LOWEST = {
@@ -47,7 +47,7 @@ def decided(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
 
     Numbers are compared with the highest of their row: where all of it is masked alike, nothing is excluded.
     """
-    infinite, low = np.isneginf(table), np.where(table <= _limit(mask_below), table, 0.0)
+    infinite, low = np.isneginf(table), np.where(table <= lowest_limit(mask_below), table, 0.0)
     if mask_below == -np.inf or not low.any():
         return infinite, ""
     ranked = np.where(_lowest(low), np.minimum(low, _NEVER), low)
@@ -59,7 +59,7 @@ def decided(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
     return infinite | finite, f"{' and '.join(shown)} in what a softmax reads excludes, as minus infinity does"
 
 
-def _limit(mask_below: float) -> float:
+def lowest_limit(mask_below: float) -> float:
     """What is higher than this excludes nowhere."""
     return max(mask_below, *LOWEST)
 
@@ -76,7 +76,7 @@ def shifted(walk: GraphWalk, x: Value, added: Known | None) -> Value:
     if added is None or limit == -np.inf:
         return x if x.added is None else replace(x, added=None)
     table = added.reshape((1,) * (len(x.full) - added.ndim) + added.shape)
-    table = np.where(table <= _limit(limit), table, 0.0)
+    table = np.where(table <= lowest_limit(limit), table, 0.0)
     return replace(x, added=compressed(table) if table.any() else None)
 
 

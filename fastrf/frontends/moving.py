@@ -11,7 +11,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
 
-__all__ = ["constant", "joined", "on_axis", "padded", "permuted", "picked_flat"]
+__all__ = ["constant", "joined", "on_axis", "padded", "padded_added", "permuted", "picked_flat"]
 
 
 def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
@@ -48,14 +48,25 @@ def on_axis(walk: GraphWalk, x: Value, axis: int, op: str, **attributes: Any) ->
     return replace(result, full=full)
 
 
-def padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float) -> Known | None:
-    """What is known after a padding with one number; negative widths crop."""
-    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
-    pairs = [(0, 0)] * (len(x.full) - len(pairs)) + list(pairs)
-    wide = tuple(n if any(pair) else m for n, m, pair in zip(x.full, known.shape, pairs, strict=True))
-    known = np.broadcast_to(known, wide)
+def padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float, mode: Any = "constant") -> Known | None:
+    """What is known after a padding with one number, or in one of NumPy's modes; negative widths crop."""
+    return _padded(np.full((1,) * len(x.full), np.nan) if x.known is None else x.known, x.full, pairs, fill, mode)
+
+
+def padded_added(x: Value, pairs: Sequence[tuple[int, int]], mode: Any = "constant") -> Known | None:
+    """What is added after a padding, where nothing is known."""
+    return None if x.added is None else _padded(x.added, x.full, pairs, 0.0, mode)
+
+
+def _padded(
+    table: Known, full: tuple[int, ...], pairs: Sequence[tuple[int, int]], fill: float, mode: Any
+) -> Known | None:
+    pairs = [(0, 0)] * (len(full) - len(pairs)) + list(pairs)
+    wide = tuple(n if any(pair) else m for n, m, pair in zip(full, table.shape, pairs, strict=True))
     cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
-    return compressed(np.pad(known[cropped], [(max(b, 0), max(a, 0)) for b, a in pairs], constant_values=fill))
+    options = {"constant_values": fill} if mode == "constant" else {}
+    grown = [(max(b, 0), max(a, 0)) for b, a in pairs]
+    return compressed(np.pad(np.broadcast_to(table, wide)[cropped], grown, mode, **options))
 
 
 def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:

@@ -13,6 +13,7 @@ from fastrf.errors import FormatError, UnsupportedOpError
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.moving import constant
 from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.printing import printable
 
 if TYPE_CHECKING:
     from fastrf.frontends.onnx.walk import Walk
@@ -21,17 +22,6 @@ __all__ = ["Call", "Item", "Scope", "printable"]
 
 #: What a name in a graph stands for; a list is a sequence, None an optional value that is absent.
 Item = Value | Constant | list[Any] | None
-
-
-#: Longer names are cut.
-MAX_SHOWN = 200
-
-
-def printable(name: str | bytes) -> str:
-    """A name that can be shown: control characters escaped, long ones cut."""
-    name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN])
-    return shown if len(name) <= MAX_SHOWN else f"{shown}…"
 
 
 class Scope:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops import load_op
 
 from fastrf.errors import FormatError
+from fastrf.frontends.lowering import Known, compressed
+from fastrf.frontends.onnx.printing import printable
 
 __all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor"]
 
@@ -34,27 +37,48 @@ _RUN: dict[str, Any] = {
     "existing_functions": {},
 }
 
+#: Integers from here on are not told apart in double precision.
+_INEXACT = float(1 << 53)
+
 
 @dataclass(frozen=True)
 class Constant:
     """A tensor that does not depend on the input.
 
     `values` are there for small tensors. `weight` says that they are trained numbers, which may be any: of these only
-    minus infinities are taken for what they are.
+    minus infinities are taken for what they are, and what is `decided` by constants that they were combined with.
+    `lost` says that constants decide more of it than could be followed.
     """
 
     full: tuple[int, ...]
     dtype: np.dtype[Any]
     values: Array | None = None
     weight: bool = False
+    decided: Known | None = None
+    lost: bool = False
+    name: str = ""
 
-    @property
-    def known(self) -> npt.NDArray[np.float64]:
+    @cached_property
+    def known(self) -> Known:
         """Values that no training changes, NaN elsewhere; broadcastable to `full`."""
+        unknown = np.full((1,) * len(self.full), np.nan)
+        if self.weight and self.decided is not None:
+            return self.decided
         if self.values is None or self.values.dtype.kind in "OSUc":
-            return np.full((1,) * len(self.full), np.nan)
+            return unknown
         values = self.values.astype(np.float64)
-        return np.where(np.isneginf(values), values, np.nan) if self.weight else values
+        if self.weight:
+            found = compressed(np.where(np.isneginf(values), values, np.nan))
+            return unknown if found is None else found
+        return np.where(np.abs(values) < _INEXACT, values, np.nan) if self.dtype.kind in "iu" else values
+
+    @cached_property
+    def is_mask(self) -> bool:
+        """Whether it is a stored table of weights that holds 0 and 1 alone, and both."""
+        if not self.weight or self.decided is not None or self.values is None or self.values.dtype.kind in "OSUc":
+            return False
+        zero, one = self.values == 0, self.values == 1
+        return bool(zero.any() and one.any() and (zero | one).all())
 
 
 def from_tensor(tensor: onnx.TensorProto, *, weight: bool) -> Constant:
@@ -68,19 +92,26 @@ def from_tensor(tensor: onnx.TensorProto, *, weight: bool) -> Constant:
         raise FormatError(f"tensor {tensor.name!r} has an unknown type {tensor.data_type}") from error
     weight = weight and dtype.kind not in "iub"
     elsewhere = tensor.data_location == onnx.TensorProto.EXTERNAL
+    name = printable(tensor.name)
     if elsewhere or math.prod(dims) > MAX_FOLDED:
-        return Constant(dims, dtype, None, weight)
+        return Constant(dims, dtype, None, weight, name=name)
     try:
         values = numpy_helper.to_array(tensor)
     except Exception as error:
         raise FormatError(f"tensor {tensor.name!r} of shape {dims} does not hold that many values") from error
-    return Constant(dims, values.dtype, values, weight)
+    return Constant(dims, values.dtype, values, weight, name=name)
 
 
 def evaluate(node: onnx.NodeProto, version: int, inputs: Sequence[Array | None]) -> list[Array]:
     """An operator applied to arrays by its reference implementation."""
-    operator = load_op(node.domain, {"Scatter": "ScatterElements"}.get(node.op_type, node.op_type), version)
-    run = operator(node, {**_RUN, "opsets": {node.domain: version}})
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        types = [onnx.TypeProto() if a is None else _type(a) for a in inputs]
+        op = {"Scatter": "ScatterElements"}.get(node.op_type, node.op_type)
+        operator = load_op(node.domain, op, version, node=node, input_types=types, evaluator_cls=ReferenceEvaluator)
+        run = operator(node, {**_RUN, "opsets": {node.domain: version}})
         return [np.asarray(result) for result in run.run(*inputs)]
+
+
+def _type(array: Array) -> onnx.TypeProto:
+    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)

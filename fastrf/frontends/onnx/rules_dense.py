@@ -9,11 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.errors import ShapeError
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.hiding import settled
+from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.mixing import connected, multiplied, normed, reduced, softened, turned, without_ellipsis
 from fastrf.frontends.moving import on_axis, permuted
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__: list[str] = []
@@ -25,9 +27,29 @@ def matmul(walk: Walk, call: Call) -> Value | list[Item]:
     second = 3 if call.op == "QLinearMatMul" else 1
     if len(call.dynamic()) > (call.value(0) is not None) + (call.value(second) is not None):
         return walk.opaque(call)
-    if _is_weight(call, second) and len(call.full(second)) == 2:
-        return connected(walk, call.operand(walk, 0), call.full(second)[1], bias=False)
-    return multiplied(walk, call.operand(walk, 0), call.operand(walk, second))
+    exact = call.op == "MatMul"  # what integers stand for is decided by zero points
+    if (_is_weight(call, second) or (call.value(second) is None and not exact)) and len(call.full(second)) == 2:
+        x = call.operand(walk, 0)
+        return replace(connected(walk, x, call.full(second)[1], bias=False), known=_zero_rows(x) if exact else None)
+    a, b = (call.operand(walk, k) for k in (0, second))
+    if not exact:
+        a, b = replace(a, known=None), replace(b, known=None)
+    return replace(multiplied(walk, a, b), known=_zero_products(a, b))
+
+
+def _zero_products(a: Value, b: Value) -> Known | None:
+    """Zero where, of every pair of factors, one is."""
+    if min(len(a.full), len(b.full)) < 2 or (a.zeroed is None and b.zeroed is None):
+        return None
+    used = [np.ones((1,) * len(x.full), bool) if x.zeroed is None else ~x.zeroed for x in (a, b)]
+    first = np.broadcast_to(used[0], (*used[0].shape[:-1], a.full[-1])).astype(np.float32)
+    second = np.broadcast_to(used[1], (*used[1].shape[:-2], b.full[-2], used[1].shape[-1])).astype(np.float32)
+    return compressed(np.where(first @ second == 0, 0.0, np.nan))
+
+
+def _zero_rows(x: Value) -> Known | None:
+    """Zero where a whole row of the last axis is, whatever it is multiplied with."""
+    return None if x.zeroed is None else compressed(np.where(x.zeroed.all(axis=-1, keepdims=True), 0.0, np.nan))
 
 
 def _is_weight(call: Call, k: int) -> bool:
@@ -108,7 +130,8 @@ def reduction(walk: Walk, call: Call) -> Value:
         if not axes and call.get("noop_with_empty_axes", 0):
             return x
     dims = [a % max(len(x.full), 1) for a in axes] or list(range(len(x.full)))
-    return reduced(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
+    result = reduced(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
+    return result if op in ("argmax", "argmin") else settled(walk, result, gathered(walk, call))
 
 
 @rule("CumSum", "CumProd")
@@ -117,7 +140,8 @@ def cumulation(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     axis = int(call.array(1).ravel()[0]) if call.has(1) else call.get("axis", 0)
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
-    return replace(on_axis(walk, x, axis % len(x.full), "cumsum", **flags), full=x.full)
+    result = replace(on_axis(walk, x, axis % len(x.full), "cumsum", **flags), full=x.full)
+    return replace(result, known=gathered(walk, call) if call.op == "CumSum" else None)
 
 
 @rule("TopK")

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from fastrf.frontends.hiding import broad, kept, settled
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant
+from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights
 from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["combined", "shape_of_all"]
 
-_UNARY = """
-    Abs Acos Acosh Asin Asinh Atan Atanh Bernoulli BitwiseNot Cast Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu
-    HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh
-    Softplus Softsign Sqrt Tan Tanh ThresholdedRelu Swish BitCast
-""".split()
-_N_ARY = """
-    Add Sub Mul Div Pow Mod And Or Xor Equal Greater Less GreaterOrEqual LessOrEqual BitwiseAnd BitwiseOr BitwiseXor
-    BitShift Max Min Sum Mean PRelu
-""".split()
 _PLAIN = {"Div": "div", "Max": "maximum", "Min": "minimum", "Sum": "add", "HardSwish": "hardswish"}
-
-_Function = Callable[..., Any]
-#: What known values become; where one operand alone decides is added by `_decided`.
-_FUNCTIONS: dict[str, _Function] = {
-    "Abs": np.abs,
-    "Add": np.add,
-    "Cast": np.positive,
-    "Div": np.divide,
-    "Exp": np.exp,
-    "Identity": np.positive,
-    "LeakyRelu": lambda x: np.where(x > 0, x, 0.01 * x),
-    "Mul": np.multiply,
-    "Neg": np.negative,
-    "Relu": lambda x: np.maximum(x, 0),
-    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "Sqrt": np.sqrt,
-    "Sub": np.subtract,
-    "Tanh": np.tanh,
-}
 
 
 def shape_of_all(call: Call, inputs: Sequence[int]) -> tuple[int, ...]:
@@ -54,14 +29,13 @@ def shape_of_all(call: Call, inputs: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in np.broadcast_shapes(*(call.full(k) for k in inputs)))
 
 
-@rule(*_UNARY, *_N_ARY)
+@rule(*ELEMENTWISE)
 @rule("Gelu", "FastGelu", "QuickGelu", "BiasGelu", domain="com.microsoft")
 def combined(walk: Walk, call: Call) -> Value:
     """A function of the elements at one place; where constants decide the result, nothing is read."""
     if call.version < 7 and (call.get("broadcast", 0) or call.op == "PRelu"):
         call = _aligned(walk, call)
-    given = [k for k in range(len(call.inputs)) if call.has(k)]
-    full = shape_of_all(call, given)
+    full = shape_of_all(call, [k for k in range(len(call.inputs)) if call.has(k)])
     values = call.dynamic()
     name = _PLAIN.get(call.op, call.op.lower())
     if len(values) > 1:
@@ -69,7 +43,7 @@ def combined(walk: Walk, call: Call) -> Value:
     else:
         one = walk.lowering.expanded(values[0], full)
         result = walk.emit(name, one) if name in UNARY else one
-    return settled(walk, replace(result, full=full), _known(call, given))
+    return settled(walk, replace(result, full=full), computed(walk, call))
 
 
 def _aligned(walk: Walk, call: Call) -> Call:
@@ -85,56 +59,45 @@ def _aligned(walk: Walk, call: Call) -> Call:
     return replace(call, inputs=(call.inputs[0], second))
 
 
-def _known(call: Call, given: Sequence[int]) -> Known | None:
-    """What is known of the result."""
-    tables = [call.known(k) for k in given]
-    if call.op not in _FUNCTIONS or all(np.isnan(t).all() for t in tables):
-        return None
-    with np.errstate(all="ignore"):
-        result = np.array(_FUNCTIONS[call.op](*tables), np.float64)
-    unknown = np.isnan(tables[0])
-    for table in tables[1:]:
-        unknown = unknown | np.isnan(table)
-    result[np.broadcast_to(unknown, result.shape)] = np.nan
-    if call.op == "Add":
-        result[np.broadcast_to(np.isneginf(tables[0]) | np.isneginf(tables[1]), result.shape)] = -np.inf
-    elif call.op == "Sub":
-        result[np.broadcast_to(np.isneginf(tables[0]) | np.isposinf(tables[1]), result.shape)] = -np.inf
-    elif call.op == "Mul":
-        result[np.broadcast_to((tables[0] == 0) | (tables[1] == 0), result.shape)] = 0
-    elif call.op == "Div":
-        result[np.broadcast_to(tables[0] == 0, result.shape)] = 0
-    return compressed(result)
-
-
-@rule("Identity", "CastLike")
+@rule("Identity")
 def same(walk: Walk, call: Call) -> Item:
-    """The first input, whatever it is; a constant of the type of the second."""
-    first, like = call.inputs[0], call.inputs[-1]
-    if isinstance(first, Constant) and first.values is not None and isinstance(like, Value | Constant):
-        values = first.values.astype(walk.dtype_of(like))
-        return Constant(values.shape, values.dtype, values, first.weight)
-    return first
+    """The first input, whatever it is."""
+    return call.inputs[0]
+
+
+@rule("CastLike")
+def cast_like(walk: Walk, call: Call) -> Value | Constant:
+    """The first input as the type of the second."""
+    like = call.inputs[1]
+    assert isinstance(like, Value | Constant)
+    dtype = walk.dtype_of(like)
+    node = onnx.helper.make_node("Cast", ["x"], ["y"], to=onnx.helper.np_dtype_to_tensor_dtype(dtype))
+    cast = replace(call, node=node, op="Cast", version=max(call.version, 13), inputs=call.inputs[:1])
+    first = call.inputs[0]
+    if isinstance(first, Constant):
+        values = None if first.values is None else first.values.astype(dtype)
+        return Constant(first.full, dtype, values, first.weight, of_weights(walk, cast), first.lost)
+    result: Value = combined(walk, cast)
+    return result
 
 
 @rule("Where")
 def where(walk: Walk, call: Call) -> Value:
     """A choice between two, by a constant or by data."""
     full = shape_of_all(call, [0, 1, 2])
-    condition = call.inputs[0]
-    if not isinstance(condition, Constant) or condition.values is None or condition.weight:
-        either = replace(walk.lowering.elementwise("where", call.dynamic(), full), full=full)
-        first, second = (broad(call.known(k), full) for k in (1, 2))
-        return settled(walk, either, compressed(np.where(first == second, first, np.nan)))
-    table = condition.values.astype(bool)
-    parts = [
-        kept(walk, walk.lowering.expanded(value, full), chosen)
-        for k, chosen in ((1, table), (2, ~table))
-        if (value := call.value(k)) is not None
-    ]
+    condition = broad(call.known(0), full)
+    unsure = np.isnan(condition)
+    parts = []
+    for k, away in ((0, ~unsure), (1, condition == 0), (2, ~unsure & (condition != 0))):
+        value = call.value(k)
+        if value is not None and not away.all():
+            parts.append(kept(walk, walk.lowering.expanded(value, full), ~away))
+    first, second = (broad(call.known(k), full) for k in (1, 2))
+    chosen = np.where(unsure, np.where(first == second, first, np.nan), np.where(condition != 0, first, second))
+    if not parts:
+        return replace(walk.emit_nothing(walk.lowering.expanded(call.dynamic()[0], full)), known=compressed(chosen))
     result = walk.lowering.elementwise("where", parts, full)
-    known = np.where(broad(table, full), *(broad(call.known(k), full) for k in (1, 2)))
-    return replace(result, full=full, known=compressed(known))
+    return settled(walk, replace(result, full=full), compressed(chosen))
 
 
 @rule("Dropout")
@@ -160,7 +123,9 @@ def quantized(walk: Walk, call: Call) -> Value | list[Item]:
             axis = call.get("axis", 1) % len(x.full)
             scale = walk.lowering.shaped(scale, (*scale.full, *(1,) * (len(x.full) - axis - 1)))
         parts.append(scale)
-    return replace(walk.lowering.elementwise("elementwise", parts, x.full), full=x.full, known=None)
+    result = replace(walk.lowering.elementwise("elementwise", parts, x.full), full=x.full, known=None)
+    single = all(math.prod(call.full(k)) == 1 for k in (1, 2) if call.has(k))
+    return settled(walk, result, computed(walk, call)) if single and not call.domain else result
 
 
 @rule("RandomNormalLike", "RandomUniformLike", "EyeLike", "Shape", "Size")

@@ -11,42 +11,18 @@ import numpy as np
 from onnx import numpy_helper
 
 from fastrf.axis_map import MAX_LENGTH
-from fastrf.errors import LimitError, ShapeError, UnsupportedOpError
+from fastrf.errors import FormatError, LimitError, ShapeError, UnsupportedOpError
 from fastrf.frontends.hiding import kept
-from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.moving import joined, on_axis, padded, permuted, picked_flat
+from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.moving import joined, on_axis, padded, padded_added, permuted, picked_flat
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.known import followed
 from fastrf.frontends.onnx.walk import Walk, rule
 
-__all__ = ["followed"]
+__all__: list[str] = []
 
 
-def followed(call: Call) -> Known | None:
-    """What is known after elements move: the operator applied to what is known before."""
-    tables = [item.known for item in call.inputs if isinstance(item, Value)]
-    constants = [item for item in call.inputs if isinstance(item, Constant) and item.values is not None]
-    if all(t is None for t in tables) and call.op not in _JOINS | _SCATTERS:
-        return None
-    if all(t is None for t in tables) and not any(_special(c) for c in constants):
-        return None
-    if any(math.prod(item.full) > MAX_LENGTH for item in call.inputs if isinstance(item, Value | Constant)):
-        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
-    arrays: list[np.ndarray[Any, Any] | None] = []
-    for k, item in enumerate(call.inputs):
-        if isinstance(item, Constant) and item.values is not None and item.values.dtype.kind in "iub":
-            arrays.append(item.values)
-        else:
-            arrays.append(None if item is None else np.broadcast_to(call.known(k), call.full(k)).copy())
-    return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
-
-
-def _special(constant_: Constant) -> bool:
-    known = constant_.known
-    return constant_.dtype.kind == "f" and bool((~np.isnan(known)).any())
-
-
-_JOINS = frozenset(("Concat",))
 _SCATTERS = frozenset(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"))
 
 
@@ -130,7 +106,7 @@ def concat(walk: Walk, call: Call) -> Value:
     parts = [call.operand(walk, k) for k in range(len(call.inputs))]
     axis = call.get("axis", 1) % max(len(parts[0].full), 1)
     several = [part for part in parts if part.full[axis]] or parts[:1]
-    return replace(joined(walk, several, axis), known=followed(call))
+    return replace(joined(walk, several, axis), known=followed(walk, call))
 
 
 @rule("Split")
@@ -176,7 +152,7 @@ def slice_(walk: Walk, call: Call) -> Value:
             result = on_axis(walk, result, axis, "slice", start=low, stop=high + 1, step=abs(step))
             if step < 0 and result.full[axis] > 1:
                 result = replace(walk.emit("flip", result, axes=[result.axis(axis)]), full=result.full)
-    return replace(result, known=followed(call))
+    return replace(result, known=followed(walk, call))
 
 
 @rule("Pad")
@@ -198,13 +174,14 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
         number = float(fill.values.ravel()[0]) if isinstance(fill, Constant) and fill.values is not None else np.nan
         number = float(call.get("value", 0.0)) if fill is None else number
         result = walk.emit("pad", value, padding=[list(pair) for pair in mine])
-        result = replace(result, known=padded(value, pairs, number))
+        known, added = padded(value, pairs, number), padded_added(value, pairs)
     else:
         cut = [[min(before, 0), min(after, 0)] for before, after in mine]
         cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
         grown = [[max(before, 0), max(after, 0)] for before, after in mine]
-        result = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=followed(call))
-    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
+        result = walk.emit("pad", cropped, padding=grown, mode=mode)
+        known, added = padded(value, pairs, 0.0, call.get("mode")), padded_added(value, pairs, call.get("mode"))
+    return replace(result, full=(1, *result.shape) if value.stripped else result.shape, known=known, added=added)
 
 
 @rule("Tile")
@@ -214,7 +191,7 @@ def tile(walk: Walk, call: Call) -> Value:
     times = call.integers(1) or []
     if len(times) != len(x.full):
         raise ShapeError(f"{len(times)} repeats for the {len(x.full)} axes of shape {x.full}")
-    return replace(walk.emit("repeat", walk.lowering.spread(x), repeats=times), known=followed(call))
+    return replace(walk.emit("repeat", walk.lowering.spread(x), repeats=times), known=followed(walk, call))
 
 
 @rule("DepthToSpace", "SpaceToDepth")
@@ -256,7 +233,7 @@ def gather(walk: Walk, call: Call) -> Value:
     if chosen is None:
         x = call.operand(walk, 0)
         picked = on_axis(walk, x, axis, "gather", indices=call.array(1).ravel().tolist())
-        return replace(walk.lowering.shaped(picked, after), known=followed(call))
+        return replace(walk.lowering.shaped(picked, after), known=followed(walk, call))
     if x is None:
         rows = walk.lowering.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
         return walk.lowering.expanded(rows, after)
@@ -294,7 +271,7 @@ def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
     together = walk.emit("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
     picked = picked_flat(walk, replace(together, full=together.shape), lambda _: np.maximum(chosen - 1, 0))
     result = picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
-    return replace(result, known=followed(call))
+    return replace(result, known=followed(walk, call))
 
 
 def _flat(walk: Walk, value: Value) -> Value:
@@ -350,9 +327,12 @@ def constant_of_shape(walk: Walk, call: Call) -> Value | Constant:
     if any(n < 0 for n in full):
         raise ShapeError(f"a negative size in shape {full}")
     tensor = call.attributes.get("value")
-    number = numpy_helper.to_array(tensor).ravel()[:1] if tensor is not None else np.zeros(1, np.float32)
+    given = np.zeros(1, np.float32) if tensor is None else numpy_helper.to_array(tensor)
+    if given.size != 1:
+        raise FormatError(f"value holds {given.size} numbers, not one")
+    number = given.reshape(())
     values = np.broadcast_to(number, full) if math.prod(full) <= MAX_FOLDED else None
-    return Constant(full, number.dtype, values, weight=number.dtype.kind == "f" and bool(number[0] != 0))
+    return Constant(full, number.dtype, values, weight=number.dtype.kind == "f" and bool(number != 0))
 
 
 @rule("Range")

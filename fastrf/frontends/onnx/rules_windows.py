@@ -13,6 +13,7 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, permuted
 from fastrf.frontends.onnx.calls import Call, Item
+from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.frontends.sliding import windowed
 
@@ -87,7 +88,7 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
     shape = (full[0], weight[0], *sizes)
     if call.value(at) is not None:
         taken = call.operand(walk, at)
-        if (call.known(0) == 0).any():  # which taps fall on zeros is not followed
+        if call.op == "Conv" and (call.known(0) == 0).any():  # which taps fall on zeros is not followed
             parts.append(replace(walk.emit("opaque", taken, shape=list(shape)), full=shape))
         else:
             parts.append(_of_weights(walk, taken, full, shape, attributes))
@@ -172,7 +173,8 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     attributes = _window(call, call.get("kernel_shape") or [], x.full[2:])
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
     result = windowed(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
-    return [result, result][: max(len(call.node.output), 1)]
+    known = gathered(walk, call) if x.known is not None and call.op != "LpPool" else None
+    return [replace(result, known=known), result][: max(len(call.node.output), 1)]
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")

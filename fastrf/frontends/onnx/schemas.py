@@ -95,8 +95,9 @@ def dtype_of_output(call: Call, k: int, dtype_of: DtypeOf) -> np.dtype[Any]:
         return np.dtype(np.float32)
     schema = onnx.defs.get_schema(call.op, call.version, call.domain)
     wanted = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
-    if wanted in _DTYPES:
-        return np.dtype(_DTYPES[wanted])
+    allowed = next((c.allowed_type_strs for c in schema.type_constraints if c.type_param_str == wanted), [wanted])
+    if len(allowed) == 1 and allowed[0] in _DTYPES:
+        return np.dtype(_DTYPES[allowed[0]])
     for item, parameter in zip(call.inputs, schema.inputs, strict=False):
         if parameter.type_str == wanted and isinstance(item, Value | Constant):
             return dtype_of(item)

@@ -16,6 +16,7 @@ from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpErr
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.known import loses, of_weights, with_added
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_LAYERS
@@ -172,7 +173,12 @@ class Walk(GraphWalk):
             return item  # type: ignore[no-any-return]
         done = self.lowering.finish(item, item.full)
         self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
-        return done
+        return with_added(self, call, done) if k == 0 else done
+
+    def suppose(self, sentence: str) -> None:
+        """Note what the whole network takes for granted."""
+        if sentence not in self.assumes:
+            self.assumes.append(sentence)
 
     def dtype_of(self, item: Value | Constant) -> np.dtype[Any]:
         """The type of a tensor's elements."""
@@ -204,10 +210,13 @@ class Walk(GraphWalk):
         given = all(item.values is not None for item in constants)
         results = self.inferred(call, needed=not given)
         small = all(math.prod(result.full) <= MAX_FOLDED for result in results)
+        decided = of_weights(self, call) if weight else None
+        lost = weight and loses(call)
         if not (given and small):
-            return [replace(result, weight=weight) for result in results]
+            return [replace(result, weight=weight, decided=decided, lost=lost) for result in results]
         arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
-        return [Constant(a.shape, a.dtype, a, weight) for a in evaluate(call.node, call.version, arrays)]
+        made = evaluate(call.node, call.version, arrays)
+        return [Constant(a.shape, a.dtype, a, weight, decided, lost) for a in made]
 
     def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
         """Shapes of the outputs by ONNX's shape inference; where they are not `needed`, those that it finds."""

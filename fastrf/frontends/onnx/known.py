@@ -1,0 +1,306 @@
+"""Numbers that no input and no weight changes, followed through operators by their own reference implementations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from fastrf.axis_map import MAX_LENGTH
+from fastrf.errors import LimitError
+from fastrf.frontends.hiding import broad
+from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.masking import lowest_limit, offset, shifted
+from fastrf.frontends.onnx.calls import Call
+from fastrf.frontends.onnx.constants import Constant, evaluate
+
+if TYPE_CHECKING:
+    from fastrf.frontends.onnx.walk import Walk
+
+__all__ = ["ELEMENTWISE", "MOVES", "computed", "followed", "gathered", "loses", "of_weights", "with_added"]
+
+Array = npt.NDArray[Any]
+
+#: Operators between elements at one place.
+_ELEMENTWISE_NAMES = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Bernoulli BitwiseNot Cast Ceil Celu Clip Cos Cosh Elu Erf Exp Floor
+    Gelu HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid
+    Sign Sin Sinh Softplus Softsign Sqrt Tan Tanh ThresholdedRelu Swish BitCast Add Sub Mul Div Pow Mod And Or
+    Xor Equal Greater Less GreaterOrEqual LessOrEqual BitwiseAnd BitwiseOr BitwiseXor BitShift Max Min Sum Mean
+    PRelu
+"""
+ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
+
+#: Operators that put constants beside, or in the place of, what the input reaches.
+_JOINS = frozenset(("Concat", "Scatter", "ScatterElements", "ScatterND", "TensorScatter"))
+
+#: Operators that only move elements, or put numbers beside them.
+_MOVES_NAMES = """
+    Reshape Flatten Squeeze Unsqueeze Transpose Expand Identity Split Slice Pad Tile Gather GatherElements
+    GatherND ReverseSequence Compress DepthToSpace SpaceToDepth Trilu CenterCropPad
+"""
+MOVES = _JOINS | frozenset(_MOVES_NAMES.split())
+
+#: Operators of which `masking.offset` knows what constants add.
+_KINDS = {"Add": "add", "Sum": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "maximum", "Min": "minimum"}
+
+#: Operators whose rules keep what constants add to their input.
+_KEEPS_NAMES = """
+    Reshape Flatten Squeeze Unsqueeze Transpose Expand Identity Dropout DepthToSpace SpaceToDepth Pad
+"""
+_KEEPS = frozenset(_KEEPS_NAMES.split())
+
+
+def computed(walk: Walk, call: Call) -> Known | None:
+    """What is known of the result of an operator between elements, broadcastable to it.
+
+    It is known where all operands are, and where the others may be anything: the reference gives the same number for
+    the extremes of their type and for what equals the known operand.
+    """
+    given = [k for k in range(len(call.inputs)) if call.has(k)]
+    tables = [_multiplier(walk, call, k) for k in given]
+    open_ = [np.isnan(table) for table in tables]
+    if all(o.all() for o in open_) or call.op == "Bernoulli":
+        return None
+    dtypes = [walk.dtype_of(call.inputs[k]) for k in given]  # type: ignore[arg-type]
+    shape = tuple(int(n) for n in np.broadcast_shapes(*(table.shape for table in tables)))
+    _check_size(math.prod(shape))
+    wide = [np.broadcast_to(o, shape) for o in open_]
+    anywhere, everywhere = np.logical_or.reduce(wide), np.logical_and.reduce(wide)
+
+    def run(filled: Sequence[Array]) -> Array:
+        typed = [a.astype(d) for a, d in zip(filled, dtypes, strict=True)]
+        return _evaluated(call, given, typed).astype(np.float64)
+
+    known = np.full(shape, np.nan)
+    if not anywhere.all():
+        known = np.array(np.broadcast_to(run([np.where(o, 1.0, t) for o, t in zip(open_, tables, strict=True)]), shape))
+    known[anywhere] = np.nan
+    partly = anywhere & ~everywhere
+    if partly.any():
+        columns = np.stack([np.broadcast_to(table, shape)[partly] for table in tables])
+        first, places = _distinct(columns)
+        known[partly] = _decided(run, columns[:, first], dtypes)[places]
+    return compressed(known)
+
+
+def _distinct(columns: Array) -> tuple[Array, Array]:
+    """Where distinct columns stand first, and the number of each column among them."""
+    codes = np.zeros(columns.shape[1], np.int64)
+    for row in columns:
+        values, inverse = np.unique(row, return_inverse=True)
+        codes = np.unique(codes * len(values) + inverse.ravel(), return_inverse=True)[1].ravel()
+    _, first, places = np.unique(codes, return_index=True, return_inverse=True)
+    return first, places.ravel()
+
+
+def _decided(run: Callable[[Sequence[Array]], Array], columns: Array, dtypes: Sequence[np.dtype[Any]]) -> Known:
+    """Results that known operands (rows of columns, NaN elsewhere) decide whatever the others are, NaN elsewhere."""
+    low = high = np.full(columns.shape[1], np.nan)
+    for fills in _fillings(columns, dtypes):
+        found = run([np.where(np.isnan(c), f, c) for c, f in zip(columns, fills, strict=True)])
+        low, high = np.fmin(low, found), np.fmax(high, found)
+        if not (low == high).any():
+            break
+    return np.where(low == high, low, np.nan)
+
+
+def _multiplier(walk: Walk, call: Call, k: int) -> Known:
+    """What is known of an operand; a stored table of 0 and 1 that is multiplied is a mask, and said to be."""
+    item = call.inputs[k]
+    if call.op == "Mul" and isinstance(item, Constant) and item.is_mask:
+        walk.suppose(f"{item.name or 'a stored tensor'} holds 0 and 1 alone and is multiplied: a mask, not weights")
+        return np.asarray(item.values, np.float64)
+    return call.known(k)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_LENGTH:
+        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
+
+
+def _fillings(columns: Array, dtypes: Sequence[np.dtype[Any]]) -> list[list[Array]]:
+    """For each operand, what its unknown elements are taken for, one evaluation after another."""
+    rows = []
+    for dtype in dtypes:
+        if dtype.kind == "b":
+            rows.append([0.0, 1.0])
+        elif dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            rows.append([1.0, 2.0, 0.0, float(limits.min), float(limits.max), 3.0, max(-1.0, float(limits.min))])
+        else:
+            rows.append([1.0, -1.0, 0.0, 0.37, -6e4, 6e4, np.inf, -np.inf])
+    fills = [
+        [np.asarray(row[(j + i * step) % len(row)]) for i, row in enumerate(rows)] for j in range(8) for step in (0, 1)
+    ]
+    for table in columns:  # what equals a known operand, and what does not by little
+        near = np.where(np.isnan(table), 1.0, table)
+        fills += [[near] * len(columns), [near + 1] * len(columns), [near - 1] * len(columns)]
+    return fills
+
+
+#: Microsoft's operators as those of the standard, their attributes and version.
+_MICROSOFT: dict[str, tuple[str, dict[str, Any], int]] = {
+    "Gelu": ("Gelu", {}, 20),
+    "BiasGelu": ("Gelu", {}, 20),
+    "FastGelu": ("Gelu", {"approximate": "tanh"}, 20),
+    "QuickGelu": ("Swish", {"alpha": 1.702}, 24),
+}
+
+
+def _evaluated(call: Call, given: Sequence[int], arrays: Sequence[Array]) -> Array:
+    """The operator's reference on arrays."""
+    if call.domain == "com.microsoft":
+        op, attributes, version = _MICROSOFT[call.op]
+        attributes = {**attributes, **{name: call.get(name) for name in attributes if call.get(name) is not None}}
+        node = onnx.helper.make_node(op, ["x"], ["y"], **attributes)
+        with np.errstate(all="ignore"):
+            return evaluate(node, version, [np.asarray(sum(arrays))])[0]
+    slots: list[Array | None] = [None] * len(call.inputs)
+    for k, array in zip(given, arrays, strict=True):
+        slots[k] = array
+    return evaluate(call.node, max(call.version, 7), slots)[0]
+
+
+def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
+    """What is known of (or `added` to) the result after elements move: the operator applied to the tables before."""
+    if any(call.value(k) is not None for k in _PARAMETERS.get(call.op, ())):
+        return None
+    tables = {k: _moving(walk, call, k, kind) for k in range(len(call.inputs))}
+    limit = math.inf if kind == "known" else lowest_limit(walk.options.mask_below)
+    if not any((table <= limit).any() for table in tables.values() if table is not None):
+        return None
+    _check_size(max(math.prod(call.full(k)) for k in tables if call.has(k)))
+    arrays: list[Array | None] = []
+    for k, table in tables.items():
+        item = call.inputs[k]
+        if table is not None:
+            arrays.append(np.broadcast_to(table, call.full(k)).copy())
+        else:
+            arrays.append(item.values if isinstance(item, Constant) else None)
+    return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
+
+
+def gathered(walk: Walk, call: Call) -> Known | None:
+    """What is known of totals (reductions, running sums, pools): the total of what is known, where all of it is."""
+    table = call.known(0)
+    if np.isnan(table).all() and not call.get("exclusive", 0):
+        return None
+    _check_size(math.prod(call.full(0)))
+    table, dtype = np.broadcast_to(table, call.full(0)), walk.dtype_of(call.inputs[0])  # type: ignore[arg-type]
+    others = [item.values if isinstance(item, Constant) else None for item in call.inputs[1:]]
+    open_ = np.isnan(table)
+    found = evaluate(call.node, call.version, [np.where(open_, 0, table).astype(dtype), *others])[0]
+    flags = evaluate(_flagging(call), call.version, [open_.astype(np.float32), *others])[0]
+    known = np.where(flags > 0, np.nan, found.astype(np.float64))
+    if call.op == "ReduceProd":
+        zero = evaluate(_flagging(call), call.version, [(table == 0).astype(np.float32), *others])[0]
+        known = np.where(zero > 0, 0.0, known)
+    return compressed(known)
+
+
+def _flagging(call: Call) -> onnx.NodeProto:
+    """The node as one that is positive where any of what it reads is."""
+    node = onnx.NodeProto()
+    node.CopyFrom(call.node)
+    if call.op.startswith("Reduce") and call.op != "ReduceSum":
+        node.op_type = "ReduceMax"
+    return node
+
+
+#: By operator, the inputs that say how elements move, and are no elements.
+_PARAMETERS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Expand", "Split", "Tile", "Gather", "GatherElements"), (1,)),
+    **dict.fromkeys(("GatherND", "ReverseSequence", "Compress", "Trilu", "CenterCropPad", "Scatter"), (1,)),
+    **{"ScatterElements": (1,), "ScatterND": (1,), "TensorScatter": (2,), "Slice": (1, 2, 3, 4), "Pad": (1, 3)},
+}
+
+
+def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known | None:
+    """The table of an input whose elements move; None for what says how."""
+    if not call.has(k) or k in _PARAMETERS.get(call.op, ()):
+        return None
+    if kind == "known":
+        return call.known(k)
+    known, added = _operand(walk, call, k)
+    return np.where(np.isnan(known), 0.0 if added is None else added, known)
+
+
+def of_weights(walk: Walk, call: Call) -> Known | None:
+    """What constants decide of a tensor that weights make: the zeros of masked ones. None where nothing is."""
+    if call.op in ELEMENTWISE and call.domain == "":
+        return computed(walk, call)
+    if (
+        call.op in MOVES
+        and len(call.node.output) == 1
+        and any(i.weight for i in call.inputs if isinstance(i, Constant))
+    ):
+        return followed(walk, call)
+    return None
+
+
+def loses(call: Call) -> bool:
+    """Whether constants may decide more of what weights and they make than can be followed."""
+    constants = [item for item in call.inputs if isinstance(item, Constant)]
+    if any(item.lost for item in constants):
+        return True
+    if call.domain or call.op not in ELEMENTWISE | MOVES:
+        return any(item.decided is not None for item in constants)
+    unread = [item for item in constants if item.values is None and item.decided is None]
+    return any(not item.weight for item in unread) or (call.op == "Mul" and len(unread) > 1)
+
+
+def with_added(walk: Walk, call: Call, result: Value) -> Value:
+    """The result with what constants add to it, for a softmax that may read it."""
+    if call.domain or walk.dtype_of(result).kind in "iub" or call.op in _KEEPS:
+        return result
+    return shifted(walk, result, _added(walk, call))
+
+
+def _added(walk: Walk, call: Call) -> Known | None:
+    if call.op == "Where":
+        return _chosen(walk, call)
+    if call.op in MOVES:
+        several = len(call.node.output) > 1 or call.get("reduction", "none") != "none"
+        return None if several else followed(walk, call, "added")
+    if call.op not in _KINDS and call.op not in ("Cast", "Clip"):
+        return None
+    given = [_operand(walk, call, k) for k in range(len(call.inputs)) if call.has(k)]
+    if call.op == "Cast":
+        return given[0][1]
+    if call.op == "Clip":
+        found = given[0]
+        for k, kind in ((1, "maximum"), (2, "minimum")):
+            if call.has(k):
+                found = (np.full((), np.nan), offset(kind, [found, _operand(walk, call, k)]))
+        return found[1]
+    total = given[0]
+    for other in given[1:]:
+        total = (np.full((), np.nan), offset(_KINDS[call.op], [total, other]))
+    return total[1]
+
+
+def _chosen(walk: Walk, call: Call) -> Known | None:
+    """What a choice by constants takes from either side."""
+    condition = broad(call.known(0), call.full(0))
+    sides = [
+        np.where(np.isnan(known), 0.0 if added is None else added, known)
+        for known, added in (_operand(walk, call, k) for k in (1, 2))
+    ]
+    return np.where(np.isnan(condition), 0.0, np.where(condition != 0, *sides))
+
+
+def _operand(walk: Walk, call: Call, k: int) -> tuple[Known, Known | None]:
+    """What is known of an input, and what is added to it; stored numbers as low as masks are known."""
+    item, known = call.inputs[k], call.known(k)
+    if isinstance(item, Value):
+        return known, item.added
+    assert isinstance(item, Constant)
+    if item.weight and item.values is not None and item.values.dtype.kind not in "OSUc":
+        values = item.values.astype(np.float64)
+        known = np.where(values <= lowest_limit(walk.options.mask_below), values, known)
+    return known, None
