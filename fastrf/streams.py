@@ -172,28 +172,34 @@ def _opened(zarr: Any, stream: Stream, path: str | os.PathLike[str], name: str, 
             return _resumed(zarr, stream, place)
         if exists and not (place.is_dir() and not any(place.iterdir())):
             raise FormatError(f"{path}: exists; choose another name, or go on with resume")
-        attributes = {
-            "name": name,
-            "positions": list(stream.dependency.shape),
-            "pixels": list(stream.dependency.input_shape),
-            "packed": stream.packed,
-            "field": stream.fingerprint,
-            "complete": False,
-        }
-        return zarr.create_array(
-            store=str(place),
-            shape=stream.shape,
-            chunks=(stream.chunk, *(max(n, 1) for n in stream.shape[1:])),
-            dtype=stream.dtype,
-            attributes=attributes,
-            fill_value=0,
-        )
+        return _created(zarr, stream, str(place), name)
     except (OSError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FormatError(f"{path!s}: {reason}; choose a name in a folder that can be written") from error
 
 
+def _created(zarr: Any, stream: Stream, store: Any, name: str) -> Any:
+    """A new array for a stream."""
+    attributes = {
+        "name": name,
+        "positions": list(stream.dependency.shape),
+        "pixels": list(stream.dependency.input_shape),
+        "packed": stream.packed,
+        "field": stream.fingerprint,
+        "complete": False,
+    }
+    return zarr.create_array(
+        store=store,
+        shape=stream.shape,
+        chunks=(stream.chunk, *(max(n, 1) for n in stream.shape[1:])),
+        dtype=stream.dtype,
+        attributes=attributes,
+        fill_value=0,
+    )
+
+
 def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
+    """The array that is there, where it is what would be made anew, and no link leads out of it."""
     try:
         array = zarr.open_array(store=str(place), mode="r+")
     except Exception as error:  # Zarr raises errors of many kinds for what is none of its arrays
@@ -202,6 +208,13 @@ def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
         raise FormatError(f"{place}: holds the masks of another field or form; choose another name")
     if array.chunks[0] != stream.chunk:
         raise FormatError(f"{place}: has chunks of {array.chunks[0]} masks, not {stream.chunk}; resume with those")
+    anew = _created(zarr, stream, zarr.storage.MemoryStore(), "").metadata.to_dict()
+    if {**array.metadata.to_dict(), "attributes": {}} != {**anew, "attributes": {}}:
+        raise FormatError(f"{place}: stores masks otherwise than this version of Zarr does; choose another name")
+    folders = {place, *(_chunk_file(array, place, k).parent for k in range(stream.n_chunks))}
+    inside = {folder for leaf in folders for folder in (leaf, *leaf.parents) if folder.is_relative_to(place)} - {place}
+    if any(part.is_symlink() for part in (place / "zarr.json", *inside)):
+        raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
     return array
 
 

@@ -408,3 +408,24 @@ def test_positions_that_are_none():
     for positions in ("ab", {1: 2}, 5, [["1", "2"]], [[1.5, 2.0]]):
         with pytest.raises(fastrf.FastRFError, match="positions must"):
             field.masks(positions)
+
+
+def test_a_store_is_resumed_only_where_it_is_what_would_be_written(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    field, path, home = fastrf.analyze([fastrf.conv(2, 3)], (1, 6, 5)).output, tmp_path / "m.zarr", tmp_path / "home"
+    field.to_zarr(path, chunks=4)
+    masks = zarr.open_array(path)[:]
+    (path / "c" / "1" / "0" / "0").unlink()
+    assert (field.to_zarr(path, chunks=4, resume=True)[:] == masks).all()
+    metadata = (path / "zarr.json").read_text()
+    for old, new in (('"bool"', '"int8"'), ('"zstd"', '"gzip"'), ("4,", "5,"), ('"bytes"', '"pickle"')):
+        (path / "zarr.json").write_text(metadata.replace(old, new, 1))
+        with pytest.raises(fastrf.FormatError, match=r"m\.zarr"):
+            field.to_zarr(path, chunks=4, resume=True)
+    (path / "zarr.json").write_text(metadata)
+    (path / "c" / "1").rename(home)
+    (home / "0" / "0").unlink()
+    (path / "c" / "1").symlink_to(home)
+    with pytest.raises(fastrf.FormatError, match="has links in it"):
+        field.to_zarr(path, chunks=4, resume=True)
+    assert list((home / "0").iterdir()) == []
