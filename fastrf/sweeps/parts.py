@@ -152,7 +152,10 @@ class Parts:
         parquet = arrow("pyarrow.parquet")
         try:
             with parquet.ParquetFile(path) as file:
-                return bool(file.metadata.num_rows == rows > 0 and file.schema_arrow.equals(self.schema))
+                if not (file.metadata.num_rows == rows > 0 and file.schema_arrow.equals(self.schema)):
+                    return False
+                file.read().validate(full=True)
+                return True
         except Exception:  # a damaged file can fail in any of its readers
             return False
 
@@ -226,22 +229,28 @@ def _with_texts(rows: Any, change: Callable[[str], str]) -> Any:
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """A finished table. Raises FormatError."""
-    pa = arrow()
-    form = _form(path)
+    """A finished table. Raises FormatError where it is damaged, or has other columns."""
     try:
+        table = _read(path, _form(path), schema)
+        table.validate(full=True)
+    except Exception as error:  # a damaged file can fail in any of its readers
+        raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
+    if not table.schema.equals(schema):
+        raise FormatError(f"{path}: has other columns than this sweep; choose another name")
+    return table
+
+
+def _read(path: Path, form: str, schema: pa.Schema) -> pa.Table:
+    with opened(path) as file:
         if form == "csv":
             csv = arrow("pyarrow.csv")
             options = csv.ConvertOptions(
                 column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
             )
-            return _with_texts(csv.read_csv(path, convert_options=options), from_csv_cell)
+            return _with_texts(csv.read_csv(file, convert_options=options), from_csv_cell)
         if form == "arrow":
-            with pa.OSFile(str(path)) as file:
-                return pa.ipc.open_file(file).read_all()
-        return arrow("pyarrow.parquet").read_table(path)
-    except Exception as error:  # a damaged file can fail in any of its readers
-        raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
+            return arrow().ipc.open_file(file).read_all()
+        return arrow("pyarrow.parquet").read_table(file)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from pathlib import Path
+from typing import BinaryIO
 
 from fastrf.errors import FormatError, LimitError
+from fastrf.files import opened
 
 __all__ = ["MAX_STRUCTURE", "SMALL", "skim"]
 
@@ -37,18 +38,17 @@ _STORED_ELSEWHERE = bytes((14 << 3, 1))
 
 def skim(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a model without payloads of `SMALL` bytes and more. Raises FormatError or LimitError."""
-    try:
-        size = Path(path).stat().st_size
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise FormatError(f"{path}: the file is empty; export the model again")
-        with (
-            Path(path).open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as view,
-        ):
-            if size < SMALL:
-                return bytes(view)
-            return b"".join(_message(view, 0, size, "model", 0))
+        return _skimmed(file, size, path)
+
+
+def _skimmed(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> bytes:
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            return bytes(view) if size < SMALL else b"".join(_message(view, 0, size, "model", 0))
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
     except (IndexError, ValueError) as error:

@@ -1,0 +1,397 @@
+"""Every reader of files: what a good case looks like, how it is spoilt, and what is done with it then."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import random
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastrf
+from fastrf import anchors
+from fastrf.anchors.levels import levels_of
+
+from .spoiling import Spoil, in_archive, of_array, of_bytes, of_json, of_text
+
+__all__ = ["READERS", "Reader"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """`seeds()` are files by name, one of which is spoilt by the rule for its ending; `read` is called in the folder.
+
+    `warm` does once what needs files of its own.
+    """
+
+    seeds: Callable[[], list[dict[str, bytes]]]
+    read: Callable[[], Any]
+    weight: float = 1.0
+    warm: Callable[[], Any] = lambda: None
+
+    def make(self, rng: random.Random, folder: Path) -> None:
+        """Write a spoilt case."""
+        files = dict(rng.choice(self.seeds()))
+        spoilt = rng.choice([name for name in files if "/" not in name or rng.random() < 0.9] or list(files))
+        files[spoilt] = _rule(spoilt)(rng, files[spoilt]) if rng.random() < 0.98 else b""
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+
+
+def _rule(name: str) -> Spoil:
+    ending = Path(name).suffix
+    if ending in (".json", ".jsonl"):
+        return of_json if ending == ".json" else _of_lines
+    if ending in (".npz", ".pt2"):
+        return in_archive
+    if ending == ".npy":
+        return of_array
+    return of_bytes if ending in (".jpg", ".png", ".parquet", ".arrow", "") else of_text
+
+
+def _of_lines(rng: random.Random, data: bytes) -> bytes:
+    lines = data.splitlines(keepends=True)
+    where = rng.randrange(len(lines))
+    lines[where] = of_json(rng, lines[where])
+    return b"".join(lines)
+
+
+# Networks ------------------------------------------------------------------------------------------------------
+
+CONV = {"op": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
+NETWORKS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "branches",
+        "input_shape": [3, 12, 10],
+        "layers": [
+            {"name": "stem", **CONV, "stride": 2, "scope": ["body"]},
+            {"name": "rows", **CONV, "kernel_size": [1, 3], "padding": "same", "groups": 2},
+            {"name": "columns", **CONV, "dilation": 2, "padding": [2, 2], "inputs": ["stem"]},
+            {"name": "sum", "op": "add", "inputs": ["rows", "columns"]},
+            {"name": "up", "op": "resize", "scale": 2, "mode": "linear"},
+            {"name": "cut", "op": "slice", "axis": 1, "start": 1, "stop": 9, "step": 2},
+            {"name": "flat", "op": "flatten"},
+            {"name": "end", "op": "linear", "out_features": 5},
+        ],
+        "outputs": ["end", "up"],
+    },
+    {
+        "input_shape": {"a": [2, 8], "b": [2, 8]},
+        "channel_axis": {"a": 0, "b": 0},
+        "layers": [
+            {"name": "c", "op": "concat", "axis": 0, "inputs": ["a", "b"]},
+            {"name": "p", "op": "pad", "padding": [[0, 0], [3, 2]], "mode": "reflect"},
+            {"name": "r", "op": "reshape", "shape": [2, 2, 13]},
+            {"name": "t", "op": "permute", "order": [2, 0, 1]},
+            {"name": "s", "op": "softmax", "axis": 0},
+        ],
+    },
+    {"conv1": [11, 4, 0], "pool1": [3, 2, 0], "conv2": [5, 1, 2, 2]},
+)
+
+
+def _toml(spec: dict[str, Any]) -> str:
+    def told(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {told(item)}" for key, item in value.items()) + "}"
+        return json.dumps(value)
+
+    top = [f"{key} = {told(value)}" for key, value in spec.items() if key != "layers"]
+    layers = [
+        "[[layers]]\n" + "\n".join(f"{k} = {told(v)}" for k, v in layer.items()) for layer in spec.get("layers", ())
+    ]
+    return "\n".join([*top, *layers])
+
+
+def _specs() -> list[dict[str, bytes]]:
+    return [
+        *({"net.json": json.dumps(spec).encode()} for spec in NETWORKS),
+        *({"net.toml": _toml(spec).encode()} for spec in NETWORKS),
+        {"net.json": json.dumps(NETWORKS[0]["layers"]).encode()},
+    ]
+
+
+def _the(*names: str) -> str:
+    """The first of the files that is there."""
+    return next(name for name in names if os.path.lexists(name))
+
+
+def _analyse() -> None:
+    name = _the("net.json", "net.toml", "net.onnx", "net.pt2")
+    text = Path(name).read_bytes() if Path(name).is_file() else b""
+    shape = None if re.search(b"layers|onnx|models", text) or not text else (3, 200, 200)
+    analysis = fastrf.analyze(name, shape, targets=None)
+    summary = analysis.summary()
+    _seen(str(summary), summary.to_csv(), summary.to_markdown())
+    summary.to_json()
+
+
+def _seen(*texts: str) -> None:
+    """Nothing that a terminal obeys is in what is shown."""
+    for text in texts:
+        assert all(line.isprintable() for line in text.split("\n")), "an unprintable character is shown"
+
+
+@functools.cache
+def _program() -> bytes:
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(2, 2, 3)
+            self.register_buffer("order", torch.tensor([3, 1, 0, 2]), persistent=False)
+
+        def forward(self, x):
+            return torch.nn.functional.pad(torch.softmax(self.conv(x)[:, :, self.order], -1), (1, 1))
+
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(Net().eval(), (torch.zeros(1, 2, 6),)), buffer)
+    return buffer.getvalue()
+
+
+@functools.cache
+def _programs() -> list[dict[str, bytes]]:
+    Path("seed.pt2").write_bytes(_program())
+    fastrf.load("seed.pt2")
+    Path("seed.pt2").unlink()
+    return [{"net.pt2": _program()}]
+
+
+@dataclass(frozen=True)
+class _Onnx(Reader):
+    def make(self, rng: random.Random, folder: Path) -> None:
+        from tests.onnx_oracle.mutation import mutant
+
+        (folder / "net.onnx").write_bytes(mutant(rng))
+
+
+# Fields --------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _fields() -> list[dict[str, bytes]]:
+    found = []
+    for spec, node in ((NETWORKS[0], "up"), (NETWORKS[0], "flat"), (NETWORKS[1], "p")):
+        with open("seed.npz", "wb"):
+            pass
+        fastrf.analyze(spec)[node].save("seed.npz")
+        found.append({"field.npz": Path("seed.npz").read_bytes()})
+        Path("seed.npz").unlink()
+    return found
+
+
+def _ask() -> None:
+    field = fastrf.load_field("field.npz")
+    _seen(repr(field), field.name, *field.approximate_at)
+    questions: list[Callable[[], Any]] = [
+        lambda: (field.size, field.stride, field.start, field.padding, field.size_range, field.center),
+        field.halo,
+        lambda: [field.phases(axis) for axis in range(len(field.pixel_shape))],
+        lambda: field.mask((0,) * len(field.position_shape)),
+        lambda: field.neuron_mask((0,) * len(field.shape)),
+        lambda: field.intervals(0),
+        field.boxes,
+        field.areas,
+        field.coverage,
+        lambda: field.clipped_share,
+        field.to_csr,
+        lambda: field.projective().areas(),
+        lambda: field.save("again.npz"),
+    ]
+    for question in questions:
+        try:
+            question()
+        except fastrf.FastRFError as error:
+            _seen(str(error))
+
+
+# Boxes and anchors ---------------------------------------------------------------------------------------------
+
+_ROWS = [[10, 20, 30, 40], [0.5, 1.5, 100, 80], [300, 200, 64, 64]]
+_CLASSES = "Genotype(normal=[('skip_connect', 0)], normal_concat=range(2, 6), reduce=[], reduce_concat=[2])"
+_FORMS = {
+    "anchors.yaml": "nc: 80\nanchors:\n  - [10,13, 16,30, 33,23]  # P3\n  - [30,61, 62,45, 59,119]\n",
+    "anchors.py": "s = [2, 4]\nanchor_generator = dict(type='AnchorGenerator', strides=s, ratios=[0.5, 1.0],\n"
+    "    octave_base_scale=4, scales_per_octave=3)\n",
+    "anchors.txt": "AnchorGenerator(sizes=((32,), (64,)), aspect_ratios=((0.5, 1.0),) * 2)",
+    "anchors.json": "[[[10, 13], [16, 30]], [[30, 61], [62, 45]]]",
+}
+_LFFD = (
+    "param_receptive_field_stride = [2, 4]\nparam_receptive_field_center_start = [1, 3]\n"
+    "param_bbox_small_list = [10, 20]\nparam_bbox_large_list = [20, 40]\n"
+)
+
+
+def _npy(values: Any) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.asarray(values, float))
+    return out.getvalue()
+
+
+def _boxes() -> list[dict[str, bytes]]:
+    images = [{"id": 7, "width": 640, "height": 480}, {"id": "b", "width": 320, "height": 320}]
+    marks = [{"image_id": 7, "bbox": row, "category_id": 1, "iscrowd": k % 2} for k, row in enumerate(_ROWS)]
+    parts = "".join(
+        f"<object><name>c</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
+        "</bndbox></object>"
+        for x, y, w, h in _ROWS
+    )
+    xml = f"<annotation><size><width>640</width><height>480</height></size>{parts}</annotation>"
+    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 640, 480)
+    jpg = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640)
+    labels = b"0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.3 0.1 0.3 0.4\n"
+    table = "image,xmin,ymin,xmax,ymax,width,height\na,1,2,30,40,640,480\nb,5,5,60,70,320,320\n"
+    return [
+        {"boxes.json": json.dumps({"images": images, "annotations": marks}).encode()},
+        {"boxes.json": json.dumps(marks).encode()},
+        {"boxes.xml": xml.encode()},
+        {"boxes.csv": table.encode()},
+        {"boxes.csv": b"x,y,w,h\n" + b"".join(b"%g,%g,%g,%g\n" % tuple(row) for row in _ROWS)},
+        {"boxes.npy": _npy(_ROWS)},
+        {"boxes.npy": _npy([row[2:] for row in _ROWS])},
+        {
+            "boxes/labels/a.txt": labels,
+            "boxes/images/a.jpg": jpg,
+            "boxes/labels/b.txt": labels,
+            "boxes/labels/b.png": png,
+        },
+    ]
+
+
+@functools.cache
+def _levels() -> Any:
+    layers = [{"name": f"p{k}", **CONV, "stride": 2} for k in range(2)]
+    return fastrf.analyze({"input_shape": [3, 64, 64], "layers": layers})
+
+
+def _match() -> None:
+    boxes = anchors.read_boxes(
+        _the("boxes.json", "boxes.xml", "boxes.csv", "boxes.npy", "boxes"), image_size=(480, 640)
+    )
+    told = [repr(boxes), *map(str, boxes.rejected)]
+    assert len(boxes.corners) == len(boxes) > 0
+    if len(boxes) < 2000:
+        report = anchors.report(_levels(), ["p0", "p1"], [[(8, 8)], [(16, 16)]], boxes)
+        told += [str(report), report.to_markdown(), report.to_csv()]
+        report.to_json()
+    _seen(*told)
+
+
+def _forms() -> list[dict[str, bytes]]:
+    return [*({name: text.encode()} for name, text in _FORMS.items()), {"anchors.py": _LFFD.encode()}]
+
+
+def _read_anchors() -> None:
+    levels = levels_of(_levels(), ["p0", "p1"])
+    found = anchors.read_anchors(_the(*_FORMS), levels)
+    _seen(repr(found), *(found.on(levels).to_form(form) for form in ("yolo", "mmdetection")))
+
+
+# Candidates and tables -----------------------------------------------------------------------------------------
+
+
+_OPS = ["input", "conv1x1-bn-relu", "output"]
+
+
+def _lines() -> list[dict[str, bytes]]:
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+    lines = [
+        {"id": "a", "source": NETWORKS[2], "input_shape": [3, 200, 200]},
+        {"id": "b", "source": "net.json"},
+        {"space": "nasbench201", "arch": cell},
+        {"space": "darts", "arch": _CLASSES},
+        {
+            "space": "nasbench101",
+            "arch": {"matrix": [[0, 1, 1], [0, 0, 1], [0, 0, 0]], "ops": ["input", "conv1x1-bn-relu", "output"]},
+        },
+        {"space": "ofa", "arch": {"ks": [3] * 20, "e": [4] * 20, "d": [4] * 5}},
+        NETWORKS[1],
+        "resnet18",
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    return [{"lines.jsonl": text, "net.json": json.dumps(NETWORKS[0]).encode()}]
+
+
+def _sweep_lines() -> None:
+    from fastrf.sweeps.reading import candidates_of
+
+    given = candidates_of(["lines.jsonl"], None, 0)
+    result = fastrf.sweep(given, (3, 32, 32), ["size", "area_max"], workers=1, output="table.csv", progress=False)
+    assert len(result) == len(given)
+    _seen(Path("table.csv").read_text(), str(result))
+    assert result.to_rows() is not None
+
+
+def _some() -> Any:
+    return fastrf.spaces.NASBench201().sample(12, 0)
+
+
+@functools.cache
+def _parts() -> list[dict[str, bytes]]:
+    """An interrupted sweep, and finished ones."""
+    from fastrf.sweeps.parts import Parts
+    from fastrf.sweeps.sweeping import work_of
+
+    work = work_of(_some(), None, ["size"], None)
+    parts = Parts("seed.parquet", work.manifest(), work.schema, False)
+    for start in (0, 4, 8):
+        parts.write(start, [work.run(start, start + 3)])
+    folder = {f"t.parquet.parts/{path.name}": path.read_bytes() for path in parts.folder.iterdir()}
+    parts._remove()
+    found = [{**folder, "t.parquet.parts/notes": b"precious"}]
+    for ending in ("parquet", "arrow"):
+        fastrf.sweep(_some(), metrics=["size"], output=f"seed.{ending}", progress=False)
+        found.append({f"t.{ending}": Path(f"seed.{ending}").read_bytes()})
+        Path(f"seed.{ending}").unlink()
+    return found
+
+
+def _resume() -> None:
+    name = _the("t.parquet.parts", "t.parquet", "t.arrow").removesuffix(".parts")
+    result = fastrf.sweep(_some(), metrics=["size"], output=name, resume=True, progress=False)
+    _seen(str(result))
+    result.to_rows()
+
+
+def _masks() -> Any:
+    return fastrf.analyze([fastrf.conv(2, 3)], (1, 6, 5)).output
+
+
+@functools.cache
+def _stores() -> list[dict[str, bytes]]:
+    import shutil
+
+    _masks().to_zarr("seed.zarr", chunks=4)
+    (Path("seed.zarr") / "c" / "1" / "0" / "0").unlink()
+    found = {f"m{path.as_posix()[4:]}": path.read_bytes() for path in Path("seed.zarr").rglob("*") if path.is_file()}
+    shutil.rmtree("seed.zarr")
+    return [found]
+
+
+def _resume_store() -> None:
+    array = _masks().to_zarr("m.zarr", chunks=4, resume=True)
+    assert array.shape == (12, 6, 5)
+
+
+#: By name; the weights make a run of 10,000 cases take ten minutes on one core.
+READERS = {
+    "spec": Reader(_specs, _analyse, 6),
+    "onnx": _Onnx(list, _analyse, 4),
+    "pt2": Reader(_programs, _analyse, 0.8, _programs),
+    "field": Reader(_fields, _ask, 6),
+    "boxes": Reader(_boxes, _match, 6),
+    "anchors": Reader(_forms, _read_anchors, 4),
+    "lines": Reader(_lines, _sweep_lines, 3),
+    "parts": Reader(_parts, _resume, 3),
+    "zarr": Reader(_stores, _resume_store, 1),
+}
