@@ -192,7 +192,7 @@ class Tensor:
         for other in others:
             if other.shape != self.shape:
                 raise ShapeError(f"shapes {self.shape} and {other.shape} differ; they must be equal here")
-        return self._step("union", self.shape, self.channel_axis, others=others) if others else self
+        return self._step("union", self.shape, _first_channel(self, *others), others=others) if others else self
 
     def concat(self, axis: int, *others: Tensor) -> Tensor:
         """One tensor after another along `axis`."""
@@ -206,7 +206,7 @@ class Tensor:
                 )
         total = sum(tensor.shape[axis] for tensor in (self, *others))
         shape = (*self.shape[:axis], total, *self.shape[axis + 1 :])
-        return self._step("concat", shape, self.channel_axis, axis, others=others) if others else self
+        return self._step("concat", shape, _first_channel(self, *others), axis, others=others) if others else self
 
     def nothing(self) -> Tensor:
         """The same shape, depending on nothing."""
@@ -232,6 +232,11 @@ class _Notes:
         return Recipe(
             self.n_inputs, tuple(self.steps), result._index, result.shape, result.channel_axis, self.approximate
         )
+
+
+def _first_channel(*tensors: Tensor) -> int | None:
+    """The channel axis of the first that has one."""
+    return next((tensor.channel_axis for tensor in tensors if tensor.channel_axis is not None), None)
 
 
 def _channel_after_reshape(old: Sequence[int], channel: int | None, new: Sequence[int]) -> int | None:

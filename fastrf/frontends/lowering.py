@@ -6,7 +6,7 @@ those of the spec do not; a `Value` knows both shapes, so that rules can speak i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FastRFError, ShapeError, UnsupportedOpError
+from fastrf.frontends.channels import channel_axes
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.ops import apply
 
@@ -224,14 +225,20 @@ class GraphWalk:
         return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
 
     def spec(
-        self, name: str, inputs: Sequence[Value], outputs: Sequence[str], guessed: Sequence[str]
+        self, name: str, inputs: Sequence[Value], outputs: Sequence[str], names: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """What `Network.from_dict` reads."""
+        """What `Network.from_dict` reads, with the channel axes of inputs as the layers use them.
+
+        `names` are those that users know the inputs by, where they differ.
+        """
+        shapes = {value.name: value.shape for value in inputs}
+        known = {name: name for name in shapes} if names is None else names
+        axes, guessed = channel_axes(self.lowering.layers, shapes, known, self.options)
         return {
             "name": name,
-            "input_shape": {value.name: list(value.shape) for value in inputs},
-            "channel_axis": {value.name: value.channel_axis for value in inputs},
-            "guessed": list(guessed),
+            "input_shape": {name: list(shape) for name, shape in shapes.items()},
+            "channel_axis": axes,
+            "guessed": guessed,
             "layers": self.lowering.layers,
             "outputs": list(outputs),
             "assumes": self.assumes,

@@ -37,10 +37,9 @@ def pointwise(x: Tensor) -> Tensor:
 def elementwise(*parts: Tensor) -> Tensor:
     """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there."""
     shape = broadcast_shape([part.shape for part in parts])
-    channel = next((part.channel_axis for part in parts if part.shape == shape), None)
     same = [part.broadcast_to(shape) for part in parts]
-    result = same[0].union(*same[1:])
-    return result if channel is None else result.with_channel(channel)
+    whole = [part.channel_axis for part in parts if part.shape == shape and part.channel_axis is not None]
+    return same[0].union(*same[1:]).with_channel(whole[0] if whole else same[0].channel_axis)
 
 
 @operator()

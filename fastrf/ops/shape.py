@@ -33,9 +33,13 @@ def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 
 
 @operator()
-def reshape(x: Tensor, *, shape: Ints) -> Tensor:
-    """The same elements, row-major, in another shape; one size may be -1."""
-    return x.reshape(integers(shape, "shape", -1))
+def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tensor:
+    """The same elements, row-major, in another shape; one size may be -1.
+
+    `channel_axis` says which axis of the result holds channels, where that is not the one that holds them already.
+    """
+    result = x.reshape(integers(shape, "shape", -1))
+    return result if channel_axis is None else result.with_channel(result.axis(integer(channel_axis, "channel_axis")))
 
 
 @operator()

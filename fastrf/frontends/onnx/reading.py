@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def to_network(
     given = [entry for entry in given if entry not in empty]
     if not given:
         raise NetworkError("the model has no input: every tensor is stored in the file")
-    inputs, guessed = _with_channels(model.graph, given, _inputs(given, input_shape), options)
+    inputs = _inputs(given, input_shape)
     for entry, value in zip(given, inputs, strict=True):
         walk.lowering.unique(value.name)
         scope[entry.name] = value
@@ -80,7 +79,7 @@ def to_network(
     outputs = _outputs(walk, model.graph, scope)
     if not walk.lowering.layers:
         outputs = [walk.emit("identity", inputs[0]).name]
-    return Network.from_dict(walk.spec(printable(name), inputs, outputs, guessed))
+    return Network.from_dict(walk.spec(printable(name), inputs, outputs))
 
 
 def _check_versions(model: onnx.ModelProto) -> None:
@@ -113,21 +112,6 @@ def _inputs(given: Sequence[onnx.ValueInfoProto], wanted: Any) -> list[Value]:
         used.add(name)
         values.append(Value(name, without_batch(full), full, None))
     return values
-
-
-def _with_channels(
-    graph: onnx.GraphProto, entries: Sequence[onnx.ValueInfoProto], values: Sequence[Value], options: Options
-) -> tuple[list[Value], list[str]]:
-    """The inputs with their channel axes, and the names of those whose axis is guessed."""
-    options.check_names(value.name for value in values)
-    done, guessed = [], []
-    for entry, value in zip(entries, values, strict=True):
-        axis = options.axis_of(value.name, value.shape)
-        if axis is ...:
-            guessed.append(value.name)
-            axis = _channel_axis(graph, entry.name, value.full)
-        done.append(replace(value, channel_axis=axis))
-    return done, guessed
 
 
 def _full_shape(entry: onnx.ValueInfoProto, wanted: Any) -> tuple[int, ...]:
@@ -195,27 +179,6 @@ def _checked(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
     if math.prod(sizes) > 1 << 62:
         raise ShapeError(f"input {name!r} of shape {tuple(sizes)} has more elements than can be counted")
     return tuple(sizes)
-
-
-def _channel_axis(graph: onnx.GraphProto, name: str, full: tuple[int, ...]) -> int | None:
-    """Channels are first, or last where the input is turned so before anything else, or looks like an image."""
-    ndim = len(without_batch(full))
-    if ndim < 2:
-        return None
-    stripped = len(full) - ndim
-    first = next((node for node in graph.node if name in node.input), None)
-    if first is not None and first.op_type == "Transpose" and len(full) == 4:
-        order = next((list(a.ints) for a in first.attribute if a.name == "perm"), [])
-        if order[:2] == [0, 3]:
-            return ndim - 1
-    if (
-        len(full) == 4
-        and full[-1] in (1, 3, 4)
-        and full[1] not in (1, 3, 4)
-        and (first is None or first.op_type != "Conv")
-    ):
-        return ndim - 1
-    return 0 if stripped else min(1, ndim - 1)
 
 
 def _outputs(walk: Walk, graph: onnx.GraphProto, scope: Scope) -> list[str]:

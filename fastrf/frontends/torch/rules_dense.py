@@ -167,7 +167,9 @@ def instance_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(node.args[0])
     if x is None:
         return walk.opaque(node)
-    return normed(walk, x, len(x.full) - 2) if bound(node)["use_input_stats"] else x
+    if not bound(node)["use_input_stats"]:
+        return x
+    return replace(walk.emit("instance_norm", x), full=x.full) if x.stripped else normed(walk, x, len(x.full) - 2)
 
 
 @rule("aten::batch_norm")

@@ -79,7 +79,7 @@ def _tap_by_tap(walk: Walk, x: Value, used: Any, pads: list[list[int]], common: 
         product = walk.emit("matmul", weight, columns, used=table.tolist())
         parts.append(replace(product, full=product.shape))
     total = walk.lowering.elementwise("add", parts, parts[0].full)
-    result = walk.emit("reshape", total, shape=[*lead, out, *sizes])
+    result = walk.emit("reshape", total, shape=[*lead, out, *sizes], channel_axis=len(lead))
     return replace(result, full=result.shape)
 
 

@@ -19,7 +19,7 @@ from torch.export.graph_signature import OutputKind
 from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
@@ -55,23 +55,18 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     graph = exported.graph
     walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in _scope(node))])
     inputs: list[Value] = []
-    names: list[str] = []
-    guessed: list[str] = []
+    names: dict[str, str] = {}
     user_inputs = set(exported.graph_signature.user_inputs)
     for node in graph.nodes:
         if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
             if node.name in options.values:
                 walk.settle(node, options.values[node.name])
                 continue
-            value = _input(node)
-            names.append(value.name)
-            axis = options.axis_of(value.name, value.shape)
-            own = f"{value.name}_input" if walk.lowering.is_reserved(value.name) else value.name
-            value = replace(value, name=walk.lowering.unique(own))
-            guessed += [value.name] if axis is ... else []
-            walk.values[node] = value = value if axis is ... else replace(value, channel_axis=axis)
+            full = fake_shape(node)
+            own = f"{node.name}_input" if walk.lowering.is_reserved(node.name) else node.name
+            walk.values[node] = value = Value(walk.lowering.unique(own), without_batch(full), full, None)
+            names[value.name] = node.name
             inputs.append(value)
-    options.check_names(names)
     if not inputs:
         raise NetworkError(f"{name} has no input left that is no constant; leave one out of values")
     with torch.random.fork_rng(devices=[]):
@@ -79,26 +74,8 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     outputs = _named_outputs(walk, exported)
     if not walk.lowering.layers:
         outputs = [walk.emit("identity", inputs[0]).name]
-    return Network.from_dict({**walk.spec(name, inputs, outputs, guessed), "returns": walk.returns()})
-
-
-def _input(node: Node) -> Value:
-    """An input without its batch; its channels are last where a layer over the last axis reads it first."""
-    full = tuple(node.meta["val"].shape)
-    shape = full[1:] if full[:1] == (1,) else full
-    last = {
-        "aten::linear",
-        "aten::lstm",
-        "aten::gru",
-        "aten::rnn_tanh",
-        "aten::rnn_relu",
-        "aten::layer_norm",
-        "aten::matmul",
-    }
-    users = list(node.users)
-    token = bool(users) and operator_name(users[0]) in last
-    axis = None if len(shape) < 2 else len(shape) - 1 if token else 0
-    return Value(node.name, shape, full, axis)
+    returns = walk.returns()
+    return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
 
 
 def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
