@@ -7,11 +7,13 @@ position at once. Everything public is listed in `__all__` and loaded when first
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing is loaded when it is needed: it costs more than all that is here
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastrf import anchors, ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.errors import (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from fastrf import console
 from fastrf.errors import FastRFError, FormatError, UsageError
 from fastrf.source_options import Source, takes_model
 from fastrf.sweeps.command import sweep
@@ -23,11 +25,10 @@ from fastrf.texts import shown
 __all__ = ["app", "main"]
 
 #: What the system says of an output that cannot be written.
-_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
 app = typer.Typer(
     name="fastrf",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -146,7 +147,7 @@ def mask(
         pixels = field.mask(where)
     if output is not None:
         drawing.write_mask(pixels, output)
-        typer.echo(f"wrote {output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}", err=True)
+        console.note(f"wrote {output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}")
         return
     typer.echo(drawing.describe_json(field, where, pixels) if json else drawing.describe(field, where, pixels))
 
@@ -168,27 +169,19 @@ def masks(
 
     `fastrf masks unet --input 1x224x224 -o masks.zarr` · `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from fastrf import streams
 
     if resume and output.suffix != ".zarr":
         raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
     field = source.field(node)
     stream = streams.Stream.of(field.positional, packed, chunks)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("masks", total=stream.n_chunks)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with console.progress_bar("masks") as report:
         if output.suffix == ".zarr":
             streams.to_zarr(stream, output, name=field.name, resume=resume, progress=report)
         else:
             streams.to_file(stream, output, report)
     shape = "x".join(map(str, stream.shape))
-    typer.echo(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunks", err=True)
+    console.note(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunks")
 
 
 @app.command()
@@ -215,7 +208,7 @@ def boxes(
         if only is not None:
             raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
         drawing.write_boxes(field, output)
-        typer.echo(f"wrote {output}", err=True)
+        console.note(f"wrote {output}")
         return
     rows = drawing.box_rows(field, only)
     wanted = _table_format(json, csv, False, output)
@@ -243,12 +236,13 @@ def zoo(
 @app.command()
 def warmup() -> None:
     """Compile every kernel now, so that the first analysis does not wait for it. The result is kept on disk."""
-    from rich.progress import track
-
     from fastrf.warmup import stages
 
-    for name, seconds in track(stages(), description="compiling", total=len(stages.names), transient=True):
-        typer.echo(f"{name:10s} {seconds:6.2f} s", err=True)
+    with console.progress_bar("compiling") as report:
+        for done, (name, seconds) in enumerate(stages(), start=1):
+            console.note(f"{name:10s} {seconds:6.2f} s")
+            if report is not None:
+                report(done, len(stages))
 
 
 @app.command()
@@ -345,53 +339,64 @@ def _emit(text: str, output: Path | None) -> None:
 
     with whole_file(output) as file:
         file.write((text.rstrip("\n") + "\n").encode())
-    typer.echo(f"wrote {output}", err=True)
+    console.note(f"wrote {output}")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the `fastrf` command: exit code 0 fine, 2 bad usage, bad input, or a full disk on stdout."""
+    """What the `fastrf` command does; whatever fails is told in one line, or with `--debug` in full.
+
+    Raises SystemExit: 0 fine, 2 bad usage, bad input, or output that cannot be written, 130 interrupted.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    debug = "--debug" in given
+    words = [word for word in given if word != "--debug"]
     command = typer.main.get_command(app)
+    code: object = 0 if words else 2  # without arguments: help, and bad usage
     try:
-        code = command.main([a for a in given if a != "--debug"], prog_name="fastrf", standalone_mode=False)
+        # not command.main(), which ends the process as it sees fit, and differently from release to release
+        with command.make_context("fastrf", words or ["--help"]) as context:
+            command.invoke(context)
         sys.stdout.flush()
-    except (OSError, SystemExit) as error:
-        if isinstance(error, FastRFError) or not _is_of_output(error):
+    except typer.Exit as stop:
+        code = stop.exit_code or code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 128 + signal.SIGINT
+    except (Exception, SystemExit) as error:
+        if "--debug" in given and isinstance(error, Exception):
             raise
-        raise SystemExit(_given_up(error)) from None
-    except Exception as error:
-        expected = isinstance(error, FastRFError | MemoryError | typer.Abort) or hasattr(error, "format_message")
-        if debug or not expected:
-            raise
-        typer.echo(f"fastrf: {_one_line(_message(error))}", err=True)
-        raise SystemExit(2) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+        code = _told(error)
+    raise SystemExit(code)
 
 
-def _is_of_output(error: BaseException) -> bool:
-    """Whether stdout failed: a pipe that is closed, as libraries tell it too, or a disk that is full."""
-    closed = isinstance(error.__context__, BrokenPipeError)
-    return closed or (isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT)
-
-
-def _given_up(error: BaseException) -> int:
-    """The exit code where stdout failed: whoever closed a pipe wanted no more, anything else is told."""
-    with contextlib.suppress(OSError, ValueError):  # or Python would try to write the rest when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-        return 0
-    with contextlib.suppress(OSError):
-        typer.echo(f"fastrf: the output cannot be written: {getattr(error, 'strerror', error)}", err=True)
+def _told(error: BaseException) -> int:
+    """The exit code of a failure, which is told on stderr; but whoever closes a pipe wanted no more."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        error = error.__context__  # rich ends the process itself
+    message = _message(error)
+    if isinstance(error, OSError) and _gives_up_output(error):
+        if isinstance(error, BrokenPipeError):
+            return 0
+        message = f"the output cannot be written: {error.strerror or error}"
+    console.note(f"fastrf: {_one_line(message)}")
     return 2
 
 
-def _message(error: Exception) -> str:
+def _gives_up_output(error: OSError) -> bool:
+    """Whether it is stdout that failed; then it is turned away, or Python would write the rest when it ends."""
+    if error.filename is not None or error.errno not in _OF_OUTPUT:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _message(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; use a smaller --input or fewer positions"
     if hasattr(error, "format_message"):
         return f"{error.format_message()} Try --help."
-    return str(error) or "interrupted"
+    if isinstance(error, FastRFError):
+        return str(error)
+    return f"{type(error).__name__}: {error}; --debug shows where"
 
 
 def _one_line(text: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from fastrf import interrupts
 from fastrf.errors import FormatError, LimitError
 from fastrf.limits import require_memory
 
@@ -225,6 +226,7 @@ def whole_file(path: StrPath, *, through_links: bool = True, sync: bool = False)
         if kept is not None and not stat.S_ISREG(kept):
             raise FormatError(f"{path}: exists and is no regular file; choose another name")
         temporary = target.with_name(f".fastrf-{secrets.token_hex(8)}")
+        interrupts.leftovers.add(temporary)
         # made with the mode that it will have: asking for the umask would change it for every thread
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -245,3 +247,4 @@ def whole_file(path: StrPath, *, through_links: bool = True, sync: bool = False)
         raise FormatError(f"{path}: {error.strerror or error}; nothing was written") from error
     finally:
         temporary.unlink(missing_ok=True)
+        interrupts.leftovers.discard(temporary)

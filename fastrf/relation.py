@@ -170,7 +170,7 @@ class Relation:
     def from_scipy(cls, matrix: csr_array) -> Relation:
         """From the non-zero pattern of a `scipy.sparse` matrix."""
         coo = matrix.tocoo()
-        rows, columns = coo.coords
+        rows, columns = coo.row, coo.col
         used = coo.data != 0
         return cls.from_points(*matrix.shape, rows[used], columns[used])
 

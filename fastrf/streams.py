@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from fastrf import masks
+from fastrf import interrupts, masks
 from fastrf.dependency import Dependency
 from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
 from fastrf.files import whole_file
@@ -146,7 +146,11 @@ def to_zarr(
 
     try:
         # an empty chunk is written too: its file says that it is done
-        with zarr.config.set({"array.write_empty_chunks": True}), ThreadPoolExecutor(workers) as pool:
+        with (
+            interrupts.orderly,
+            zarr.config.set({"array.write_empty_chunks": True}),
+            ThreadPoolExecutor(workers) as pool,
+        ):
             array = array.with_config({"write_empty_chunks": True})
             pending = [pool.submit(write, k) for k in todo]
             try:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrf
-from fastrf.sweeps import bars, states
+from fastrf.console import progress_bar
+from fastrf.sweeps import states
 from fastrf.sweeps.columns import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.sweeps.metrics import axis_names, field_of
 
@@ -144,9 +145,9 @@ def test_a_bar_on_a_terminal(monkeypatch):
     text = io.StringIO()
     plain = console.Console
     monkeypatch.setattr(console, "Console", lambda **_: plain(file=text, force_terminal=True, width=100))
-    with bars.shown(True) as report:
+    with progress_bar("sweep") as report:
         for done in (0, 40, 100):
             report(done, 100)
     assert "100/100" in text.getvalue()
-    with bars.shown(False) as nothing:
+    with progress_bar("sweep", False) as nothing:
         assert nothing is None

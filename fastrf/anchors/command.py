@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,13 @@ from fastrf.anchors.boxes import Boxes, read_boxes
 from fastrf.anchors.reporting import Report, input_pixels, report
 from fastrf.anchors.resizing import Resize
 from fastrf.anchors.suggesting import Suggestion, suggest
+from fastrf.console import Progress, progress_bar
 from fastrf.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
 
 __all__ = ["Request", "answer"]
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool)
     """The text to print or write: `style` is "table", "json", "csv" or "markdown". Raises what `report` raises."""
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
-    with _progress() as progress:
+    with progress_bar("boxes") as progress:
         boxes = None if asked.boxes is None else _boxes(analysis, asked)
         found = list(_run(analysis, asked, boxes, progress))
     if asked.form is not None:
@@ -133,22 +131,3 @@ def _for_people(found: Report | Suggestion) -> str:
     if isinstance(found, Report):
         return ""
     return "\n\n".join([*found.notes, *(f"# {form}\n{text}" for form, text in found.forms.items())])
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """A bar on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Bar(console=console, transient=True) as bar:
-        task = bar.add_task("boxes", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield show

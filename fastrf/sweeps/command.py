@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastrf import console
 from fastrf.errors import UsageError
 from fastrf.source_options import parse_input
 
@@ -70,7 +71,7 @@ def sweep(
     result = run(given, shape, names, workers, scheduler, output, resume, node=node)
     if output is not None:
         failed = f", {result.n_failed} of them failed" if result.n_failed else ""
-        typer.echo(f"wrote {output}: {len(result)} rows{failed}", err=True)
+        console.note(f"wrote {output}: {len(result)} rows{failed}")
     if top is None and by is None and (output is not None or json):
         if json:
             typer.echo(result.to_json())
@@ -100,7 +101,7 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
         typer.echo(format_rows(rows, "table"))
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
-        typer.echo(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}", err=True)
+        console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")
 
 
 def _shown(value: Any) -> Any:

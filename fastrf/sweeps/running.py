@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+from fastrf import interrupts
 from fastrf.sweeps.parts import Parts
 from fastrf.sweeps.work import Work
 
@@ -123,20 +124,19 @@ def _on_threads(work: Work, spans: Spans, gathered: Gathered, workers: int) -> N
     total = sum(stop - start for start, stop in spans)
     size = max(1, min(work.largest, total // (8 * workers))) if work.quick else 1
     todo = chunked(spans, size)
-    with ThreadPoolExecutor(workers) as pool:
-        running: dict[Future[Any], int] = {}
+    pool = ThreadPoolExecutor(workers)
+    running: dict[Future[Any], int] = {}
 
-        def submit(count: int) -> None:
-            for start, stop in itertools.islice(todo, count):
-                running[pool.submit(work.run, start, stop)] = start
+    def submit(count: int) -> None:
+        for start, stop in itertools.islice(todo, count):
+            running[pool.submit(work.run, start, stop)] = start
 
+    try:
         submit(4 * workers)
-        try:
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    gathered.add(running.pop(future), future.result())
-                submit(4 * workers - len(running))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                gathered.add(running.pop(future), future.result())
+            submit(4 * workers - len(running))
+    finally:
+        pool.shutdown(wait=not interrupts.stopping(), cancel_futures=True)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastrf import interrupts
+from fastrf.console import progress_bar
 from fastrf.errors import FastRFError, ShapeError, UsageError
 from fastrf.sweeps.evaluating import arrow
 from fastrf.sweeps.metrics import metrics_named
@@ -62,9 +64,7 @@ def sweep(
         return SweepResult(None, work.schema, parts.output)
     spans = [] if parts is None else parts.spans()
     gaps = gaps_between(spans, len(work))
-    from fastrf.sweeps.bars import shown
-
-    with shown(progress) as report:
+    with interrupts.orderly, progress_bar("sweep", progress) as report:
         gathered = Gathered(len(work), parts, sum(stop - start for start, stop in spans), report)
         try:
             _run(work, gaps, gathered, workers, client)
