@@ -42,7 +42,13 @@ NodeOption = Annotated[
     str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its ending chooses the format.")
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to a file, replacing one that is there; its ending chooses the format.",
+    ),
 ]
 
 
@@ -156,7 +162,15 @@ def mask(
 @takes_model
 def masks(
     source: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: .zarr, .npy or .npz.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to: a .npy or .npz, replacing one that is there, or a new .zarr.",
+        ),
+    ],
     node: NodeOption = None,
     packed: Annotated[bool, typer.Option("--packed", help="Eight pixels a byte, as numpy.packbits does.")] = False,
     chunks: Annotated[int | None, typer.Option("--chunks", metavar="N", help="How many masks at a time.")] = None,

@@ -23,7 +23,7 @@ import numpy as np
 from fastrf import interrupts, masks
 from fastrf.dependency import Dependency
 from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
-from fastrf.files import whole_file
+from fastrf.files import MAX_FILE_BYTES, read_text, whole_file
 from fastrf.limits import require_memory
 
 __all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
@@ -204,8 +204,13 @@ def _created(zarr: Any, stream: Stream, store: Any, name: str) -> Any:
 
 def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
     """The array that is there, where it is what would be made anew, and no link leads out of it."""
+    metadata = place / "zarr.json"
+    if metadata.is_symlink():
+        raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
+    if metadata.exists():
+        read_text(metadata, MAX_FILE_BYTES)
     try:
-        array = zarr.open_array(store=str(place), mode="r+")
+        array = zarr.open_array(store=str(place), mode="r+", zarr_format=3)
     except Exception as error:  # Zarr raises errors of many kinds for what is none of its arrays
         raise FormatError(f"{place}: no Zarr array to resume ({error}); choose another name") from error
     if array.attrs.get("field") != stream.fingerprint or array.attrs.get("packed") != stream.packed:
@@ -217,7 +222,7 @@ def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
         raise FormatError(f"{place}: stores masks otherwise than this version of Zarr does; choose another name")
     folders = {place, *(_chunk_file(array, place, k).parent for k in range(stream.n_chunks))}
     inside = {folder for leaf in folders for folder in (leaf, *leaf.parents) if folder.is_relative_to(place)} - {place}
-    if any(part.is_symlink() for part in (place / "zarr.json", *inside)):
+    if any(part.is_symlink() for part in inside):
         raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
     return array
 

@@ -422,6 +422,12 @@ def test_a_store_is_resumed_only_where_it_is_what_would_be_written(tmp_path):
         (path / "zarr.json").write_text(metadata.replace(old, new, 1))
         with pytest.raises(fastrf.FormatError, match=r"m\.zarr"):
             field.to_zarr(path, chunks=4, resume=True)
+    for place in ("/dev/zero", "home"):
+        (path / "zarr.json").unlink()
+        (path / "zarr.json").symlink_to(place)
+        with pytest.raises(fastrf.FormatError, match="has links in it"):
+            field.to_zarr(path, chunks=4, resume=True)
+    (path / "zarr.json").unlink()
     (path / "zarr.json").write_text(metadata)
     (path / "c" / "1").rename(home)
     (home / "0" / "0").unlink()

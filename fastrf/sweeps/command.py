@@ -31,7 +31,7 @@ def sweep(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a .parquet, .csv, .arrow or .feather table."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write a new .parquet, .csv, .arrow or .feather table."),
     ] = None,
     input_shape: Annotated[
         list[str] | None,
