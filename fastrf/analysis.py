@@ -20,6 +20,7 @@ from fastrf.naming import calls, resolve
 from fastrf.network import Network, Node
 from fastrf.nominal import Nominal
 from fastrf.recipe import Value, replay
+from fastrf.tightening import tightened
 
 if TYPE_CHECKING:
     from fastrf.summary import Summary
@@ -148,24 +149,45 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     def _positional_nominal(self, name: str) -> Nominal:
         axis = self.network.channel_axis_of(name)
-        return self._nominal[name] if axis is None else self._nominal[name].reduce(axis)
+        found = self._nominal[name] if axis is None else self._nominal[name].reduce(axis)
+        return found.settled()
 
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
         start, others = self._unbounded_inputs()
-        return _walk(self._seen, self.wrt, start, others, None)
+        return _walk(self._seen, self.wrt, start, others, None, self._tightened)
 
     @cached_property
     def _aligned(self) -> Mapping[str, Aligned]:
         start, others = self._unbounded_inputs()
         inputs = {name: Aligned(other) for name, other in others.items()}
-        return _walk(self._seen, self.wrt, Aligned(start), inputs, None)
+        return _walk(
+            self._seen,
+            self.wrt,
+            Aligned(start),
+            inputs,
+            None,
+            lambda name, value: Aligned(self._tightened(name, value.nominal), value.periods),
+        )
+
+    def _tightened(self, name: str, nominal: Nominal) -> Nominal:
+        """A node's nominal field, with the windows that masks leave of what is otherwise read whole."""
+        if not any(e.is_everything for piece in nominal.pieces for e in piece.extents):
+            return nominal
+        exact = self._dependencies.get(name) or self._every_dependency[name]
+        channels = self.network.channel_axis_of(self.wrt)
+        return tightened(nominal, exact, [axis for axis in range(len(exact.input_shape)) if axis != channels])
+
+    @cached_property
+    def _every_dependency(self) -> Mapping[str, Dependency]:
+        """Of the nodes that are not among the targets, too."""
+        return _dependencies(self._seen, self.wrt, None)
 
     def _unbounded_inputs(self) -> tuple[Nominal, dict[str, Nominal]]:
         """The origin, and every input as if it were another one."""
         origin = self.network.shape_of(self.wrt)
         start = Nominal.identity(origin, self.network.channel_axis_of(self.wrt))
-        return start, {name: Nominal.none(n.shape, len(start.extents)) for name, n in self.network.inputs.items()}
+        return start, {name: Nominal.none(n.shape, start.n_extents) for name, n in self.network.inputs.items()}
 
     @cached_property
     def _approximate(self) -> Mapping[str, tuple[str, ...]]:
@@ -196,16 +218,25 @@ def _dependencies(network: Network, origin: str, wanted: Collection[str] | None)
 
 
 def _walk(
-    network: Network, origin: str, start: _Value, inputs: Mapping[str, _Value], wanted: Collection[str] | None
+    network: Network,
+    origin: str,
+    start: _Value,
+    inputs: Mapping[str, _Value],
+    wanted: Collection[str] | None,
+    finish: Callable[[str, _Value], _Value] = lambda _, value: value,
 ) -> dict[str, _Value]:
-    """Every node's value in order; with `wanted`, only what those need, dropped once it is used up."""
+    """Every node's value in order; with `wanted`, only what those need, dropped once it is used up.
+
+    `finish` has the last word on the value of a node.
+    """
     values = {**inputs, **({origin: start} if origin in inputs else {})}
     pending = None if wanted is None else _uses(network, wanted)
     for node in network.nodes:
         if pending is not None and node.name not in pending:
             continue
         try:
-            values[node.name] = start if node.name == origin else replay(node.recipe, [values[r] for r in node.inputs])
+            value = start if node.name == origin else replay(node.recipe, [values[r] for r in node.inputs])
+            values[node.name] = finish(node.name, value)
         except FastRFError as error:
             raise type(error)(f"node {node.name!r} ({node.op}): {error}") from error
         if pending is not None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fastrf import stretched
 from fastrf.errors import LimitError, ShapeError
+from fastrf.regular import rule_of
 from fastrf.relation import Relation
 from fastrf.stretched import stretched_family
 
@@ -67,7 +68,7 @@ class Pattern:
 
     `low` and `high`, float64[period], bound what outputs `0 .. period - 1` read: `[low, high)`, `inf` where
     unbounded, and `low > high` where nothing is read. `reads` gives the very indices of a phase where the input's
-    order may not be that of the pixels below it.
+    order may not be that of the pixels below it. `irregular` says why there is no such rule, where there is none.
     """
 
     period: int
@@ -75,6 +76,12 @@ class Pattern:
     low: FloatArray
     high: FloatArray
     reads: Callable[[int], IntArray] | None = None
+    irregular: str = ""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether every output reads the whole axis."""
+        return bool(np.isneginf(self.low).all() and np.isposinf(self.high).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +126,7 @@ class AxisMap:
             return None
         pattern, shorter = self.pattern, self.shorter
         hulls = np.stack([pattern.low, pattern.high], axis=1)
-        if np.isinf(hulls[pattern.low < pattern.high]).any():
+        if pattern.irregular or np.isinf(hulls[pattern.low < pattern.high]).any():
             return None
         hulls[pattern.low >= pattern.high] = 0
         shape = (self.n_out, self.n_in)
@@ -149,26 +156,21 @@ def shifted(shift: int, low: float, high: float) -> Pattern:
 
 
 def phased(period: int, shift: int, bounds: Callable[[IntArray], tuple[IntArray, IntArray]]) -> Pattern:
-    """The pattern whose phases `bounds` gives; unbounded where there are too many of them."""
+    """The pattern whose phases `bounds` gives; none where there are too many of them."""
     if period > MAX_PHASES:
-        return shifted(1, -math.inf, math.inf)
+        return _no_rule(f"more than {MAX_PHASES} phases")
     low, high = bounds(np.arange(period, dtype=np.int64))
     return Pattern(period, shift, low.astype(np.float64), high.astype(np.float64))
 
 
-def _tabulated(relation: Relation, shift: int) -> Pattern:
-    """The pattern that repeats the whole axis: every row as it is, moved by `shift`."""
-    if relation.n_rows > MAX_PHASES:
-        return shifted(1, -math.inf, math.inf)
-    if relation.n_rows == 0:
-        return shifted(shift, math.inf, -math.inf)
-    hulls = relation.hulls.astype(np.float64)
-    hulls[hulls[:, 0] == hulls[:, 1]] = [np.inf, -np.inf]
+def _no_rule(reason: str) -> Pattern:
+    return Pattern(1, 1, np.array([np.nan]), np.array([np.nan]), irregular=reason)
 
-    def reads(o: int) -> IntArray:
-        return np.concatenate([np.arange(low, high) for low, high in relation.row(o)] or [_indices(0)])
 
-    return Pattern(relation.n_rows, shift, hulls[:, 0], hulls[:, 1], reads)
+def _recognised(relation: Relation) -> Pattern:
+    """The rule that a table of indices follows away from the borders, if there is one."""
+    found = rule_of(relation)
+    return _no_rule("indices in no regular order") if found is None else Pattern(*found)
 
 
 def _indices(n: int) -> IntArray:
@@ -232,7 +234,7 @@ def _writers(place: int, kernel: int, stride: int, dilation: int) -> tuple[IntAr
 def _written(period: int, shift: int, kernel: int, reads: Callable[[int], IntArray]) -> Pattern:
     """The pattern of explicit reads."""
     if max(period, kernel) > MAX_PHASES:
-        return shifted(1, -math.inf, math.inf)
+        return _no_rule(f"more than {MAX_PHASES} phases")
     phases = [reads(o) for o in range(period)]
     low = np.array([read.min() if read.size else np.inf for read in phases], float)
     high = np.array([read.max() + 1 if read.size else -np.inf for read in phases], float)
@@ -371,7 +373,7 @@ def tile(n: int, times: int) -> AxisMap:
         n,
         n * times,
         lambda: _reading(n, _indices(n * times) % max(n, 1)),
-        lambda: phased(max(n, 1), n, lambda o: (o, o + 1)),
+        lambda: _recognised(_reading(n, _indices(n * times) % max(n, 1))),
     )
 
 
@@ -412,7 +414,6 @@ def take(n_in: int, indices: npt.ArrayLike) -> AxisMap:
 
 
 @lru_cache(maxsize=4096)
-def from_relation(relation: Relation, shift: int | None = None) -> AxisMap:
-    """Any relation; beyond its rows the unbounded pattern repeats it, `shift` inputs further on."""
-    move = relation.n_cols if shift is None else shift
-    return AxisMap(relation.n_cols, relation.n_rows, lambda: relation, lambda: _tabulated(relation, move))
+def from_relation(relation: Relation) -> AxisMap:
+    """Any relation; on an unbounded axis it goes on as it does away from its borders (see `regular`)."""
+    return AxisMap(relation.n_cols, relation.n_rows, lambda: relation, lambda: _recognised(relation))

@@ -189,6 +189,10 @@ class Dependency:
             return Dependency.none((*shape[:axis], total, *shape[axis + 1 :]), self.input_shape)
         return _united(placed, disjoint=True) if len(placed) > 1 else placed[0]
 
+    def along(self, _: Dependency) -> Dependency:
+        """The same value."""
+        return self
+
     def nothing(self) -> Dependency:
         """The same shape, depending on nothing."""
         return Dependency.none(self.shape, self.input_shape)

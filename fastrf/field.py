@@ -22,7 +22,7 @@ from fastrf.dependency import Dependency
 from fastrf.errors import PositionError
 from fastrf.halo import Halo, halo_of
 from fastrf.limits import require_memory
-from fastrf.nominal import Nominal
+from fastrf.nominal import Nominal, bounds
 from fastrf.positions import checked_index, flat_indices
 from fastrf.terms import Term
 
@@ -287,47 +287,65 @@ class ReceptiveField:
 
     def _follows(self, axis: int) -> bool:
         """Whether what is read at the borders lies inside the nominal field, too."""
-        exact, nominal = self.intervals(axis), self.nominal.fused()
-        low, high = (part.ravel() for part in nominal.bounds(axis))
-        if low.size not in (1, len(exact)):
-            return False
-        return bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
+        exact = self.intervals(axis)
+        hulls = [[part.ravel() for part in bounds(piece, axis)] for piece in self.nominal.pieces]
+        return all(
+            low.size in (1, len(exact))
+            and bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
+            for low, high in hulls
+        )
 
     @property
     def size(self) -> tuple[float, ...]:
-        """Nominal size per pixel axis in pixels: the largest over output phases, `inf` where unbounded."""
+        """Nominal size per pixel axis in pixels: the largest over output phases and parts.
+
+        `inf` where unbounded, NaN where it is not regular (see `irregular`). It depends neither on the input's length
+        nor on the order of operands. A map of concatenated parts, such as the levels of a detector, has several sizes.
+        """
         return tuple(high for _, high in self.size_range)
 
     @property
     def size_range(self) -> tuple[tuple[float, float], ...]:
-        """Per pixel axis, the smallest and largest nominal size over output phases."""
-        return tuple((_plain(e.sizes.min()), _plain(e.sizes.max())) for e in self.nominal.extents)
+        """Per pixel axis, the smallest and largest nominal size over output phases and parts; NaN as in `size`."""
+        ranges = [self.nominal.size_range(k) for k in range(len(self.pixel_shape))]
+        return tuple((_plain(low), _plain(high)) for low, high in ranges)
 
     @property
     def stride(self) -> tuple[float, ...]:
-        """Effective stride (jump) per pixel axis: pixels per step of the position; `inf` where none follows it."""
-        return tuple(math.nan if extent.is_nothing else extent.stride for extent in self.nominal.extents)
+        """Effective stride (jump) per pixel axis: pixels per step of the position along the axis that follows it.
+
+        Where several pixel axes are merged into one (tokens), it is the step of each on its own grid. A gate, norm or
+        attention that reads everything leaves it. `inf` where no position follows the axis; NaN where parts of an axis
+        have different strides, where positions are listed in no order, or where nothing is read: see `irregular`.
+        """
+        return tuple(_plain(self.nominal.stride(k)) for k in range(len(self.pixel_shape)))
+
+    @property
+    def irregular(self) -> tuple[str, ...]:
+        """Per pixel axis, why `size` or `stride` is NaN; empty where neither is, or where nothing is read."""
+        return tuple(self.nominal.irregular(k) for k in range(len(self.pixel_shape)))
 
     @property
     def padding(self) -> tuple[float, ...]:
-        """Effective padding per pixel axis: how far the field of position 0 begins before the input."""
+        """Effective padding per pixel axis: how far the first field that is not empty begins before the input."""
         return tuple(math.nan if low > high else _plain(-low) for low, high in self._first)
 
     @property
     def start(self) -> tuple[float, ...]:
-        """Centre of the field of position 0 per pixel axis; 0.5 is the centre of pixel 0, NaN where unbounded.
+        """Centre of the field of the first position that reads anything, per pixel axis; 0.5 is the centre of pixel 0.
 
-        Where `size_range` has two sizes, other phases may lie elsewhere: see `phases`.
+        NaN where unbounded or not regular. Where `size_range` has two sizes, other phases may lie elsewhere: see
+        `phases`.
         """
         return tuple(math.nan if math.isinf(low) or math.isinf(high) else (low + high) / 2 for low, high in self._first)
 
     def phases(self, axis: int) -> npt.NDArray[np.float64]:
         """float64[period, 2]: the nominal intervals `[low, high)` of the first positions along a pixel axis.
 
-        They repeat from there on, moved by `period * stride`; one row where every position has the same size.
+        They repeat from there on, moved by `period * stride`; one row where every position has the same size. Those of
+        concatenated parts follow each other.
         """
-        extent = self.nominal.extents[axis]
-        return np.stack([extent.low.ravel(), extent.high.ravel()], axis=1)
+        return self.nominal.phases(axis)
 
     @property
     def center(self) -> tuple[float, ...]:
@@ -336,12 +354,12 @@ class ReceptiveField:
 
     @property
     def _first(self) -> list[tuple[float, float]]:
-        return [(float(e.low.flat[0]), float(e.high.flat[0])) for e in self.nominal.extents]
+        return [(float(low), float(high)) for low, high in (self.phases(k)[0] for k in range(len(self.pixel_shape)))]
 
     def clipped(self) -> Mask:
         """bool[*out]: whether a border of the input cuts the nominal field of each position.
 
-        A position that sees nothing is not cut; an unbounded field always is.
+        A position that sees nothing is not cut; an unbounded field, and one that is not regular, always is.
         """
         n = math.prod(self.position_shape)
         require_memory(2 * n, f"marks of {n} positions", "use clipped_share")
@@ -349,7 +367,7 @@ class ReceptiveField:
 
     @property
     def clipped_share(self) -> float:
-        """The share of positions that `clipped` marks, from 0 to 1."""
+        """The share of positions that `clipped` marks, from 0 to 1; NaN where the field is not regular."""
         return self.nominal.clipped_share(self.pixel_shape)
 
     # Files -----------------------------------------------------------------------------------------------

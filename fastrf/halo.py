@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from fastrf.axis_map import AxisMap
 from fastrf.nominal import Nominal
 
@@ -45,25 +47,34 @@ def _up(size: float, step: int) -> float:
 
 def halo_of(nominal: Nominal, periods: tuple[int, ...]) -> Halo:
     """The halo of positions whose nominal field and steps are given, for the axes that positions and pixels share."""
-    found = [_along(nominal, axis, period) for axis, period in enumerate(periods[: len(nominal.axes)])]
+    found = [_along(nominal, axis, period) for axis, period in enumerate(periods[: len(nominal.shape)])]
     before, after, period, positions = zip(*found, strict=True) if found else ((), (), (), ())
     return Halo(before, after, period, positions)
 
 
 def _along(nominal: Nominal, axis: int, period: int) -> tuple[float, float, int, int]:
     """Before, after, period and positions along one axis."""
-    whole = nominal.fused()
-    extent = whole.extents[axis]
-    if len(extent.phases) != 1 or extent.phases[0].factor != axis or extent.phases[0].shift <= 0:
-        return math.inf, math.inf, period, 1
-    phase = extent.phases[0]
-    period = math.lcm(period, phase.shift)
-    extent = extent.tiled(0, period // phase.shift * phase.period)
-    if not extent.phases:
-        return math.inf, math.inf, period, 1
-    read = extent.low <= extent.high
-    low, high = extent.low[read].min(initial=0), extent.high[read].max(initial=period)
-    return _plain(-low), _plain(high - period), period, extent.phases[0].period
+    unknown = math.inf, math.inf, period, 1
+    steps = set()
+    for piece in nominal.pieces:
+        phases = piece.extents[axis].phases
+        if len(phases) != 1 or [phases[0].factor] != list(piece.factors(axis)) or phases[0].shift <= 0:
+            return unknown
+        if not piece.covers(axis, nominal.shape[axis]):
+            return unknown
+        steps.add(phases[0].ratio)
+        period = math.lcm(period, phases[0].shift)
+    if len(steps) != 1:
+        return unknown
+    positions = int(period / steps.pop())
+    before, after = 0.0, float(period)
+    for piece in nominal.pieces:
+        tiled = piece.extents[axis].tiled(0, positions)
+        if tiled is None or np.isnan(tiled.low).any():
+            return unknown
+        read = tiled.low <= tiled.high
+        before, after = tiled.low[read].min(initial=before), tiled.high[read].max(initial=after)
+    return _plain(-before), _plain(after - period), period, positions
 
 
 def _plain(size: float) -> float:
@@ -78,21 +89,20 @@ class Aligned:
     def __init__(self, nominal: Nominal, periods: tuple[int, ...] | None = None) -> None:
         self.nominal = nominal
         self.periods = tuple(
-            math.lcm(period, *(phase.shift or 1 for phase in extent.phases))
-            for period, extent in zip(periods or (1,) * len(nominal.extents), nominal.extents, strict=True)
+            math.lcm(period, *(abs(p.shift) or 1 for piece in nominal.pieces for p in piece.extents[k].phases))
+            for k, period in enumerate(periods or (1,) * nominal.n_extents)
         )
 
     def map_axis(self, axis: int, axis_map: AxisMap) -> Aligned:
         """Read the axis through the map."""
-        whole = self.nominal.fused()
-        factor, shift = axis, axis_map.pattern.shift
-        periods = list(self.periods)
-        for k, extent in enumerate(whole.extents):
-            at = extent.find(factor)
-            if at is not None and shift and extent.phases[at].shift:
-                phase = extent.phases[at]
-                turns = phase.period // math.gcd(phase.period, shift)
-                periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
+        shift, periods = axis_map.pattern.shift, list(self.periods)
+        for piece in self.nominal.settled().pieces:
+            at = piece.factors(axis)
+            for k, extent in enumerate(piece.extents):
+                for phase in extent.phases:
+                    if phase.factor in at and shift and phase.shift:
+                        turns = phase.period // math.gcd(phase.period, shift)
+                        periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
         return Aligned(self.nominal.map_axis(axis, axis_map), tuple(periods))
 
     def reduce(self, axis: int) -> Aligned:
@@ -126,6 +136,10 @@ class Aligned:
     def nothing(self) -> Aligned:
         """The same shape, reading nothing."""
         return Aligned(self.nominal.nothing())
+
+    def along(self, other: Aligned) -> Aligned:
+        """The same value, at the places of another."""
+        return Aligned(self.nominal.along(other.nominal), self.periods)
 
     def _common(self, others: tuple[Aligned, ...]) -> tuple[int, ...]:
         return tuple(math.lcm(*periods) for periods in zip(*(v.periods for v in (self, *others)), strict=True))

@@ -5,264 +5,354 @@ output `o + period` reads what `o` reads, moved by `shift` (stride = shift / per
 branches need periods above 1, which is why one size per layer is not enough. `Nominal` has the steps of a recipe
 (see `recipe.Value`), so the operators that drive `Dependency` drive it too.
 
+Its law: what it says depends neither on the input's length nor on the order of operands. Concatenated parts stay
+apart (`pieces`), merged axes keep their factors, a gate makes the size infinite and leaves the stride, and what
+follows no rule is unknown (NaN, with the reason in `irregular`) rather than a number that no position has.
+
 Source: Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019, for
 period 1; the phases extend it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.axis_map import MAX_LENGTH, AxisMap
 from fastrf.errors import LimitError
-from fastrf.extent import NOTHING, UNBOUNDED, Extent, Phase, fused, gathered, mapped, split, united
+from fastrf.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
+from fastrf.joining import aligned, continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
+from fastrf.pieces import CHANNEL, GRID, Piece
 
-__all__ = ["Nominal"]
+__all__ = ["Nominal", "bounds"]
 
 FloatArray = npt.NDArray[np.float64]
 
+#: A tensor in more pieces than this is not regular.
+MAX_PIECES = 1 << 7
+_TOO_MANY = f"more than {MAX_PIECES} parts"
+
 
 class Nominal:
-    """Extents of a tensor in the spatial axes of its input; `axes` are factor sizes as in `Dependency`.
+    """What a tensor of `shape` reads of each of `n_extents` input axes; positions in no piece read nothing."""
 
-    `windowed` holds the factors that a split made the inner part: gathering one reads a window, gathering any
-    other reads the whole unbounded axis.
-    """
+    __slots__ = ("n_extents", "pieces", "shape")
 
-    __slots__ = ("axes", "extents", "windowed")
+    def __init__(self, shape: tuple[int, ...], pieces: Iterable[Piece], n_extents: int) -> None:
+        self.shape, self.n_extents = shape, n_extents
+        found = [] if 0 in shape else [p for p in pieces if not any(extent.is_nothing for extent in p.extents)]
+        self.pieces = tuple(found if len(found) <= MAX_PIECES else [unknown(shape, found, _TOO_MANY)])
 
-    def __init__(
-        self, axes: tuple[tuple[int, ...], ...], extents: tuple[Extent, ...], windowed: frozenset[int] = frozenset()
-    ) -> None:
-        self.axes, self.extents, self.windowed = axes, extents, windowed
+    @classmethod
+    def of(cls, shape: tuple[int, ...], extents: Sequence[Extent], channel_axis: int | None = None) -> Nominal:
+        """One piece; factor `k` is axis `k`."""
+        kinds = tuple(CHANNEL if axis == channel_axis else GRID for axis in range(len(shape)))
+        piece = Piece((0,) * len(shape), tuple((n,) for n in shape), kinds, tuple(extents))
+        return cls(shape, [piece], len(extents))
 
     @classmethod
     def identity(cls, shape: tuple[int, ...], channel_axis: int | None) -> Nominal:
         """Every element reads itself; one extent per axis that does not hold channels."""
         spatial = [axis for axis in range(len(shape)) if axis != channel_axis]
         one = np.zeros(1)
-        extents = [Extent((Phase(axis, 1, 1),), one, one + 1) for axis in spatial]
-        return cls(tuple((n,) for n in shape), tuple(extents))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's shape."""
-        return tuple(math.prod(factors) for factors in self.axes)
+        return cls.of(shape, [Extent((Phase(axis, 1, 1),), one, one + 1) for axis in spatial], channel_axis)
 
     @classmethod
     def none(cls, shape: tuple[int, ...], n_extents: int) -> Nominal:
         """Nothing is read."""
-        return cls(tuple((n,) for n in shape), (NOTHING,) * n_extents)
+        return cls(shape, (), n_extents)
 
     @classmethod
     def unbounded(cls, shape: tuple[int, ...], n_extents: int) -> Nominal:
         """Everything is read."""
-        return cls(tuple((n,) for n in shape), (UNBOUNDED,) * n_extents)
+        return cls.of(shape, (UNBOUNDED,) * n_extents)
+
+    def _with(self, shape: tuple[int, ...], pieces: Iterable[Piece]) -> Nominal:
+        return Nominal(shape, pieces, self.n_extents)
+
+    # The steps of a recipe -------------------------------------------------------------------------------
 
     def map_axis(self, axis: int, axis_map: AxisMap) -> Nominal:
         """Read the axis through the map's pattern."""
-        whole = self._fused(axis)
-        position = whole._position(axis)
-        extents = tuple(mapped(extent, position, axis_map.pattern) for extent in whole.extents)
-        axes = (*whole.axes[:axis], (axis_map.n_out,), *whole.axes[axis + 1 :])
-        return Nominal(axes, extents, whole.windowed)
+        pattern, n_in = axis_map.pattern, axis_map.n_in
+        single = pattern.period == 1 and pattern.high[0] == pattern.low[0] + 1 and pattern.reads is None
+        if single and (pattern.low[0], pattern.shift, axis_map.n_out) == (0, 1, n_in):
+            return self
+        shape = (*self.shape[:axis], axis_map.n_out, *self.shape[axis + 1 :])
+        if 0 in shape:
+            return self._with(shape, ())
+        pieces: list[Piece] = []
+        for group in self._lines(axis):
+            whole = len(group) == 1 and group[0].covers(axis, n_in)
+            if whole and not (single and pattern.shift and group[0].crosses(axis)):
+                pieces.append(group[0].mapped(axis, axis_map))
+            elif single and pattern.shift:
+                cuts = [p.sliced(axis, int(pattern.low[0]), pattern.shift, axis_map.n_out) for p in group]
+                pieces += [piece for piece in cuts if piece is not None]
+            else:
+                joined = extended(group, axis, n_in) or listed(group, axis, n_in) or crossed(group, axis, n_in)
+                pieces.append(joined.mapped(axis, axis_map))
+        return self._with(shape, pieces)
+
+    def _lines(self, axis: int) -> list[list[Piece]]:
+        """Pieces that lie on the same lines along an axis, in order; cut so that lines overlap wholly or not at all."""
+        if len(self.pieces) == 1:
+            return [list(self.pieces)]
+        pieces = list(self.pieces)
+        for other in range(len(self.shape)):
+            if other != axis and len({(p.offsets[other], p.lengths[other]) for p in pieces}) > 1:
+                ends = sorted({end for p in pieces for end in (p.offsets[other], p.offsets[other] + p.lengths[other])})
+                pieces = [part for piece in pieces for part in cut_at(piece, other, ends)]
+        if len(pieces) > MAX_PIECES:
+            return [[unknown(self.shape, pieces, _TOO_MANY)]]
+        lines: dict[tuple[object, ...], list[Piece]] = {}
+        for piece in sorted(pieces, key=lambda p: p.offsets[axis]):
+            lines.setdefault((piece.offsets[:axis], piece.offsets[axis + 1 :]), []).append(piece)
+        return list(lines.values())
 
     def reduce(self, axis: int) -> Nominal:
         """Gather a whole axis into one index, and drop it."""
-        first, count = self._position(axis), len(self.axes[axis])
-        extents = list(self.extents)
-        for factor, size in enumerate(self.axes[axis], start=first):
-            extents = [gathered(extent, factor, size, factor in self.windowed) for extent in extents]
-        new = [f if f < first else f - count for f in range(self._n_factors)]
-        axes = self.axes[:axis] + self.axes[axis + 1 :]
-        gone = range(first, first + count)
-        windowed = frozenset(new[f] for f in self.windowed if f not in gone)
-        return Nominal(axes, tuple(extent.renumbered(new) for extent in extents), windowed)
+        shape = self.shape[:axis] + self.shape[axis + 1 :]
+        return self._overlaid(shape, [piece.reduced(axis) for piece in self.pieces])
 
     def insert(self, axis: int, size: int) -> Nominal:
         """A new axis before `axis`, along which nothing changes."""
-        first = self._position(axis)
-        new = [f + (f >= first) for f in range(self._n_factors)]
-        axes = (*self.axes[:axis], (size,), *self.axes[axis:])
-        extents = tuple(extent.renumbered(new) for extent in self.extents)
-        return Nominal(axes, extents, frozenset(new[f] for f in self.windowed))
+        shape = (*self.shape[:axis], size, *self.shape[axis:])
+        return self._with(shape, [piece.inserted(axis, size) for piece in self.pieces])
 
     def stretch(self, axis: int, size: int) -> Nominal:
         """An axis of 1 repeated `size` times."""
-        whole = self._fused(axis)
-        position = whole._position(axis)
-        extents = tuple(gathered(extent, position, 1, True) for extent in whole.extents)
-        return Nominal((*whole.axes[:axis], (size,), *whole.axes[axis + 1 :]), extents, whole.windowed)
+        shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
+        return self._with(shape, [piece.stretched(axis, size) for piece in self.pieces])
 
     def permute(self, order: tuple[int, ...]) -> Nominal:
         """The axes in another order."""
-        starts = [self._position(axis) for axis in order]
-        old = [start + k for start, axis in zip(starts, order, strict=True) for k in range(len(self.axes[axis]))]
-        new = [old.index(f) for f in range(len(old))]
-        extents = tuple(extent.renumbered(new) for extent in self.extents)
-        return Nominal(tuple(self.axes[axis] for axis in order), extents, frozenset(new[f] for f in self.windowed))
+        return self._with(tuple(self.shape[axis] for axis in order), [p.permuted(order) for p in self.pieces])
 
     def reshape(self, shape: tuple[int, ...]) -> Nominal:
         """The same elements, row-major, in another shape."""
-        sizes = [n for factors in self.axes for n in factors]
         if 0 in shape:
-            return Nominal.none(shape, len(self.extents))
-        result = self
-        axes: list[tuple[int, ...]] = []
-        done = 0
-        for size in shape:
-            factors: list[int] = []
-            while (need := size // math.prod(factors)) > 1 or (not factors and done < len(sizes) and sizes[done] == 1):
-                have = sizes[done]
-                if need % have and have % need:
-                    result = result._fuse_factors(done, 2)
-                    sizes[done : done + 2] = [have * sizes[done + 1]]
-                    continue
-                if have > need:
-                    result = result._split_factor(done, need, have // need)
-                    sizes[done : done + 1] = [need, have // need]
-                factors.append(sizes[done])
-                done += 1
-            axes.append(tuple(factors))
-        axes[-1:] = [axes[-1] + tuple(sizes[done:])] if axes else []
-        return Nominal(tuple(axes), result.extents, result.windowed) if axes else result._scalar()
+            return self._with(shape, ())
+        value = self
+        for old, new in reversed(aligned(self.shape, shape)):
+            first, lengths = old.start, [shape[axis] for axis in new]
+            if [self.shape[axis] for axis in old] != lengths:
+                value = value._merged(first, len(old))._apart(first, lengths)
+        return value
+
+    def _merged(self, first: int, count: int) -> Nominal:
+        """Consecutive axes as one, listing what lies side by side on an inner one."""
+        if count == 1:
+            return self
+        if count == 0:
+            return self.insert(first, 1)
+        lengths = self.shape[first : first + count]
+        shape = (*self.shape[:first], math.prod(lengths), *self.shape[first + count :])
+        pieces: list[Piece] = []
+        for piece in self._contiguous(first, count).pieces:
+            offset = flat_offset(piece, first, lengths)
+            whole = piece if offset is not None else unknown(self.shape, [piece], "parts of an axis inside another one")
+            pieces.append(whole.merged(first, count, offset or 0))
+        return self._overlaid(shape, pieces)
+
+    def _contiguous(self, first: int, count: int) -> Nominal:
+        """With inner axes of several parts listed, so that every piece is one stretch of the merged axis."""
+        value = self
+        for axis in range(first + count - 1, first, -1):
+            if all(p.covers(axis, self.shape[axis]) for p in value.pieces):
+                continue
+            if all(math.prod(p.lengths[first:axis]) == 1 for p in value.pieces):
+                continue
+            lines = value._lines(axis)
+            whole = [listed(line, axis, self.shape[axis]) or crossed(line, axis, self.shape[axis]) for line in lines]
+            value = value._with(self.shape, whole)
+        return value
+
+    def _apart(self, axis: int, lengths: list[int]) -> Nominal:
+        """An axis as consecutive ones of these lengths."""
+        shape = (*self.shape[:axis], *lengths, *self.shape[axis + 1 :])
+        if not lengths:
+            return self.reduce(axis)
+        return self._with(shape, [part for piece in self.pieces for part in parted(piece, axis, lengths)])
 
     def union(self, *others: Nominal) -> Nominal:
         """What any of the values reads."""
-        whole = [value.fused() for value in (self, *others)]
-        sizes = [math.prod(factors) for factors in whole[0].axes]
-        extents = []
-        for group in zip(*(value.extents for value in whole), strict=True):
-            whole_extent = group[0]
-            for extent in group[1:]:
-                whole_extent = united(whole_extent, extent, sizes)
-            extents.append(whole_extent)
-        unbounded = {f for value in whole for extent in value.extents for f in value._unbounded(extent)}
-        windowed = frozenset.union(*(value.windowed for value in whole)) - unbounded
-        return Nominal(whole[0].axes, tuple(extents), windowed)
+        return self._overlaid(self.shape, [piece for value in (self, *others) for piece in value.pieces])
 
     def concat(self, axis: int, *others: Nominal) -> Nominal:
-        """One value after another along an axis: read as if they lay on top of each other."""
+        """One value after another along an axis: the parts stay apart."""
         values = (self, *others)
-        total = sum(math.prod(value.axes[axis]) for value in values)
-        axes = tuple((math.prod(factors),) for factors in self.axes)
-        first, *rest = (Nominal(axes, v.extents, v.windowed) for v in (value.fused() for value in values))
-        both = first.union(*rest)
-        return Nominal((*axes[:axis], (total,), *axes[axis + 1 :]), both.extents, both.windowed)
-
-    def _unbounded(self, extent: Extent) -> list[int]:
-        """Factors that matter to an extent and are no window."""
-        return [phase.factor for phase in extent.phases if phase.factor not in self.windowed]
+        starts = [0, *itertools.accumulate(value.shape[axis] for value in values)]
+        shape = (*self.shape[:axis], starts[-1], *self.shape[axis + 1 :])
+        placed = [
+            piece.moved(axis, piece.offsets[axis] + start)
+            for value, start in zip(values, starts, strict=False)
+            for piece in value.pieces
+        ]
+        found = self._with(shape, continued(placed, axis))
+        if len(placed) > 1 and all(value.shape[axis] == 1 for value in values):
+            lines = [(listed(line, axis, starts[-1]), line) for line in found._lines(axis)]
+            found = self._with(shape, [p for one, line in lines for p in (line if one is None else [one])])
+        return found
 
     def nothing(self) -> Nominal:
         """The same shape, reading nothing."""
-        return Nominal(self.axes, (NOTHING,) * len(self.extents), self.windowed)
+        return self._with(self.shape, ())
 
-    def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, `pixels` being the sizes `n`."""
-        sizes = [n for factors in self.axes for n in factors]
-        return np.broadcast_to(self._cut_anywhere(pixels), sizes).reshape(self.shape)
-
-    def clipped_share(self, pixels: Sequence[int]) -> float:
-        """The share of positions that `clipped` marks, without marking them where the axes are independent."""
-        factors = [phase.factor for extent in self.extents for phase in extent.phases if phase.matters]
-        if len(set(factors)) < len(factors):
-            return float(self._cut_anywhere(pixels).mean()) if 0 not in self.shape else 0.0
-        whole = 1.0
-        for axis, n in enumerate(pixels):
-            cut = self._cut(axis, n)
-            whole *= 1.0 - float(cut.mean()) if cut.size else 1.0
-        return 1.0 - whole
-
-    def bounds(self, axis: int) -> tuple[FloatArray, FloatArray]:
-        """What each position reads of one pixel axis, `[low, high)`: two float64 open meshes over the factors."""
-        extent = self.extents[axis]
-        sizes = [size for factors in self.axes for size in factors]
-        used = {phase.factor for phase in extent.phases if phase.matters}
-        longest = max((sizes[f] for f in used), default=0)
-        if longest > MAX_LENGTH:
-            raise LimitError(f"an axis of {longest} is longer than fastrf.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it")
-        index = [
-            np.arange(n if f in used else 1).reshape([-1 if k == f else 1 for k in range(len(sizes))])
-            for f, n in enumerate(sizes)
+    def along(self, other: Nominal) -> Nominal:
+        """The same value at the places of another: where it reads everything, it still moves as the other does."""
+        wide = [all(piece.extents[k].is_everything for piece in self.pieces) for k in range(self.n_extents)]
+        if not self.pieces or not any(wide):
+            return self
+        steps = [
+            replace(piece, extents=tuple(opened(e) if w else NOTHING for e, w in zip(piece.extents, wide, strict=True)))
+            for piece in other.pieces
         ]
-        low, high = extent.at(index)
-        shape = low.shape if low.ndim == len(sizes) else (1,) * len(sizes)
-        return low.reshape(shape), high.reshape(shape)
+        return self._overlaid(self.shape, [*self.pieces, *steps])
 
-    def _cut_anywhere(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
-        """Where any extent reaches beyond its pixels, as an open mesh over all factors."""
-        cut = np.zeros((1,) * self._n_factors, bool)
-        for axis in sorted(range(len(pixels)), key=lambda axis: len(self.extents[axis].phases)):
-            cut = cut | self._cut(axis, pixels[axis])
-            if cut.all():
-                return cut[(slice(0, 1),) * cut.ndim]
-        return cut
+    def _overlaid(self, shape: tuple[int, ...], pieces: list[Piece]) -> Nominal:
+        """Pieces that may overlap, as boxes that do not."""
+        placed: list[Piece] = []
+        for piece in pieces:
+            pending, k = [piece], 0
+            while k < len(placed) and pending:
+                missed = []
+                for part in pending:
+                    box = placed[k].common(part)
+                    if box is None:
+                        missed.append(part)
+                        continue
+                    (here, rest), (there, left) = placed[k].carved(box), part.carved(box)
+                    placed[k] = here.united(there)
+                    placed += rest
+                    missed += left
+                pending, k = missed, k + 1
+                if len(placed) > 4 * MAX_PIECES:
+                    return self._with(shape, [unknown(shape, pieces, _TOO_MANY)])
+            placed += pending
+        return self._with(shape, placed)
 
-    def _cut(self, axis: int, n: int) -> npt.NDArray[np.bool_]:
-        """Where one extent reaches beyond `[0, n)`, as an open mesh over all factors."""
-        low, high = self.bounds(axis)
-        return (low <= high) & ((low < 0) | (high > n))
+    # Questions -------------------------------------------------------------------------------------------
+
+    def settled(self) -> Nominal:
+        """The same, with pixel axes and the phases that follow them together."""
+        return self._with(self.shape, [piece.settled() for piece in self.pieces])
+
+    def size_range(self, k: int) -> tuple[float, float]:
+        """The smallest and the largest size on an input axis, over phases and parts."""
+        sizes = [piece.extents[k].sizes for piece in self.pieces] or [np.zeros(1)]
+        return min(float(size.min()) for size in sizes), max(float(size.max()) for size in sizes)
+
+    def stride(self, k: int) -> float:
+        """Pixels per step: inf where no position moves, NaN where parts differ, nothing is read or it is unknown."""
+        steps = {step for piece in self.pieces if (step := _step(piece, k)) is not None}
+        if not self.pieces or len(steps) > 1 or any(_stepless(piece, k) for piece in self.pieces):
+            return math.nan
+        return float(steps.pop()) if steps else math.inf
+
+    def irregular(self, k: int) -> str:
+        """Why a size or stride on an input axis is unknown, or nothing."""
+        reasons = [piece.extents[k].irregular for piece in self.pieces]
+        steps = sorted({step for piece in self.pieces if (step := _step(piece, k)) is not None})
+        if len(steps) > 1:
+            reasons.append(f"parts that move by {' and '.join(map(str, steps))} pixels a step")
+        reasons += ["positions listed one by one" for piece in self.pieces if _stepless(piece, k)]
+        return next((reason for reason in reasons if reason), "")
+
+    def phases(self, k: int) -> FloatArray:
+        """float64[n, 2]: the intervals of the first positions on an input axis, phase by phase and part by part."""
+        rows = [np.stack([e.low.ravel(), e.high.ravel()], 1) for e in (piece.extents[k] for piece in self._ordered)]
+        return np.concatenate(rows) if rows else np.array([[np.inf, -np.inf]])
 
     @property
-    def _n_factors(self) -> int:
-        return sum(map(len, self.axes))
+    def _ordered(self) -> list[Piece]:
+        return sorted(self.pieces, key=lambda piece: piece.offsets)
 
-    def _position(self, axis: int) -> int:
-        return sum(map(len, self.axes[:axis]))
+    def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, or may; `pixels` are the sizes `n`."""
+        if len(self.pieces) == 1 and self.pieces[0].lengths == self.shape:
+            return np.broadcast_to(_cut(self.pieces[0], pixels), self.pieces[0].sizes).reshape(self.shape)
+        found = np.zeros(self.shape, bool)
+        for piece in self.pieces:
+            place = tuple(slice(a, a + n) for a, n in zip(piece.offsets, piece.lengths, strict=True))
+            found[place] = np.broadcast_to(_cut(piece, pixels), piece.sizes).reshape(piece.lengths)
+        return found
 
-    def _scalar(self) -> Nominal:
-        return Nominal(
-            (), tuple(gathered(e, p.factor, 1, True) for e in self.extents for p in e.phases[:1]) or self.extents
-        )
+    def clipped_share(self, pixels: Sequence[int]) -> float:
+        """The share of positions that `clipped` marks; NaN where it is unknown."""
+        if any(extent.irregular and not extent.is_everything for p in self.pieces for extent in p.extents):
+            return math.nan
+        total = sum(_cut_share(piece, pixels) * math.prod(piece.lengths) for piece in self.pieces)
+        return total / math.prod(self.shape) if self.pieces else 0.0
 
-    def fused(self) -> Nominal:
-        """Every axis as exactly one factor."""
-        result = self
-        for axis in range(len(self.axes)):
-            result = result._fused(axis)
-        return result
 
-    def _fused(self, axis: int) -> Nominal:
-        """The axis as exactly one factor."""
-        factors = self.axes[axis]
-        if len(factors) == 1:
-            return self
-        position = self._position(axis)
-        if factors:
-            merged = self._fuse_factors(position, len(factors))
-            extents, windowed = merged.extents, merged.windowed
-        else:
-            new = [f + (f >= position) for f in range(self._n_factors)]
-            extents = tuple(extent.renumbered(new) for extent in self.extents)
-            windowed = frozenset(new[f] for f in self.windowed)
-        return Nominal((*self.axes[:axis], (math.prod(factors),), *self.axes[axis + 1 :]), extents, windowed)
+def _step(piece: Piece, k: int) -> Fraction | None:
+    """How far a piece moves along an input axis per step of the pixel axis it follows; None where it does not.
 
-    def _fuse_factors(self, first: int, count: int) -> Nominal:
-        result = self
-        flat = [n for factors in self.axes for n in factors]
-        for _ in range(count - 1):
-            inner = flat[first + 1]
-            new = [f - (f > first) for f in range(len(flat))]
-            single = first if flat[first] == 1 else first + 1 if inner == 1 else None
-            extents = tuple(
-                (fused(e, first, inner) if single is None else gathered(e, single, 1, True)).renumbered(new)
-                for e in result.extents
-            )
-            both = first in result.windowed and first + 1 in result.windowed
-            windowed = frozenset(new[f] for f in result.windowed if f not in (first, first + 1) or both)
-            flat[first : first + 2] = [flat[first] * inner]
-            result = Nominal((tuple(flat),), extents, windowed)
-        return result
+    Windows that tile their axis are that axis: its step is that of the pixels within them.
+    """
+    phases = [phase for phase in piece.extents[k].phases if phase.shift]
+    grid = [phase for phase in phases if piece.kinds[phase.factor] == GRID]
+    if not phases:
+        return None
+    step = min((phase.ratio for phase in grid or phases), key=abs)
+    for phase in sorted(phases, key=lambda phase: -abs(phase.ratio)):
+        if phase.ratio * piece.sizes[phase.factor] == step:
+            step = phase.ratio
+    return step
 
-    def _split_factor(self, position: int, outer: int, inner: int) -> Nominal:
-        flat = [n for factors in self.axes for n in factors]
-        flat[position : position + 1] = [outer, inner]
-        new = [f + (f > position) for f in range(len(flat) - 1)]
-        extents = tuple(split(extent, position, inner, new) for extent in self.extents)
-        windowed = {new[f] for f in self.windowed} | {position + 1}
-        return Nominal((tuple(flat),), extents, frozenset(windowed))
+
+def _stepless(piece: Piece, k: int) -> bool:
+    """Whether positions are listed along a pixel axis, or where nothing else moves, or move in an unknown way."""
+    phases = piece.extents[k].phases
+    still = not any(phase.shift for phase in phases)
+    return any(not p.shift and (p.period == 1 or still or piece.kinds[p.factor] == GRID) for p in phases)
+
+
+def bounds(piece: Piece, k: int) -> tuple[FloatArray, FloatArray]:
+    """What each position of a piece reads of an input axis, `[low, high)`: float64 open meshes over the factors."""
+    extent, sizes = piece.extents[k], piece.sizes
+    used = {phase.factor for phase in extent.phases if phase.matters}
+    longest = max((sizes[f] for f in used), default=0)
+    if longest > MAX_LENGTH:
+        raise LimitError(f"an axis of {longest} is longer than fastrf.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it")
+    index = [
+        np.arange(n if f in used else 1).reshape([-1 if k == f else 1 for k in range(len(sizes))])
+        for f, n in enumerate(sizes)
+    ]
+    low, high = extent.at(index)
+    shape = low.shape if low.ndim == len(sizes) else (1,) * len(sizes)
+    return low.reshape(shape), high.reshape(shape)
+
+
+def _cut_on(piece: Piece, k: int, n: int) -> npt.NDArray[np.bool_]:
+    """Where one extent reaches beyond `[0, n)`, or is unknown, as an open mesh over all factors."""
+    low, high = bounds(piece, k)
+    return ~(low > high) & ~((low >= 0) & (high <= n))
+
+
+def _cut(piece: Piece, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Where any extent does."""
+    cut = np.zeros((1,) * len(piece.sizes), bool)
+    for k in sorted(range(len(pixels)), key=lambda k: len(piece.extents[k].phases)):
+        cut = cut | _cut_on(piece, k, pixels[k])
+        if cut.all():
+            return cut[(slice(0, 1),) * cut.ndim]
+    return cut
+
+
+def _cut_share(piece: Piece, pixels: Sequence[int]) -> float:
+    """The share of a piece's positions where any extent does, without marking them where the axes are independent."""
+    factors = [phase.factor for extent in piece.extents for phase in extent.phases]
+    if len(set(factors)) < len(factors):
+        return float(_cut(piece, pixels).mean())
+    whole = 1.0
+    for k, n in enumerate(pixels):
+        whole *= 1.0 - float(_cut_on(piece, k, n).mean())
+    return 1.0 - whole

@@ -3,7 +3,7 @@
 An operator (see `ops`) is a function that is called once, with symbolic tensors, and uses their methods. Each
 method notes one step; the steps are the recipe. It knows shapes, so the operator's output shape and its
 dependency cannot disagree. `analysis` replays recipes on `Dependency` and on `Nominal`, which both have these
-steps as methods. There are nine: map_axis, reduce, insert, stretch, reshape, permute, union, concat, nothing.
+steps as methods. There are ten: map_axis, reduce, insert, stretch, reshape, permute, union, concat, nothing, along.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class Value(Protocol):
 
     def nothing(self: _Value) -> _Value:
         """The same shape, depending on nothing."""
+
+    def along(self: _Value, other: _Value) -> _Value:
+        """The same value, at the places of another that it depends on anyway; only strides follow those."""
 
 
 class Step(NamedTuple):
@@ -150,7 +153,7 @@ class Tensor:
         result = self.reduce(listed, keepdims=True)
         for axis in listed:
             result = result.stretch(axis, self.shape[axis])
-        return result
+        return result._step("along", self.shape, self.channel_axis, others=[self])
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
         """Broadcast by NumPy's rules."""

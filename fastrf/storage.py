@@ -17,6 +17,7 @@ from fastrf.extent import Extent, Phase
 from fastrf.files import parse_json, read_arrays, whole_file
 from fastrf.network import MAX_NAME
 from fastrf.nominal import Nominal
+from fastrf.pieces import GRID, Piece
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, make_term, normalise
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["load_field", "save_field"]
 
-_FORMAT = "fastrf field 1"
+FloatArray = npt.NDArray[np.float64]
+
+_FORMAT = "fastrf field 2"
 #: The header of a saved field may not be larger.
 MAX_HEADER_BYTES = 1 << 24
 #: More elements cannot be counted in 64 bits.
@@ -51,15 +54,24 @@ def save_field(field: ReceptiveField, path: str | os.PathLike[str]) -> None:
         "assumes": field.assumes,
         "terms": terms,
         "columns": [relation.n_cols for relation in relations],
-        "nominal_axes": nominal.axes,
         "periods": field.periods,
-        "phases": [[[p.factor, p.period, p.shift] for p in extent.phases] for extent in nominal.extents],
+        "nominal": [
+            {
+                "offsets": piece.offsets,
+                "axes": piece.axes,
+                "kinds": piece.kinds,
+                "phases": [[[p.factor, p.period, p.shift] for p in extent.phases] for extent in piece.extents],
+                "irregular": [extent.irregular for extent in piece.extents],
+            }
+            for piece in nominal.pieces
+        ],
     }
     arrays: dict[str, npt.NDArray[Any]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for relation, k in relations.items():
         arrays |= {f"indptr{k}": relation.indptr, f"start{k}": relation.start, f"stop{k}": relation.stop}
-    for k, extent in enumerate(nominal.extents):
-        arrays |= {f"low{k}": extent.low, f"high{k}": extent.high}
+    for at, piece in enumerate(nominal.pieces):
+        for k, extent in enumerate(piece.extents):
+            arrays |= {f"low{at}.{k}": extent.low, f"high{at}.{k}": extent.high}
     with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -102,7 +114,13 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
             (header["input_channel_axis"], len(dependency.input_shape)),
         )
     ]
-    nominal = _nominal(header, arrays)
+    position_shape = tuple(n for axis, n in enumerate(dependency.shape) if axis != channels[0])
+    n_extents = len(input_shape) - (channels[1] is not None)
+    pieces = [
+        _piece(part, position_shape, [(arrays[f"low{at}.{k}"], arrays[f"high{at}.{k}"]) for k in range(n_extents)])
+        for at, part in enumerate(header["nominal"])
+    ]
+    nominal = Nominal(position_shape, pieces, n_extents)
     periods = tuple(max(period, 1) for period in _sizes(header["periods"]))
     field = ReceptiveField(
         dependency,
@@ -114,26 +132,31 @@ def _field(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Recep
         name=_name(header["name"]),
         assumes=tuple(map(_name, header.get("assumes", ()))),
     )
-    if nominal.shape != field.position_shape or not len(nominal.extents) == len(periods) == len(field.pixel_shape):
+    if len(periods) != n_extents or any(len(piece.extents) != n_extents for piece in pieces):
         raise ValueError("the nominal field does not fit the shapes")
     return field
 
 
-def _nominal(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Nominal:
-    axes = _axes(header["nominal_axes"])
+def _piece(part: dict[str, Any], shape: tuple[int, ...], tables: Sequence[tuple[FloatArray, FloatArray]]) -> Piece:
+    """One part of the nominal field; any exception where it is none of a map of `shape`."""
+    axes, offsets = _axes(part["axes"]), _sizes(part["offsets"])
     n_factors = sum(map(len, axes))
+    kinds = tuple(range(GRID + 1)[_natural(kind)] for kind in part["kinds"])
     extents = []
-    for k, phases in enumerate(header["phases"]):
+    for phases, reason, (low, high) in zip(part["phases"], part["irregular"], tables, strict=True):
         parts = tuple(
             Phase(range(n_factors)[_natural(f)], _natural(period), _integer(shift)) for f, period, shift in phases
         )
-        if [part.factor for part in parts] != sorted({part.factor for part in parts}):
+        if [phase.factor for phase in parts] != sorted({phase.factor for phase in parts}):
             raise ValueError("the factors of an extent are not in order")
-        low, high = arrays[f"low{k}"], arrays[f"high{k}"]
-        if not low.shape == high.shape == tuple(part.period for part in parts) or low.dtype != float or not low.size:
+        if not low.shape == high.shape == tuple(phase.period for phase in parts) or low.dtype != float or not low.size:
             raise ValueError("phases do not fit their arrays")
-        extents.append(Extent(parts, low, high))
-    return Nominal(axes, tuple(extents))
+        extents.append(Extent(parts, low, high, _name(reason)))
+    piece = Piece(offsets, axes, kinds, tuple(extents))
+    fits = len(offsets) == len(axes) == len(shape) and len(kinds) == n_factors
+    if not fits or any(a + n > m for a, n, m in zip(offsets, piece.lengths, shape, strict=True)):
+        raise ValueError("a part of the nominal field does not fit the shapes")
+    return piece
 
 
 def _integer(value: Any) -> int:

@@ -143,6 +143,8 @@ def _transposed(step: Step, value: PathWeights, shapes: Sequence[Shape]) -> list
             return [value.cut(axis, start, size[axis]) for start, size in zip(starts, shapes, strict=False)]
         case "nothing":
             return [None]
+        case "along":
+            return [value, None]
         case _:
             return [value] * len(shapes)
 
@@ -162,7 +164,7 @@ def _shape_after(kind: str, arguments: tuple[object, ...], shapes: Sequence[Shap
         return cast("Shape", arguments[0])
     if kind == "permute":
         return tuple(shape[a] for a in cast("Shape", arguments[0]))
-    if kind in ("union", "nothing"):
+    if kind in ("union", "nothing", "along"):
         return shape
     axis = cast("int", arguments[0])
     before, after = shape[:axis], shape[axis + 1 :]

@@ -169,6 +169,10 @@ class PathWeights:
         joined = (*kept[:axis], widths, *kept[axis + 1 :])
         return PathWeights(data, joined, values[0].exponent, average=self.average)._joined(axis)
 
+    def along(self, _: PathWeights) -> PathWeights:
+        """The same value."""
+        return self
+
     def nothing(self) -> PathWeights:
         """The same shape, without any path."""
         return self.none(len(self.data), self.shape)

@@ -70,11 +70,51 @@ def _padded(
 
 
 def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
-    """Elements chosen by any static rule, found by applying it to the elements' numbers."""
+    """Elements chosen by any static rule, found by applying it to the elements' numbers.
+
+    Axis by axis where the rule goes axis by axis (views by strides, rotations, frames): what is regular stays so.
+    """
     size = math.prod(x.full)
-    chosen = choose(np.arange(size).reshape(x.full))
+    chosen = np.asarray(choose(np.arange(size).reshape(x.full)))
+    known = None if x.known is None else compressed(np.broadcast_to(x.known, x.full).ravel()[chosen])
+    parts = _by_axis(chosen, x.full)
+    if parts is not None:
+        return replace(_picked_by_axis(walk, replace(x, known=None), chosen.shape, parts), known=known)
     flat = walk.lowering.shaped(x, (size,))
     vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
-    picked = walk.emit("gather", vector, axis=0, indices=np.asarray(chosen).ravel().tolist())
-    known = None if x.known is None else compressed(np.broadcast_to(x.known, x.full).ravel()[chosen])
+    picked = walk.emit("gather", vector, axis=0, indices=chosen.ravel().tolist())
     return replace(walk.lowering.shaped(picked, tuple(chosen.shape)), known=known)
+
+
+_Part = tuple[list[int], np.ndarray[Any, Any]]
+
+
+def _by_axis(chosen: np.ndarray[Any, Any], full: tuple[int, ...]) -> list[_Part] | None:
+    """Per axis, which axes of the result its index follows, and that index over them; None where two follow one."""
+    if chosen.size == 0 or not full:
+        return None
+    parts: list[_Part] = []
+    for axis, index in enumerate(np.unravel_index(chosen, full)):
+        follows = [k for k in range(index.ndim) if not (index == index.take([0], axis=k)).all()]
+        if not follows and index.shape[axis : axis + 1] == (1,):
+            follows = [axis]  # an axis of 1, such as the batch, stays where it is
+        small = index[tuple(slice(None) if k in follows else 0 for k in range(index.ndim))]
+        parts.append((follows, small.ravel()))
+    used = [k for follows, _ in parts for k in follows]
+    return parts if len(set(used)) == len(used) else None
+
+
+def _picked_by_axis(walk: GraphWalk, x: Value, shape: tuple[int, ...], parts: Sequence[_Part]) -> Value:
+    """Indices along every axis, brought into the result's order."""
+    for axis, (_, index) in enumerate(parts):
+        n = x.full[axis]
+        if not np.array_equal(index, np.arange(n)):
+            x = on_axis(walk, x, axis, "gather", indices=index.tolist())
+    order = [k for follows, _ in parts for k in follows]
+    order += [k for k in range(len(shape)) if k not in order]
+    used = {k for follows, _ in parts for k in follows}
+    sizes = [shape[k] if k in used else 1 for k in range(len(shape))]
+    apart = walk.lowering.shaped(x, tuple(sizes[k] for k in order))
+    back = [order.index(k) for k in range(len(shape))]
+    turned = apart if back == sorted(back) else permuted(walk, apart, back)
+    return walk.lowering.expanded(turned, shape)

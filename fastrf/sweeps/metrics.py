@@ -216,14 +216,13 @@ def field_of(exact: Exact, nominal: Unbounded, image: Sequence[int], channels: i
         if normal is not None:
             terms.append(normal)
     extents = tuple(extent.renumbered([k]) for k, extent in enumerate(nominal.extents))
-    shape = tuple((size,) for size in nominal.shape)
     steps = tuple(max(1, *(abs(phase.shift) for phase in extent.phases)) if extent.phases else 1 for extent in extents)
     return ReceptiveField(
         Dependency(own.input_shape, axes, terms),
         channel_axis=0,
         input_channel_axis=0,
         approximate_at=(),
-        nominal=lambda: Nominal(shape, extents),
+        nominal=lambda: Nominal.of(nominal.shape, extents),
         periods=lambda: steps,
         name="output",
     )

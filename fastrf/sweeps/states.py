@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError, NetworkError, ShapeError
-from fastrf.extent import NOTHING, Extent, Phase, mapped, united
+from fastrf.extent import NOTHING, Extent, Phase, mapped, opened, united
 from fastrf.ops.arguments import window_output
 from fastrf.relation import Relation
 from fastrf.sweeps.steps import Branches, Sequence, Step, Whole, Window, per_axis
@@ -119,7 +119,7 @@ class Table:
 
     def _interned(self, extent: Extent) -> Extent:
         phases = tuple([(phase.factor, phase.period, phase.shift) for phase in extent.phases])
-        key = (phases, (extent.low + 0.0).tobytes(), (extent.high + 0.0).tobytes())
+        key = (phases, extent.irregular, (extent.low + 0.0).tobytes(), (extent.high + 0.0).tobytes())
         return self._extents.setdefault(key, extent)
 
     # Whole columns ---------------------------------------------------------------------------------------
@@ -253,14 +253,14 @@ class Table:
             for other in others:
                 first = self._joined(first, other)
             return first
-        return Unbounded(state.shape, tuple([_everywhere(extent) for extent in state.extents]))
+        return Unbounded(state.shape, tuple([opened(extent) for extent in state.extents]))
 
     def _read(self, extent: Extent, axis: AxisMap) -> Extent:
         key = (id(extent), axis)
         found = self._axis_results.get(key)
         if found is None:
             extent = self._interned(extent)
-            found = self._axis_results[id(extent), axis] = self._interned(mapped(extent, 0, axis.pattern))
+            found = self._axis_results[id(extent), axis] = self._interned(mapped(extent, 0, axis, axis.n_in))
         return found
 
     def _layers_in(self, step: Step | None, i: int) -> int:
@@ -271,13 +271,6 @@ class Table:
 
     def _reaches(self, state: Unbounded) -> bool:
         return all(extent.sizes.max() >= n for extent, n in zip(state.extents, self.image, strict=True))
-
-
-def _everywhere(extent: Extent) -> Extent:
-    """Unbounded, but for what reads nothing; a gate multiplies the map, so that the stride stays."""
-    if extent.is_nothing:
-        return extent
-    return Extent(extent.phases, np.full_like(extent.low, -np.inf), np.full_like(extent.high, np.inf))
 
 
 def _seen(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.bool_]:
