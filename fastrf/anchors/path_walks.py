@@ -114,7 +114,7 @@ def _pulled(rule: Rule, value: PathWeights, shapes: Sequence[Shape]) -> list[Pat
         parts = _transposed(step, share, [sizes[source] for source in step.inputs])
         for source, part in zip(step.inputs, parts, strict=True):
             before = shares[source]
-            shares[source] = part if before is None or part is None else before.union(part)
+            shares[source] = before if part is None else part if before is None else before.union(part)
         shares[recipe.n_inputs + number] = None
     return shares[: recipe.n_inputs]
 
