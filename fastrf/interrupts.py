@@ -8,6 +8,7 @@ fastrf is used as a library no handler is installed, and KeyboardInterrupt is Py
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -16,6 +17,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
@@ -52,10 +54,15 @@ orderly = _Orderly()
 
 def watch() -> None:
     """Let signals end this process with exit code 128 + their number; those that are ignored stay so."""
+    _handle(_stop)
+    atexit.register(_handle, signal.SIG_IGN)  # runs last, when all is done and Python takes itself apart
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for name in SIGNALS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+            signal.signal(number, handler)
 
 
 def stopping() -> bool:

@@ -108,5 +108,5 @@ def test_help_imports_neither_numba_nor_scipy():
 
 
 def test_version_agrees_with_the_changelog():
-    changelog = (SOURCE.parent / "CHANGELOG.md").read_text()
+    changelog = (Path(__file__).parent.parent / "CHANGELOG.md").read_text()
     assert f"## {fastrf.__version__}" in changelog
