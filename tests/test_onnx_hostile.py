@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import warnings
+from typing import Any
 
 import pytest
 
 import fastrf
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
+from fastrf.frontends.onnx import walk as walk_of_onnx
 from tests.conftest import scaled
+from tests.onnx_oracle.builders import exploding
+from tests.onnx_oracle.builders import model as hostile_model
 from tests.onnx_oracle.fuzz import FAILURES, Worker
 from tests.onnx_oracle.hostile import CORPUS, SLOW
 from tests.onnx_oracle.mutation import mutant
@@ -51,3 +55,52 @@ def test_mutants(tmp_path) -> None:
                 assert text.strip().isprintable(), f"mutant {number}: {text!r}"
                 assert len(text) < 2000
     assert fine > MUTANTS // 5
+
+
+def loops(depth: int, trips: int) -> Any:
+    """Loops within loops, each of so many trips."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    count = onnx.helper.make_tensor("n", onnx.TensorProto.INT64, [], [trips])
+    inner = [node("Relu", ["v0"], ["r0"])]
+    for k in range(depth):
+        ends = [value("d", onnx.TensorProto.BOOL, []), value(f"r{k}", onnx.TensorProto.FLOAT, None)]
+        starts = [value(f"i{k}", onnx.TensorProto.INT64, []), value("c", onnx.TensorProto.BOOL, [])]
+        starts.append(value(f"v{k}", onnx.TensorProto.FLOAT, None))
+        body = onnx.helper.make_graph([node("Identity", ["c"], ["d"]), *inner], "body", starts, ends)
+        inner = [node("Loop", ["n", "", f"v{k + 1}"], [f"r{k + 1}"], body=body)]
+    ends = [value(f"r{depth}", onnx.TensorProto.FLOAT, None)]
+    graph = onnx.helper.make_graph(inner, "g", [value(f"v{depth}", onnx.TensorProto.FLOAT, [1, 2])], ends, [count])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_what_loops_and_functions_write_out_is_counted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(fastrf.load(loops(2, 3)).nodes) == 9
+    monkeypatch.setattr(walk_of_onnx, "MAX_STEPS", 1000)
+    for model in (loops(3, 100), onnx.ModelProto.FromString(exploding(60))):
+        with pytest.raises(fastrf.LimitError, match="once loops and functions are written out"):
+            fastrf.load(model)
+    assert walk_of_onnx.Walk(loops(2, 3)).times == 1
+
+
+def test_long_chains_of_constants() -> None:
+    node = onnx.helper.make_node
+    chain = [node("Add", [f"c{k}", f"c{k}"], [f"c{k + 1}"]) for k in range(2000)]
+    one = onnx.helper.make_tensor("c0", onnx.TensorProto.INT32, [1], [0])
+    last = [node("Cast", ["c2000"], ["f"], to=onnx.TensorProto.FLOAT), node("Mul", ["x", "f"], ["y"])]
+    model = onnx.ModelProto.FromString(hostile_model([*chain, *last], [one]))
+    assert fastrf.analyze(model).output.areas().max() == 0
+
+
+def test_constants_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = onnx.helper.make_node
+    start = node("ConstantOfShape", ["s"], ["c0"], value=onnx.helper.make_tensor("v", onnx.TensorProto.INT32, [1], [1]))
+    chain = [node("Add", [f"c{k}", f"c{k}"], [f"c{k + 1}"]) for k in range(30)]
+    last = [node("ReduceMax", ["c30"], ["m"]), node("Cast", ["m"], ["f"], to=onnx.TensorProto.FLOAT)]
+    shape = onnx.helper.make_tensor("s", onnx.TensorProto.INT64, [1], [1000])
+    nodes = [start, *chain, *last, node("Add", ["x", "f"], ["y"])]
+    model = onnx.ModelProto.FromString(hostile_model(nodes, [shape]))
+    monkeypatch.setattr(walk_of_onnx, "MAX_HELD", 20_000)
+    assert fastrf.analyze(model).output.areas().max() == 1
+    monkeypatch.setattr(walk_of_onnx, "MAX_HELD", 2_000)
+    with pytest.raises(fastrf.LimitError, match="constants of more than"):
+        fastrf.load(model)

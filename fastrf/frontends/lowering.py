@@ -91,6 +91,7 @@ class Lowering:
         self._scope: tuple[str, ...] = ()
         self._count = 0
         self._used: set[str] = set()
+        self._copies: dict[str, int] = {}
         self._reserved: set[str] = set()
         self._assumed: list[str] = []
 
@@ -122,10 +123,10 @@ class Lowering:
     def unique(self, name: str) -> str:
         """The name, or one like it that is free and no module's."""
         name = f"{name}_node" if name in self._reserved else name
-        candidate, k = name, 1
+        candidate = name
         while candidate in self._used:
-            k += 1
-            candidate = f"{name}.{k}"
+            self._copies[name] = self._copies.get(name, 1) + 1
+            candidate = f"{name}.{self._copies[name]}"
         self._used.add(candidate)
         return candidate
 

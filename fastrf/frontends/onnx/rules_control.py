@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from fastrf.errors import FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
@@ -52,6 +53,7 @@ def loop(walk: Walk, call: Call) -> list[Item]:
     carried: list[Item] = list(call.inputs[2:])
     scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     step = 0
+    within = _entered(walk, min(trips or 1, MAX_ITERATIONS), body)
     while going and (trips is None or step < trips):
         if step >= MAX_ITERATIONS:
             raise LimitError(f"a loop of more than {MAX_ITERATIONS} iterations; unroll it or make it shorter")
@@ -65,6 +67,7 @@ def loop(walk: Walk, call: Call) -> list[Item]:
         for kept, item in zip(scanned, results[len(carried) :], strict=True):
             kept.append(item)
         step += 1
+    walk.times = within
     return [*carried, *(_stacked(walk, items, 0) for items in scanned)]
 
 
@@ -83,6 +86,7 @@ def scan(walk: Walk, call: Call) -> list[Item]:
         raise FormatError(f"scanned inputs of lengths {sorted(lengths)[:8]}, not one of at most {MAX_ITERATIONS}")
     steps = lengths.pop()
     results: list[list[Item]] = [[] for _ in range(len(body.output) - len(carried))]
+    within = _entered(walk, steps, body)
     for step in range(steps):
         given = [
             _selected(walk, item, axis, steps - 1 - step if back else step)
@@ -92,6 +96,7 @@ def scan(walk: Walk, call: Call) -> list[Item]:
         carried = made[: len(carried)]
         for kept, item in zip(results, made[len(carried) :], strict=True):
             kept.append(item)
+    walk.times = within
     out_axes = call.get("scan_output_axes") or [0] * len(results)
     reverse = call.get("scan_output_directions") or [0] * len(results)
     stacks = [
@@ -99,6 +104,13 @@ def scan(walk: Walk, call: Call) -> list[Item]:
         for items, axis, back in zip(results, out_axes, reverse, strict=True)
     ]
     return [*carried, *stacks]
+
+
+def _entered(walk: Walk, trips: int, body: onnx.GraphProto) -> int:
+    """Begin a loop: how often its body will run in all is counted before it does. How often what is around it runs."""
+    walk.expect(max(trips, 1), body.node)
+    within, walk.times = walk.times, walk.times * max(trips, 1)
+    return within
 
 
 def _selected(walk: Walk, item: Item, axis: int, index: int) -> Item:

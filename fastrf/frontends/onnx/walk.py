@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpErr
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.cutting import reads
 from fastrf.frontends.onnx.known import loses, of_weights, with_added
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
@@ -23,10 +25,32 @@ from fastrf.network import MAX_LAYERS
 
 __all__ = ["RULES", "Walk", "modules_of", "rule"]
 
+
+def _too_many() -> LimitError:
+    return LimitError(
+        f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers once loops and functions are written out; "
+        "raise it if this is no mistake"
+    )
+
+
+def _weight_of(item: Item) -> int:
+    """Bytes that the numbers of a tensor take."""
+    tables = (
+        (item.known, item.added) if isinstance(item, Value) else (item.values,) if isinstance(item, Constant) else ()
+    )
+    return sum(table.nbytes for table in tables if table is not None)
+
+
 Rule = Callable[["Walk", "Call"], Any]
 
 #: Every rule by domain and operator, the standard domain being "".
 RULES: dict[tuple[str, str], Rule] = {}
+
+#: So many nodes are looked at, those that make constants included.
+MAX_STEPS = 2 * MAX_LAYERS
+
+#: So many bytes of constants, and of what is known of tensors, are held at a time.
+MAX_HELD = 1 << 30
 
 #: Bodies within bodies: branches, loops and functions.
 MAX_DEPTH = 50
@@ -51,7 +75,10 @@ class Walk(GraphWalk):
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.anything: Value  # some input: what constants are shaped like
+        self.times = 1  # how often the body at hand is run by the loops around it
         self._steps = 0
+        self._held = 0
+        self._counts: dict[tuple[str, str], int] = {}
         self._scope: list[str] = []
 
     # Bodies ----------------------------------------------------------------------------------------------
@@ -60,17 +87,60 @@ class Walk(GraphWalk):
         """Lower or evaluate all nodes of a body."""
         if scope.depth > MAX_DEPTH:
             raise LimitError(f"bodies more than {MAX_DEPTH} deep: does a function call itself?")
+        if scope.depth == 0:
+            self.expect(1, nodes)
+        readers = collections.Counter(name for node in nodes for name in reads(node)) if scope.depth == 0 else None
         for node in _in_order(nodes, scope):
             self._steps += 1
-            if self._steps > 10 * MAX_LAYERS or len(self.lowering.layers) > MAX_LAYERS:
-                raise LimitError(
-                    f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake"
-                )
+            if self._steps > MAX_STEPS or len(self.lowering.layers) > MAX_LAYERS:
+                raise _too_many()
             call = self._call(node, scope, opsets or self.opsets)
             results = self._results(call)
             for name, item in zip(node.output, results, strict=False):
                 if name:
                     scope[name] = item
+                    self._hold(_weight_of(item))
+            if readers is not None:
+                self._release(node, scope, readers)
+
+    def expect(self, times: int, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Raise LimitError where running a body so often, in the loops around it, takes too many steps."""
+        if self.times * times * self._count(nodes, 0) > MAX_STEPS:
+            raise _too_many()
+
+    def _count(self, nodes: Sequence[onnx.NodeProto], depth: int) -> int:
+        """How many nodes these are with their bodies and functions written out; loops count once."""
+        if depth > MAX_DEPTH:
+            return 0
+        total = len(nodes)
+        for node in nodes:
+            for attribute in node.attribute:
+                for graph in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
+                    total += self._count(graph.node, depth + 1)
+            key = (node.domain, node.op_type)
+            if key in self.functions:
+                if key not in self._counts:
+                    self._counts[key] = 0  # one that calls itself is found by its depth
+                    self._counts[key] = self._count(self.functions[key].node, depth + 1)
+                total += self._counts[key]
+        return total
+
+    def _hold(self, size: int) -> None:
+        """Note memory that constants take. Raises LimitError where it is too much."""
+        self._held += size
+        if self._held > MAX_HELD:
+            raise LimitError(f"constants of more than {MAX_HELD >> 20} MiB at a time; use a smaller input_shape")
+
+    def _release(self, node: onnx.NodeProto, scope: Scope, readers: collections.Counter[str]) -> None:
+        """Forget the numbers of tensors that no other node reads."""
+        for name in reads(node):
+            readers[name] -= 1
+            item = scope[name] if not readers[name] and name in scope else None
+            if isinstance(item, Value) and (item.known is not None or item.added is not None):
+                scope[name] = replace(item, known=None, added=None)
+            elif isinstance(item, Constant) and item.values is not None:
+                scope[name] = replace(item, values=None)
+            self._held -= _weight_of(item)
 
     def body(self, graph: onnx.GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
         """The outputs of a subgraph."""
