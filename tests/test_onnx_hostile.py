@@ -12,13 +12,13 @@ import fastrf
 
 onnx = pytest.importorskip("onnx")
 
-from fastrf.frontends.onnx import walk as walk_of_onnx
-from tests.conftest import scaled
-from tests.onnx_oracle.builders import exploding
-from tests.onnx_oracle.builders import model as hostile_model
-from tests.onnx_oracle.fuzz import FAILURES, Worker
-from tests.onnx_oracle.hostile import CORPUS, SLOW
-from tests.onnx_oracle.mutation import mutant
+from fastrf.frontends.onnx import walk as walk_of_onnx  # noqa: E402
+from tests.conftest import scaled  # noqa: E402
+from tests.onnx_oracle.builders import exploding  # noqa: E402
+from tests.onnx_oracle.builders import model as hostile_model  # noqa: E402
+from tests.onnx_oracle.fuzz import FAILURES, Worker  # noqa: E402
+from tests.onnx_oracle.hostile import CORPUS, SLOW  # noqa: E402
+from tests.onnx_oracle.mutation import mutant  # noqa: E402
 
 MUTANTS = scaled(1500)
 
@@ -74,7 +74,7 @@ def loops(depth: int, trips: int) -> Any:
 
 
 def test_what_loops_and_functions_write_out_is_counted_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(fastrf.load(loops(2, 3)).nodes) == 9
+    assert len(fastrf.load(loops(2, 3)).nodes) == 10
     monkeypatch.setattr(walk_of_onnx, "MAX_STEPS", 1000)
     for model in (loops(3, 100), onnx.ModelProto.FromString(exploding(60))):
         with pytest.raises(fastrf.LimitError, match="once loops and functions are written out"):

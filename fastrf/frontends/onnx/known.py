@@ -73,7 +73,8 @@ def computed(walk: Walk, call: Call) -> Known | None:
     anywhere, everywhere = np.logical_or.reduce(wide), np.logical_and.reduce(wide)
 
     def run(filled: Sequence[Array]) -> Array:
-        typed = [a.astype(d) for a, d in zip(filled, dtypes, strict=True)]
+        with np.errstate(all="ignore"):
+            typed = [a.astype(d) for a, d in zip(filled, dtypes, strict=True)]
         return _evaluated(call, given, typed).astype(np.float64)
 
     known = np.full(shape, np.nan)
@@ -158,8 +159,7 @@ def _evaluated(call: Call, given: Sequence[int], arrays: Sequence[Array]) -> Arr
         op, attributes, version = _MICROSOFT[call.op]
         attributes = {**attributes, **{name: call.get(name) for name in attributes if call.get(name) is not None}}
         node = onnx.helper.make_node(op, ["x"], ["y"], **attributes)
-        with np.errstate(all="ignore"):
-            return evaluate(node, version, [np.asarray(sum(arrays))])[0]
+        return evaluate(node, version, [np.asarray(sum(arrays))])[0]
     slots: list[Array | None] = [None] * len(call.inputs)
     for k, array in zip(given, arrays, strict=True):
         slots[k] = array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from fastrf.errors import FormatError, LimitError, UnsupportedOpError
+from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import joined, on_axis
 from fastrf.frontends.onnx.calls import Call, Item
@@ -31,17 +31,31 @@ def branch(walk: Walk, call: Call) -> list[Item]:
         return walk.body(call.attributes[taken], call.scope, [])
     assert isinstance(condition, Value)
     results: list[Item] = []
-    branches = [walk.body(call.attributes[name], call.scope, []) for name in ("then_branch", "else_branch")]
+    try:
+        branches = [walk.body(call.attributes[name], call.scope, []) for name in ("then_branch", "else_branch")]
+    except FastRFError as error:
+        raise type(error)(f"{error}{_steered(walk)}") from error
     for one, other in zip(*branches, strict=True):
         shapes = {item.full for item in (one, other) if isinstance(item, Value | Constant)}
         if len(shapes) != 1:
-            raise UnsupportedOpError("operator If with branches of different shapes and a condition from the input")
+            what = "operator If with branches of different shapes and a condition from the input"
+            raise UnsupportedOpError(f"{what}{_steered(walk)}")
         full = shapes.pop()
         choice = walk.lowering.shaped(condition, (1,) * len(full))
         parts = [item for item in (one, other) if isinstance(item, Value)]
         result = walk.lowering.elementwise("where", [walk.lowering.expanded(choice, full), *parts], full)
         results.append(replace(result, full=full, known=None))
     return results
+
+
+def _steered(walk: Walk) -> str:
+    """The remedy where an input may decide which branch is taken."""
+    if not walk.switches:
+        return ""
+    name = walk.switches[0]
+    return (
+        f"; if input {name!r} decides what is computed, give its value: --value {name}=... or values={{{name!r}: ...}}"
+    )
 
 
 @rule("Loop")
@@ -61,7 +75,7 @@ def loop(walk: Walk, call: Call) -> list[Item]:
         true = Constant((), np.dtype(bool), np.array(True))
         condition, *results = walk.body(body, call.scope, [number, true, *carried])
         if not isinstance(condition, Constant) or condition.values is None:
-            raise UnsupportedOpError("operator Loop whose condition depends on the input")
+            raise UnsupportedOpError(f"operator Loop whose condition depends on the input{_steered(walk)}")
         going = bool(condition.values.ravel()[0])
         carried = results[: len(carried)]
         for kept, item in zip(scanned, results[len(carried) :], strict=True):

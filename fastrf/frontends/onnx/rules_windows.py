@@ -40,7 +40,7 @@ def _window(call: Call, kernel: Sequence[int], sizes: Sequence[int]) -> dict[str
             _same(*each, upper=mode == "SAME_UPPER") for each in zip(sizes, kernel, strides, dilations, strict=True)
         ]
     elif mode == "VALID":
-        pads = [[0, 0]] * n
+        pads = [[0, 0] for _ in range(n)]
     elif mode == "NOTSET":
         given = _numbers(call, "pads", 2 * n, 0)
         pads = [[given[k], given[n + k]] for k in range(n)]
@@ -171,10 +171,26 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     x = call.operand(walk, 0)
     n = len(x.full) - 2
     attributes = _window(call, call.get("kernel_shape") or [], x.full[2:])
+    wider = _cut_windows(attributes, x.full[2:])
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
     result = windowed(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
-    known = gathered(walk, call) if x.known is not None and call.op != "LpPool" else None
+    known = gathered(walk, call) if x.known is not None and call.op != "LpPool" and not wider else None
     return [replace(result, known=known), result][: max(len(call.node.output), 1)]
+
+
+def _cut_windows(attributes: dict[str, Any], sizes: Sequence[int]) -> bool:
+    """Whether a window is wider than its axis; if by less than a stride, it reads what there is, as if padded behind.
+
+    So have it the standard's shape inference and onnxruntime, whose division rounds towards zero.
+    """
+    wider = False
+    for axis, n in enumerate(sizes):
+        k, s, d, (before, after) = (attributes[a][axis] for a in ("kernel_size", "stride", "dilation", "padding"))
+        lacking = d * (k - 1) + 1 - n - before - after
+        if 0 < lacking < s:
+            attributes["padding"][axis] = [before, after + lacking]
+            wider = True
+    return wider
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")

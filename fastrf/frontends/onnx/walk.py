@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,22 +75,32 @@ class Walk(GraphWalk):
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.switches: list[str] = []  # inputs of one integer or truth value, which may steer what is computed
         self.anything: Value  # some input: what constants are shaped like
         self.times = 1  # how often the body at hand is run by the loops around it
         self._steps = 0
         self._held = 0
         self._counts: dict[tuple[str, str], int] = {}
+        self._sizes: dict[str, int] = {}
+        self._infos: dict[str, onnx.ValueInfoProto] = {}
         self._scope: list[str] = []
 
     # Bodies ----------------------------------------------------------------------------------------------
 
-    def run(self, nodes: Sequence[onnx.NodeProto], scope: Scope, opsets: Mapping[str, int] | None = None) -> None:
-        """Lower or evaluate all nodes of a body."""
+    def run(
+        self,
+        nodes: Sequence[onnx.NodeProto],
+        scope: Scope,
+        opsets: Mapping[str, int] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Lower or evaluate all nodes of a body; of a `whole` graph, numbers that no other node reads are let go."""
         if scope.depth > MAX_DEPTH:
             raise LimitError(f"bodies more than {MAX_DEPTH} deep: does a function call itself?")
         if scope.depth == 0:
             self.expect(1, nodes)
-        readers = collections.Counter(name for node in nodes for name in reads(node)) if scope.depth == 0 else None
+        readers = collections.Counter(name for node in nodes for name in reads(node)) if whole else None
         for node in _in_order(nodes, scope):
             self._steps += 1
             if self._steps > MAX_STEPS or len(self.lowering.layers) > MAX_LAYERS:
@@ -188,9 +199,9 @@ class Walk(GraphWalk):
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
-            if not self.options.full or not call.dynamic():
+            if not self.options.full:
                 raise self._located(error, shown) from error
-            return self._all_finished(call, self.opaque(call))
+            return self._unruled(call, shown)
         except FastRFError as error:
             raise self._located(error, shown) from error
         except RecursionError as error:
@@ -201,6 +212,15 @@ class Walk(GraphWalk):
                 f"node {shown!r} ({printable(call.op)}): it does not fit its inputs "
                 f"({type(error).__name__}: {reason}); check the model with onnx.checker"
             ) from error
+
+    def _unruled(self, call: Call, shown: str) -> Sequence[Item]:
+        """Outputs of an operator without a rule: over-approximated, or tensors that nothing is known of."""
+        try:
+            if call.dynamic():
+                return self._all_finished(call, self.opaque(call))
+            return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
+        except FastRFError as error:
+            raise self._located(error, shown) from error
 
     @staticmethod
     def _located(error: FastRFError, shown: str) -> FastRFError:
@@ -258,9 +278,9 @@ class Walk(GraphWalk):
         name = f"{call.domain}.{call.op}" if call.domain else call.op
         return self.lowering.unsupported(f"{printable(name)} (opset {call.version})", ())
 
-    def opaque(self, call: Call) -> list[Item]:
-        """An over-approximation of every output: it may read all of every input."""
-        return [self.everything(call, result.full) for result in self.inferred(call, needed=True)]
+    def opaque(self, call: Call) -> list[Any]:
+        """An over-approximation of every output, made when it is read: it may read all of every input."""
+        return [partial(self.everything, call, result.full) for result in self.inferred(call, needed=True)]
 
     def everything(self, call: Call, full: tuple[int, ...]) -> Value:
         """A tensor of which every element may read all of every input."""
@@ -289,7 +309,22 @@ class Walk(GraphWalk):
         return [Constant(a.shape, a.dtype, a, weight, decided, lost) for a in made]
 
     def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
-        """Shapes of the outputs by ONNX's shape inference; where they are not `needed`, those that it finds."""
+        """Shapes of the outputs, by ONNX's shape inference or as the file states; where not `needed`, those found."""
+        found = self._by_schema(call) if onnx.defs.has(call.op, call.domain) else {}
+        results = []
+        for name in call.node.output:
+            result = found.get(name) or self._stated(name)
+            if result is not None or not name:
+                results.append(result or Constant((), np.dtype(np.float32)))
+            elif needed:
+                raise UnsupportedOpError(
+                    f"the shape of output {printable(name)!r} of {printable(call.op)} depends on values, and the file "
+                    "does not state it for this input_shape; state it there as a value_info"
+                )
+        return results
+
+    def _by_schema(self, call: Call) -> dict[str, Constant]:
+        """Outputs of which the standard's shape inference finds the shape."""
         schema = onnx.defs.get_schema(call.op, call.version, call.domain)
         types, data = {}, {}
         for name, item in zip(call.node.input, call.inputs, strict=True):
@@ -301,17 +336,26 @@ class Walk(GraphWalk):
                 data[name] = numpy_helper.from_array(item.values, name)
         opsets = [onnx.helper.make_opsetid(call.domain, call.version)]
         found = onnx.shape_inference.infer_node_outputs(schema, call.node, types, data, opset_imports=opsets)
-        results = []
-        for name in call.node.output:
-            tensor = found[name].tensor_type if name in found else None
-            dims = None if tensor is None or not tensor.HasField("shape") else tensor.shape.dim
-            if tensor is None or dims is None or not all(d.HasField("dim_value") for d in dims):
-                if not needed:
-                    continue
-                raise UnsupportedOpError(f"the shape of output {printable(name)!r} of {call.op} depends on values")
-            made = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-            results.append(Constant(tuple(d.dim_value for d in dims), made, None))
-        return results
+        constants = {name: self._of_type(kind) for name, kind in found.items()}
+        return {name: constant for name, constant in constants.items() if constant is not None}
+
+    def state(self, graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:
+        """Take the shapes that a graph states of its tensors for true, open sizes being as given."""
+        self._sizes = {**self._sizes, **sizes}
+        self._infos.update({info.name: info for info in (*graph.value_info, *graph.output)})
+
+    def _stated(self, name: str) -> Constant | None:
+        return self._of_type(self._infos[name].type) if name in self._infos else None
+
+    def _of_type(self, kind: onnx.TypeProto) -> Constant | None:
+        """A tensor of a type whose sizes are all settled, or None."""
+        tensor = kind.tensor_type
+        if not tensor.HasField("shape"):
+            return None
+        sizes = [d.dim_value if d.HasField("dim_value") else self._sizes.get(d.dim_param, -1) for d in tensor.shape.dim]
+        if any(n < 0 for n in sizes):
+            return None
+        return Constant(tuple(sizes), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
 
 
 def _shown(node: onnx.NodeProto) -> str:
