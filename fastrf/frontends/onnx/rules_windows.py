@@ -174,8 +174,9 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     wider = _cut_windows(attributes, x.full[2:])
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
     result = windowed(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
-    known = gathered(walk, call) if x.known is not None and call.op != "LpPool" and not wider else None
-    return [replace(result, known=known), result][: max(len(call.node.output), 1)]
+    if x.known is not None and call.op != "LpPool" and not wider and len(call.node.output) == 1:
+        result = replace(result, known=gathered(walk, call))
+    return [result, result][: max(len(call.node.output), 1)]
 
 
 def _cut_windows(attributes: dict[str, Any], sizes: Sequence[int]) -> bool:
