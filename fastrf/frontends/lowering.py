@@ -225,6 +225,10 @@ class GraphWalk:
         """The same shape, depending on nothing."""
         return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
 
+    def loosened(self, x: Value) -> Value:
+        """The value, listed as one of which only a superset of what it reads is known."""
+        return replace(self.emit("loosened", x), full=x.full, known=x.known)
+
     def spec(
         self, name: str, inputs: Sequence[Value], outputs: Sequence[str], names: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

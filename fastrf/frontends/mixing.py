@@ -1,4 +1,4 @@
-"""Whole axes mixed: products, softmax, norms, reductions and recurrences, with what constants hide."""
+"""Whole axes mixed: softmax, attention, norms, reductions and recurrences, with what constants hide."""
 
 from __future__ import annotations
 
@@ -9,88 +9,19 @@ from typing import Any
 import numpy as np
 
 from fastrf.frontends.hiding import blocked, kept, settled, uniform
-from fastrf.frontends.lowering import GraphWalk, Value, compressed
+from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
 from fastrf.frontends.masking import excluded, levels, shifted
-from fastrf.frontends.moving import constant, joined, on_axis, permuted
+from fastrf.frontends.moving import on_axis, permuted
+from fastrf.frontends.products import multiplied
 
 __all__ = [
     "attended",
     "connected",
-    "multiplied",
     "normed",
     "one_way",
     "reduced",
     "softened",
-    "turned",
-    "without_ellipsis",
 ]
-
-
-def turned(walk: GraphWalk, x: Value) -> Value:
-    """The last two axes swapped, with the zeros."""
-    n = len(x.full)
-    order = [*range(n - 2), n - 1, n - 2]
-    return permuted(walk, x, order)
-
-
-def _wide(x: Value) -> np.ndarray[Any, Any]:
-    """Where a value is zero by definition, as a table of its rank."""
-    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
-
-
-def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
-    """The matrix product of two values, skipping what either is zero at by definition."""
-    if b.zeroed is None or min(len(a.full), len(b.full)) < 2:
-        return _times(walk, a, b)
-    if a.zeroed is not None:
-        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
-        if all(mask is not None for mask in shared):
-            first, second = (np.asarray(mask) for mask in shared)
-            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
-            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
-    left = replace(constant(walk, a, a.full), known=a.known)
-    right = replace(constant(walk, b, b.full), known=b.known)
-    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
-    reads_b = _times(walk, left, replace(b, known=None))
-    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
-
-
-def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
-    return np.swapaxes(_wide(x), -1, -2)
-
-
-def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """A mask that only its last axis changes, as a vector."""
-    row = mask.reshape(-1, mask.shape[-1])
-    return row[0] if (row == row[:1]).all() else None
-
-
-def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
-    """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
-    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
-        return _head_by_head(walk, a, b)
-    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
-    both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
-    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
-    attributes = {} if used is None else {"used": used.tolist()}
-    result = walk.emit("matmul", left, right, **attributes)
-    return replace(result, full=(1, *result.shape) if both else result.shape)
-
-
-def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
-    """A product whose zeros differ along a leading axis, one index of it after another."""
-    assert a.known is not None
-    lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
-    full = (*lead, *a.full[-2:])
-    known = np.broadcast_to(a.known, full)
-    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
-    zero = known == 0
-    axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
-    parts = []
-    for index in range(lead[axis]):
-        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
-        parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
-    return joined(walk, parts, axis)
 
 
 def softened(walk: GraphWalk, x: Value, axis: int) -> Value:
@@ -146,10 +77,11 @@ def _spelled_out(
     return multiplied(walk, softened(walk, scores, len(scores.full) - 1), v)
 
 
-def connected(walk: GraphWalk, x: Value, out: int, *, bias: bool) -> Value:
-    """A fully connected layer over the last axis."""
+def connected(walk: GraphWalk, x: Value, out: int, *, bias: bool, used: Mask | None = None) -> Value:
+    """A fully connected layer over the last axis; `used` (out, in) says where its weights are not zero."""
     value = x if x.shape and len(x.full) > 1 else walk.lowering.spread(x)
-    result = walk.emit("linear", value, out_features=out, bias=bias)
+    more = {} if used is None or used.all() else {"used": used.tolist()}
+    result = walk.emit("linear", value, out_features=out, bias=bias, **more)
     return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
 
 
@@ -202,20 +134,3 @@ def one_way(
         later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
         total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
     return walk.emit("flip", total, axes=[time]) if backward else total
-
-
-def without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
-    """An Einstein sum with its ellipsis written out in letters."""
-    if "..." not in equation:
-        return equation
-    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
-    left, arrow, output = equation.partition("->")
-    hidden = [
-        rank - len(part.replace("...", "")) if "..." in part else 0
-        for part, rank in zip(left.split(","), ranks, strict=True)
-    ]
-    letters = "".join(free[: max(hidden)])
-    parts = [part.replace("...", letters[len(letters) - h :]) for part, h in zip(left.split(","), hidden, strict=True)]
-    if not arrow:
-        output = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
-    return f"{','.join(parts)}->{output.replace('...', letters)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.moving import permuted
 
@@ -24,6 +26,9 @@ def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attri
         return replace(result, full=(1, *result.shape))
     turned = permuted(walk, x, [1, 0, *range(2, n + 2)])
     turned = walk.lowering.spread(turned)
+    used = attributes.pop("used", None)
     wider = {k: [_NEUTRAL.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
+    if used is not None:
+        wider["used"] = np.expand_dims(np.array(used), 2).tolist()
     result = walk.emit(op, turned, *others, **wider)
     return permuted(walk, replace(result, full=result.shape), [1, 0, *range(2, n + 2)])

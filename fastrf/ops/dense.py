@@ -14,6 +14,7 @@ from fastrf import axis_map as maps
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import integer, integers, spatial_axes
 from fastrf.ops.registry import operator
+from fastrf.ops.zeros import table_of
 from fastrf.recipe import Tensor
 from fastrf.relation import Relation
 
@@ -26,11 +27,17 @@ MAX_RECURRENT_LAYERS = 1000
 
 
 @operator()
-def linear(x: Tensor, *, out_features: int, bias: bool = True) -> Tensor:
-    """A fully connected layer over the last axis: `(*, in)` to `(*, out)`. Source: torch.nn.Linear."""
+def linear(x: Tensor, *, out_features: int, bias: bool = True, used: Sequence[Sequence[bool]] | None = None) -> Tensor:
+    """A fully connected layer over the last axis: `(*, in)` to `(*, out)`.
+
+    `used[o][i]` false says that the weight is 0 there by definition. Source: torch.nn.Linear.
+    """
     if x.ndim == 0:
         raise ShapeError("a scalar has no axis to be connected; reshape it to (1,)")
     last = x.ndim - 1
+    if used is not None:
+        table = table_of(used, (integer(out_features, "out_features", 0), x.shape[last]))
+        return x.map_axis(last, maps.from_relation(Relation.from_mask(table))).with_channel(last)
     return x.reduce(last).insert(last, integer(out_features, "out_features", 0)).with_channel(last)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from fastrf import axis_map as maps
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
+from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
 from fastrf.recipe import Tensor
+from fastrf.relation import Relation
 
 __all__ = [
     "adaptive_pool",
@@ -35,8 +39,9 @@ def slide(
     *,
     ceil_mode: bool = False,
     padding_mode: str = "zeros",
+    taps: Taps | None = None,
 ) -> Tensor:
-    """Read every spatial axis through a window: output `o` reads `o s - p + t d` for `0 <= t < k`."""
+    """Read every spatial axis through a window: output `o` reads `o s - p + t d` for `0 <= t < k`, or `taps` alone."""
     axes = spatial_axes(x)
     kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
     dilations = per_axis(dilation, len(axes), "dilation", 1)
@@ -49,15 +54,18 @@ def slide(
             x = x.map_axis(axis, maps.pad(x.shape[axis], *wanted, _PADDING_MODES[padding_mode]))
             pair = (0, 0)
         n_out = window_output(x.shape[axis], k, s, pair, d, ceil=ceil_mode)
-        x = x.map_axis(axis, maps.window(x.shape[axis], n_out, k, s, pair[0], d))
+        first, gap, count = (0, 1, k) if taps is None else taps[axis - 1]
+        x = x.map_axis(axis, maps.window(x.shape[axis], n_out, count, s, pair[0] - first * d, gap * d))
     return x
 
 
-def mix_channels(x: Tensor, out_channels: int, groups: int) -> Tensor:
-    """Every output channel of a group reads every input channel of that group."""
+def mix_channels(x: Tensor, out_channels: int, groups: int, table: Mask | None = None) -> Tensor:
+    """Every output channel of a group reads every input channel of that group, or those in a table (out, in)."""
     channels, out, parts = x.shape[0], integer(out_channels, "out_channels", 0), integer(groups, "groups", 1)
     if channels % parts or out % parts:
         raise ShapeError(f"{parts} groups do not divide {channels} input and {out} output channels")
+    if table is not None:
+        return x.map_axis(0, maps.from_relation(Relation.from_mask(table))).with_channel(0)
     if parts == 1:
         return x.reduce(0).insert(0, out).with_channel(0)
     return x.map_axis(0, maps.blocks(channels, out, parts)).with_channel(0)
@@ -75,16 +83,23 @@ def conv(
     groups: int = 1,
     padding_mode: str = "zeros",
     bias: bool = True,
+    used: Sequence[Any] | None = None,
 ) -> Tensor:
     """Convolution in any number of spatial axes.
 
-    Maths: `y[c, o] = sum over i in group(c), t of w[c, i, t] x[i, o s - p + t d]`.
+    Maths: `y[c, o] = sum over i in group(c), t of w[c, i, t] x[i, o s - p + t d]`. `used` says where `w` is not 0 by
+    definition: nested lists of booleans of its shape `(out, in / groups, *kernel)`, an axis of 1 standing for all.
     Example: kernel 3, stride 2, padding 1 on 5 pixels gives 3 outputs that read `[0, 2)`, `[1, 4)`, `[3, 5)`.
     Source: torch.nn.Conv2d; "same" as TensorFlow's SAME (ONNX SAME_UPPER), "same_lower" as ONNX SAME_LOWER.
     """
-    spatial_axes(x)
-    mixed = mix_channels(x, out_channels, groups)
-    return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode)
+    n, parts = len(spatial_axes(x)), integer(groups, "groups", 1)
+    shape = (integer(out_channels, "out_channels", 0), x.shape[0] // parts, *per_axis(kernel_size, n, "kernel_size", 1))
+
+    def part(table: Mask | None, taps: Taps | None) -> Tensor:
+        mixed = mix_channels(x, out_channels, parts, None if table is None else spread_groups(table, parts))
+        return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode, taps=taps)
+
+    return over_products(part, used, shape)
 
 
 @operator()
@@ -120,9 +135,11 @@ def conv_transpose(
     dilation: Ints = 1,
     groups: int = 1,
     bias: bool = True,
+    used: Sequence[Any] | None = None,
 ) -> Tensor:
     """Transposed convolution: input `i` writes outputs `i s - p + t d`.
 
+    `used` is as for `conv`, of the shape `(in, out / groups, *kernel)`.
     Example: kernel 2, stride 2 on 3 pixels gives 6 outputs that read 0 0 1 1 2 2.
     Source: torch.nn.ConvTranspose2d.
     """
@@ -133,15 +150,23 @@ def conv_transpose(
     if isinstance(padding, str) and padding != "valid":
         raise NetworkError(f"padding {padding!r} has no one meaning for a transposed convolution; give numbers")
     pads = paddings(padding, [1] * len(axes), kernel, steps, dilations)
-    for axis, k, s, (before, after), d, more in zip(axes, kernel, steps, pads, dilations, extra, strict=True):
-        size = x.shape[axis]
-        n_out = (size - 1) * s - before - after + d * (k - 1) + more + 1 if size else 0
-        if n_out < 0:
-            raise ShapeError(
-                f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less"
-            )
-        x = x.map_axis(axis, maps.transposed_window(size, n_out, k, s, before, d))
-    return mix_channels(x, out_channels, groups)
+    parts = integer(groups, "groups", 1)
+    shape = (x.shape[0], integer(out_channels, "out_channels", 0) // parts, *kernel)
+
+    def part(table: Mask | None, taps: Taps | None) -> Tensor:
+        y = x
+        for axis, k, s, (before, after), d, more in zip(axes, kernel, steps, pads, dilations, extra, strict=True):
+            size = x.shape[axis]
+            n_out = (size - 1) * s - before - after + d * (k - 1) + more + 1 if size else 0
+            if n_out < 0:
+                raise ShapeError(
+                    f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less"
+                )
+            first, gap, count = (0, 1, k) if taps is None else taps[axis - 1]
+            y = y.map_axis(axis, maps.transposed_window(size, n_out, count, s, before - first * d, gap * d))
+        return mix_channels(y, out_channels, parts, None if table is None else spread_groups(table, parts).T)
+
+    return over_products(part, used, shape)
 
 
 @operator("max_pool", "avg_pool", "lp_pool")

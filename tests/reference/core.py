@@ -42,6 +42,11 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def table_of(attrs: dict, shape: tuple[int, ...]) -> np.ndarray:
+    """Where a weight of this shape is used; axes of 1 stand for all."""
+    return np.broadcast_to(np.array(attrs.get("used", True), bool), shape)
+
+
 def axis_of(axis: int, ndim: int) -> int:
     """A non-negative axis number."""
     require(-ndim <= axis < ndim, f"axis {axis} out of range for {ndim} axes")

@@ -6,15 +6,28 @@ from itertools import product
 
 import numpy as np
 
-from tests.reference.core import ALL, Dep, Reads, assemble, axis_of, empty_like, operator, rank, require, shape_of
+from tests.reference.core import (
+    ALL,
+    Dep,
+    Reads,
+    assemble,
+    axis_of,
+    empty_like,
+    operator,
+    rank,
+    require,
+    shape_of,
+    table_of,
+)
 from tests.reference.reductions import whole_axes
 
 
 @operator("linear")
 def linear(attrs: dict, x: Dep) -> Dep:
-    """Every output feature reads the whole last axis."""
+    """Every output feature reads the last axis where its weight is used."""
     shape = (*shape_of(x)[:-1], attrs["out_features"])
-    return assemble(shape, x.shape[-1], lambda o: [(x, (*o[:-1], ALL))])
+    used = table_of(attrs, (attrs["out_features"], x.shape[-2]))
+    return assemble(shape, x.shape[-1], lambda o: [(x, (*o[:-1], used[o[-1]]))])
 
 
 @operator("matmul")

@@ -17,6 +17,7 @@ from tests.reference.core import (
     rank,
     require,
     shape_of,
+    table_of,
 )
 from tests.reference.reductions import reduce
 
@@ -98,9 +99,18 @@ def group_of(c_in: int, c_out: int, groups: int) -> Callable[[int], slice]:
 
 @operator("conv")
 def conv(attrs: dict, x: Dep) -> Dep:
-    """Grouped, dilated, strided convolution."""
-    channels = group_of(x.shape[0], attrs["out_channels"], attrs.get("groups", 1))
-    return slide(x, Window(attrs, shape_of(x)[1:]), attrs["out_channels"], channels)
+    """Grouped, dilated, strided convolution: each tap of each channel that is used."""
+    window, out = Window(attrs, shape_of(x)[1:]), attrs["out_channels"]
+    channels = group_of(x.shape[0], out, attrs.get("groups", 1))
+    used = table_of(attrs, (out, x.shape[0] // attrs.get("groups", 1), *window.kernel))
+
+    def reads(o: tuple) -> Iterator[tuple[Dep, tuple]]:
+        for tap in window.taps():
+            index = window.source(o[1:], tap)
+            if index is not None:
+                yield x, (np.arange(x.shape[0])[channels(o[0])][used[(o[0], slice(None), *tap)]], *index)
+
+    return assemble((out, *window.out()), x.shape[-1], reads)
 
 
 @operator("depthwise_conv")
@@ -135,14 +145,19 @@ def conv_transpose(attrs: dict, x: Dep) -> Dep:
         )
     )
 
-    def reads_axis(a: int, o: int) -> list[int]:
+    groups = attrs.get("groups", 1)
+    used = table_of(attrs, (x.shape[0], attrs["out_channels"] // groups, *window.kernel))
+
+    def reads_axis(a: int, o: int) -> list[tuple[int, int]]:
         before, s, d = window.pads[a][0], window.stride[a], window.dilation[a]
         ks = range(window.kernel[a])
-        return [i for i in range(window.sizes[a]) if any(o == i * s - before + k * d for k in ks)]
+        return [(i, k) for i in range(window.sizes[a]) for k in ks if o == i * s - before + k * d]
 
     def reads(o: tuple) -> Iterator[tuple[Dep, tuple]]:
-        for index in product(*(reads_axis(a, p) for a, p in enumerate(o[1:]))):
-            yield x, (channels(o[0]), *index)
+        column = o[0] % (attrs["out_channels"] // groups)
+        for pairs in product(*(reads_axis(a, p) for a, p in enumerate(o[1:]))):
+            rows = np.arange(x.shape[0])[channels(o[0])]
+            yield x, (rows[used[(rows, column, *(k for _, k in pairs))]], *(i for i, _ in pairs))
 
     return assemble((attrs["out_channels"], *out), x.shape[-1], reads)
 

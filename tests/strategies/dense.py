@@ -15,12 +15,14 @@ from tests.strategies.builder import (
     keep_shape,
     maker,
 )
+from tests.strategies.windows import used
 
 
 @maker("mixing", "linear")
 def make_linear(b: Builder, op: str) -> None:
     """Linear over the last axis."""
-    b.add(op, b.pick(has_axis), out_features=b.integer(1, 5), **b.optional(0.2, bias=b.chance(0.5)))
+    x, out = b.pick(has_axis), b.integer(1, 5)
+    b.add(op, x, out_features=out, **b.optional(0.2, bias=b.chance(0.5)), **used(b, out, b.shapes[x][-1]))
 
 
 @maker("mixing", "matmul")

@@ -63,6 +63,12 @@ def make_sort(b: Builder, op: str) -> None:
     b.add(op, x, axis=b.axis(len(b.shapes[x])))
 
 
+@maker("dynamic", "loosened")
+def make_loosened(b: Builder, op: str) -> None:
+    """The same values."""
+    b.add(op, b.pick(has_axis))
+
+
 @maker("dynamic", "opaque")
 def make_opaque(b: Builder, op: str) -> None:
     """Any shape from one or two nodes."""

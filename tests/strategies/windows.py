@@ -40,12 +40,24 @@ def grouped(b: Builder, channels: int) -> dict:
     return {"out_channels": groups * b.integer(1, 3), **({"groups": groups} if groups > 1 or b.chance(0.2) else {})}
 
 
+def used(b: Builder, *shape: int) -> dict:
+    """Where a weight of this shape is not zero, perhaps alike along some axes."""
+    table = b.rng.random([n if b.chance(0.7) else 1 for n in shape]) < b.choice([0.3, 0.6, 0.9])
+    return b.optional(0.3, used=table.tolist())
+
+
 @maker("windows", "conv", weight=2)
 def make_conv(b: Builder, op: str) -> None:
     """Convolution."""
     x = b.pick(is_image)
     c, *sizes = b.shapes[x]
-    b.attempt("conv", x, lambda: {**grouped(b, c), **conv_attrs(b, len(sizes))})
+
+    def draw() -> dict:
+        attrs = {**grouped(b, c), **conv_attrs(b, len(sizes))}
+        kernel = per_axis(attrs["kernel_size"], len(sizes))
+        return {**attrs, **used(b, attrs["out_channels"], c // attrs.get("groups", 1), *kernel)}
+
+    b.attempt("conv", x, draw)
 
 
 @maker("windows", "depthwise_conv")
@@ -69,6 +81,8 @@ def make_conv_transpose(b: Builder, op: str) -> None:
         if b.chance(0.4):
             strides = per_axis(attrs.get("stride", 1), len(sizes))
             attrs["output_padding"] = [b.integer(0, s - 1) for s in strides]
+        kernel = per_axis(attrs["kernel_size"], len(sizes))
+        attrs |= used(b, c, attrs["out_channels"] // attrs.get("groups", 1), *kernel)
         shape = output_shape(op, attrs, [b.shapes[x]])
         return attrs if is_full(shape) else draw()
 

@@ -11,12 +11,13 @@ import numpy as np
 from fastrf.errors import ShapeError
 from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.mixing import connected, multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.mixing import connected, normed, reduced, softened
 from fastrf.frontends.moving import on_axis, permuted
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis
 
 __all__: list[str] = []
 
@@ -90,10 +91,7 @@ def einsum(walk: Walk, call: Call) -> Value | list[Item]:
     equation = without_ellipsis(
         call.get("equation", "").replace(" ", ""), [len(call.full(k)) for k in range(len(call.inputs))]
     )
-    if any((call.known(k) == 0).any() for k in range(len(call.inputs))):
-        return walk.opaque(call)
-    values = [walk.lowering.spread(call.operand(walk, k)) for k in range(len(call.inputs))]
-    return walk.emit("einsum", *values, equation=equation)
+    return contracted(walk, [call.operand(walk, k) for k in range(len(call.inputs))], equation)
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax")

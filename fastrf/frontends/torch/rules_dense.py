@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.hiding import blocked
+from fastrf.frontends.hiding import blocked, kept
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.masking import closed
-from fastrf.frontends.mixing import attended, connected, multiplied, normed, reduced, softened, turned, without_ellipsis
+from fastrf.frontends.mixing import attended, connected, normed, reduced, softened
 from fastrf.frontends.moving import constant, on_axis
-from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.known import table_of
+from fastrf.frontends.torch.names import LOG_SOFTMAXES, SOFTMAXES
 from fastrf.frontends.torch.rules_pointwise import n_ary
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -23,23 +25,20 @@ __all__ = ["operand"]
 
 @rule("aten::linear")
 def linear(walk: Walk, node: Node) -> Value:
-    """A fully connected layer over the last axis."""
+    """A fully connected layer over the last axis; its weights may be computed from the input."""
     a = bound(node)
-    x = walk.value(a["input"])
-    table = walk.known(a["weight"]) if x is not None and walk.value(a["weight"]) is None else None
-    if x is None or walk.dynamic([a["weight"], a["bias"]]) or (table is not None and not table.all()):
-        return _computed_linear(walk, node)
-    return connected(walk, x, fake_shape(a["weight"])[0], bias=a["bias"] is not None)
-
-
-def _computed_linear(walk: Walk, node: Node) -> Value:
-    """A fully connected layer whose weights are computed from the input, or fixed and partly zero."""
-    a = bound(node)
+    x, weight = walk.value(a["input"]), walk.value(a["weight"])
     parts = walk.dynamic([a["bias"]])
-    if walk.dynamic([a["input"], a["weight"]]):
-        x, weight = (operand(walk, a[k], walk.dynamic(node.all_input_nodes)[0]) for k in ("input", "weight"))
-        parts.append(multiplied(walk, x, turned(walk, weight) if len(weight.full) == 2 else weight))
-    return walk.lowering.elementwise("add", parts, fake_shape(node))
+    if weight is not None:
+        other = operand(walk, a["input"], weight)
+        parts.append(multiplied(walk, other, turned(walk, weight) if len(weight.full) == 2 else weight))
+    elif x is not None:
+        shape = fake_shape(a["weight"])
+        used = table_of(walk, a["weight"]) != 0
+        if len(shape) == 1:
+            return multiplied(walk, x, operand(walk, a["weight"], x))
+        parts.append(connected(walk, x, shape[0], bias=a["bias"] is not None, used=used))
+    return parts[0] if len(parts) == 1 else walk.lowering.elementwise("add", parts, fake_shape(node))
 
 
 def operand(walk: Walk, argument: Any, like: Value) -> Value:
@@ -65,7 +64,7 @@ def addmm(walk: Walk, node: Node) -> Value:
     parts = walk.dynamic([base])
     if walk.dynamic([first, second]):
         result = product(walk, first, second)
-        if "addbmm" in str(node.target):
+        if short_name(node) == "addbmm":
             result = reduced(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
     total = replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
@@ -86,20 +85,17 @@ def einsum(walk: Walk, node: Node) -> Value:
     tensors = a["tensors"]
     equation = without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
     like = walk.dynamic(tensors)[0]
-    if any((table_of(walk, t) == 0).any() for t in tensors):
-        return walk.opaque(node)
-    values = [walk.lowering.spread(walk.value(t) or constant(walk, like, fake_shape(t))) for t in tensors]
-    return walk.emit("einsum", *values, equation=equation)
+    return contracted(walk, [operand(walk, t, like) for t in tensors], equation)
 
 
-@rule("aten::softmax", "aten::_softmax", "aten::log_softmax", "aten::_log_softmax", "aten::_safe_softmax")
+@rule(*SOFTMAXES)
 def softmax(walk: Walk, node: Node) -> Value:
     """Softmax; elements that are minus infinity by definition take no part and become zero."""
     a = bound(node)
     x = walk.value(a["self"])
     assert x is not None
     result = softened(walk, x, a["dim"] % max(len(x.full), 1))
-    if "log" not in str(node.target) or result.known is None:
+    if operator_name(node) not in LOG_SOFTMAXES or result.known is None:
         return result
     return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
 
@@ -138,8 +134,8 @@ def layer_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(a["input"])
     if x is None:
         return walk.opaque(node)
-    op = "rms_norm" if "rms" in str(node.target) else "layer_norm"
-    return normed(walk, x, len(a["normalized_shape"]), op)
+    op = "rms_norm" if short_name(node) in ("rms_norm", "_fused_rms_norm") else "layer_norm"
+    return _scaled(walk, normed(walk, x, len(a["normalized_shape"]), op), a["weight"])
 
 
 @rule("aten::native_layer_norm")
@@ -158,7 +154,8 @@ def group_norm(walk: Walk, node: Node) -> Any:
     groups = a.get("num_groups") or a["group"]
     apart = walk.lowering.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
     result = walk.lowering.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
-    return [result] if "native" in str(node.target) else result
+    result = _scaled(walk, result, a["weight"], 1)
+    return [result] if short_name(node) == "native_group_norm" else result
 
 
 @rule("aten::instance_norm")
@@ -167,9 +164,11 @@ def instance_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(node.args[0])
     if x is None:
         return walk.opaque(node)
-    if not bound(node)["use_input_stats"]:
-        return x
-    return replace(walk.emit("instance_norm", x), full=x.full) if x.stripped else normed(walk, x, len(x.full) - 2)
+    a = bound(node)
+    if a["use_input_stats"]:
+        whole = replace(walk.emit("instance_norm", x), full=x.full) if x.stripped else normed(walk, x, len(x.full) - 2)
+        return _scaled(walk, whole, a["weight"], 1)
+    return _scaled(walk, x, a["weight"], 1)
 
 
 @rule("aten::batch_norm")
@@ -179,7 +178,17 @@ def batch_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(a["input"])
     if x is None:
         return walk.opaque(node)
-    return _by_batch(walk, x) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+    result = _by_batch(walk, x) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+    return _scaled(walk, result, a["weight"], 1)
+
+
+def _scaled(walk: Walk, result: Value, weight: Any, axis: int | None = None) -> Value:
+    """What is left where scales, along one axis or the last ones, are zero by definition."""
+    used = table_of(walk, weight) != 0
+    if weight is None or used.all():
+        return replace(result, known=None)
+    shape = used.shape if axis is None else [-1 if k == axis else 1 for k in range(len(result.full))]
+    return replace(kept(walk, result, used.reshape(shape)), known=None)
 
 
 def _by_batch(walk: Walk, x: Value) -> Value:
@@ -193,15 +202,16 @@ def _by_batch(walk: Walk, x: Value) -> Value:
 @rule("aten::_batch_norm_no_update", "aten::cudnn_batch_norm")
 def native_batch_norm(walk: Walk, node: Node) -> list[Value]:
     """The forms of batch norm that also return statistics."""
-    x = walk.value(node.args[0])
+    x, a = walk.value(node.args[0]), bound(node)
     if x is None:
         raise walk.unsupported(node)
-    frozen = (
-        "no_training" in str(node.target) or "no_update" in str(node.target) or not bound(node).get("training", True)
-    )
-    if frozen:
-        return [replace(walk.emit("batch_norm", x), full=x.full)]
-    return [_by_batch(walk, x)]
+    frozen = short_name(node) in _FROZEN or not a.get("training", True)
+    result = replace(walk.emit("batch_norm", x), full=x.full) if frozen else _by_batch(walk, x)
+    return [_scaled(walk, result, a.get("weight"), 1)]
+
+
+#: Forms of batch norm that use the statistics they are given.
+_FROZEN = ("_native_batch_norm_legit_no_training", "_batch_norm_no_update")
 
 
 _REDUCTIONS = {

@@ -13,7 +13,7 @@ from torch.fx import Node
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.rules_shape import first_value
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -115,7 +115,7 @@ def moved(walk: Walk, node: Node) -> Value:
 
     numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
     arguments, named = walk.constant((node.args[1:], node.kwargs))
-    if "index_fill" in str(node.target):
+    if short_name(node) == "index_fill":
         arguments = (*arguments[:2], 0)
     assert callable(node.target)
     chosen = node.target(numbers, *arguments, **named).numpy()
@@ -205,13 +205,13 @@ def index_put(walk: Walk, node: Node) -> Value:
     size = numbers.size
     below = walk.lowering.shaped(walk.value(a["self"]) or constant(walk, like, full), (size,))
     above = walk.value(updates) or constant(walk, like, places.shape)
-    if math.prod(above.full) != places.size or "scatter" in str(node.target):
+    if math.prod(above.full) != places.size or short_name(node).startswith("scatter"):
         above = _fitted(walk, above, places.shape)
     above = walk.lowering.shaped(above, (places.size,))
     below, above = (
         v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
     )
-    adds = bool(a.get("accumulate")) or "add" in str(node.target) or "scatter_reduce" in str(node.target)
+    adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
     if a.get("include_self") is False:
         below = kept(walk, below, ~np.isin(numbers.ravel(), places))
     result = walk.emit(
@@ -237,7 +237,7 @@ def _places(
     if isinstance(indices, list | tuple):
         return np.asarray(numbers[_numpy_index(walk, indices)])
     chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
-    if "index_" in str(node.target):
+    if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
     window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
     return np.take_along_axis(numbers[window], chosen, axis)

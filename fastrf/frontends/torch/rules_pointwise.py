@@ -13,31 +13,14 @@ from fastrf.frontends.hiding import kept, settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import computed, table_of
+from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL
 from fastrf.frontends.torch.walk import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["n_ary"]
 
-_COPIES = """
-    alias clone contiguous detach dropout dropout_ feature_dropout alpha_dropout lift_fresh_copy lift_fresh to
-    _to_copy type_as native_dropout positive real conj resolve_conj resolve_neg float double half
-""".split()
-_OF_ONE = """
-    relu relu6 leaky_relu rrelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus
-    softsign softshrink hardshrink tanhshrink threshold log_sigmoid logsigmoid exp expm1 exp2 log log1p log2 log10
-    sqrt rsqrt square abs neg sign sgn floor ceil round trunc frac erf erfc erfinv sin cos tan asin acos atan sinh
-    cosh asinh acosh atanh reciprocal logical_not bitwise_not nan_to_num isnan isinf isfinite clamp clamp_min
-    clamp_max clip digamma lgamma logit sinc i0 signbit deg2rad rad2deg abs_ relu_ angle imag
-""".split()
-_OF_SEVERAL = """
-    add sub rsub mul div true_divide divide multiply subtract pow maximum minimum fmax fmin fmod remainder
-    floor_divide atan2 hypot eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor
-    prelu _prelu_kernel copysign nextafter heaviside xlogy logaddexp __and__ __or__ __xor__
-    bitwise_left_shift bitwise_right_shift bucketize float_power polar complex
-""".split()
 
-
-@rule(*[f"aten::{name}" for name in _COPIES])
+@rule(*COPIES)
 def copy_of(walk: Walk, node: Node) -> Any:
     """The same values."""
     x = walk.value(node.args[0])
@@ -47,7 +30,7 @@ def copy_of(walk: Walk, node: Node) -> Any:
     return [result] if isinstance(node.meta["val"], tuple | list) else result
 
 
-@rule(*[f"aten::{name}" for name in _OF_ONE])
+@rule(*OF_ONE)
 def unary(walk: Walk, node: Node) -> Value:
     """A function of one element, or of it and bounds that may be tensors."""
     values = walk.dynamic(node.all_input_nodes)
@@ -59,7 +42,7 @@ def unary(walk: Walk, node: Node) -> Value:
     return replace(walk.emit(name if name in UNARY else "identity", wide), full=wide.full, known=known)
 
 
-@rule(*[f"aten::{name}" for name in _OF_SEVERAL])
+@rule(*OF_SEVERAL)
 def n_ary(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
     name, full = short_name(node), fake_shape(node)
@@ -75,7 +58,7 @@ def product_added(walk: Walk, node: Node) -> Value:
     base, first, second = node.args[:3]
     full = fake_shape(node)
     tables = [table_of(walk, t) for t in (first, second)]
-    hidden = tables[0] == 0 if "addcdiv" in str(node.target) else (tables[0] == 0) | (tables[1] == 0)
+    hidden = tables[0] == 0 if short_name(node) == "addcdiv" else (tables[0] == 0) | (tables[1] == 0)
     parts = walk.dynamic([base])
     if walk.dynamic([first, second]):
         both = walk.lowering.elementwise("mul", walk.dynamic([first, second]), full)
@@ -136,7 +119,7 @@ def triangle(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = walk.value(a["self"])
     assert x is not None
-    cut = np.tril if "tril" in str(node.target) else np.triu
+    cut = np.tril if short_name(node) == "tril" else np.triu
     side = cut(np.ones(x.full[-2:], bool), a["diagonal"])
     return kept(walk, x, side)
 
@@ -168,7 +151,7 @@ def filled(walk: Walk, node: Node) -> Value:
 @rule("aten::one_hot", "aten::embedding")
 def looked_up(walk: Walk, node: Node) -> Value:
     """A row looked up by each element: every feature reads that element."""
-    chosen = walk.value(node.args[-1] if "embedding" in str(node.target) else node.args[0])
+    chosen = walk.value(node.args[-1] if short_name(node) == "embedding" else node.args[0])
     full = fake_shape(node)
     if chosen is None:
         return walk.opaque(node)

@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import one_way
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__: list[str] = []
@@ -28,7 +28,7 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
         raise walk.unsupported(node)
     if x.full[0 if a["batch_first"] else 1] != 1 or walk.dynamic(states):
         return _step_by_step(walk, x, states, a)
-    name = str(node.target).split(".")[1]
+    name = short_name(node)
     layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
     time = walk.emit("reshape", x, shape=[x.full[1 if a["batch_first"] else 0], x.full[2]])
     common = {"mode": name.partition("_")[0], "direction": "bidirectional" if ways == 2 else "forward"}

@@ -11,8 +11,9 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import constant, joined, on_axis, padded, permuted
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import moved
+from fastrf.frontends.torch.names import PERMUTES, SHAPES
 from fastrf.frontends.torch.walk import Walk, rule
 
 __all__ = ["concatenated", "first_value"]
@@ -20,18 +21,7 @@ __all__ = ["concatenated", "first_value"]
 Thunks = list[Callable[[], Value]]
 
 
-@rule(
-    *[
-        "aten::view",
-        "aten::reshape",
-        "aten::_unsafe_view",
-        "aten::_reshape_alias",
-        "aten::unflatten",
-        "aten::flatten",
-        "aten::squeeze",
-    ],
-    *["aten::unsqueeze", "aten::reshape_as", "aten::view_as", "aten::ravel", "aten::view_copy"],
-)
+@rule(*SHAPES)
 def reshape(walk: Walk, node: Node) -> Value:
     """Any change of shape that keeps the order of elements."""
     return walk.lowering.shaped(first_value(walk, node), fake_shape(node))
@@ -43,18 +33,7 @@ def expand(walk: Walk, node: Node) -> Value:
     return walk.lowering.expanded(first_value(walk, node), fake_shape(node))
 
 
-@rule(
-    *[
-        "aten::permute",
-        "aten::transpose",
-        "aten::t",
-        "aten::swapaxes",
-        "aten::swapdims",
-        "aten::movedim",
-        "aten::numpy_T",
-    ]
-)
-@rule(*["aten::mT", "aten::adjoint", "aten::permute_copy", "aten::moveaxis"])
+@rule(*PERMUTES)
 def permute(walk: Walk, node: Node) -> Value:
     """Axes in another order, found by applying the operator to a small tensor."""
     x = first_value(walk, node)
@@ -202,23 +181,20 @@ def repeat_interleave(walk: Walk, node: Node) -> Value:
     return on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
 
 
-@rule(
-    *[
-        "aten::pad",
-        "aten::constant_pad_nd",
-        "aten::reflection_pad1d",
-        "aten::reflection_pad2d",
-        "aten::reflection_pad3d",
-    ]
-)
-@rule(*["aten::replication_pad1d", "aten::replication_pad2d", "aten::replication_pad3d", "aten::_pad_circular"])
+#: Paddings by their own names; `pad` says its mode.
+_PAD_MODES = {
+    "constant_pad_nd": "constant",
+    **{f"reflection_pad{n}d": "reflect" for n in (1, 2, 3)},
+    **{f"replication_pad{n}d": "replicate" for n in (1, 2, 3)},
+    "_pad_circular": "circular",
+}
+
+
+@rule("aten::pad", *(f"aten::{name}" for name in _PAD_MODES))
 def pad(walk: Walk, node: Node) -> Value:
     """Padding in all modes; negative padding crops."""
     x, a = first_value(walk, node), bound(node)
-    name = str(node.target)
-    mode = a.get("mode", "constant")
-    mode = "reflect" if "reflection" in name else "replicate" if "replication" in name else mode
-    mode = "circular" if "circular" in name else mode
+    mode = _PAD_MODES.get(short_name(node)) or a["mode"]
     widths = list(a.get("pad") or a.get("padding") or [])
     pairs = [(0, 0)] * (len(x.full) - len(widths) // 2) + [
         (widths[k], widths[k + 1]) for k in range(0, len(widths), 2)

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from torch.fx import Node
 
+from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import multiplied, reduced, turned
+from fastrf.frontends.mixing import reduced
+from fastrf.frontends.moving import constant
+from fastrf.frontends.products import multiplied, turned
 from fastrf.frontends.torch.arguments import bound, fake_shape
-from fastrf.frontends.torch.rules_dense import operand
+from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.rules_shape import first_value
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -56,7 +59,8 @@ def distances(walk: Walk, node: Node) -> Value:
     """Each row of one matrix against each row of another."""
     first, second = node.args[:2]
     like = walk.dynamic([first, second])[0]
-    return multiplied(walk, operand(walk, first, like), turned(walk, operand(walk, second, like)))
+    rows, others = (walk.value(t) or constant(walk, like, fake_shape(t)) for t in (first, second))
+    return multiplied(walk, replace(rows, known=None), turned(walk, replace(others, known=None)))
 
 
 @rule("aten::_trilinear")
@@ -74,6 +78,10 @@ def bilinear(walk: Walk, node: Node) -> Value:
             parts.append(walk.lowering.shaped(value, sizes[-1]))
     full = tuple(int(n) for n in np.broadcast_shapes(*sizes))
     product = replace(walk.lowering.elementwise("mul", parts, full), full=full)
+    for k, wide in zip((1, 2, 3), sizes, strict=True):  # a constant zero hides what it is multiplied with
+        table = table_of(walk, a[f"i{k}"]) == 0
+        if walk.value(a[f"i{k}"]) is None and table.any():
+            product = kept(walk, product, ~np.broadcast_to(table, fake_shape(a[f"i{k}"])).reshape(wide))
     return reduced(walk, product, "sum", [d % len(full) for d in a["sumdim"]], keepdims=False)
 
 

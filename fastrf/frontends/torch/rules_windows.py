@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -13,8 +12,10 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.sliding import windowed
-from fastrf.frontends.torch.arguments import bound, fake_shape
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.ops.zeros import products
 
 __all__: list[str] = []
 
@@ -29,58 +30,29 @@ def _spread_out(value: Any, n: int, default: Any = None) -> list[int]:
 @rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::convolution", "aten::_convolution")
 @rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d")
 def conv(walk: Walk, node: Node) -> Value:
-    """Convolutions, plain and transposed; the weight's shape is all that is needed of it."""
+    """Convolutions, plain and transposed: the weight's shape matters, and where it is zero by definition."""
     a = bound(node)
     x = walk.value(a["input"])
     if x is None or walk.dynamic([a["weight"], a["bias"]]):
         return walk.opaque(node)
     weight = fake_shape(a["weight"])
     n = len(weight) - 2
-    transposed = "transpose" in str(node.target) or bool(a.get("transposed"))
     stride, dilation = _spread_out(a["stride"], n, [1]), _spread_out(a["dilation"], n, [1])
     common = {"kernel_size": list(weight[2:]), "stride": stride, "dilation": dilation, "groups": a["groups"]}
     common["bias"] = a["bias"] is not None
-    table = walk.known(a["weight"])
-    if table is not None and not table.all():
-        pads = [] if transposed else _padding(a["padding"], weight, dilation)
-        return walk.opaque(node) if transposed else _tap_by_tap(walk, x, table != 0, pads, common)
-    if transposed:
+    used = table_of(walk, a["weight"]) != 0
+    many = not used.all() and products(np.broadcast_to(used, weight)) is None
+    if not used.all() and not many:
+        common["used"] = used.tolist()
+    if short_name(node).startswith("conv_transpose") or a.get("transposed"):
         extra = _spread_out(a["output_padding"], n, [0])
         pads = [[p, p] for p in _spread_out(a["padding"], n, [0])]
         out = weight[1] * a["groups"]
-        return windowed(walk, x, n, "conv_transpose", out_channels=out, padding=pads, output_padding=extra, **common)
-    return windowed(
-        walk, x, n, "conv", out_channels=weight[0], padding=_padding(a["padding"], weight, dilation), **common
-    )
-
-
-def _tap_by_tap(walk: Walk, x: Value, used: Any, pads: list[list[int]], common: dict[str, Any]) -> Value:
-    """A convolution with fixed weights that are partly zero: a product per place in the window."""
-    groups, (out, width), kernel = common["groups"], used.shape[:2], used.shape[2:]
-    stride, dilation = common["stride"], common["dilation"]
-    value = walk.lowering.spread(x)
-    first = len(value.shape) - len(kernel)
-    value = walk.emit("pad", value, padding=[*[[0, 0]] * first, *pads])
-    sizes = [
-        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(value.shape[first:], kernel, stride, dilation, strict=True)
-    ]
-    lead, places = value.shape[: first - 1], math.prod(sizes)
-    parts = []
-    for tap in np.ndindex(*kernel):
-        table = np.zeros((out, groups * width), bool)
-        for row in range(out):
-            start = row // (out // groups) * width
-            table[row, start : start + width] = used[(row, slice(None), *tap)]
-        seen = value
-        for axis, (at, m, s, d) in enumerate(zip(tap, sizes, stride, dilation, strict=True), start=first):
-            seen = walk.emit("slice", seen, axis=axis, start=at * d, stop=at * d + (m - 1) * s + 1, step=s)
-        columns = walk.emit("reshape", seen, shape=[*lead, groups * width, places])
-        weight = walk.emit("constant", columns, shape=[out, groups * width])
-        product = walk.emit("matmul", weight, columns, used=table.tolist())
-        parts.append(replace(product, full=product.shape))
-    total = walk.lowering.elementwise("add", parts, parts[0].full)
-    result = walk.emit("reshape", total, shape=[*lead, out, *sizes], channel_axis=len(lead))
-    return replace(result, full=result.shape)
+        result = windowed(walk, x, n, "conv_transpose", out_channels=out, padding=pads, output_padding=extra, **common)
+    else:
+        pads = _padding(a["padding"], weight, dilation)
+        result = windowed(walk, x, n, "conv", out_channels=weight[0], padding=pads, **common)
+    return walk.loosened(result) if many else result
 
 
 def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list[list[int]]:
@@ -91,6 +63,11 @@ def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list
         totals = [d * (k - 1) for d, k in zip(dilation, weight[2:], strict=True)]
         return [[total // 2, total - total // 2] for total in totals]
     return [[p, p] for p in _spread_out(padding, len(dilation), [0])]
+
+
+def _rank(name: str) -> int:
+    """How many axes a pooling is over: the digit before the "d" of its name."""
+    return int(name[name.index("d", name.index("pool")) - 1])
 
 
 @rule(
@@ -104,7 +81,8 @@ def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list
 def pool(walk: Walk, node: Node) -> Value:
     """Max and average pooling."""
     a = bound(node)
-    n = int(str(node.target).split("pool")[1][0])
+    name = short_name(node)
+    n = _rank(name)
     kernel = _spread_out(a["kernel_size"], n)
     attributes = {
         "kernel_size": kernel,
@@ -113,8 +91,7 @@ def pool(walk: Walk, node: Node) -> Value:
         "dilation": _spread_out(a.get("dilation"), n, [1]),
         "ceil_mode": bool(a["ceil_mode"]),
     }
-    op = "max_pool" if "max" in str(node.target) else "avg_pool"
-    return windowed(walk, _input(walk, node), n, op, **attributes)
+    return windowed(walk, _input(walk, node), n, "max_pool" if name.startswith("max") else "avg_pool", **attributes)
 
 
 @rule("aten::max_pool1d_with_indices", "aten::max_pool2d_with_indices", "aten::max_pool3d_with_indices")
@@ -128,7 +105,7 @@ def pool_with_indices(walk: Walk, node: Node) -> list[Value]:
 def adaptive_pool(walk: Walk, node: Node) -> Value:
     """Adaptive average pooling."""
     a = bound(node)
-    n = int(str(node.target).split("pool")[1][0])
+    n = _rank(short_name(node))
     return windowed(walk, _input(walk, node), n, "adaptive_avg_pool", output_size=_spread_out(a["output_size"], n))
 
 
@@ -176,7 +153,7 @@ def _nearest_axis(walk: Walk, node: Node, x: Value, axis: int, m: int) -> Value:
     n = x.full[axis]
     factors = bound(node).get("scale_factors")
     scale = [factors[axis - 2]] if factors else None
-    exact = "exact" in str(node.target)
+    exact = short_name(node).startswith("_upsample_nearest_exact")
     function = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
     numbers = torch.arange(n, dtype=torch.float64).reshape(1, 1, n)
     taken = function.vec(numbers, None if scale else [m], scale).ravel().to(torch.int64).numpy()
@@ -192,19 +169,29 @@ def _nearest_axis(walk: Walk, node: Node, x: Value, axis: int, m: int) -> Value:
     return replace(picked, full=(1, *picked.shape) if value.stripped else picked.shape)
 
 
-@rule("aten::upsample_linear1d", "aten::upsample_bilinear2d", "aten::upsample_trilinear3d", "aten::upsample_bicubic2d")
-@rule("aten::_upsample_bilinear2d_aa", "aten::_upsample_bicubic2d_aa")
+#: What interpolates how, and whether without aliasing.
+_INTERPOLATIONS = {
+    "upsample_linear1d": ("linear", False),
+    "upsample_bilinear2d": ("linear", False),
+    "upsample_trilinear3d": ("linear", False),
+    "upsample_bicubic2d": ("cubic", False),
+    "_upsample_bilinear2d_aa": ("linear", True),
+    "_upsample_bicubic2d_aa": ("cubic", True),
+}
+
+
+@rule(*(f"aten::{name}" for name in _INTERPOLATIONS))
 def upsample(walk: Walk, node: Node) -> Value:
     """Linear and cubic interpolation, with and without antialiasing."""
     a = bound(node)
     x = _input(walk, node)
     sizes = list(fake_shape(node)[2:])
-    name = str(node.target)
+    mode, antialias = _INTERPOLATIONS[short_name(node)]
     attributes: dict[str, Any] = {
         "output_size": sizes,
-        "mode": "cubic" if "cubic" in name else "linear",
+        "mode": mode,
         "coordinates": "align_corners" if a["align_corners"] else "half_pixel",
-        "antialias": "_aa" in name,
+        "antialias": antialias,
     }
     factors = a.get("scale_factors") or [a.get(k) for k in ("scales", "scales_d", "scales_h", "scales_w") if k in a]
     if factors and len(factors) == len(sizes) and not a["align_corners"]:

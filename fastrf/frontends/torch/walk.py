@@ -22,10 +22,13 @@ from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
+from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
-from fastrf.frontends.torch.known import MOVES, moved, with_added
+from fastrf.frontends.torch.known import moved
+from fastrf.frontends.torch.names import MOVES, VALUE_FREE, ZEROS_LEFT_OUT
 from fastrf.frontends.torch.returning import Returned, module_names, returned_by
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
+from fastrf.frontends.torch.weights import of_weight
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
@@ -118,7 +121,9 @@ class Walk(GraphWalk):
         self.scope: tuple[str, ...] = ()
         self._exported = exported
         self._constants: dict[Node, Any] = {}
-        self._weighty: dict[Node, bool] = {}
+        self._weighty: set[Node] = set()
+        self._decided: dict[Node, Any] = {}
+        self.lost: set[Node] = set()
         self._pieces: dict[Node, Any] = {}
         self.returned: list[tuple[Returned, Node]] = []
         self._inner = ""  # the operators that are being taken apart
@@ -148,14 +153,18 @@ class Walk(GraphWalk):
         return (found.float() if narrow else found).numpy()
 
     def has_parameters(self, argument: Any) -> bool:
-        """Whether a constant comes from a parameter, whose values are never looked at."""
-        if not isinstance(argument, Node):
-            return False
-        if argument not in self._weighty:
-            outer = argument.graph is self._exported.graph
-            own = outer and argument.name in self._exported.graph_signature.inputs_to_parameters
-            self._weighty[argument] = own or any(map(self.has_parameters, argument.all_input_nodes))
-        return self._weighty[argument]
+        """Whether a constant comes from a parameter, whose values are never looked at, or from drawn numbers."""
+        return isinstance(argument, Node) and argument in self._weighty
+
+    def decided(self, node: Node) -> Any:
+        """What constants decide of a tensor made from parameters (see `weights`), or of each of several."""
+        if node not in self._decided:
+            try:
+                self._decided[node] = of_weight(self, node)
+            except (UnsupportedOpError, RuntimeError, TypeError, ValueError):  # an operator that NaN does not pass
+                self.lost.add(node)
+                self._decided[node] = None
+        return self._decided[node]
 
     def known(self, argument: Any) -> np.ndarray[Any, Any] | None:
         """A constant tensor whose values may be looked at: no weight, and not on the meta device."""
@@ -193,7 +202,17 @@ class Walk(GraphWalk):
                     self._bind(node, result)
                 else:
                     self.values[node] = result
+            elif not self._reached(node):
+                self._note_weight(node)
             self.returned += [(found, node) for found in returned_by(node)]
+
+    def _note_weight(self, node: Node) -> None:
+        """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
+        own = node.graph is self._exported.graph and node.name in self._exported.graph_signature.inputs_to_parameters
+        read = operator_name(node) not in VALUE_FREE and any(n in self._weighty for n in node.all_input_nodes)
+        if own or read or _is_random(node):
+            self._weighty.add(node)
+            self.decided(node)
 
     def _reached(self, node: Node) -> bool:
         return any(argument in self.values for argument in node.all_input_nodes)
@@ -223,7 +242,25 @@ class Walk(GraphWalk):
             result = self.opaque_results(node)
         if isinstance(result, Value) and name in MOVES:
             result = replace(self.lowering.shaped(result, fake_shape(node)), known=moved(self, node))
+        if self._beyond_following(node, name):
+            result = self.lowering.shaped(result, fake_shape(node)) if isinstance(result, Value) else result
+            result = self._all_loosened(result)
         return self._finished(node, result)
+
+    def _beyond_following(self, node: Node, name: str) -> bool:
+        """Whether a weight may be zero where the rule took it for any number."""
+        weights = [n for n in node.all_input_nodes if n in self._weighty]
+        return any(n in self.lost for n in weights) or (
+            name not in ZEROS_LEFT_OUT and any(self.decided(n) is not None for n in weights)
+        )
+
+    def _all_loosened(self, result: Any) -> Any:
+        """A result, or each of several, made now or when it is asked for, as `loosened`."""
+        if isinstance(result, list):
+            return [self._all_loosened(one) for one in result]
+        if callable(result):
+            return lambda: self._all_loosened(result())
+        return self.loosened(result) if isinstance(result, Value) else result
 
     def _reads_nothing(self, node: Node) -> bool:
         return not any(argument in self.values for argument in arguments_read(node))
@@ -244,7 +281,7 @@ class Walk(GraphWalk):
             assert callable(node.target)
             return node.target(*arguments, **named)
 
-        return _Later(compute, any(map(self.has_parameters, rest)))
+        return _Later(compute, _is_random(node) or any(map(self.has_parameters, rest)))
 
     def _taken_apart(self, node: Node) -> Any:
         """An operator without a rule, as torch writes it in others."""
@@ -275,10 +312,16 @@ class Walk(GraphWalk):
 
     def _later(self, argument: Any) -> _Later:
         """What a constant of another graph is."""
-        return _Later(lambda: self.constant(argument), self.has_parameters(argument))
+        weighty = self.has_parameters(argument)
+        decided = self.decided(argument) if weighty else None
+        return _Later(lambda: self.constant(argument), weighty, decided, argument in self.lost)
 
     def _bind(self, node: Node, constant: _Later) -> None:
-        self._constants[node], self._weighty[node] = constant, constant.weighty
+        self._constants[node] = constant
+        if constant.weighty:
+            self._weighty.add(node)
+            self._decided[node] = constant.decided
+            self.lost |= {node} if constant.lost else set()
 
     def _finished(self, node: Node, result: Any) -> Any:
         if isinstance(result, Value) and _is_tensor(node):
@@ -389,10 +432,17 @@ class Walk(GraphWalk):
 
 
 class _Later(NamedTuple):
-    """A constant that is evaluated when a rule asks for it, and whether it comes from a parameter."""
+    """A constant that is evaluated when a rule asks for it, and what it has of parameters."""
 
     compute: Callable[[], Any]
     weighty: bool
+    decided: Any = None
+    lost: bool = False
+
+
+def _is_random(node: Node) -> bool:
+    """Whether an operator draws numbers, which may be any."""
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 def _is_tensor(node: Node) -> bool:

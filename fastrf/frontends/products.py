@@ -1,0 +1,218 @@
+"""Products of tensors and sums of them, skipping what constants make zero: matrices and Einstein sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.frontends.hiding import kept, settled, uniform
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+from fastrf.frontends.moving import constant, joined, on_axis, permuted
+
+__all__ = ["contracted", "multiplied", "summed", "turned", "without_ellipsis"]
+
+#: A product whose zeros differ along an axis of more indices is not taken one index after another.
+MAX_HEADS = 32
+
+
+def turned(walk: GraphWalk, x: Value) -> Value:
+    """The last two axes swapped, with the zeros."""
+    n = len(x.full)
+    order = [*range(n - 2), n - 1, n - 2]
+    return permuted(walk, x, order)
+
+
+def _wide(x: Value) -> np.ndarray[Any, Any]:
+    """Where a value is zero by definition, as a table of its rank."""
+    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
+
+
+def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """The matrix product of two values, skipping what either is zero at by definition."""
+    if a.zeroed is None and b.zeroed is None:
+        return _times(walk, a, b)
+    if min(len(a.full), len(b.full)) < 2:
+        row = walk.lowering.shaped(a, (1, *a.full)) if len(a.full) == 1 else a
+        column = walk.lowering.shaped(b, (*b.full, 1)) if len(b.full) == 1 else b
+        result = multiplied(walk, row, column)
+        full = result.full if len(b.full) > 1 else result.full[:-1]
+        return walk.lowering.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
+    return replace(_skipping(walk, a, b), known=_zero_products(a, b))
+
+
+def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """The product of matrices of which at least one is partly zero."""
+    if b.zeroed is None:
+        return _times(walk, a, b)
+    if a.zeroed is not None:
+        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
+        if all(mask is not None for mask in shared):
+            first, second = (np.asarray(mask) for mask in shared)
+            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
+            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
+    left = replace(constant(walk, a, a.full), known=a.known)
+    right = replace(constant(walk, b, b.full), known=b.known)
+    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
+    reads_b = _times(walk, left, replace(b, known=None))
+    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
+
+
+def _zero_products(a: Value, b: Value) -> Known | None:
+    """Zero where, of every pair of factors, one is."""
+    first, second = _wide(a), _wide(b)
+    first = np.broadcast_to(first, (*first.shape[:-1], a.full[-1]))
+    second = np.broadcast_to(second, (*second.shape[:-2], b.full[-2], second.shape[-1]))
+    used = (~first).astype(np.float32) @ (~second).astype(np.float32)
+    return compressed(np.where(used == 0, 0.0, np.nan))
+
+
+def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
+    return np.swapaxes(_wide(x), -1, -2)
+
+
+def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """A mask that only its last axis changes, as a vector."""
+    row = mask.reshape(-1, mask.shape[-1])
+    return row[0] if (row == row[:1]).all() else None
+
+
+def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
+    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
+        return _head_by_head(walk, a, b)
+    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
+    both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
+    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
+    attributes = {} if used is None else {"used": used.tolist()}
+    result = walk.emit("matmul", left, right, **attributes)
+    return replace(result, full=(1, *result.shape) if both else result.shape)
+
+
+def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """A product whose zeros differ along a leading axis, one index of it after another."""
+    assert a.known is not None
+    lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
+    full = (*lead, *a.full[-2:])
+    known = np.broadcast_to(a.known, full)
+    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
+    zero = known == 0
+    axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
+    if lead[axis] > MAX_HEADS:
+        return _element_by_element(walk, replace(a, known=known), b)
+    parts = []
+    for index in range(lead[axis]):
+        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
+        parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
+    return joined(walk, parts, axis)
+
+
+def _element_by_element(walk: GraphWalk, a: Value, b: Value) -> Value:
+    """A product whose zeros differ along many leading indices: every pair of factors, and their sum."""
+    full = (*a.full, b.full[-1])
+    left = walk.lowering.expanded(walk.lowering.shaped(replace(a, known=None), (*a.full, 1)), full)
+    right = walk.lowering.shaped(replace(b, known=None), (*b.full[:-2], 1, *b.full[-2:]))
+    right = kept(walk, walk.lowering.expanded(right, full), ~_wide(a)[..., None])
+    pairs = replace(walk.lowering.elementwise("mul", [left, right], full), full=full)
+    return summed(walk, pairs, [len(full) - 2])
+
+
+def contracted(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value:
+    """An Einstein sum without ellipsis, skipping what its operands are zero at by definition.
+
+    With zeros, operands are contracted two by two, the first ones first.
+    """
+    if all(value.zeroed is None for value in values):
+        return walk.emit("einsum", *map(walk.lowering.spread, values), equation=equation)
+    left, arrow, output = equation.partition("->")
+    if not arrow:
+        output = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
+    terms = [_diagonal(walk, x, letters) for x, letters in zip(values, left.split(","), strict=True)]
+    sizes = {c: max(x.full[s.index(c)] for x, s in terms if c in s) for _, letters in terms for c in letters}
+    total, letters = terms[0]
+    for k, (x, more) in enumerate(terms[1:], start=2):
+        wanted = set(output).union(*(s for _, s in terms[k:]))
+        total, letters = _pair(walk, (total, letters), (x, more), wanted, sizes)
+    total, letters = _without(walk, total, letters, set(output))
+    return permuted(walk, total, [letters.index(c) for c in output]) if output else total
+
+
+def _diagonal(walk: GraphWalk, x: Value, letters: str) -> tuple[Value, str]:
+    """An operand whose repeated letters are taken along the diagonal."""
+    unique = "".join(dict.fromkeys(letters))
+    if unique == letters:
+        return x, letters
+    result = walk.emit("einsum", walk.lowering.spread(x), equation=f"{letters}->{unique}")
+    known = None if x.known is None else np.einsum(f"{letters}->{unique}", np.broadcast_to(x.known, x.full))
+    return replace(result, full=result.shape, known=compressed(known)), unique
+
+
+def _pair(
+    walk: GraphWalk, first: tuple[Value, str], second: tuple[Value, str], wanted: set[str], sizes: dict[str, int]
+) -> tuple[Value, str]:
+    """Two operands contracted to their letters that are wanted after them."""
+    a, left = _without(walk, *first, wanted | set(second[1]))
+    b, right = _without(walk, *second, wanted | set(left))
+    batch = [c for c in left if c in right and c in wanted]
+    shared = [c for c in left if c in right and c not in wanted]
+    rows, columns = [c for c in left if c not in right], [c for c in right if c not in left]
+    letters = "".join([*batch, *rows, *columns])
+    full = tuple(sizes[c] for c in letters)
+    if not shared:
+        both = [_aligned(walk, x, s, letters) for x, s in ((a, left), (b, right))]
+        product = replace(walk.lowering.elementwise("mul", both, full), full=full)
+        zero = _wide(both[0]) | _wide(both[1])
+        return settled(walk, product, np.where(zero, 0.0, np.nan) if zero.any() else None), letters
+    lead = tuple(sizes[c] for c in batch)
+    matrices = []
+    for x, s, (m, n) in ((a, left, (rows, shared)), (b, right, (shared, columns))):
+        aligned = _aligned(walk, x, s, "".join([*batch, *m, *n]))
+        aligned = walk.lowering.expanded(aligned, (*lead, *(sizes[c] for c in [*m, *n])))
+        shape = (*lead, math.prod(sizes[c] for c in m), math.prod(sizes[c] for c in n))
+        matrices.append(walk.lowering.shaped(aligned, shape))
+    return walk.lowering.shaped(multiplied(walk, *matrices), full), letters
+
+
+def _aligned(walk: GraphWalk, x: Value, letters: str, wanted: str) -> Value:
+    """A value with its axes in the order of wanted letters, axes of 1 for those that it has not."""
+    order = [letters.index(c) for c in wanted if c in letters]
+    turned_ = x if order == sorted(order) else permuted(walk, x, order)
+    at = iter(turned_.full)
+    return walk.lowering.shaped(turned_, tuple(next(at) if c in letters else 1 for c in wanted))
+
+
+def _without(walk: GraphWalk, x: Value, letters: str, wanted: set[str]) -> tuple[Value, str]:
+    """A value summed over the letters that are not wanted."""
+    dims = [k for k, c in enumerate(letters) if c not in wanted]
+    if not dims:
+        return x, letters
+    zero = np.broadcast_to(_wide(x), [x.full[k] if k in dims else n for k, n in enumerate(_wide(x).shape)])
+    known = np.where(zero.all(axis=tuple(dims)), 0.0, np.nan)
+    return replace(summed(walk, x, dims), known=compressed(known)), "".join(c for c in letters if c in wanted)
+
+
+def summed(walk: GraphWalk, x: Value, dims: Sequence[int]) -> Value:
+    """The sum over full axes, which are dropped."""
+    full = tuple(n for k, n in enumerate(x.full) if k not in dims)
+    axes = [x.axis(d) for d in dims if x.axis(d) >= 0]
+    return walk.lowering.shaped(walk.emit("sum", x, axes=axes) if axes else replace(x, known=None), full)
+
+
+def without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
+    """An Einstein sum with its ellipsis written out in letters."""
+    if "..." not in equation:
+        return equation
+    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation]
+    left, arrow, output = equation.partition("->")
+    hidden = [
+        rank - len(part.replace("...", "")) if "..." in part else 0
+        for part, rank in zip(left.split(","), ranks, strict=True)
+    ]
+    letters = "".join(free[: max(hidden)])
+    parts = [part.replace("...", letters[len(letters) - h :]) for part, h in zip(left.split(","), hidden, strict=True)]
+    if not arrow:
+        output = "..." + "".join(sorted(c for c in set(left) - set(".,") if left.count(c) == 1))
+    return f"{','.join(parts)}->{output.replace('...', letters)}"

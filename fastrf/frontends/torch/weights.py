@@ -1,0 +1,143 @@
+"""Numbers that constants decide of tensors made from parameters, such as the zeros of masked weights.
+
+The values of parameters are never read. Where nothing but parameters comes together nothing is computed, so that large
+weights cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.utils._pytree as pytree
+from torch.fx import Node
+
+from fastrf.frontends.lowering import Known, compressed
+from fastrf.frontends.masking import decided
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name
+from fastrf.frontends.torch.known import computed, moved, table_of
+from fastrf.frontends.torch.names import (
+    CLOSED,
+    COPIES,
+    LOG_SOFTMAXES,
+    MIXES,
+    MOVES,
+    OF_ONE,
+    OF_SEVERAL,
+    PERMUTES,
+    RESCALES,
+    SHAPES,
+    SHUFFLES,
+    SOFTMAXES,
+    SUMS,
+    VALUE_FREE,
+)
+
+if TYPE_CHECKING:
+    from fastrf.frontends.torch.walk import Walk
+
+__all__ = ["of_weight"]
+
+
+def of_weight(walk: Walk, node: Node) -> Any:
+    """What is known of a tensor that parameters make, or of each of several: a table, or None where nothing is.
+
+    A node whose zeros cannot be followed joins `walk.lost`.
+    """
+    sources, name = node.all_input_nodes, operator_name(node)
+    if node.op != "call_function":
+        return None
+    if any(source in walk.lost for source in sources):
+        walk.lost.add(node)
+    if name == "getitem":
+        pieces = walk.decided(sources[0])
+        return pieces[node.args[1]] if isinstance(pieces, list) and isinstance(node.args[1], int) else pieces
+    if name in MOVES or name in SHUFFLES:
+        return moved(walk, node)
+    constants = [source for source in sources if not walk.has_parameters(source)]
+    partly = any(walk.decided(source) is not None for source in sources if source not in constants)
+    if any(walk.known(source) is None for source in constants):
+        walk.lost.add(node)  # a constant without values, as on the meta device
+    follow = next((function for names, function in _FOLLOWED if name in names), None)
+    if follow is not None and (partly or constants or name in OF_SEVERAL):
+        return follow(walk, node)
+    if partly and name not in MIXES and name not in VALUE_FREE:
+        walk.lost.add(node)
+    return None
+
+
+def _first(results: Any, table: Known | None) -> Any:
+    """The table of the first of several results; nothing is known of the others."""
+    several = isinstance(results, list | tuple)
+    return [table, *[None] * (len(results) - 1)] if several else table
+
+
+def _copied(walk: Walk, node: Node) -> Any:
+    return _first(node.meta["val"], compressed(table_of(walk, node.args[0])))
+
+
+def _shaped(walk: Walk, node: Node) -> Known | None:
+    source = node.all_input_nodes[0]
+    return compressed(np.broadcast_to(table_of(walk, source), fake_shape(source)).reshape(fake_shape(node)))
+
+
+def _permuted(walk: Walk, node: Node) -> Known | None:
+    table = torch.from_numpy(table_of(walk, node.all_input_nodes[0]).copy())
+    assert callable(node.target)
+    return compressed(node.target(table, *node.args[1:], **node.kwargs).numpy())
+
+
+def _pointwise(walk: Walk, node: Node) -> Known | None:
+    if not node.meta["val"].is_floating_point() and any(walk.decided(n) is not None for n in node.all_input_nodes):
+        walk.lost.add(node)
+    return computed(walk, node)
+
+
+def _summed(walk: Walk, node: Node) -> Any:
+    """Zero where every summand is: the operator is applied to where its operands are not zero."""
+
+    def support(source: Node) -> torch.Tensor:
+        table = table_of(walk, source) != 0
+        return torch.from_numpy(table.astype(np.float64)).expand(fake_shape(source))
+
+    arguments, named = pytree.tree_map_only(Node, support, (node.args, {**node.kwargs}))
+    if named.get("dtype") is not None:
+        named["dtype"] = torch.float64
+    assert callable(node.target)
+    result = node.target(*arguments, **named)
+    first = result[0] if isinstance(result, tuple | list) else result
+    return _first(result, compressed(np.where(first.numpy() == 0, 0.0, np.nan)))
+
+
+def _closed(walk: Walk, node: Node) -> Any:
+    """Zero where no power of the matrix reaches."""
+    source = node.all_input_nodes[0]
+    n = fake_shape(source)[-1]
+    used = (table_of(walk, source) != 0) | np.eye(n, dtype=bool)
+    reached = np.broadcast_to(used, fake_shape(source)).astype(np.float64)
+    for _ in range(n.bit_length()):
+        reached = (reached @ reached > 0).astype(np.float64)
+    return _first(node.meta["val"], compressed(np.where(reached == 0, 0.0, np.nan)))
+
+
+def _softmax(walk: Walk, node: Node) -> Known | None:
+    """Zero where a mask excludes."""
+    a = bound(node)
+    shut, said = decided(table_of(walk, a["self"]), a["dim"], walk.options.mask_below)
+    if said:
+        walk.assumes.append(f"node {node.name!r}: {said}")
+    return compressed(np.where(shut, -np.inf if operator_name(node) in LOG_SOFTMAXES else 0.0, np.nan))
+
+
+#: How what is known passes operators between whole tensors.
+_FOLLOWED: list[tuple[frozenset[str], Callable[[Walk, Node], Any]]] = [
+    (COPIES | RESCALES, _copied),
+    (SHAPES, _shaped),
+    (PERMUTES, _permuted),
+    (OF_ONE | OF_SEVERAL, _pointwise),
+    (SOFTMAXES, _softmax),
+    (SUMS, _summed),
+    (CLOSED, _closed),
+]
