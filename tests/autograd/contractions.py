@@ -66,7 +66,9 @@ def product(op: Any, args: Args) -> Tensor:
     """Any multilinear operator of its tensors."""
     if "equation" in args:
         return multilinear(lambda *t: op(args["equation"], list(t)), *args["tensors"])
-    return multilinear(op, *args.values())
+    operands = [v for k, v in args.items() if k != "bias"]
+    y = multilinear(lambda *t: op(*t, None) if "bias" in args else op(*t), *operands)
+    return add_bias(y, args.get("bias"), -1)
 
 
 @handles("addmm", "baddbmm", "addbmm", "addmv")

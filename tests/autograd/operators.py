@@ -240,14 +240,23 @@ def coupled_over(x: Tensor, axes: Sequence[int], bias: Any) -> Tensor:
     return x + x.sum(list(axes), keepdim=True) + shift
 
 
+def scaled(y: Tensor, weight: Any, axis: int | None = None) -> Tensor:
+    """A scale along one axis, or the last ones: where it is zero, only the bias is left."""
+    if weight is None or bool(weight.all()):
+        return y
+    used = support(weight)
+    used = used if axis is None else used.reshape([-1 if k == axis else 1 for k in range(y.ndim)])
+    return y * used + (1 - used)
+
+
 @handles("layer_norm", "rms_norm")
 def layer_norm(op: Any, args: Args) -> Tensor:
     """Over the last axes; the root mean square does not couple a structural zero."""
     x = finite(args["input"])
     axes = list(range(x.ndim - len(args["normalized_shape"]), x.ndim))
     if op._schema.name == "aten::rms_norm":
-        return x + support(x) * x.sum(axes, keepdim=True)
-    return coupled_over(x, axes, args["bias"])
+        return scaled(x + support(x) * x.sum(axes, keepdim=True), args["weight"])
+    return scaled(coupled_over(x, axes, args["bias"]), args["weight"])
 
 
 @handles("group_norm", "instance_norm")
@@ -255,10 +264,10 @@ def group_norm(op: Any, args: Args) -> Tensor:
     """Over a group of channels, or one channel, and all places."""
     x = finite(args["input"])
     if not args.get("use_input_stats", True):
-        return x + 1
+        return scaled(x + 1, args["weight"], 1)
     groups = args.get("num_groups", x.shape[1])
     grouped = x.reshape(x.shape[0], groups, -1)
-    return coupled_over(grouped, [2], args["bias"]).reshape(x.shape)
+    return scaled(coupled_over(grouped, [2], args["bias"]).reshape(x.shape), args["weight"], 1)
 
 
 @handles("batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit",
@@ -268,5 +277,6 @@ def batch_norm(op: Any, args: Args) -> Any:
     x = finite(first(args))
     training = args.get("training", args.get("train", False)) or "running_mean" not in args
     y = coupled_over(x, [a for a in range(x.ndim) if a != 1], args["bias"]) if training else x + 1
+    y = scaled(y, args["weight"], 1)
     extra = len(op._schema.returns) - 1
     return (y, *(torch.zeros(0) for _ in range(extra))) if extra else y

@@ -25,10 +25,10 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
 from fastrf.frontends.torch.known import moved
-from fastrf.frontends.torch.names import MOVES, VALUE_FREE, ZEROS_LEFT_OUT
+from fastrf.frontends.torch.names import MOVES, VALUE_FREE
 from fastrf.frontends.torch.returning import Returned, module_names, returned_by
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
-from fastrf.frontends.torch.weights import of_weight
+from fastrf.frontends.torch.weights import all_loosened, is_random, of_weight, zeros_are_missed
 from fastrf.network import Network
 
 __all__ = ["RULES", "Walk", "rule", "to_network"]
@@ -158,13 +158,7 @@ class Walk(GraphWalk):
 
     def decided(self, node: Node) -> Any:
         """What constants decide of a tensor made from parameters (see `weights`), or of each of several."""
-        if node not in self._decided:
-            try:
-                self._decided[node] = of_weight(self, node)
-            except (UnsupportedOpError, RuntimeError, TypeError, ValueError):  # an operator that NaN does not pass
-                self.lost.add(node)
-                self._decided[node] = None
-        return self._decided[node]
+        return self._decided.get(node)
 
     def known(self, argument: Any) -> np.ndarray[Any, Any] | None:
         """A constant tensor whose values may be looked at: no weight, and not on the meta device."""
@@ -210,9 +204,9 @@ class Walk(GraphWalk):
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
         own = node.graph is self._exported.graph and node.name in self._exported.graph_signature.inputs_to_parameters
         read = operator_name(node) not in VALUE_FREE and any(n in self._weighty for n in node.all_input_nodes)
-        if own or read or _is_random(node):
+        if own or read or is_random(node):
             self._weighty.add(node)
-            self.decided(node)
+            self._decided[node] = of_weight(self, node)
 
     def _reached(self, node: Node) -> bool:
         return any(argument in self.values for argument in node.all_input_nodes)
@@ -242,25 +236,10 @@ class Walk(GraphWalk):
             result = self.opaque_results(node)
         if isinstance(result, Value) and name in MOVES:
             result = replace(self.lowering.shaped(result, fake_shape(node)), known=moved(self, node))
-        if self._beyond_following(node, name):
+        if found is not None and zeros_are_missed(self, node):
             result = self.lowering.shaped(result, fake_shape(node)) if isinstance(result, Value) else result
-            result = self._all_loosened(result)
+            result = all_loosened(self, result)
         return self._finished(node, result)
-
-    def _beyond_following(self, node: Node, name: str) -> bool:
-        """Whether a weight may be zero where the rule took it for any number."""
-        weights = [n for n in node.all_input_nodes if n in self._weighty]
-        return any(n in self.lost for n in weights) or (
-            name not in ZEROS_LEFT_OUT and any(self.decided(n) is not None for n in weights)
-        )
-
-    def _all_loosened(self, result: Any) -> Any:
-        """A result, or each of several, made now or when it is asked for, as `loosened`."""
-        if isinstance(result, list):
-            return [self._all_loosened(one) for one in result]
-        if callable(result):
-            return lambda: self._all_loosened(result())
-        return self.loosened(result) if isinstance(result, Value) else result
 
     def _reads_nothing(self, node: Node) -> bool:
         return not any(argument in self.values for argument in arguments_read(node))
@@ -281,7 +260,7 @@ class Walk(GraphWalk):
             assert callable(node.target)
             return node.target(*arguments, **named)
 
-        return _Later(compute, _is_random(node) or any(map(self.has_parameters, rest)))
+        return _Later(compute, is_random(node) or any(map(self.has_parameters, rest)))
 
     def _taken_apart(self, node: Node) -> Any:
         """An operator without a rule, as torch writes it in others."""
@@ -438,11 +417,6 @@ class _Later(NamedTuple):
     weighty: bool
     decided: Any = None
     lost: bool = False
-
-
-def _is_random(node: Node) -> bool:
-    """Whether an operator draws numbers, which may be any."""
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 def _is_tensor(node: Node) -> bool:

@@ -14,7 +14,8 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Known, compressed
+from fastrf.errors import UnsupportedOpError
+from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import decided
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name
 from fastrf.frontends.torch.known import computed, moved, table_of
@@ -33,12 +34,13 @@ from fastrf.frontends.torch.names import (
     SOFTMAXES,
     SUMS,
     VALUE_FREE,
+    ZEROS_LEFT_OUT,
 )
 
 if TYPE_CHECKING:
     from fastrf.frontends.torch.walk import Walk
 
-__all__ = ["of_weight"]
+__all__ = ["all_loosened", "is_random", "of_weight", "zeros_are_missed"]
 
 
 def of_weight(walk: Walk, node: Node) -> Any:
@@ -46,6 +48,35 @@ def of_weight(walk: Walk, node: Node) -> Any:
 
     A node whose zeros cannot be followed joins `walk.lost`.
     """
+    try:
+        return _of_weight(walk, node)
+    except (UnsupportedOpError, RuntimeError, TypeError, ValueError):  # an operator that NaN does not pass
+        walk.lost.add(node)
+        return None
+
+
+def is_random(node: Node) -> bool:
+    """Whether an operator draws numbers, which may be any."""
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def zeros_are_missed(walk: Walk, node: Node) -> bool:
+    """Whether a weight may be zero where the rule of an operator takes it for any number."""
+    weights = [n for n in node.all_input_nodes if walk.has_parameters(n)]
+    missed = operator_name(node) not in ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
+    return missed or any(n in walk.lost for n in weights)
+
+
+def all_loosened(walk: Walk, result: Any) -> Any:
+    """A result, or each of several, made now or when it is asked for, as `loosened`."""
+    if isinstance(result, list):
+        return [all_loosened(walk, one) for one in result]
+    if callable(result):
+        return lambda: all_loosened(walk, result())
+    return walk.loosened(result) if isinstance(result, Value) else result
+
+
+def _of_weight(walk: Walk, node: Node) -> Any:
     sources, name = node.all_input_nodes, operator_name(node)
     if node.op != "call_function":
         return None
