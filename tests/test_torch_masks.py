@@ -31,7 +31,7 @@ class Masked(nn.Module):
         super().__init__()
         self.low, self.dtype = low, dtype
         self.q, self.k, self.v = (nn.Linear(2, 2, dtype=dtype) for _ in range(3))
-        self.heads = nn.MultiheadAttention(2, 1, batch_first=True, dtype=dtype)
+        self.attend = nn.MultiheadAttention(2, 1, batch_first=True, dtype=dtype)
         self.register_buffer("open", torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril())
 
     @property
@@ -131,12 +131,12 @@ def fused(m, q, k, v):
 
 @form
 def heads(m, q, k, v):
-    return m.heads(q, k, v, attn_mask=m.mask, need_weights=False)[0]
+    return m.attend(q, k, v, attn_mask=m.mask, need_weights=False)[0]
 
 
 @form
 def heads_with_weights(m, q, k, v):
-    return m.heads(q, k, v, attn_mask=m.mask, need_weights=True)[0]
+    return m.attend(q, k, v, attn_mask=m.mask, need_weights=True)[0]
 
 
 def seen(field: fastrf.ReceptiveField) -> list[int]:

@@ -14,7 +14,7 @@ __all__ = ["windowed"]
 
 
 #: What an attribute is along an axis that the window does not touch.
-_NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size": None}
+_NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size": None, "step": [1, 1]}
 
 
 def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attributes: Any) -> Value:
@@ -27,7 +27,8 @@ def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attri
     turned = permuted(walk, x, [1, 0, *range(2, n + 2)])
     turned = walk.lowering.spread(turned)
     used = attributes.pop("used", None)
-    wider = {k: [_NEUTRAL.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
+    neutral = {**_NEUTRAL, "output_size": x.full[0]} if op == "resize" else _NEUTRAL
+    wider = {k: [neutral.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
     if used is not None:
         wider["used"] = np.expand_dims(np.array(used), 2).tolist()
     result = walk.emit(op, turned, *others, **wider)

@@ -23,9 +23,6 @@ OPS: dict[str, Callable[..., Function | None]] = {}
 #: Elements of the largest value.
 LARGEST = 1200
 
-#: Operators without a rule for a batch that other axes were merged into.
-ONE_IMAGE = {"im2col", "shuffles", "upsample"}
-
 
 class Held(nn.Module):
     """A constant as a buffer."""
@@ -132,8 +129,6 @@ def random_module(rng: np.random.Generator) -> tuple[RandomModule, tuple[int, ..
         same = [k for k, v in enumerate(values) if v.shape == values[i].shape and k != i]
         j = draw.pick(same) if same else i
         name, draw.parts = draw.pick(names), []
-        if name in ONE_IMAGE and values[i].ndim > 2 and values[i].shape[0] != 1:
-            continue
         function = OPS[name](draw, values[i], values[j])
         if function is None:
             continue

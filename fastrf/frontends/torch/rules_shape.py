@@ -215,28 +215,51 @@ def pad(walk: Walk, node: Node) -> Value:
 @rule("aten::pixel_shuffle")
 def pixel_shuffle(walk: Walk, node: Node) -> Value:
     """Channels to pixels."""
-    return _on_maps(walk, first_value(walk, node), "pixel_shuffle", factor=bound(node)["upscale_factor"])
+    x, r = first_value(walk, node), bound(node)["upscale_factor"]
+    lead, (c, h, w) = x.full[:-3], x.full[-3:]
+    if _one_map(x):
+        return _on_map(walk, x, "pixel_shuffle", factor=r)
+    return _reordered(walk, x, (*lead, c // r**2, r, r, h, w), (0, 3, 1, 4, 2), fake_shape(node))
 
 
 @rule("aten::pixel_unshuffle")
 def pixel_unshuffle(walk: Walk, node: Node) -> Value:
     """Pixels to channels."""
-    return _on_maps(walk, first_value(walk, node), "pixel_unshuffle", factor=bound(node)["downscale_factor"])
+    x, r = first_value(walk, node), bound(node)["downscale_factor"]
+    lead, (c, h, w) = x.full[:-3], x.full[-3:]
+    if _one_map(x):
+        return _on_map(walk, x, "pixel_unshuffle", factor=r)
+    return _reordered(walk, x, (*lead, c, h // r, r, w // r, r), (0, 2, 4, 1, 3), fake_shape(node))
 
 
 @rule("aten::channel_shuffle", "aten::native_channel_shuffle")
 def channel_shuffle(walk: Walk, node: Node) -> Value:
     """Channels of groups interleaved."""
-    return _on_maps(walk, first_value(walk, node), "channel_shuffle", groups=bound(node)["groups"])
+    x, groups = first_value(walk, node), bound(node)["groups"]
+    if x.stripped and len(x.full) > 2:
+        return replace(walk.emit("channel_shuffle", x, groups=groups), full=x.full)
+    batch, channels, *places = x.full
+    rest = tuple(range(2, 2 + len(places)))
+    return _reordered(walk, x, (batch, groups, channels // groups, *places), (1, 0, *rest), x.full)
 
 
-def _on_maps(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
-    if x.stripped and len(x.full) == 4:
-        result = walk.emit(op, x, **attributes)
-        return replace(result, full=(1, *result.shape))
+def _one_map(x: Value) -> bool:
+    """Whether a value is a map of channels, its batch of 1 left out of its shape or not there."""
+    return (x.stripped and len(x.full) == 4) or len(x.full) == 3
+
+
+def _on_map(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
     if len(x.full) == 3:
         return walk.emit(op, walk.lowering.spread(x), **attributes)
-    raise walk.lowering.unsupported(op, walk.scope, exist=True)
+    result = walk.emit(op, x, **attributes)
+    return replace(result, full=(1, *result.shape))
+
+
+def _reordered(walk: Walk, x: Value, apart: tuple[int, ...], order: tuple[int, ...], full: tuple[int, ...]) -> Value:
+    """A value reshaped, its last axes reordered, and reshaped."""
+    first = len(apart) - len(order)
+    turned = permuted(walk, walk.lowering.shaped(x, apart), [*range(first), *(first + k for k in order)])
+    return walk.lowering.shaped(turned, full)
 
 
 def first_value(walk: Walk, node: Node) -> Value:

@@ -11,6 +11,7 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.moving import permuted
 from fastrf.frontends.sliding import windowed
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import table_of
@@ -118,25 +119,27 @@ def adaptive_max_pool(walk: Walk, node: Node) -> list[Value]:
 
 @rule("aten::im2col")
 def im2col(walk: Walk, node: Node) -> Value:
-    """Windows as columns."""
-    a = bound(node)
+    """Windows as columns; a batch rides along as one more axis with a window of 1."""
+    a, x = bound(node), _input(walk, node)
     attributes = {k: _spread_out(a[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")}
-    return windowed(walk, _batch_of_one(walk, node, 4), 2, "unfold", **attributes)
+    if len(x.full) == 3 or x.stripped:
+        return windowed(walk, x, 2, "unfold", **attributes)
+    wider = {k: [int(k != "padding"), *v] for k, v in attributes.items()}
+    columns = walk.emit("unfold", permuted(walk, x, [1, 0, 2, 3]), **wider)
+    apart = walk.lowering.shaped(columns, (columns.shape[0], x.full[0], columns.shape[1] // x.full[0]))
+    return permuted(walk, apart, [1, 0, 2])
 
 
 @rule("aten::col2im")
 def col2im(walk: Walk, node: Node) -> Value:
-    """The sum of overlapping windows."""
-    a = bound(node)
+    """The sum of overlapping windows, with a batch as above."""
+    a, x = bound(node), _input(walk, node)
     attributes = {k: _spread_out(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
-    return windowed(walk, _batch_of_one(walk, node, 3), 1, "fold", **attributes)
-
-
-def _batch_of_one(walk: Walk, node: Node, ndim: int) -> Value:
-    x = _input(walk, node)
-    if len(x.full) == ndim and not x.stripped:
-        raise walk.unsupported(node)
-    return x
+    if len(x.full) == 2 or x.stripped:
+        return windowed(walk, x, 1, "fold", **attributes)
+    wider = {k: [{"padding": 0, "output_size": x.full[0]}.get(k, 1), *v] for k, v in attributes.items()}
+    columns = walk.lowering.shaped(permuted(walk, x, [1, 0, 2]), (x.full[1], x.full[0] * x.full[2]))
+    return permuted(walk, walk.emit("fold", columns, **wider), [1, 0, 2, 3])
 
 
 @rule(*[f"aten::upsample_nearest{n}d" for n in (1, 2, 3)], *[f"aten::_upsample_nearest_exact{n}d" for n in (1, 2, 3)])
