@@ -215,3 +215,42 @@ def test_a_branch_chosen_by_a_constant_or_by_data() -> None:
     unlike = network([*asked, node("If", "c", then_branch=then, else_branch=short)], (1, 4))
     with pytest.raises(fastrf.UnsupportedOpError, match="branches of different shapes"):
         fastrf.load(unlike)
+
+
+def by_indices(op: str, shapes: Any, order: str, **attributes: Any) -> Any:
+    """An operator on inputs of these names, of which i holds computed indices."""
+    cast = helper.make_node("Cast", ["i"], ["j"], to=TensorProto.INT64)
+    node = helper.make_node(op, ["j" if name == "i" else name for name in order], ["y"], **attributes)
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    graph = helper.make_graph([cast, node], "g", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "shapes", "wrt", "rows"),
+    [
+        # element (r, c) of the result may be any of row r, or of column c
+        ("GatherElements", {"axis": 1}, {"x": (2, 2), "i": (2, 1)}, "x", ["1100", "0011"]),
+        ("GatherElements", {"axis": 0}, {"x": (2, 2), "i": (2, 1)}, "x", ["1010", "1010"]),
+        ("GatherElements", {"axis": 0}, {"x": (2, 2), "i": (2, 1)}, "i", ["10", "01"]),
+        ("GatherND", {}, {"x": (2, 2), "i": (1, 1)}, "x", ["1010", "0101"]),
+        ("GatherND", {"batch_dims": 1}, {"x": (2, 2), "i": (2, 1)}, "x", ["1100", "0011"]),
+        ("GatherND", {}, {"x": (2, 2), "i": (1, 2)}, "i", ["11"]),
+        ("ScatterElements", {"axis": 1}, {"x": (2, 2), "i": (1, 2), "u": (1, 2)}, "u", ["11", "11", "00", "00"]),
+        (
+            "ScatterElements",
+            {"axis": 1},
+            {"x": (2, 2), "i": (1, 2), "u": (1, 2)},
+            "x",
+            ["1000", "0100", "0010", "0001"],
+        ),
+        ("ScatterND", {}, {"x": (2, 2), "i": (1, 1), "u": (1, 2)}, "u", ["10", "01", "10", "01"]),
+        ("ReverseSequence", {"batch_axis": 1, "time_axis": 0}, {"x": (2, 2), "i": (2,)}, "x", ["1010", "0101"] * 2),
+        ("ReverseSequence", {"batch_axis": 1, "time_axis": 0}, {"x": (2, 2), "i": (2,)}, "i", ["10", "01"] * 2),
+    ],
+)
+def test_computed_indices_are_read_along_their_axis(
+    op: str, attributes: Any, shapes: Any, wrt: str, rows: list[str]
+) -> None:
+    field = fastrf.analyze(by_indices(op, shapes, "xiu"[: len(shapes)], **attributes), wrt=wrt).output
+    assert ["".join(str(int(v)) for v in row) for row in field.to_csr(channels=True).toarray()] == rows

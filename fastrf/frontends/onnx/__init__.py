@@ -7,9 +7,12 @@
 | `cutting` | a model cut off behind one node |
 | `folding` | constants of a model, evaluated once for many input shapes |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
+| `ordering` | nodes each after those that it reads |
 | `calls` | one node with what it reads |
 | `schemas` | what the standard says of an operator |
 | `constants` | tensors that the input does not reach |
+| `known` | numbers that constants decide, followed through operators |
+| `inputs` | shapes of inputs, solved together, and values of controls |
 | `rules_*` | one rule per operator: the layers it stands for |
 """
 

@@ -18,6 +18,7 @@ from fastrf.frontends.moving import joined, on_axis, padded, padded_added, permu
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
 from fastrf.frontends.onnx.known import followed
+from fastrf.frontends.onnx.rules_computed import by_computed_indices
 from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__: list[str] = []
@@ -250,7 +251,7 @@ def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
     sources = [0, 2 if "Scatter" in call.op and call.op != "TensorScatter" else 1]
     sources = [k for k in sources if k < len(call.inputs) and (k == 0 or "Scatter" in call.op)]
     if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in sources):
-        return walk.opaque(call)
+        return by_computed_indices(walk, call) or walk.opaque(call)
     if call.op in _SCATTERS and call.get("reduction", "none") != "none":
         return _accumulated(walk, call)
     numbers, parts, first = [], [], 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
 from fastrf.frontends.onnx.cutting import reads
 from fastrf.frontends.onnx.known import loses, of_weights, with_added
+from fastrf.frontends.onnx.ordering import in_order
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_LAYERS
@@ -101,7 +102,7 @@ class Walk(GraphWalk):
         if scope.depth == 0:
             self.expect(1, nodes)
         readers = collections.Counter(name for node in nodes for name in reads(node)) if whole else None
-        for node in _in_order(nodes, scope):
+        for node in in_order(nodes, scope):
             self._steps += 1
             if self._steps > MAX_STEPS or len(self.lowering.layers) > MAX_LAYERS:
                 raise _too_many()
@@ -402,42 +403,3 @@ def _found(scope: Scope, name: str) -> Item:
     if name not in scope:
         raise FormatError(f"tensor {printable(name)!r} is read but nothing produces it; check the model")
     return scope[name]
-
-
-def _in_order(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
-    """Nodes each after those that it reads; from the first that is too early on, sorted."""
-    for k, node in enumerate(nodes):
-        if any(name not in scope for name in _reads(node)):
-            yield from _sorted(nodes[k:], scope)
-            return
-        yield node
-
-
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
-    return [name for name in node.input if name]
-
-
-def _sorted(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
-    makers = {output: k for k, node in enumerate(nodes) for output in node.output if output}
-    missing = {}
-    readers: dict[int, list[int]] = {}
-    for k, node in enumerate(nodes):
-        needs = {makers[name] for name in _reads(node) if name in makers and name not in scope}
-        missing[k] = len(needs)
-        for need in needs:
-            readers.setdefault(need, []).append(k)
-    ready = [k for k in range(len(nodes) - 1, -1, -1) if not missing[k]]
-    done = 0
-    while ready:
-        k = ready.pop()
-        done += 1
-        yield nodes[k]
-        for reader in readers.get(k, ()):
-            missing[reader] -= 1
-            if not missing[reader]:
-                ready.append(reader)
-    if done < len(nodes):
-        stuck = next(node for k, node in enumerate(nodes) if missing[k])
-        raise FormatError(
-            f"node {printable(stuck.name or stuck.op_type)!r} reads itself through a cycle; check the model"
-        )
