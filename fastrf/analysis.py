@@ -7,7 +7,6 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastrf.dependency import Dependency
@@ -16,6 +15,7 @@ from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis
 from fastrf.halo import Aligned
 from fastrf.ignoring import without
+from fastrf.memory import cached_property
 from fastrf.naming import calls, resolve
 from fastrf.network import Network, Node
 from fastrf.nominal import Nominal
@@ -74,7 +74,7 @@ def analyze(
     if wanted is not None:
         wanted = [resolve(network, target) for target in wanted]
     seen = without(network, ignore) if ignore else network
-    return Analysis(network, origin, _dependencies(seen, origin, wanted), seen)
+    return Analysis(network, origin, _dependencies(seen, origin, wanted), ignore)
 
 
 class Analysis(Mapping[str, ReceptiveField]):
@@ -86,10 +86,11 @@ class Analysis(Mapping[str, ReceptiveField]):
     """
 
     def __init__(
-        self, network: Network, wrt: str, dependencies: Mapping[str, Dependency], seen: Network | None = None
+        self, network: Network, wrt: str, dependencies: Mapping[str, Dependency], ignore: Sequence[str] | str = ()
     ) -> None:
         self.network = network
-        self._seen = network if seen is None else seen  # without what the user ignores
+        self._ignore = ignore
+        self._seen = without(network, ignore) if ignore else network
         self.wrt = wrt
         self._dependencies = dependencies
         self._fields: dict[str, ReceptiveField] = {}
@@ -111,6 +112,9 @@ class Analysis(Mapping[str, ReceptiveField]):
                 name=name,
             )
         return field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Analysis, (self.network, self.wrt, self._dependencies, self._ignore)
 
     def __contains__(self, name: object) -> bool:
         try:

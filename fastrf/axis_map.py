@@ -11,7 +11,7 @@ import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from fastrf import stretched
 from fastrf.errors import LimitError, ShapeError
+from fastrf.memory import cached_property
 from fastrf.regular import rule_of
 from fastrf.relation import Relation
 from fastrf.stretched import stretched_family

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ from fastrf.limits import require_memory
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, common_grouping, expand, join
 
-__all__ = ["areas", "box", "boxes", "factor_indices", "group_rows", "intervals"]
+__all__ = ["areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals"]
 
 IntArray = npt.NDArray[np.int64]
 
 #: More terms than this cannot be counted by bit masks.
 MAX_COUNTED_TERMS = 62
+#: Counting several terms takes at most so many steps, and 128 more for each answer.
+MAX_COUNTING = 1 << 34
 
 
 def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list[IntArray]:
@@ -40,6 +42,12 @@ def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list
     return list(np.unravel_index(flat, sizes)) if sizes else []
 
 
+def factor_index(dependency: Dependency, index: Sequence[int]) -> list[IntArray]:
+    """Index along every factor for one output index, int64[1] each: however many outputs there are."""
+    per_axis = zip(index, dependency.axes, strict=True)
+    return [part for i, factors in per_axis if factors for part in np.unravel_index(np.array([i]), factors)]
+
+
 def group_rows(group: Group, sizes: Sequence[int], index: Sequence[IntArray]) -> IntArray:
     """The group's row at each output index."""
     row = np.zeros((), np.int64)
@@ -50,8 +58,7 @@ def group_rows(group: Group, sizes: Sequence[int], index: Sequence[IntArray]) ->
 
 def box(dependency: Dependency, index: Sequence[int]) -> IntArray:
     """int64[input axes, 2]: the hull per input axis of one output index; `[0, 0)` where empty."""
-    flat = np.array([np.ravel_multi_index(tuple(index), dependency.shape)] if index else [0], np.int64)
-    return cast("IntArray", _hulls(dependency, factor_indices(dependency, flat), (1,))[0])
+    return cast("IntArray", _hulls(dependency, factor_index(dependency, index), (1,))[0])
 
 
 def boxes(dependency: Dependency) -> IntArray:
@@ -136,12 +143,15 @@ def areas(dependency: Dependency) -> IntArray:
 
 def _areas_of_union(dependency: Dependency) -> IntArray:
     sizes = dependency.sizes
+    # Sums of whole numbers are exact in floats up to here, and much faster.
+    kind = np.dtype(np.float64 if math.prod(dependency.input_shape) <= 1 << 53 else np.int64)
     parts = common_parts(dependency)
-    counted = [_columns_by_terms([part.relation for part in groups]) for groups in parts]
+    counted = [_columns_by_terms([part.relation for part in groups], kind) for groups in parts]
+    _require_count([table.shape for table, _ in counted], len(dependency.terms))
     together = counted[0][1]
     for _, sets in counted[1:]:
         together = np.bitwise_and.outer(together, sets)
-    holds = (together != 0).astype(float)
+    holds = (together != 0).astype(kind)
     for table, _ in counted:
         holds = np.tensordot(holds, table, axes=([0], [1]))
     factors = [f for groups in parts for f in groups[0].rows]
@@ -149,7 +159,20 @@ def _areas_of_union(dependency: Dependency) -> IntArray:
     order = sorted(range(len(factors)), key=factors.__getitem__)
     shape = [size if f in factors else 1 for f, size in enumerate(sizes)]
     counts = np.broadcast_to(counts.transpose(order).reshape(shape), sizes)
-    return cast("IntArray", np.rint(counts).astype(np.int64).reshape(dependency.shape))
+    return cast("IntArray", counts.astype(np.int64).reshape(dependency.shape))
+
+
+def _require_count(shapes: Sequence[tuple[int, ...]], n_terms: int) -> None:
+    """LimitError where counting tables of these (rows, sets) together takes too long, or more memory than there is."""
+    rows, sets = [1, *(shape[0] for shape in shapes)], [*(shape[1] for shape in shapes), 1]
+    held = [math.prod(rows[: k + 1]) * math.prod(sets[k:]) for k in range(len(sets))]
+    work = sum(count * row for count, row in zip(held, rows[1:], strict=False))
+    if work > MAX_COUNTING + 128 * held[-1]:
+        raise LimitError(
+            f"areas of {n_terms} terms need {work:.0e} steps, more than fastrf.counting.MAX_COUNTING = {MAX_COUNTING}; "
+            "raise it, ask for masks of some positions, or use a smaller input_shape"
+        )
+    require_memory(16 * max(held), f"areas of {n_terms} terms", "ask for masks of some positions")
 
 
 def common_parts(dependency: Dependency) -> list[list[Group]]:
@@ -167,8 +190,8 @@ def common_parts(dependency: Dependency) -> list[list[Group]]:
     return result
 
 
-def _columns_by_terms(relations: Sequence[Relation]) -> tuple[npt.NDArray[np.float64], IntArray]:
-    """float64[rows, sets] counts of columns, and int64[sets] bit masks of the terms that hold them."""
+def _columns_by_terms(relations: Sequence[Relation], kind: np.dtype[Any]) -> tuple[npt.NDArray[Any], IntArray]:
+    """Counts of columns, [rows, sets] of a dtype, and int64[sets] bit masks of the terms that hold them."""
     n_rows = relations[0].n_rows
     capacity = 2 * sum(relation.start.size for relation in relations)
     row, held, width = (np.empty(capacity, np.int64) for _ in range(3))
@@ -180,6 +203,7 @@ def _columns_by_terms(relations: Sequence[Relation]) -> tuple[npt.NDArray[np.flo
     offsets = np.cumsum([0, *(r.start.size for r in relations)])
     n = kernels.sort_columns_by_terms(stacked, offsets, n_rows, np.empty(len(relations), np.int64), (row, held, width))
     sets, which = np.unique(held[:n], return_inverse=True)
-    table = np.zeros((n_rows, sets.size))
-    np.add.at(table, (row[:n], which), width[:n].astype(float))
+    require_memory(8 * n_rows * sets.size, f"areas of {len(relations)} terms", "ask for masks of some positions")
+    table = np.zeros((n_rows, sets.size), kind)
+    np.add.at(table, (row[:n], which), width[:n].astype(kind))
     return table, sets

@@ -10,12 +10,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError
-from fastrf.memory import remembered
+from fastrf.memory import cached_property, remembered
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, expand, join, make_term, normalise, relabel, simplify
 

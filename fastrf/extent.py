@@ -11,12 +11,12 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.axis_map import AxisMap, Pattern
+from fastrf.memory import cached_property
 
 __all__ = [
     "MAX_TABLE",

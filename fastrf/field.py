@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,6 +21,7 @@ from fastrf.dependency import Dependency
 from fastrf.errors import PositionError
 from fastrf.halo import Halo, halo_of
 from fastrf.limits import require_memory
+from fastrf.memory import cached_property
 from fastrf.nominal import Nominal, bounds
 from fastrf.positions import checked_index, flat_indices
 from fastrf.terms import Term

@@ -11,17 +11,17 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf import kernels
-from fastrf.counting import factor_indices, group_rows
+from fastrf.counting import factor_index, factor_indices, group_rows
 from fastrf.dependency import Dependency
 from fastrf.errors import ShapeError
 from fastrf.limits import require_memory
+from fastrf.memory import cached_property
 from fastrf.relation import Relation
 from fastrf.terms import Group, Term, expand, join
 
@@ -43,8 +43,7 @@ MAX_LAYERED_TERMS = 62
 
 def dense_row(dependency: Dependency, index: Sequence[int]) -> npt.NDArray[np.bool_]:
     """bool[*input_shape]: what one output index depends on."""
-    flat = np.array([np.ravel_multi_index(tuple(index), dependency.shape)] if index else [0], np.int64)
-    at = factor_indices(dependency, flat)
+    at = factor_index(dependency, index)
     require_memory(
         3 * math.prod(dependency.input_shape), "one mask", "ask for box(position), or analyse a smaller input_shape"
     )

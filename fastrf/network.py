@@ -11,12 +11,12 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from fastrf.costs import cost
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, ShapeError, UnsupportedOpError
+from fastrf.memory import cached_property
 from fastrf.ops import apply, frozen
 from fastrf.recipe import Recipe
 
@@ -195,6 +195,9 @@ class Network:
             module, call, item = split_name(name)
             found.setdefault(module, {}).setdefault(call or 0, {})[item] = node
         return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Network.from_dict, (self.to_dict(),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and (self is other or self.to_dict() == other.to_dict())

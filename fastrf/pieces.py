@@ -10,11 +10,11 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.extent import MAX_TABLE, Extent, Phase, fused, gathered, irregular, mapped, read_exactly, split, united
+from fastrf.memory import cached_property
 from fastrf.regular import factored
 
 __all__ = ["CHANNEL", "FIXED", "GRID", "Piece"]

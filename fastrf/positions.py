@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import PositionError, ShapeError
+from fastrf.errors import LimitError, PositionError, ShapeError
 
 __all__ = ["all_or_given", "checked_index", "flat_indices"]
 
@@ -33,7 +33,10 @@ def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str 
 
 
 def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
-    """Positions as flat row-major indices; None for all. Raises PositionError, or ShapeError for another form."""
+    """Positions as flat row-major indices; None for all.
+
+    Raises PositionError for one outside, LimitError for a map beyond 64 bits, and ShapeError for another form.
+    """
     if positions is None:
         return None
     try:
@@ -49,6 +52,8 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
     outside = np.nonzero(((given < 0) | (given >= shape)).any(axis=1))[0]
     if outside.size:
         raise PositionError(f"position {tuple(given[outside[0]].tolist())} is outside the map of {shape}")
+    if math.prod(shape) > np.iinfo(np.int64).max:
+        raise LimitError(f"positions of a map of {shape} cannot be numbered in 64 bits; ask for mask(position) of one")
     return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))
 
 

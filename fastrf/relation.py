@@ -8,10 +8,8 @@ relations; nothing here knows about networks.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Hashable, Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -19,7 +17,7 @@ import numpy.typing as npt
 
 from fastrf import kernels
 from fastrf.errors import LimitError
-from fastrf.memory import remembered
+from fastrf.memory import cached_property, process_lock, remembered
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,7 +30,7 @@ IntArray = npt.NDArray[np.int64]
 MAX_RUNS = 1 << 27
 
 _interned: weakref.WeakValueDictionary[Hashable, Relation] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = process_lock()
 _weights = np.random.default_rng(0x5EED).integers(-(1 << 62), 1 << 62, size=1024)
 
 
@@ -45,7 +43,12 @@ def _fingerprint(array: IntArray) -> int:
     return int(np.dot(array, _weights[: array.size]))
 
 
-def _check_size(rows: int, runs: int) -> None:
+def _check_size(rows: int, runs: int, indices: int = 0) -> None:
+    """LimitError for more rows or runs than allowed, or indices that do not fit 64 bits."""
+    if indices > np.iinfo(np.int64).max:
+        raise LimitError(
+            f"a relation of {rows} rows needs {indices} indices, more than fit 64 bits; analyse a smaller input_shape"
+        )
     if max(rows, runs) > MAX_RUNS:
         raise LimitError(
             f"a relation of {rows} rows may need {runs} runs, more than fastrf.relation.MAX_RUNS = {MAX_RUNS}; "
@@ -151,6 +154,7 @@ class Relation:
     @classmethod
     def from_points(cls, n_rows: int, n_cols: int, rows: npt.ArrayLike, columns: npt.ArrayLike) -> Relation:
         """The pairs `(rows[k], columns[k])`, in any order, repeated or not; columns outside are dropped."""
+        _check_size(n_rows, 0, n_rows * n_cols)
         row, column = np.asarray(rows, np.int64).ravel(), np.asarray(columns, np.int64).ravel()
         keep = (column >= 0) & (column < n_cols)
         flat = np.unique(row[keep] * n_cols + column[keep])
@@ -341,6 +345,7 @@ class Relation:
 
     def _kron(self, other: Relation) -> Relation:
         points = int(np.sum(self.stop - self.start))
+        _check_size(self.n_rows * other.n_rows, points * other.start.size, self.n_cols * other.n_cols)
         out = _allocate(self.n_rows * other.n_rows, points * other.start.size)
         n = kernels.kron_rows(self.runs, other.runs, other.n_cols, out)
         return self._filled(self.n_cols * other.n_cols, out, n)
@@ -374,6 +379,7 @@ class Relation:
         """Columns `sizes` (row-major) put into the axis order `order`."""
         if list(order) == sorted(order):
             return self
+        _check_size(self.n_rows, self.n_cols)
         new_index = np.empty(self.n_cols, np.int64)
         new_index[np.arange(self.n_cols).reshape(sizes).transpose(order).ravel()] = np.arange(self.n_cols)
         rows = np.repeat(np.arange(self.n_rows), self.counts)

@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +24,7 @@ from fastrf.dependency import Dependency
 from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
 from fastrf.files import MAX_FILE_BYTES, read_text, whole_file
 from fastrf.limits import require_memory
+from fastrf.memory import cached_property
 
 __all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.memory import forget
+from fastrf.memory import cached_property, forget
 from fastrf.relation import Relation, intern_as
 
 __all__ = ["MIN_ROWS", "Stretched", "stretched", "stretched_family", "stretched_from"]

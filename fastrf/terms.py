@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.memory import remembered
 from fastrf.relation import Relation
@@ -23,6 +24,11 @@ __all__ = ["Group", "Term", "common_grouping", "expand", "join", "make_term", "n
 
 #: Two terms are not compared when bringing them to a common grouping would need more rows or runs than this.
 MAX_COMPARED = 1 << 16
+#: So many terms are compared each with each; of more, those first whose boxes at some places lie inside each other.
+FEW_TERMS = 24
+_PLACES = 16
+
+IntArray = npt.NDArray[np.int64]
 
 
 class Group(NamedTuple):
@@ -155,13 +161,52 @@ def simplify(
 
 
 def _absorb(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) -> list[Term]:
-    kept: list[Term] = []
-    for term in terms:
-        if any(_contains(other, term, sizes, input_shape) for other in kept):
+    may = _may_contain(terms, sizes, input_shape)
+    kept: list[int] = []
+    for i, term in enumerate(terms):
+        if any(may[k][i] and _contains(terms[k], term, sizes, input_shape) for k in kept):
             continue
-        kept = [other for other in kept if not _contains(term, other, sizes, input_shape)]
-        kept.append(term)
-    return kept
+        kept = [k for k in kept if not (may[i][k] and _contains(term, terms[k], sizes, input_shape))]
+        kept.append(i)
+    return [terms[k] for k in kept]
+
+
+def _may_contain(terms: Sequence[Term], sizes: Sequence[int], input_shape: Sequence[int]) -> list[list[bool]]:
+    """Per term, which terms it may contain: any, but of many only those whose boxes lie inside its own at some places.
+
+    Without this, networks of hundreds of terms spend their time on pairs that have nothing to do with each other.
+    """
+    n = len(terms)
+    if n <= FEW_TERMS:
+        return [[True] * n] * n
+    places = [(np.arange(_PLACES) * 2 + 1) * (7 * size // 5 + 1) // 3 % size for size in sizes]
+    boxes = np.stack([_boxes_at(term, places, sizes, input_shape) for term in terms], axis=-1)
+    may = np.ones((n, n), bool)
+    for low, high in boxes.reshape(-1, 2, n):
+        may &= ((low[:, None] <= low) & (high[:, None] >= high)) | (high == 0)
+    return may.tolist()
+
+
+def _boxes_at(term: Term, places: Sequence[IntArray], sizes: Sequence[int], input_shape: Sequence[int]) -> IntArray:
+    """int64[input axes, places, 2]: what a term holds at some output indices; `[0, 0)` where nothing."""
+    boxes = np.zeros((len(input_shape), _PLACES, 2), np.int64)
+    speaks = np.ones(_PLACES, bool)
+    for group in term:
+        row = np.zeros(_PLACES, np.int64)
+        for f in group.rows:
+            row = row * sizes[f] + places[f]
+        widths = [input_shape[a] for a in group.cols]
+        parts = [
+            group.relation.project(math.prod(widths[:k]), widths[k], math.prod(widths[k + 1 :]))
+            for k in range(len(widths))
+        ]
+        for axis, part in zip(group.cols or [None], parts or [group.relation], strict=True):
+            hulls = part.hulls[row] if part.is_whole else part.take(row).hulls
+            speaks &= hulls[:, 1] > 0
+            if axis is not None:
+                boxes[axis] = hulls
+    boxes[:, ~speaks] = 0
+    return boxes
 
 
 def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) -> list[Term]:

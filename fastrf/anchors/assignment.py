@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from fastrf.anchors.containment import Answer, answer
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.field import ReceptiveField
 from fastrf.limits import require_memory
+from fastrf.memory import cached_property
 
 __all__ = ["Assignment", "Chunk", "LevelAssignment", "assign", "covered_pixels"]
 

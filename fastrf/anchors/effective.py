@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from fastrf.anchors.path_walks import backwards, forwards, on_the_way
 from fastrf.anchors.path_weights import PathWeights
 from fastrf.errors import UsageError
 from fastrf.limits import require_memory
+from fastrf.memory import cached_property
 from fastrf.positions import all_or_given, checked_index
 
 if TYPE_CHECKING:

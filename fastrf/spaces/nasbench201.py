@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fastrf.errors import FormatError, NetworkError
+from fastrf.memory import cached_property
 from fastrf.network import Network
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short

@@ -10,7 +10,6 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from fastrf.analysis import Analysis
 from fastrf.dependency import Dependency
 from fastrf.errors import UsageError
 from fastrf.field import ReceptiveField
+from fastrf.memory import cached_property
 from fastrf.network import Network, Node
 from fastrf.nominal import Nominal
 from fastrf.relation import Relation

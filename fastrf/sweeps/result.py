@@ -6,12 +6,12 @@ import difflib
 import json
 import math
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import FormatError, UsageError
 from fastrf.files import whole_file
+from fastrf.memory import cached_property
 from fastrf.sweeps.evaluating import arrow
 from fastrf.sweeps.parts import ENDINGS, read_table, write_table
 

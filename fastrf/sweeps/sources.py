@@ -19,6 +19,7 @@ from typing import Any
 
 from fastrf.errors import FastRFError, FormatError, UnknownNodeError
 from fastrf.loading import load
+from fastrf.memory import process_lock
 from fastrf.naming import resolve
 from fastrf.network import Network
 from fastrf.texts import shown
@@ -186,9 +187,11 @@ def last_map(network: Network) -> str:
 
 # ONNX: parsed once, for any number of input shapes ----------------------------------------------------------------
 
-_capturing = threading.Lock()  # torch.export keeps state of its own
-_lock = threading.Lock()
+_capturing = process_lock()  # torch.export keeps state of its own
+_lock = process_lock()
 _files: OrderedDict[object, _Parsed] = OrderedDict()
+if hasattr(os, "register_at_fork"):  # a forked child parses anew: one of these may be locked for ever
+    os.register_at_fork(after_in_child=_files.clear)
 
 
 class _Parsed:

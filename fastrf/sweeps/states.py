@@ -8,7 +8,6 @@ worked out once per (step, number) pair. `columns` calls this, with whole arrays
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -20,6 +19,7 @@ from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError, NetworkError, ShapeError
 from fastrf.extent import NOTHING, Extent, Phase, mapped, opened, united
+from fastrf.memory import process_lock
 from fastrf.ops.arguments import window_output
 from fastrf.relation import Relation
 from fastrf.sweeps.steps import Branches, Sequence, Step, Whole, Window, per_axis
@@ -33,6 +33,8 @@ Product = tuple[Relation, ...]
 MAX_TERMS = 1 << 8
 #: A memo with more states than this is begun anew by the next run.
 MAX_STATES = 1 << 18
+
+_lock = process_lock()
 
 
 class Exact(NamedTuple):
@@ -54,17 +56,16 @@ class Memo:
 
     def __init__(self) -> None:
         self._tables: dict[tuple[int, ...], list[Table]] = {}
-        self._lock = threading.Lock()
 
     def borrow(self, image: tuple[int, ...]) -> Table:
         """A table that nobody else holds; give it back with `give_back`."""
-        with self._lock:
+        with _lock:
             idle = self._tables.get(image)
             return idle.pop() if idle else Table(image)
 
     def give_back(self, table: Table) -> None:
         """Keep a table for the next run, unless it has grown beyond MAX_STATES."""
-        with self._lock:
+        with _lock:
             if table.n_states <= MAX_STATES:
                 self._tables.setdefault(table.image, []).append(table)
 

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from onnx.reference.ops import load_op
 from fastrf.errors import FormatError
 from fastrf.frontends.lowering import Known, compressed
 from fastrf.frontends.onnx.printing import printable
+from fastrf.memory import cached_property
 
 __all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import gathered, noted
+from fastrf.memory import process_lock
 
 __all__ = ["capture", "load_callable", "load_file"]
 
 
 #: Torch's captures share state of the process.
-_LOCK = threading.RLock()
+_LOCK = process_lock()
 
 
 def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] | None = None) -> ExportedProgram:
