@@ -41,16 +41,16 @@ StrPath = str | os.PathLike[str]
 
 #: A text of fastrf's own formats (specs, lines of candidates, manifests) may not be larger.
 MAX_FILE_BYTES = 64 << 20
-#: TOML is read by the standard library's parser in Python, a megabyte a second; a text of it may not be larger.
-MAX_TOML_BYTES = 16 << 20
+#: The standard library's parser of TOML takes 500 bytes, and long, for one of dots; a text may not be larger.
+MAX_TOML_BYTES = 2 << 20
 #: Arrays of a `.npz` may hold so many bytes, or so many times the file's where that is more.
 MAX_ARRAY_BYTES, MAX_EXPANSION = 1 << 28, 100
 #: Lists and mappings may not lie deeper in each other.
 MAX_DEPTH = 64
 #: A dotted key of TOML may not have more parts: the parser keeps every prefix of it.
-MAX_KEY_PARTS = 64
+MAX_KEY_PARTS = 8
 #: Bytes that values read from JSON take per byte of text, at worst.
-_JSON_COST = 30
+_JSON_COST = 20
 
 
 # Reading -----------------------------------------------------------------------------------------------------
@@ -125,6 +125,7 @@ def parse_toml(text: str, source: object) -> dict[str, Any]:
                 f"{source}: key {words.strip()[:40]!r}... has more parts than fastrf.files.MAX_KEY_PARTS = "
                 f"{MAX_KEY_PARTS}; raise it if that is right"
             )
+    require_memory(500 * len(text), f"{source}: its values", "write JSON")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

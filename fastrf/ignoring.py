@@ -5,7 +5,6 @@ Only recipes and what they read change; names, shapes and costs stay, so that th
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -14,6 +13,7 @@ from fastrf.errors import UnknownNodeError
 from fastrf.naming import exits
 from fastrf.network import Network, Node
 from fastrf.ops import apply
+from fastrf.texts import close_names
 
 __all__ = ["without"]
 
@@ -102,7 +102,7 @@ def _named(network: Network, pattern: str) -> list[str]:
             found += exits(network, members)
     if not found:
         known = [*network.by_name, *network.modules]
-        close = difflib.get_close_matches(pattern, known[:10_000], n=3)
+        close = close_names(pattern, known)
         hint = f"did you mean {', '.join(close)}?" if close else f"give {', '.join(_KINDS)}, a name or a pattern"
         raise UnknownNodeError(f"ignore={pattern!r} matches no node and no module of {network.name!r}; {hint}")
     return found

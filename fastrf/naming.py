@@ -7,11 +7,11 @@ the name is refused, never guessed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 
 from fastrf.errors import UnknownNodeError
 from fastrf.network import Network, split_name
+from fastrf.texts import close_names
 
 __all__ = ["calls", "exits", "resolve", "result_within"]
 
@@ -35,7 +35,7 @@ def resolve(network: Network, name: str) -> str:
         several = ", ".join(found[:12])
         raise UnknownNodeError(f"{name!r} stands for several tensors; ask for one of {several}")
     known = [*network.inputs, *network.by_name, *network.modules, *network.returns]
-    close = difflib.get_close_matches(name, known[:10_000], n=3)
+    close = close_names(name, known)
     hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
     raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
 

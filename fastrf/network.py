@@ -7,7 +7,6 @@ layer and the remedy, and gets its recipe (see `recipe`).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, Sh
 from fastrf.memory import cached_property
 from fastrf.ops import apply, frozen
 from fastrf.recipe import Recipe
+from fastrf.texts import close_names
 
 __all__ = ["MAX_LAYERS", "Network", "Node", "split_name"]
 
@@ -389,5 +389,5 @@ def _listed(value: Any) -> Any:
 
 
 def _close(name: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(name, list(known)[:10_000], n=3)
+    matches = close_names(name, known)
     return f"; did you mean {', '.join(matches)}?" if matches else "; check its spelling"

@@ -7,16 +7,25 @@ go through here.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["csv_cell", "csv_rows", "from_csv_cell", "markdown_rows", "markdown_text", "shown"]
+__all__ = ["close_names", "csv_cell", "csv_rows", "from_csv_cell", "markdown_rows", "markdown_text", "shown"]
 
+#: Names of more characters are not compared, nor more names.
+MAX_COMPARED, MAX_NAMES = 100, 10_000
 #: What a spreadsheet works out: text that begins so, unless it is made of numbers alone.
 _FORMULA = re.compile(r"'*(?:[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?![-+\d.xinfae ]*\Z))")
 _MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", **{c: f"\\{c}" for c in "\\|`[]"}})
+
+
+def close_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Names like a name that is unknown; comparing takes the square of the length, so only short ones are."""
+    short = [one for one in known if len(one) <= MAX_COMPARED][:MAX_NAMES]
+    return difflib.get_close_matches(name, short, n) if len(name) <= MAX_COMPARED else []
 
 
 def shown(text: str) -> str:

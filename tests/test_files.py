@@ -127,6 +127,32 @@ def test_pipes_are_no_files(tmp_path):
             read(tmp_path / name)
 
 
+def test_annotations_are_shallow(tmp_path):
+    """Quadratic in the depth otherwise."""
+    path = tmp_path / "deep.xml"
+    path.write_text("<annotation>" + "<a>" * 200_000)
+    with pytest.raises(fastrf.FormatError, match="more than 64 deep"):
+        read_boxes(path)
+    path.write_text("<annotation><size><width>" + "1<!-- -->" * 100_000 + "</width></size></annotation>")
+    with pytest.raises(fastrf.FormatError, match="no usable box"):
+        read_boxes(path)
+
+
+def test_pictures_that_are_pipes_or_never_end(tmp_path):
+    from fastrf.anchors.pictures import picture_size
+
+    os.mkfifo(tmp_path / "a.jpg")
+    assert picture_size(tmp_path / "a.jpg") is None
+    (tmp_path / "b.jpg").write_bytes(b"\xff\xd8" + b"\xff\xe0\x00\x02" * 200_000)
+    assert picture_size(tmp_path / "b.jpg") is None
+
+
+def test_long_names_are_not_compared(tmp_path):
+    layers = [{"name": "ab" * 490 + str(k), "op": "relu"} for k in range(300)]
+    with pytest.raises(fastrf.NetworkError, match="check its spelling"):
+        fastrf.load({"input_shape": [1, 4], "layers": [*layers, {"op": "relu", "inputs": ["ab" * 492]}]})
+
+
 def test_nesting_and_integers_are_bounded(tmp_path):
     path = tmp_path / "deep.json"
     for inner in ("[" * 500 + "]" * 500, '{"a":' * 500 + "1" + "}" * 500, "1" + "0" * 30):
@@ -144,10 +170,10 @@ def test_nesting_and_integers_are_bounded(tmp_path):
 )
 def test_long_dotted_keys_are_refused_before_they_are_parsed(tmp_path, text):
     path = tmp_path / "keys.toml"
-    path.write_text(text.format(key=" . ".join(["a", "'b'", '"c"', "1"] * 16)))
-    files.parse_toml(path.read_text().replace("a . 'b' . ", "", 1), path)
-    path.write_text(text.format(key=" . ".join(["a", "'b'", '"c"', "1"] * 17)))
-    with pytest.raises(fastrf.LimitError, match="MAX_KEY_PARTS = 64; raise it"):
+    path.write_text(text.format(key=" . ".join(["a", "'b'", '"c"', "1"] * 2)))
+    files.parse_toml(path.read_text(), path)
+    path.write_text(text.format(key=" . ".join(["a", "'b'", '"c"', "1"] * 3)))
+    with pytest.raises(fastrf.LimitError, match="MAX_KEY_PARTS = 8; raise it"):
         fastrf.load(path)
 
 

@@ -6,9 +6,13 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from fastrf.files import opened
+
 __all__ = ["picture_size"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+#: More segments before the first frame make no JPEG.
+MAX_SEGMENTS = 10_000
 #: JPEG markers that open a frame: they hold the size.
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
@@ -16,7 +20,7 @@ _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 def picture_size(path: Path) -> tuple[int, int] | None:
     """(rows, columns) of a `.jpg` or `.png` file, as stored; None where there is none, or its header is damaged."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(24)
             if head[:8] == _PNG and len(head) == 24:
                 width, height = struct.unpack(">II", head[16:])
@@ -33,7 +37,7 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
     """The size in the first frame header; struct.error where the file ends before it."""
-    while True:
+    for _ in range(MAX_SEGMENTS):
         prefix, marker, length = struct.unpack(">BBH", file.read(4))
         if prefix != 0xFF or length < 2:
             raise ValueError("not a marker")
@@ -41,3 +45,4 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
             _, height, width = struct.unpack(">BHH", file.read(5))
             return height, width
         file.seek(length - 2, 1)
+    raise ValueError("no frame")

@@ -12,6 +12,9 @@ from fastrf.errors import FormatError
 
 __all__ = ["parse"]
 
+#: Elements do not lie deeper in each other, and numbers have not so many characters.
+MAX_DEPTH, MAX_NUMBER = 64, 64
+
 Corners = tuple[float, float, float, float]
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _SIZE = ("annotation", "size")
@@ -58,6 +61,8 @@ class _Document:
         raise FormatError(f"{self.source}: declares a document type or an entity; annotations need none")
 
     def start(self, name: str, _: dict[str, str]) -> None:
+        if len(self._path) >= MAX_DEPTH:
+            raise FormatError(f"{self.source}: elements more than {MAX_DEPTH} deep; annotations have five")
         self.root = self.root or name
         self._path.append(name)
         self._text = ""
@@ -65,7 +70,8 @@ class _Document:
             self._box = {}
 
     def text(self, text: str) -> None:
-        self._text += text
+        if len(self._text) < MAX_NUMBER:
+            self._text += text
 
     def end(self, name: str) -> None:
         path = tuple(self._path)
