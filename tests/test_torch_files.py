@@ -269,3 +269,33 @@ def test_a_path_is_never_code():
         fastrf.load(pathlib.Path("torch.nn:ReLU"))
     with pytest.raises(fastrf.FormatError, match="SystemExit"):
         fastrf.load("sys:exit")
+
+
+@pytest.mark.parametrize("size", [1 << 31, 1 << 40])
+def test_constants_are_bounded(good, size):
+    """A program of a few kilobytes that adds ones of a size that no memory holds."""
+
+    def argument(name, value):
+        return {"name": name, "arg": value, "kind": 1}
+
+    def node(name, target, inputs):
+        out = [{"as_tensor": {"name": name}}]
+        told = {"metadata": {}, "is_hop_single_tensor_return": None, "name": name}
+        return {"target": f"torch.ops.aten.{target}", "inputs": inputs, "outputs": out, **told}
+
+    def grow(found):
+        graph = found["graph_module"]["graph"]
+        last = graph["outputs"][0]
+        ones = [argument("size", {"as_ints": [size, 1, 1]}), argument("fill_value", {"as_float": 1.0})]
+        graph["nodes"].append(node("ones", "full.default", ones))
+        both = [argument("self", last), argument("other", {"as_tensor": {"name": "ones"}})]
+        graph["nodes"].append(node("sum", "add.Tensor", both))
+        like = graph["tensor_values"][last["as_tensor"]["name"]]
+        for name in ("ones", "sum"):
+            graph["tensor_values"][name] = {**like, "sizes": [{"as_int": size}, {"as_int": 1}, {"as_int": 1}]}
+        graph["outputs"] = [{"as_tensor": {"name": "sum"}}]
+        spec = found["graph_module"]["signature"]["output_specs"][0]
+        spec["user_output"]["arg"]["as_tensor"]["name"] = "sum"
+
+    with pytest.raises(fastrf.FastRFError, match=r"MAX_CONSTANT|can be counted"):
+        fastrf.load(changed(good, {"models/model.json": program(grow)}))

@@ -6,6 +6,7 @@ for its value, so that weights are never needed.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind
 from torch.fx import Graph, GraphModule, Node
 
-from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
+from fastrf.errors import LimitError, NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
@@ -35,6 +36,8 @@ __all__ = ["RULES", "Walk", "rule", "to_network"]
 
 Rule = Callable[["Walk", Node], Any]
 
+#: A constant that is evaluated may not have more values.
+MAX_CONSTANT = 1 << 28
 #: Recipes of operators within recipes are followed so deep.
 _DEPTH = 8
 
@@ -388,10 +391,19 @@ class Walk(GraphWalk):
             return self._stored(node)
         if node.op == "get_attr":
             return operator.attrgetter(str(node.target))(self._exported.graph_module)
+        leaves = pytree.tree_leaves(node.meta.get("val"))
+        count = sum(math.prod(map(int, leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
+        if count > MAX_CONSTANT:
+            limit = f"fastrf.frontends.torch.walk.MAX_CONSTANT = {MAX_CONSTANT}"
+            raise LimitError(f"node {node.name!r}: a constant of {count} values, more than {limit}; raise it")
         arguments, named = self.constant((node.args, node.kwargs))
         assert callable(node.target)
-        with torch.no_grad():
-            return node.target(*arguments, **named)
+        try:
+            with torch.no_grad():
+                return node.target(*arguments, **named)
+        except (RuntimeError, MemoryError, TypeError, ValueError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise NetworkError(f"node {node.name!r}: its constant value cannot be worked out: {reason}") from error
 
     def _stored(self, node: Node) -> Any:
         """A parameter, buffer or lifted constant."""
