@@ -37,6 +37,7 @@ def saved(tmp_path):
 def with_header(path, **changes):
     arrays = dict(np.load(path))
     header = {**json.loads(arrays["header"].tobytes()), **changes}
+    header["nominal"] = [{**piece, **header.pop("piece", {})} for piece in header["nominal"]]
     np.savez(path, **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
     return path
 
@@ -98,8 +99,13 @@ def test_an_array_that_claims_more_than_its_archive_holds(tmp_path):
         {"assumes": ["\x07"]},
         {"periods": [1 << 70, 1]},
         {"periods": [True, 1]},
-        {"phases": [[[1, 1, 1.5]], [[2, 1, 1]]]},
-        {"phases": [[[2, 1, 1], [1, 1, 1]], [[2, 1, 1]]]},
+        {"piece": {"phases": [[[0, 1, 1.5]], [[1, 1, 1]]]}},
+        {"piece": {"phases": [[[1, 1, 1], [0, 1, 1]], [[1, 1, 1]]]}},
+        {"piece": {"phases": [[[0, 1, 1 << 70]], [[1, 1, 1]]]}},
+        {"piece": {"offsets": [1, 0]}},
+        {"piece": {"kinds": [0]}},
+        {"piece": {"axes": [[1 << 40], [1 << 40]]}},
+        {"piece": {"irregular": ["\n", ""]}},
         {"terms": [[[[], [], 0]]]},
         {"terms": [[[[1], [0, 1, 2], 0]]]},
         {"terms": 5},
