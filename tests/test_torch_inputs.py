@@ -81,6 +81,21 @@ def test_operators_without_a_rule_are_taken_apart() -> None:
         assert mask.sum() == part(mask).size
 
 
+def test_programs_that_work_in_place() -> None:
+    def function(x: Any) -> Any:
+        y, z = x.flip(-1), x * 1
+        y[:, 0] += 1
+        z.copy_(y)
+        functional = torch.nn.functional.relu_(z)
+        z[:, 2].zero_()
+        return z + 0 * functional
+
+    exported = torch.export.export(Function(function), (torch.rand(1, 3, 4),), strict=False)
+    field = fastrf.analyze(exported).output
+    assert np.argwhere(field.neuron_mask((1, 0))).tolist() == [[1, 3]]
+    assert not field.neuron_mask((2, 0)).any()
+
+
 def test_an_operator_that_nobody_knows_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = fastrf.frontends.torch.capture(Function(lambda x: x + torch.histc(x, 4, 0, 1).sum()), (3, 4))
     monkeypatch.setattr(type(exported), "run_decompositions", None)  # no pass over the whole program

@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from fastrf.frontends.torch.quiet import quiet
 
-__all__ = ["arguments_read", "simpler"]
+__all__ = ["arguments_read", "changes_arguments", "simpler"]
 
 #: What recipes end in that makes a tensor like another one: of that, nothing but shape and type is read.
 _LIKE = frozenset(f"aten::{name}_like" for name in ("empty", "full", "rand", "randn", "randint"))
@@ -30,7 +30,7 @@ def simpler(node: Node) -> Graph | None:
         return None
     for recipe, whole in _recipes(target):
         graph = _traced(node, target, {target: recipe}, whole=whole)
-        if graph is not None and any(_changes(inner) for inner in graph.nodes):
+        if graph is not None and any(changes_arguments(inner) for inner in graph.nodes):
             graph = _exported(node, target)
         if graph is not None and not any(inner.target is target or _primitive(inner) for inner in graph.nodes):
             return graph
@@ -60,7 +60,7 @@ def arguments_read(node: Node) -> set[Node]:
     if graph is None:
         return everything
     read: set[Node] = set()
-    stack = [n for n in graph.nodes if n.op == "output" or _changes(n)]
+    stack = [n for n in graph.nodes if n.op == "output" or changes_arguments(n)]
     while stack:
         inner = stack.pop()
         if inner not in read:
@@ -71,7 +71,8 @@ def arguments_read(node: Node) -> set[Node]:
     return {outer for outer, inner in zip(node.all_input_nodes, placeholders, strict=True) if inner in read}
 
 
-def _changes(node: Node) -> bool:
+def changes_arguments(node: Node) -> bool:
+    """Whether a node is an operator that works in place."""
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 

@@ -27,8 +27,9 @@ from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
 from fastrf.frontends.torch.known import moved
 from fastrf.frontends.torch.names import MOVES, VALUE_FREE
+from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import Returned, module_names, returned_by
-from fastrf.frontends.torch.simplifying import arguments_read, simpler
+from fastrf.frontends.torch.simplifying import arguments_read, changes_arguments, simpler
 from fastrf.frontends.torch.weights import all_loosened, is_random, of_weight, zeros_are_missed
 from fastrf.network import Network
 
@@ -57,6 +58,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
     """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
+    if any(changes_arguments(node) for node in exported.graph.nodes):
+        with quiet():
+            exported = exported.run_decompositions({})
     walk = Walk(exported, options)
     graph = exported.graph
     walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in _scope(node))])
@@ -245,7 +249,8 @@ class Walk(GraphWalk):
         return self._finished(node, result)
 
     def _reads_nothing(self, node: Node) -> bool:
-        return not any(argument in self.values for argument in arguments_read(node))
+        pointwise = operator_name(node) in RULES and torch.Tag.pointwise in getattr(node.target, "tags", ())
+        return not pointwise and not any(argument in self.values for argument in arguments_read(node))
 
     def _constant_of_shapes(self, node: Node) -> _Later:
         """The same operator on tensors that stand for those of which only shape and type are read."""
