@@ -98,3 +98,61 @@ def test_a_constant_of_an_empty_shape_is_a_number() -> None:
     shape = node("Constant", [], ["s"], value=helper.make_tensor("s", TensorProto.INT64, [0], []))
     made = [shape, node("ConstantOfShape", ["s"], ["c"]), node("Add", ["u", "c"], ["y"])]
     assert reads(graph(made, {"u": [2]})) == [[0], [1]]
+
+
+def masked_convolution(op: str, mask: Any, *, stored: bool) -> Any:
+    """A kernel of one row of three taps, multiplied by a constant mask, on four pixels."""
+    kept = {"w": np.ones((1, 1, 1, 3), np.float32), **({"m": np.asarray(mask, np.float32)} if stored else {})}
+    start = [] if stored else [fixed("b", np.asarray(mask) > 0, bool), node("Cast", ["b"], ["m"], to=TensorProto.FLOAT)]
+    nodes = [*start, node("Mul", ["w", "m"], ["k"]), node(op, ["u", "k"], ["y"], pads=[0, 1, 0, 1])]
+    return graph(nodes, {"u": [1, 1, 1, 4]}, kept)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_zeros_of_masked_kernels_are_not_read(stored: bool) -> None:
+    causal = [[[[1, 1, 0]]]]
+    proto = masked_convolution("Conv", causal, stored=stored)
+    assert reads(proto) == [[0], [0, 1], [1, 2], [2, 3]]
+    assert reads(masked_convolution("ConvTranspose", causal, stored=stored)) == [[0, 1], [1, 2], [2, 3], [3]]
+    said = fastrf.analyze(proto).output.assumes
+    assert said == (("m holds 0 and 1 alone and is multiplied: a mask, not weights",) if stored else ())
+
+
+def test_zeros_of_masked_matrices_are_not_read() -> None:
+    mask = np.tril(np.ones((3, 3), np.float32))
+    weights = {"w": np.ones((3, 3), np.float32), "m": mask}
+    masked = node("Mul", ["w", "m"], ["k"])
+    lower = [[0], [0, 1], [0, 1, 2]]
+    assert reads(graph([masked, node("Gemm", ["u", "k"], ["y"], transB=1)], {"u": [1, 3]}, weights)) == lower
+    assert reads(graph([masked, node("MatMul", ["u", "k"], ["y"])], {"u": [1, 3]}, weights)) == [
+        [0, 1, 2],
+        [1, 2],
+        [2],
+    ]
+    grown = [masked, fixed("s", [2.0, 2.0]), node("Resize", ["k", "", "s"], ["r"]), node("MatMul", ["u", "r"], ["y"])]
+    field = fastrf.analyze(graph(grown, {"u": [1, 6]}, weights)).output
+    assert not field.exact  # zeros that are resized are lost, which is said
+    assert field.mask(()).all()
+
+
+@pytest.mark.parametrize("fill", [-np.inf, np.finfo(np.float32).min, -1e9, -1e4])
+@pytest.mark.parametrize("form", ["added", "chosen", "multiplied", "stored"])
+def test_low_numbers_before_a_softmax_exclude(fill: float, form: str) -> None:
+    hidden = np.triu(np.ones((3, 3)), 1)
+    table = np.where(hidden > 0, fill, 0).astype(np.float32)
+    kept = {"t": table} if form == "stored" else {}
+    if form == "multiplied" and np.isinf(fill):
+        pytest.skip("0 times infinity is no mask")
+    added = node("Add", ["u", "t"], ["s"])
+    start = {
+        "added": [fixed("t", table), added],
+        "stored": [added],
+        "chosen": [fixed("h", hidden > 0, bool), fixed("f", fill), node("Where", ["h", "f", "u"], ["s"])],
+        "multiplied": [fixed("h", hidden), fixed("f", fill), node("Mul", ["h", "f"], ["t"]), added],
+    }[form]
+    proto = graph([*start, node("Softmax", ["s"], ["y"])], {"u": [3, 3]}, kept)
+    field = fastrf.analyze(proto).output
+    excludes = fill < -1e6
+    alone = 1 if form == "chosen" else 3  # what the first row reads where only itself is not filled, or nothing is
+    assert field.to_csr(channels=True).toarray().sum(1)[:3].tolist() == [0 if excludes else alone] * 3
+    assert bool(field.assumes) == (excludes and np.isfinite(fill))

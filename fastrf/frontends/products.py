@@ -13,7 +13,7 @@ from fastrf.frontends.hiding import kept, settled, uniform
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
 from fastrf.frontends.moving import constant, joined, on_axis, permuted
 
-__all__ = ["contracted", "multiplied", "summed", "turned", "without_ellipsis"]
+__all__ = ["contracted", "multiplied", "summed", "turned", "without_ellipsis", "zero_products"]
 
 #: A product whose zeros differ along an axis of more indices is not taken one index after another.
 MAX_HEADS = 32
@@ -41,7 +41,7 @@ def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
         result = multiplied(walk, row, column)
         full = result.full if len(b.full) > 1 else result.full[:-1]
         return walk.lowering.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
-    return replace(_skipping(walk, a, b), known=_zero_products(a, b))
+    return replace(_skipping(walk, a, b), known=zero_products(a, b))
 
 
 def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
@@ -61,7 +61,7 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
     return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
 
 
-def _zero_products(a: Value, b: Value) -> Known | None:
+def zero_products(a: Value, b: Value) -> Known | None:
     """Zero where, of every pair of factors, one is."""
     first, second = _wide(a), _wide(b)
     first = np.broadcast_to(first, (*first.shape[:-1], a.full[-1]))

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from fastrf.errors import FormatError, UnsupportedOpError
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.lowering import Known, Mask, Value, compressed
 from fastrf.frontends.moving import constant
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.printing import printable
@@ -103,6 +103,15 @@ class Call:
             return found.known
         assert isinstance(found, Value)
         return np.full((1,) * len(found.full), np.nan) if found.known is None else found.known
+
+    def used(self, k: int) -> Mask:
+        """Where a weight is not zero by definition; broadcastable to it."""
+        return np.asarray(self.known(k) != 0)
+
+    def loosened(self, walk: Walk, k: int, result: Value) -> Value:
+        """The result, listed as approximate where constants decide more of weight `k` than could be followed."""
+        weight = self.inputs[k]
+        return walk.loosened(result) if isinstance(weight, Constant) and weight.lost else result
 
     def operand(self, walk: Walk, k: int) -> Value:
         """Input `k` as a value; a constant becomes one that depends on nothing."""

@@ -10,14 +10,13 @@ import numpy as np
 
 from fastrf.errors import ShapeError
 from fastrf.frontends.hiding import settled
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import connected, normed, reduced, softened
 from fastrf.frontends.moving import on_axis, permuted
 from fastrf.frontends.onnx.calls import Call, Item
-from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
-from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis
+from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis, zero_products
 
 __all__: list[str] = []
 
@@ -29,33 +28,26 @@ def matmul(walk: Walk, call: Call) -> Value | list[Item]:
     if len(call.dynamic()) > (call.value(0) is not None) + (call.value(second) is not None):
         return walk.opaque(call)
     exact = call.op == "MatMul"  # what integers stand for is decided by zero points
-    if (_is_weight(call, second) or (call.value(second) is None and not exact)) and len(call.full(second)) == 2:
-        x = call.operand(walk, 0)
-        return replace(connected(walk, x, call.full(second)[1], bias=False), known=_zero_rows(x) if exact else None)
+    if call.value(second) is None and len(call.full(second)) == 2:
+        return _weighted(walk, call, call.operand(walk, 0), second, exact=exact, bias=False)
     a, b = (call.operand(walk, k) for k in (0, second))
     if not exact:
         a, b = replace(a, known=None), replace(b, known=None)
-    return replace(multiplied(walk, a, b), known=_zero_products(a, b))
+    return call.loosened(walk, second, multiplied(walk, a, b))
 
 
-def _zero_products(a: Value, b: Value) -> Known | None:
-    """Zero where, of every pair of factors, one is."""
-    if min(len(a.full), len(b.full)) < 2 or (a.zeroed is None and b.zeroed is None):
-        return None
-    used = [np.ones((1,) * len(x.full), bool) if x.zeroed is None else ~x.zeroed for x in (a, b)]
-    first = np.broadcast_to(used[0], (*used[0].shape[:-1], a.full[-1])).astype(np.float32)
-    second = np.broadcast_to(used[1], (*used[1].shape[:-2], b.full[-2], used[1].shape[-1])).astype(np.float32)
-    return compressed(np.where(first @ second == 0, 0.0, np.nan))
-
-
-def _zero_rows(x: Value) -> Known | None:
-    """Zero where a whole row of the last axis is, whatever it is multiplied with."""
-    return None if x.zeroed is None else compressed(np.where(x.zeroed.all(axis=-1, keepdims=True), 0.0, np.nan))
-
-
-def _is_weight(call: Call, k: int) -> bool:
-    """Whether input `k` is a constant that may hold any numbers."""
-    return isinstance(call.inputs[k], Constant) and bool(np.isnan(call.known(k)).all())
+def _weighted(
+    walk: Walk, call: Call, x: Value, k: int, *, bias: bool, exact: bool = True, across: bool = False
+) -> Value:
+    """A product with constant matrix `k`, turned if it lies `across`, leaving out its zeros if they are `exact`."""
+    full, used = call.full(k), call.used(k)
+    full, used = (full[::-1], used.T) if across else (full, used)
+    used = used if exact else np.ones((1, 1), bool)
+    result = connected(walk, x, full[1], bias=bias, used=used.T)
+    if exact and len(x.full) > 1 and (x.zeroed is not None or not used.all()):
+        weight = Value("", full, full, None, np.where(used, np.nan, 0.0))
+        result = replace(result, known=zero_products(x, weight))
+    return call.loosened(walk, k, replace(result, known=result.known if exact else None))
 
 
 @rule("Gemm")
@@ -67,11 +59,12 @@ def gemm(walk: Walk, call: Call) -> Value:
     if a.full[1] * full[1] != math.prod(call.full(1)):
         raise ShapeError(f"shapes {a.full} and {call.full(1)} do not multiply")
     parts = []
-    if call.get("alpha", 1.0) != 0 and _is_weight(call, 1):
-        parts.append(connected(walk, a, full[1], bias=call.has(2)))
-    elif call.get("alpha", 1.0) != 0 and call.dynamic(0, 2):
+    across = bool(call.get("transB", 0))
+    if call.get("alpha", 1.0) != 0 and call.value(1) is None:
+        parts.append(_weighted(walk, call, a, 1, bias=call.has(2), across=across))
+    elif call.get("alpha", 1.0) != 0:
         b = call.operand(walk, 1)
-        parts.append(multiplied(walk, a, turned(walk, b) if call.get("transB", 0) else b))
+        parts.append(multiplied(walk, a, turned(walk, b) if across else b))
     term = call.value(2)
     if term is not None and call.get("beta", 1.0) != 0:
         parts.append(walk.lowering.expanded(term, full))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.frontends.sliding import windowed
+from fastrf.ops.zeros import products
 
 __all__: list[str] = []
 
@@ -77,8 +79,9 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
     if full[1] != weight[1] * groups:
         raise ShapeError(f"{full[1]} channels do not fit a kernel of shape {weight} in {groups} groups")
     if x is not None:
-        bias = call.has(2) if call.op == "Conv" else call.has(8)
-        parts.append(windowed(walk, x, n, "conv", out_channels=weight[0], groups=groups, bias=bias, **attributes))
+        more = {**attributes, "bias": call.has(2) if call.op == "Conv" else call.has(8)}
+        seen = _with_zeros(walk, call, at, more, weight) if call.op == "Conv" else replace
+        parts.append(seen(windowed(walk, x, n, "conv", out_channels=weight[0], groups=groups, **more)))
     sizes = [
         (m + sum(p) - d * (k - 1) - 1) // s + 1
         for m, k, s, d, p in zip(
@@ -93,6 +96,17 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
         else:
             parts.append(_of_weights(walk, taken, full, shape, attributes))
     return _with_bias(walk, parts, call.value(2) if call.op == "Conv" else None, shape)
+
+
+def _with_zeros(
+    walk: Walk, call: Call, k: int, attributes: dict[str, Any], shape: Sequence[int]
+) -> Callable[[Value], Value]:
+    """Leave out where weight `k` is zero by definition; what lists the result where these zeros are too many."""
+    used = call.used(k)
+    many = not used.all() and products(np.broadcast_to(used, tuple(shape))) is None
+    if not used.all() and not many:
+        attributes["used"] = used.tolist()
+    return walk.loosened if many else partial(call.loosened, walk, k)
 
 
 def _of_weights(walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], a: dict[str, Any]) -> Value:
@@ -148,6 +162,8 @@ def conv_transpose(walk: Walk, call: Call) -> Value | list[Item]:
         given = _numbers(call, "pads", 2 * n, 0)
         pads = [[given[k], given[n + k]] for k in range(n)]
     more = [e + max(-p[1], 0) for e, p in zip(extra, pads, strict=True)]
+    zeros: dict[str, Any] = {}
+    seen = _with_zeros(walk, call, 1, zeros, weight)
     result = windowed(
         walk,
         x,
@@ -161,8 +177,9 @@ def conv_transpose(walk: Walk, call: Call) -> Value | list[Item]:
         output_padding=more,
         groups=call.get("group", 1),
         bias=call.has(2),
+        **zeros,
     )
-    return _with_bias(walk, [result], call.value(2), result.full)
+    return _with_bias(walk, [seen(result)], call.value(2), result.full)
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
