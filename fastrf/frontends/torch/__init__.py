@@ -3,7 +3,11 @@
 | module | does |
 |---|---|
 | `capture` | a module and its input shape to an ExportedProgram, without changing the module |
+| `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
+| `keeping`, `failing` | the user's model, left as it was; why one cannot be captured |
+| `program` | an ExportedProgram to a Network: inputs, outputs, names |
 | `walk` | the exported graph, node by node, to layers; what does not depend on the input is evaluated |
+| `simplifying` | operators without a rule, in others; which arguments an operator reads |
 | `rules_*` | one rule per ATen operator: the layers it stands for |
 """
 
@@ -19,7 +23,7 @@ from fastrf.frontends.torch import (
     rules_windows,
 )
 from fastrf.frontends.torch.capture import capture, load_callable, load_file
-from fastrf.frontends.torch.walk import to_network
+from fastrf.frontends.torch.program import to_network
 
 __all__ = [
     "capture",

@@ -16,24 +16,21 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
-from torch.export.graph_signature import OutputKind
 from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import LimitError, NetworkError, ShapeError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Value, without_batch
+from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
 from fastrf.frontends.torch.known import moved
 from fastrf.frontends.torch.names import MOVES, VALUE_FREE
-from fastrf.frontends.torch.quiet import quiet
-from fastrf.frontends.torch.returning import Returned, module_names, returned_by
-from fastrf.frontends.torch.simplifying import arguments_read, changes_arguments, simpler
+from fastrf.frontends.torch.returning import Returned, returned_by
+from fastrf.frontends.torch.simplifying import arguments_read, simpler
 from fastrf.frontends.torch.weights import all_loosened, is_random, of_weight, zeros_are_missed
-from fastrf.network import Network
 
-__all__ = ["RULES", "Walk", "rule", "to_network"]
+__all__ = ["RULES", "Walk", "rule", "scope_of"]
 
 Rule = Callable[["Walk", Node], Any]
 
@@ -54,69 +51,6 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
-
-
-def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
-    """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
-    if any(changes_arguments(node) for node in exported.graph.nodes):
-        with quiet():
-            exported = exported.run_decompositions({})
-    walk = Walk(exported, options)
-    graph = exported.graph
-    walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in _scope(node))])
-    inputs: list[Value] = []
-    names: dict[str, str] = {}
-    user_inputs = set(exported.graph_signature.user_inputs)
-    for node in graph.nodes:
-        if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
-            if node.name in options.values:
-                walk.settle(node, options.values[node.name])
-                continue
-            full = fake_shape(node)
-            own = f"{node.name}_input" if walk.lowering.is_reserved(node.name) else node.name
-            walk.values[node] = value = Value(walk.lowering.unique(own), without_batch(full), full, None)
-            names[value.name] = node.name
-            inputs.append(value)
-    if not inputs:
-        raise NetworkError(f"{name} has no input left that is no constant; leave one out of values")
-    with torch.random.fork_rng(devices=[]):
-        walk.run(graph)
-    outputs = _named_outputs(walk, exported)
-    if not walk.lowering.layers:
-        outputs = [walk.emit("identity", inputs[0]).name]
-    returns = walk.returns()
-    return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
-
-
-def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
-    """Output layers; those inside containers get the names `out.0` or `features.p3`.
-
-    An output that depends on nothing is left out, unless there is no other.
-    """
-    node = next(n for n in exported.graph.nodes if n.op == "output")
-    kinds = [spec.kind is OutputKind.USER_OUTPUT for spec in exported.graph_signature.output_specs]
-    results = [item for item, wanted in zip(pytree.tree_leaves(node.args[0]), kinds, strict=True) if wanted]
-    leaves = [item if isinstance(item, Node) else None for item in results]
-    flat = [walk.values.get(item) if item else None for item in leaves]
-    if not any(flat):
-        tensors = [item if item and isinstance(item.meta.get("val"), torch.Tensor) else None for item in leaves]
-        flat = [walk.nothing(tuple(item.meta["val"].shape)) if item else None for item in tensors]
-    spec = exported.call_spec.out_spec
-    assert spec is not None
-    paths = [path for path, _ in pytree.tree_flatten_with_path(pytree.tree_unflatten(flat, spec))[0]]
-    names = []
-    for value, path in zip(flat, paths, strict=True):
-        if value is None:
-            continue
-        keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
-        if keys:
-            label = ".".join(keys if not keys[0].isdigit() else ["out", *keys])
-            label = f"out.{label}" if walk.lowering.is_reserved(label) else label
-            walk.lowering.begin(label)
-            names.append(walk.lowering.finish(value, value.full).name)
-        else:
-            names.append(value.name)
-    return names
 
 
 class Walk(GraphWalk):
@@ -225,7 +159,7 @@ class Walk(GraphWalk):
 
     def _lower(self, node: Node) -> Any:
         """The node's value, or values; of one that reads no value that the input reaches, the node it equals."""
-        self.scope = _scope(node) or self.scope * bool(self._inner)
+        self.scope = scope_of(node) or self.scope * bool(self._inner)
         self.lowering.begin(self._inner + node.name, self.scope)
         name = operator_name(node)
         if node.target is operator.getitem:
@@ -440,7 +374,7 @@ def _is_tensor(node: Node) -> bool:
     return isinstance(node.meta.get("val"), torch.Tensor)
 
 
-def _scope(node: Node) -> tuple[str, ...]:
+def scope_of(node: Node) -> tuple[str, ...]:
     """Qualified names of the modules that a node runs in, outermost first; a repeated call ends in `@k`."""
     stack = node.meta.get("nn_module_stack") or {}
     names = []
