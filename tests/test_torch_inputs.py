@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import random
 from typing import Any
 
@@ -307,6 +308,20 @@ def test_what_a_failure_says(capfd: pytest.CaptureFixture[str]) -> None:
             fastrf.analyze(Function(function), (3, 4))
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_reaches_the_error_stream(capfd: pytest.CaptureFixture[str]) -> None:
+    """Torch warns of a transform without a window past every handler of Python's."""
+    field = fastrf.analyze(Function(lambda x: torch.stft(x, 8, 4, return_complex=True).abs()), (40,)).output
+    assert field.exact
+    os.write(2, b"still there")
+    assert capfd.readouterr() == ("", "still there")
+
+
+def test_a_model_without_layers() -> None:
+    analysis = fastrf.analyze(nn.Sequential(nn.Identity(), nn.Dropout()), (3, 4))
+    assert analysis.network.outputs == ("output",)
+    assert analysis["1"].neuron_mask((1, 2)).sum() == analysis.output.neuron_mask((1, 2)).sum() == 1
 
 
 def leaving(_: Any = None) -> Any:

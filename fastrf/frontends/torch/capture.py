@@ -37,7 +37,7 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
     module cannot be captured.
     """
     inputs = Inputs.of(model, input_shape, values or {})
-    with _LOCK, as_it_was(model), quiet(), torch.no_grad():
+    with quiet(), as_it_was(model), torch.no_grad():
         model.eval()
         try:
             with noted(model):

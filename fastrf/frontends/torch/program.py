@@ -48,7 +48,8 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
         walk.run(graph)
     outputs = _named_outputs(walk, exported)
     if not walk.lowering.layers:
-        outputs = [walk.emit("identity", inputs[0]).name]
+        walk.lowering.begin("output")
+        outputs = [walk.lowering.finish(inputs[0], inputs[0].full).name]
     returns = walk.returns()
     return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
 
