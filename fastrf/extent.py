@@ -112,7 +112,11 @@ class Extent:
         kept = tuple(phases[k] for k in order)
         if kept == self.phases:
             return self
-        return Extent(kept, self.low.transpose(order), self.high.transpose(order), self.irregular)
+        moved = Extent(kept, self.low.transpose(order), self.high.transpose(order), self.irregular)
+        for name in ("is_nothing", "is_everything"):
+            if name in self.__dict__:
+                moved.__dict__[name] = self.__dict__[name]
+        return moved
 
     def same(self, other: Extent) -> bool:
         """Whether both say the same."""
@@ -356,12 +360,23 @@ def gathered(extent: Extent, factor: int, size: int, fixed: bool) -> Extent:
     return _too_many(extent, rest) if bounds is None else Extent(rest, bounds[0][0], bounds[1][0])
 
 
-def united(left: Extent, right: Extent, sizes: Sequence[int], fixed: Collection[int] = ()) -> Extent:
-    """The hull of two extents over factors of these sizes, of which the `fixed` ones do not grow with the input."""
-    if left is right or right.is_nothing:
-        return left
-    if left.is_nothing:
-        return right
+def united(extents: Sequence[Extent], sizes: Sequence[int], fixed: Collection[int] = ()) -> Extent:
+    """The hull of extents over factors of these sizes, of which the `fixed` ones do not grow with the input."""
+    some = [e for k, e in enumerate(extents) if not e.is_nothing and all(e is not other for other in extents[:k])]
+    if len(some) < 2:
+        return some[0] if some else extents[0]
+    phases = some[0].phases
+    if all(extent.phases == phases and extent.is_plain for extent in some):
+        low = np.minimum.reduce([extent.low for extent in some])
+        high = np.maximum.reduce([extent.high for extent in some])
+        return reduced(Extent(phases, low, high), [k for k, phase in enumerate(phases) if phase.period > 1])
+    whole = some[0]
+    for extent in some[1:]:
+        whole = _united(whole, extent, sizes, fixed)
+    return whole
+
+
+def _united(left: Extent, right: Extent, sizes: Sequence[int], fixed: Collection[int]) -> Extent:
     factors = sorted({phase.factor for phase in (*left.phases, *right.phases)})
     if left.is_plain and right.is_plain:
         both: tuple[Extent, Extent] | str = (left, right)
@@ -413,6 +428,9 @@ def reduced(extent: Extent, which: Iterable[int]) -> Extent:
     """Some periods divided by the largest number that leaves the extent as it is, and dropped where nothing is left."""
     for k in sorted(which, reverse=True):
         phase = extent.phases[k]
+        if phase.period == 1:
+            extent = extent if phase.matters else extent.first(k)
+            continue
         low, high = np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0)
         for short in range(1, phase.period // 2 + 1):
             if phase.period % short or phase.shift * short % phase.period:

@@ -42,10 +42,11 @@ _TOO_MANY = f"more than {MAX_PIECES} parts"
 class Nominal:
     """What a tensor of `shape` reads of each of `n_extents` input axes; positions in no piece read nothing."""
 
-    __slots__ = ("n_extents", "pieces", "shape")
+    __slots__ = ("_reduced", "n_extents", "pieces", "shape")
 
     def __init__(self, shape: tuple[int, ...], pieces: Iterable[Piece], n_extents: int) -> None:
         self.shape, self.n_extents = shape, n_extents
+        self._reduced: dict[int, Nominal] = {}  # norms and activations hand one value on, whose channels all ask for
         found = [] if 0 in shape else [p for p in pieces if not any(extent.is_nothing for extent in p.extents)]
         self.pieces = tuple(found if len(found) <= MAX_PIECES else [unknown(shape, found, _TOO_MANY)])
 
@@ -118,8 +119,10 @@ class Nominal:
 
     def reduce(self, axis: int) -> Nominal:
         """Gather a whole axis into one index, and drop it."""
-        shape = self.shape[:axis] + self.shape[axis + 1 :]
-        return self._overlaid(shape, [piece.reduced(axis) for piece in self.pieces])
+        if axis not in self._reduced:
+            shape = self.shape[:axis] + self.shape[axis + 1 :]
+            self._reduced[axis] = self._overlaid(shape, [piece.reduced(axis) for piece in self.pieces])
+        return self._reduced[axis]
 
     def insert(self, axis: int, size: int) -> Nominal:
         """A new axis before `axis`, along which nothing changes."""
@@ -218,6 +221,10 @@ class Nominal:
 
     def _overlaid(self, shape: tuple[int, ...], pieces: list[Piece]) -> Nominal:
         """Pieces that may overlap, as boxes that do not."""
+        boxes: dict[tuple[object, ...], list[Piece]] = {}
+        for piece in pieces:
+            boxes.setdefault((piece.offsets, piece.lengths), []).append(piece)
+        pieces = [group[0].united(*group[1:]) if len(group) > 1 else group[0] for group in boxes.values()]
         placed: list[Piece] = []
         for piece in pieces:
             pending, k = [piece], 0
@@ -242,6 +249,8 @@ class Nominal:
 
     def settled(self) -> Nominal:
         """The same, with pixel axes and the phases that follow them together."""
+        if all(len(factors) < 2 for piece in self.pieces for factors in piece.axes):
+            return self
         return self._with(self.shape, [piece.settled() for piece in self.pieces])
 
     def size_range(self, k: int) -> tuple[float, float]:

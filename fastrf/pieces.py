@@ -47,7 +47,7 @@ class Piece:
         """Factors that matter to some extent."""
         return frozenset(phase.factor for extent in self.extents for phase in extent.phases)
 
-    @property
+    @cached_property
     def fixed(self) -> frozenset[int]:
         """Factors that do not grow with the input."""
         return frozenset(f for f, kind in enumerate(self.kinds) if kind != GRID)
@@ -392,6 +392,8 @@ class Piece:
 
     def carved(self, box: Sequence[tuple[int, int]]) -> tuple[Piece, list[Piece]]:
         """The part inside a box that lies within this one, and the rest."""
+        if all(bound == (a, a + n) for bound, a, n in zip(box, self.offsets, self.lengths, strict=True)):
+            return self, []
         inside, rest = self, []
         for axis, (low, high) in enumerate(box):
             first, last = inside.offsets[axis], inside.offsets[axis] + inside.lengths[axis]
@@ -399,18 +401,20 @@ class Piece:
             inside = inside.cut(axis, low - first, high - first)
         return inside, rest
 
-    def united(self, other: Piece) -> Piece:
-        """What two pieces of one box read together."""
-        left, right = self, other
-        for axis in range(len(self.axes)):
-            left, right = _matched(left, right, axis)
-        kinds = [
-            (a if f in left.moving else b) if (f in left.moving) != (f in right.moving) else max(a, b)
-            for f, (a, b) in enumerate(zip(left.kinds, right.kinds, strict=True))
-        ]
-        whole = replace(left, kinds=tuple(kinds))
-        pairs = zip(left.extents, right.extents, strict=True)
-        return replace(whole, extents=tuple(united(a, b, whole.sizes, whole.fixed) for a, b in pairs))
+    def united(self, *others: Piece) -> Piece:
+        """What pieces of one box read together."""
+        pieces = [self, *others]
+        if any(piece.axes != self.axes for piece in others):
+            for axis in range(len(self.axes)):
+                for _ in range(2):  # the first round makes the first piece as fine as any, the second all the others
+                    for k in range(1, len(pieces)):
+                        pieces[0], pieces[k] = _matched(pieces[0], pieces[k], axis)
+        first = pieces[0]
+        if any(piece.kinds != first.kinds for piece in pieces):
+            kinds = [max((f in p.moving, p.kinds[f]) for p in pieces)[1] for f in range(len(first.kinds))]
+            first = replace(first, kinds=tuple(kinds))
+        groups = zip(*(piece.extents for piece in pieces), strict=True)
+        return replace(first, extents=tuple([united(group, first.sizes, first.fixed) for group in groups]))
 
 
 def _matched(left: Piece, right: Piece, axis: int) -> tuple[Piece, Piece]:

@@ -235,7 +235,7 @@ class Table:
 
     def _joined(self, left: Unbounded, right: Unbounded) -> Unbounded:
         pairs = zip(left.extents, right.extents, left.shape, strict=True)
-        return Unbounded(left.shape, tuple([a if a is b else self._interned(united(a, b, [n])) for a, b, n in pairs]))
+        return Unbounded(left.shape, tuple([a if a is b else self._interned(united([a, b], [n])) for a, b, n in pairs]))
 
     def _walked(self, step: Step, state: Unbounded, beyond: list[int] | None) -> Unbounded:
         """The extents after a step; `beyond` collects how many of its layers begin beyond the image."""
