@@ -17,6 +17,7 @@ from fastrf.errors import FastRFError, ShapeError, UnsupportedOpError
 from fastrf.frontends.channels import channel_axes
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.ops import apply
+from fastrf.ops.dense import broadcast_shape
 
 __all__ = ["MAX_RANK", "GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
 
@@ -192,9 +193,14 @@ class Lowering:
 
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""
-        wide = [self.expanded(v, full) for v in values]
-        result = self.shaped(wide[0], full) if len(wide) == 1 else self.emit(op, *[self.shaped(v, full) for v in wide])
-        return replace(result, full=full)
+        if len(values) == 1:
+            return replace(self.shaped(self.expanded(values[0], full), full), full=full)
+        ranked = [self.shaped(v, (1,) * (len(full) - len(v.full)) + v.full) for v in values]
+        if full[:1] != (1,):
+            ranked = [self.spread(v) for v in ranked]
+        if broadcast_shape([v.shape for v in ranked]) != without_batch(full):
+            ranked = [self.shaped(self.expanded(v, full), full) for v in values]
+        return replace(self.emit(op, *ranked), full=full)
 
     def unsupported(self, operator: str, scope: Sequence[str], *, exist: bool = False) -> UnsupportedOpError:
         """The error for an operator without a rule."""
