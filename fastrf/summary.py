@@ -66,6 +66,7 @@ class Row:
     exact: bool
     approximate_at: tuple[str, ...]
     assumes: tuple[str, ...] = ()
+    irregular: str = ""
 
     @classmethod
     def of(cls, name: str, op: str, costs: tuple[int | None, int | None], field: ReceptiveField) -> Row:
@@ -84,6 +85,7 @@ class Row:
             field.exact,
             field.approximate_at,
             field.assumes,
+            "; ".join(dict.fromkeys(filter(None, field.irregular))),
         )
 
 
@@ -123,10 +125,13 @@ class Summary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What rows take for granted, a line each; of many, the first ones."""
-        told = list(dict.fromkeys(sentence for row in self.rows for sentence in row.assumes))
-        more = [f"assumes: {len(told) - _NOTES} more; --json lists them"] if len(told) > _NOTES else []
-        return (*(f"assumes: {sentence}" for sentence in told[:_NOTES]), *more)
+        """What rows take for granted, and why some have no size or stride, a line each; of many, the first ones."""
+        assumed = dict.fromkeys(sentence for row in self.rows for sentence in row.assumes)
+        unknown: dict[str, str] = {}
+        for row in self.rows:
+            if row.irregular:
+                unknown.setdefault(row.irregular, f"{row.irregular}, first in {row.name!r}")
+        return (*_noted("assumes", list(assumed)), *_noted("not regular", list(unknown.values())))
 
     def to_rich(self) -> Table:
         """As a `rich.table.Table`."""
@@ -167,6 +172,11 @@ class Summary:
         except ImportError as error:
             raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
         return pd.DataFrame([vars(row) for row in self.rows])
+
+
+def _noted(kind: str, told: list[str]) -> list[str]:
+    more = [f"{kind}: {len(told) - _NOTES} more; --json lists them"] if len(told) > _NOTES else []
+    return [*(f"{kind}: {sentence}" for sentence in told[:_NOTES]), *more]
 
 
 def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[Node]]]:
@@ -228,7 +238,7 @@ def _cells(row: Row) -> list[str]:
         _per_axis([_number(value) for value in row.stride]),
         _per_axis([_number(value) for value in row.padding]),
         _per_axis([_number(value) for value in row.start]),
-        f"{row.clipped:.0%}" if row.clipped in (0, 1) else f"{row.clipped:.1%}",
+        "-" if math.isnan(row.clipped) else f"{row.clipped:.0%}" if row.clipped in (0, 1) else f"{row.clipped:.1%}",
         "yes" if row.exact else "no",
     ]
 

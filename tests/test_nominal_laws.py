@@ -218,6 +218,9 @@ def test_branches_that_drift_apart_are_not_regular():
     assert math.isnan(field.clipped_share)
     assert field.clipped().all()
     assert field.halo().before == (INF, INF)
+    table = str(fastrf.analyze({"input_shape": [1, 16, 16], "layers": layers}).summary())
+    assert "not regular: branches that move by 14/15 and by 1 pixels a step drift apart, first in 'x0'" in table
+    assert "nan" not in table
 
 
 def test_listed_positions_keep_their_sizes(rng):
