@@ -8,48 +8,14 @@ into arrays that are large enough and returns how many it wrote.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core.caching import FunctionCache
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.dispatcher import Dispatcher
 
-from fastrf.memory import hold_while_forking
+from fastrf.compiling import jit
 
 IntArray = npt.NDArray[np.int64]
 BytesArray = npt.NDArray[np.uint8]
 Runs = tuple[IntArray, IntArray, IntArray]
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-# A child forked while another thread compiles would wait for ever.
-hold_while_forking(global_compiler_lock.acquire, global_compiler_lock.release)
-
-
-class _Cache(FunctionCache):
-    """A cache on disk that is a help and never a need: what cannot be read or written is made anew."""
-
-    @contextlib.contextmanager
-    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:  # cut short, removed, of another user, on a full disk: unpickling can raise anything
-            with contextlib.suppress(OSError):
-                self.flush()  # type: ignore[no-untyped-call]
-
-
-def jit(function: _F) -> _F:
-    """Compile a kernel: cached on disk where that can be, releasing the GIL, types inferred at the first call."""
-    compiled = numba.njit(nogil=True)(function)
-    if isinstance(compiled, Dispatcher):
-        with contextlib.suppress(RuntimeError):  # a read-only installation without a home has nowhere to cache
-            cast("Any", compiled)._cache = cast("Any", _Cache)(function)  # what `cache=True` does with numba's own
-    return cast("_F", compiled)
 
 
 @jit

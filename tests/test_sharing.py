@@ -19,7 +19,7 @@ from numba.core import caching, compiler_lock
 from numba.core import config as numba_config
 
 import fastrf
-from fastrf import kernels, memory, relation
+from fastrf import compiling, memory, relation
 from fastrf.frontends.torch.capture import _LOCK
 from fastrf.sweeps import sources, states
 from tests.conftest import INTERPRETED
@@ -192,17 +192,16 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 @pytest.mark.parametrize("damage", [b"", b"not a pickle", b"\x80\x04.", None])
 def test_a_damaged_kernel_cache_is_made_anew(kernel_cache, damage):
-    assert kernels.jit(double)(np.arange(4)) == 12
+    assert compiling.jit(double)(np.arange(4)) == 12
     whole = files(kernel_cache)
-    assert len(whole) == 2
+    assert len(whole) == 1
     for path in list(kernel_cache.rglob("*.nb?")):
         path.unlink() if damage is None else path.write_bytes(damage)
     if damage is None:
         for folder in kernel_cache.iterdir():
             folder.rmdir()
         kernel_cache.rmdir()
-    for _ in range(2):  # where the index could not be read, the second one writes it
-        assert kernels.jit(double)(np.arange(4)) == 12
+    assert compiling.jit(double)(np.arange(4)) == 12
     assert files(kernel_cache).keys() == whole.keys()
     assert all(len(found) > 100 for found in files(kernel_cache).values())
 
@@ -210,17 +209,31 @@ def test_a_damaged_kernel_cache_is_made_anew(kernel_cache, damage):
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_without_a_place_for_a_cache_kernels_are_compiled_each_time(monkeypatch, kernel_cache):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    assert kernels.jit(double)(np.arange(4)) == 12
+    assert compiling.jit(double)(np.arange(4)) == 12
     assert not kernel_cache.exists()
 
 
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, kernel_cache):
-    kernel = kernels.jit(double)
+    kernel = compiling.jit(double)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(caching.IndexDataCacheFile, "_save_index", full)
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_save_data", full)
     assert kernel(np.arange(4)) == 12
     assert files(kernel_cache) == {}
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_what_one_source_left_is_never_taken_for_another(kernel_cache, tmp_path):
+    older, newer, same = (compiling._Entries(tmp_path, "kernel", stamp) for stamp in ("1", "2", "2"))
+    older.save("int64", "code of old")
+    assert newer.load("int64") is None
+    newer.save("int64", "code")
+    same.save("float64", "other code")  # another process, at the same time
+    assert (newer.load("int64"), newer.load("float64")) == ("code", "other code")
+    assert older.load("int64") is None
+    assert len(files(tmp_path)) == 2
+    newer.flush()
+    assert files(tmp_path) == {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.kernels import jit
+from fastrf.compiling import jit
 
 __all__ = ["best_anchors", "evolve", "match_levels"]
 
