@@ -215,6 +215,17 @@ def test_kernels_of_many_patterns_are_listed() -> None:
     assert field.approximate_at == (field.name,)
 
 
+def test_sparse_kernels_one_after_another_end_in_an_over_approximation() -> None:
+    """Products of channels and taps multiply along a network: 9, 81, 729."""
+    layers = [nn.Conv2d(6, 6, 3, padding=1) for _ in range(5)]
+    for seed, layer in enumerate(layers):
+        mask = torch.from_numpy(np.random.default_rng(seed).random((6, 6, 3, 3)) < 0.1).float()
+        prune.custom_from_mask(layer, "weight", mask)
+    analysis = fastrf.analyze(nn.Sequential(*layers), (6, 8, 8))
+    assert analysis["1"].exact
+    assert not analysis.output.exact
+
+
 def test_weights_without_constants_cost_nothing_and_are_not_read() -> None:
     """On the meta device there are no values; a large weight in many steps makes no table."""
     with torch.device("meta"):

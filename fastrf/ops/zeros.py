@@ -21,6 +21,9 @@ Taps: TypeAlias = tuple[tuple[int, int, int], ...]
 #: A kernel of more products of channels and taps is taken for one without zeros, and listed as approximate.
 MAX_PRODUCTS = 16
 
+#: So is one of more than a few products whose tables of channels have more elements together.
+MAX_FEW, MAX_ELEMENTS = 4, 1 << 15
+
 
 def table_of(used: Any, shape: tuple[int, ...]) -> Mask:
     """Nested lists of booleans as a table of a weight's shape; axes of 1 stand for all."""
@@ -60,7 +63,8 @@ def products(table: Mask) -> list[tuple[Mask, Taps]] | None:
             found += [(channels, box) for box in _boxes(taps.reshape(kernel))]
         if len(found) > MAX_PRODUCTS:
             return None
-    return found
+    tables = sum(channels.size for channels, _ in found if not channels.all())
+    return None if len(found) > MAX_FEW and tables > MAX_ELEMENTS else found
 
 
 def _boxes(taps: Mask) -> Iterator[Taps]:

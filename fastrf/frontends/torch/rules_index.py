@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch.fx import Node
 
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.rules_shape import first_value
@@ -46,7 +48,7 @@ def index(walk: Walk, node: Node) -> Value:
     if x is None or walk.dynamic([i for _, i in used]):
         if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
             return taken(walk, x, *used[0])
-        return walk.opaque(node)
+        return walk.opaque(node) if x is None else _anywhere(walk, x, used, fake_shape(node))
     arrays = [walk.array(i) for _, i in used]
     if len(used) == 1 and arrays[0].dtype != bool:
         axis = used[0][0]
@@ -62,8 +64,11 @@ def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
 def gather(walk: Walk, node: Node) -> Value:
     """Elements picked by a constant index of the output's shape."""
     a = bound(node)
-    x = walk.value(a["self"])
-    if x is None or walk.value(a["index"]) is not None:
+    x, places = walk.value(a["self"]), walk.value(a["index"])
+    if places is not None:
+        parts = [] if x is None else [_along(walk, x, a["dim"], places.full)]
+        return walk.loosened(_union(walk, [*parts, places], fake_shape(node)))
+    if x is None:
         return walk.opaque(node)
     chosen = walk.array(a["index"])
     window = tuple(slice(0, n) for n in chosen.shape)
@@ -75,6 +80,61 @@ def gather(walk: Walk, node: Node) -> Value:
             numbers[tuple(slice(None) if k == axis else w for k, w in enumerate(window))], chosen, axis
         ),
     )
+
+
+def _union(walk: Walk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
+    """What any of the values reads, broadcast to a full shape."""
+    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None)
+
+
+def _along(walk: Walk, x: Value, axis: int, window: tuple[int, ...]) -> Value:
+    """Everything along one axis, within the first elements of the others: what a computed place there may be."""
+    for k, n in enumerate(window):
+        if k != axis % len(window) and x.full[k] > n:
+            x = on_axis(walk, x, k, "slice", start=0, stop=n)
+    return reduced(walk, x, "sum", [axis % len(window)], keepdims=True)
+
+
+def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple[int, ...]) -> Value:
+    """Indexing by computed places: everything along the indexed axes, and the places themselves."""
+    axes = [axis for axis, _ in used]
+    shapes = [fake_shape(index_) for _, index_ in used]
+    if any(index_.meta["val"].dtype == torch.bool for _, index_ in used):
+        raise walk.lowering.unsupported("aten::index", walk.scope, exist=True)
+    wide = tuple(int(n) for n in np.broadcast_shapes(*shapes))
+    together = axes == list(range(axes[0], axes[-1] + 1))
+    first = axes[0] if together else 0
+    rest = [n for k, n in enumerate(x.full) if k not in axes]
+    behind = len(rest) - first
+    read = reduced(walk, x, "sum", axes, keepdims=False)
+    parts = [walk.lowering.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
+    parts += [
+        walk.lowering.shaped(value, (*value.full, *(1,) * behind))
+        for _, index_ in used
+        if (value := walk.value(index_)) is not None
+    ]
+    return walk.loosened(_union(walk, parts, full))
+
+
+def _scattered_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, ...]) -> Value:
+    """Elements put at computed places along one axis: each may be that of every update along it."""
+    axis, index_ = a["dim"] % len(full), a["index"]
+    window = tuple(fake_shape(index_)) if len(fake_shape(index_)) == len(full) else None
+    parts = walk.dynamic([a["self"]])
+    for argument in (index_, updates):
+        value = walk.value(argument)
+        if value is None:
+            continue
+        if len(value.full) < len(full):  # a vector of places, or one number
+            value = reduced(walk, value, "sum", list(range(len(value.full))), keepdims=False)
+            parts.append(walk.lowering.expanded(walk.lowering.shaped(value, (1,) * len(full)), full))
+            continue
+        line = _along(walk, value, axis, window or value.full)
+        pads = [[0, 0 if k == axis else n - line.full[k]] for k, n in enumerate(full)]
+        if any(map(any, pads)):
+            line = walk.emit("pad", walk.lowering.spread(line), padding=pads)
+        parts.append(walk.lowering.expanded(line, full))
+    return walk.loosened(_union(walk, parts, full))
 
 
 @rule("aten::as_strided")
@@ -111,8 +171,6 @@ def moved(walk: Walk, node: Node) -> Value:
     x = first_value(walk, node)
     if walk.dynamic(node.all_input_nodes) != [x]:
         return walk.opaque(node)
-    import torch
-
     numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
     arguments, named = walk.constant((node.args[1:], node.kwargs))
     if short_name(node) == "index_fill":
@@ -198,7 +256,7 @@ def index_put(walk: Walk, node: Node) -> Value:
     indices = a.get("indices", a.get("index"))
     updates = a.get("values", a.get("src", a.get("source", a.get("value"))))
     if walk.dynamic(indices if isinstance(indices, list | tuple) else [indices]):
-        return walk.opaque(node)
+        return _scattered_anywhere(walk, a, updates, full) if "dim" in a else walk.opaque(node)
     numbers = np.arange(math.prod(full)).reshape(full)
     places = _places(walk, node, numbers, a, indices)
     like = walk.dynamic([a["self"], updates])[0]

@@ -42,7 +42,7 @@ def conv(walk: Walk, node: Node) -> Value:
     common = {"kernel_size": list(weight[2:]), "stride": stride, "dilation": dilation, "groups": a["groups"]}
     common["bias"] = a["bias"] is not None
     used = table_of(walk, a["weight"]) != 0
-    many = not used.all() and products(np.broadcast_to(used, weight)) is None
+    many = not used.all() and _too_many(walk, np.broadcast_to(used, weight))
     if not used.all() and not many:
         common["used"] = used.tolist()
     if short_name(node).startswith("conv_transpose") or a.get("transposed"):
@@ -54,6 +54,23 @@ def conv(walk: Walk, node: Node) -> Value:
         pads = _padding(a["padding"], weight, dilation)
         result = windowed(walk, x, n, "conv", out_channels=weight[0], padding=pads, **common)
     return walk.loosened(result) if many else result
+
+
+#: Kernels without a structure multiply their products of channels and taps along a network; no more than this.
+MAX_COMBINED = 256
+
+
+def _too_many(walk: Walk, used: np.ndarray[Any, Any]) -> bool:
+    """Whether a kernel's zeros make more products, by themselves or after those before it, than are worth it."""
+    found = products(used)
+    if found is None:
+        return True
+    if len({table.tobytes() for table, _ in found if not table.all()}) <= 2:  # structured: few tables of channels
+        return False
+    if walk.combined * len(found) > MAX_COMBINED:
+        return True
+    walk.combined *= len(found)
+    return False
 
 
 def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list[list[int]]:

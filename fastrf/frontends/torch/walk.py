@@ -65,6 +65,7 @@ class Walk(GraphWalk):
         self._weighty: set[Node] = set()
         self._decided: dict[Node, Any] = {}
         self.lost: set[Node] = set()
+        self.combined = 1  # products of kernels with unstructured zeros so far
         self._pieces: dict[Node, Any] = {}
         self.returned: list[tuple[Returned, Node]] = []
         self._inner = ""  # the operators that are being taken apart
