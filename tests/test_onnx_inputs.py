@@ -56,6 +56,11 @@ def test_all_that_is_open_is_asked_for_at_once() -> None:
     assert fastrf.load(proto, {"x": (3, 8, 9), "z": (3, 8, 9)}).input_shape["z"] == (3, 8, 9)
 
 
+def test_a_sign_is_no_name() -> None:
+    proto = model([node("Relu", ["x"], ["y"])], [value("x", TensorProto.FLOAT, ["?", 3, "?", "?"])])
+    assert fastrf.load(proto, (3, 4, 5)).input_shape == (3, 4, 5)
+
+
 def switched() -> Any:
     """A window of 6 or of 3 samples, as `rate` says; each needs exactly its length."""
     branches = {}

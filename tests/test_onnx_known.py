@@ -118,6 +118,14 @@ def test_zeros_of_masked_kernels_are_not_read(stored: bool) -> None:
     assert said == (("m holds 0 and 1 alone and is multiplied: a mask, not weights",) if stored else ())
 
 
+def test_kernels_in_constant_nodes_are_trained_where_the_file_stores_no_others() -> None:
+    kernel = fixed("k", [[[[1, 0, 1]]]])
+    conv = node("Conv", ["u", "k"], ["y"])
+    assert reads(graph([kernel, conv], {"u": [1, 1, 1, 3]})) == [[0, 1, 2]]
+    other = {"w": np.ones((1, 1), np.float32)}
+    assert reads(graph([kernel, conv], {"u": [1, 1, 1, 3]}, other)) == [[0, 2]]
+
+
 def test_zeros_of_masked_matrices_are_not_read() -> None:
     mask = np.tril(np.ones((3, 3), np.float32))
     weights = {"w": np.ones((3, 3), np.float32), "m": mask}

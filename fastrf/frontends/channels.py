@@ -249,7 +249,7 @@ def _regrouped(axes: Sequence[Axis], shape: Shape) -> list[Axis]:
         need = size
         while need > 1 and parts:
             labels, n = parts.pop()
-            if need % n and n % need:
+            if n == 0 or (need % n and n % need):
                 every = frozenset().union(labels, *(more for more, _ in parts), *(one for one, _ in axis))
                 return [*found, *(((every, m),) for m in shape[len(found) :])]
             taken = min(n, need)

@@ -27,8 +27,16 @@ def declared(entry: Entry) -> Sizes | None:
     tensor = _tensor_type(entry)
     if not tensor.HasField("shape"):
         return None
-    sizes = [d.dim_value if d.HasField("dim_value") else printable(d.dim_param) or None for d in tensor.shape.dim]
+    sizes = [
+        d.dim_value if d.HasField("dim_value") else printable(d.dim_param) if _names(d.dim_param) else None
+        for d in tensor.shape.dim
+    ]
     return [None if isinstance(n, int) and n < 0 else n for n in sizes]
+
+
+def _names(text: str) -> bool:
+    """Whether a size has a name, and not a sign such as "?" that says no more than that it is open."""
+    return any(c.isalpha() for c in text)
 
 
 def dtype_of_input(entry: Entry) -> np.dtype[Any]:
@@ -87,7 +95,7 @@ def solved(entries: Sequence[Entry], wanted: Any, controls: Mapping[str, Constan
     """
     shapes = _by_name(entries, wanted, controls)
     found = {entry.name: _given(entry, shapes.get(entry.name)) for entry in entries}
-    names = _names(entries, found, controls)
+    names = _said(entries, found, controls)
     for entry in entries:
         first = (declared(entry) or [1])[:1]
         names |= {n: (1, "") for n in first if isinstance(n, str) and n not in names}
@@ -140,7 +148,7 @@ def _given(entry: Entry, wanted: Any) -> Sizes | None:
     )
 
 
-def _names(
+def _said(
     entries: Sequence[Entry], found: Mapping[str, Sizes | None], controls: Mapping[str, Constant]
 ) -> dict[str, tuple[int, str]]:
     """Sizes of open names, and the inputs that say so. Raises ShapeError where two differ."""

@@ -14,6 +14,7 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, permuted
 from fastrf.frontends.onnx.calls import Call, Item
+from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.walk import Walk, rule
 from fastrf.frontends.sliding import windowed
@@ -101,8 +102,13 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
 def _with_zeros(
     walk: Walk, call: Call, k: int, attributes: dict[str, Any], shape: Sequence[int]
 ) -> Callable[[Value], Value]:
-    """Leave out where weight `k` is zero by definition; what lists the result where these zeros are too many."""
-    used = call.used(k)
+    """Leave out where weight `k` is zero by definition; what lists the result where these zeros are too many.
+
+    A kernel in a constant node is trained where the file stores no kernel elsewhere, as some converters write it.
+    """
+    kernel = call.inputs[k]
+    trained = isinstance(kernel, Constant) and not kernel.weight and not walk.stores_weights
+    used = np.ones((), bool) if trained else call.used(k)
     many = not used.all() and products(np.broadcast_to(used, tuple(shape))) is None
     if not used.all() and not many:
         attributes["used"] = used.tolist()

@@ -76,6 +76,9 @@ class Walk(GraphWalk):
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.stores_weights = any(
+            len(tensor.dims) > 1 and tensor.data_type in _FLOATS for tensor in model.graph.initializer
+        )
         self.switches: list[str] = []  # inputs of one integer or truth value, which may steer what is computed
         self.anything: Value  # some input: what constants are shaped like
         self.times = 1  # how often the body at hand is run by the loops around it
@@ -373,6 +376,9 @@ def modules_of(node: onnx.NodeProto) -> list[str]:
     path = _shown(node).split("/")
     return ["/".join(path[:k]) for k in range(1, len(path))]
 
+
+#: Types of trained numbers.
+_FLOATS = tuple(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"))
 
 #: Constants of more elements are not shown to shape inference.
 MAX_INFERRED = 4096
