@@ -26,7 +26,7 @@ from typing import Any
 
 from tests.onnx_oracle.fuzz import FAILURES, Worker
 
-from .readers import READERS, Reader
+from .readers import READERS
 
 __all__ = ["main", "target"]
 
@@ -42,7 +42,7 @@ _ELSEWHERE = ("__pycache__", "/dev/", os.environ.get("NUMBA_CACHE_DIR", "/dev/")
 
 _watched: list[str] = []
 _noticed: list[str] = []
-_warmed: list[Reader] = []
+_warmed: list[bool] = []
 _held = 0
 
 
@@ -78,9 +78,10 @@ def target(path: str) -> None:
     folder = Path(path)
     reader = READERS[(folder / "reader").read_text()]
     os.chdir(folder / "case")
-    if reader not in _warmed:
-        reader.warm()
-        _warmed.append(reader)
+    if not _warmed:
+        for name in READERS:
+            READERS[name].warm()
+        _warmed.append(True)
     _held = _held or _peak()
     _noticed.clear()
     _watched[:] = [str(folder)]

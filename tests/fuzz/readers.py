@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -161,6 +162,8 @@ def _program() -> bytes:
 
 @functools.cache
 def _programs() -> list[dict[str, bytes]]:
+    if importlib.util.find_spec("torch") is None:
+        return []
     Path("seed.pt2").write_bytes(_program())
     fastrf.load("seed.pt2")
     Path("seed.pt2").unlink()
