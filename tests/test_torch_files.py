@@ -160,6 +160,9 @@ def test_libraries_are_not_loaded(good, tmp_path):
         "math.factorial",
         "#extension:op",
         "torch.ops.aten.relu.default.__class__",
+        "torch.ops.aten.__setattr__.__call__",
+        "torch.ops.aten.name.upper",
+        "torch.ops.aten.relu.overloads",
     ],
 )
 def test_only_operators_on_tensors_are_called(good, tmp_path, target):
@@ -189,6 +192,32 @@ def test_no_text_is_evaluated(good, tmp_path):
 
     refused(changed(good, {"models/model.json": program(name)}), mark)
     assert not mark.exists()
+
+
+def test_names_stand_in_code_that_pytorch_makes(good, tmp_path):
+    mark = tmp_path / "mark"
+    run = f"x=open({str(mark)!r}, 'w')"
+
+    def rename(found):
+        """The input, wherever it is named."""
+        graph = found["graph_module"]["graph"]
+        old = graph["inputs"][-1]["as_tensor"]["name"]
+        text = json.dumps(found).replace(f'"{old}"', json.dumps(run))
+        found.clear()
+        found.update(json.loads(text))
+
+    refused(changed(good, {"models/model.json": program(rename)}), mark)
+
+    def attribute(config):
+        config["config"] = {f'a"),open({str(mark)!r}': told for told in config["config"].values()}
+
+    refused(changed(good, {"model_weights_config.json": program(attribute)}), mark)
+
+    def called(found):
+        values = found["graph_module"]["graph"]["tensor_values"]
+        values["metadata"] = values["as_string"] = values["custom_obj"] = next(iter(values.values()))
+
+    assert fastrf.load(changed(good, {"models/model.json": program(called)})).input_shape == (2, 6)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def in_archive(rng: random.Random, data: bytes) -> bytes:
         if what <= 6:
             members[where] = name, _by_name(name)(rng, content)
         elif what == 7:
-            members[where] = rng.choice([f"{name}x", f"../{name}", "/x", "", *(other for other, _ in members)]), content
+            members[where] = rng.choice([f"{name}x", f"../{name}", "/x", *(other for other, _ in members)]), content
         elif what == 8 and len(members) > 1:
             del members[where]
         else:
@@ -185,7 +185,7 @@ def in_archive(rng: random.Random, data: bytes) -> bytes:
     with zipfile.ZipFile(out, "w", kind) as archive:
         for name, content in members:
             if name not in archive.namelist():
-                archive.writestr(name or "x", content)
+                archive.writestr(name, content)
     return out.getvalue()
 
 

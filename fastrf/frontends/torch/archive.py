@@ -24,7 +24,7 @@ from fastrf.files import check_unpacked, opened
 __all__ = ["without_code"]
 
 #: Operators that packages of PyTorch's own define; those of others run their authors' code.
-_OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision|quantized_decomposed)\.(\w+)\.(\w+)")
+_OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision|quantized_decomposed)\.((?!__)\w+)\.((?!__)\w+)")
 #: Operators on subgraphs, which are checked as the graph is.
 _OVER_GRAPHS = frozenset(
     f"torch.ops.higher_order.{name}"
@@ -35,8 +35,10 @@ _OVER_GRAPHS = frozenset(
 )
 #: Types of the structure of inputs and outputs that are rebuilt without importing anything.
 _CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
-#: Other texts are names; nothing evaluates to more than a name without these.
-_NOT_A_NAME = re.compile(r"[()\[\]{}'\"=;\\\n]")
+#: Other texts are names, which stand in code that PyTorch makes of a program.
+_NAME = re.compile(r"[\w.:/<>@+ -]{0,1000}")
+#: Mappings whose keys are a program's own names.
+_BY_NAME = ("tensor_values", "sym_int_values", "sym_bool_values", "sym_float_values", "range_constraints")
 _PICKLE = b"PK\x03\x04"
 #: Kinds of members: programs, their tables of tensors, tensors as bytes, pickles of tensors, and sample inputs.
 _PROGRAM = re.compile(r"(?:.+/)?models/[^/]+\.json|serialized_exported_program\.json")
@@ -96,6 +98,7 @@ def _checked_table(table: Any, folder: str, entries: dict[str, zipfile.ZipInfo],
     """The members that a table of tensors says are pickled; raises where one is no tensor, or larger than its bytes."""
     pickled = set()
     for tensor, told in table["config"].items():
+        _check_text(tensor, "tensor", path)
         member = f"{folder}/{told['path_name']}"
         if not _TENSOR.fullmatch(member):
             raise _refused(path, f"{tensor!r}, an object that is no tensor,")
@@ -115,7 +118,10 @@ def _tensors(data: bytes, name: str, path: str) -> bytes:
             raise ValueError("an old format")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             check_unpacked(sum(entry.file_size for entry in archive.infolist()), len(data), path)
-        return _saved(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        for tensor in found if isinstance(found, dict) else ():
+            _check_text(tensor, "tensor", path)
+        return _saved(found)
     except FastRFError:
         raise
     except Exception as error:  # the unpickler refuses in many ways
@@ -134,7 +140,10 @@ def _saved(value: Any) -> bytes:
 def _checked(value: Any, path: str, key: str = "") -> Any:
     """A program's JSON, where every text is a name, an operator known to be safe, or a plain argument."""
     if isinstance(value, dict):
-        return {name: _checked(item, path, name) for name, item in _kept(value, path)}
+        for name in value:
+            _check_text(name, "name", path)
+        kept = value.items() if key in _BY_NAME else _kept(value, path)
+        return {name: _checked(item, path, name) for name, item in kept}
     if isinstance(value, list):
         return [_checked(item, path, key) for item in value]
     if isinstance(value, str):
@@ -176,7 +185,7 @@ def _check_text(text: str, key: str, path: str) -> None:
     elif key in ("in_spec", "out_spec"):
         if not _is_plain_structure(json.loads(text)):
             raise _refused(path, f"the type of an input or output, {text[:80]!r},")
-    elif _NOT_A_NAME.search(text) or len(text) > 1000:
+    elif not _NAME.fullmatch(text):
         raise _refused(path, f"{key} {text[:80]!r}")
 
 
@@ -189,9 +198,12 @@ def _is_safe(target: str) -> bool:
         return False
     space, name, overload = named.groups()
     try:
-        schema = getattr(getattr(getattr(torch.ops, space), name), overload)._schema
+        found = getattr(getattr(getattr(torch.ops, space), name), overload)
     except (AttributeError, RuntimeError):
         return True  # unknown here, so that it cannot run
+    if not isinstance(found, torch._ops.OpOverload):
+        return False
+    schema = found._schema
     kinds = [str(argument.type) for argument in (*schema.arguments, *schema.returns)]
     return "filename" not in [argument.name for argument in schema.arguments] and any("Tensor" in k for k in kinds)
 
