@@ -219,3 +219,31 @@ def test_two_tensors_either_way_round(call: str) -> None:
     assert field.shape == (3, 4)
     wanted = {"where(c, t, x)": [0, 1, 1, 1]}.get(call, [2, 2, 2, 2] if "y" in call else [1, 1, 1, 1])
     assert [int(field.neuron_mask((1, p)).sum()) for p in range(4)] == wanted
+
+
+JOINED = {
+    "picked": lambda s, ok: s + torch.where(ok, 0.0, LOW[torch.float32]),
+    "filled": lambda s, ok: s.masked_fill(~ok, -1e9),
+    "chosen": lambda s, ok: torch.where(ok, s, torch.tensor(-torch.inf)),
+    "multiplied": lambda s, ok: s + (1.0 - ok.float()) * LOW[torch.float32],
+    "either": lambda s, ok: s.masked_fill(torch.logical_not(ok) | ~ok, -torch.inf),
+}
+
+
+def test_a_causal_mask_joined_with_padding_that_is_an_input_still_excludes() -> None:
+    """False and anything is False, whatever the padding is; every token reads it where it may."""
+
+    class Padded(nn.Module):
+        def forward(self, x, padding):
+            ok = torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril() & padding[:, None, :].bool()
+            scores = x @ x.mT
+            results = {name: change(scores, ok).softmax(-1) @ x for name, change in JOINED.items()}
+            return {**results, "fused": functional.scaled_dot_product_attention(x, x, x, ok)}
+
+    given = {"x": torch.zeros(1, TOKENS, 2), "padding": torch.ones(1, TOKENS, dtype=torch.long)}
+    for wrt in given:
+        analysis = fastrf.analyze(Padded(), given, channel_axis={"x": 1, "padding": None}, wrt=wrt)
+        for name in (*JOINED, "fused"):
+            rows = [analysis[name].neuron_mask((t, 0)).reshape(TOKENS, -1).any(-1) for t in range(TOKENS)]
+            assert all(not row[t + 1 :].any() for t, row in enumerate(rows)), (wrt, name)
+            assert rows[-1].all(), (wrt, name)

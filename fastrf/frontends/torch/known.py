@@ -14,13 +14,16 @@ import torch.utils._pytree as pytree
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Known, compressed
-from fastrf.frontends.torch.arguments import fake_shape, operator_name, short_name
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.names import JOINS
 
 if TYPE_CHECKING:
     from fastrf.frontends.torch.walk import Walk
 
 __all__ = ["computed", "moved", "table_of"]
+
+#: Operators that put truths at places, which are not followed.
+_PUTS = frozenset(name.removeprefix("aten::") for name in JOINS) - {"cat", "concat", "stack", "where", "masked_fill"}
 
 #: Operators that make zeros of nothing.
 _CREATES = frozenset(
@@ -30,9 +33,13 @@ _CREATES = frozenset(
 
 def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
     """What is known of (or `added` to) the result, or each of several, where an operator moves elements; or None."""
-    fake = node.meta["val"]
-    if not all(t.is_floating_point() for t in (fake if isinstance(fake, list | tuple) else [fake])):
+    fake, name = node.meta["val"], short_name(node)
+    several = fake if isinstance(fake, list | tuple) else [fake]
+    truths = all(t.dtype == torch.bool for t in several)
+    if not (truths and name not in _PUTS) and not all(t.is_floating_point() for t in several):
         return None
+    if name in ("where", "masked_fill"):
+        return _selected(walk, node, kind)
     known, sources = kind == "known", node.all_input_nodes
     tables: dict[Node, Known | None] = {}
     for n in sources:
@@ -43,15 +50,16 @@ def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
     fresh = known and (operator_name(node) in _CREATES or (operator_name(node) in JOINS and len(tables) < len(sources)))
     if not fresh and all(table is None for table in tables.values()):
         return None
-    if not all(n.meta["val"].is_floating_point() for n in tables):
+    if not all(n.meta["val"].is_floating_point() or (truths and n.meta["val"].dtype == torch.bool) for n in tables):
         return None
 
     def table(argument: Node) -> Any:
         found = tables.get(argument)
         if argument not in tables:
             constant = walk.constant(argument)
-            if known or not constant.is_floating_point():
-                return constant.detach().cpu().double() if constant.is_floating_point() else constant.cpu()
+            number = constant.is_floating_point() or (truths and constant.dtype == torch.bool)
+            if known or not number:
+                return constant.detach().cpu().double() if number else constant.cpu()
         full = fake_shape(argument)
         blank = np.full((1,) * len(full), np.nan if known else 0.0)
         return torch.from_numpy(blank if found is None else found.copy()).expand(full)
@@ -62,6 +70,28 @@ def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
     if isinstance(result, torch.Tensor):
         return compressed(result.double().numpy())
     return [compressed(one.double().numpy()) for one in result]
+
+
+def _selected(walk: Walk, node: Node, kind: str) -> Known | None:
+    """The same of a choice between two, where its condition is known."""
+    a = bound(node)
+    condition, first, second = (
+        (a["condition"], a["self"], a["other"]) if "condition" in a else (a["mask"], a["value"], a["self"])
+    )
+
+    def table(argument: Any) -> Known:
+        value = walk.value(argument)
+        if kind == "known":
+            found = table_of(walk, argument)
+        else:
+            found = np.zeros(()) if value is None or value.added is None else value.added
+        return found.reshape((1,) * (len(fake_shape(node)) - found.ndim) + found.shape)
+
+    chosen = table_of(walk, condition)
+    chosen = chosen.reshape((1,) * (len(fake_shape(node)) - chosen.ndim) + chosen.shape)
+    blank = np.nan if kind == "known" else 0.0
+    either = np.where(chosen == 0, table(second), np.where(np.isnan(chosen), blank, table(first)))
+    return compressed(either)
 
 
 def table_of(walk: Walk, argument: Any) -> Known:
@@ -80,6 +110,8 @@ def table_of(walk: Walk, argument: Any) -> Known:
 
 def computed(walk: Walk, node: Node) -> Known | None:
     """What is known of an operator's result that acts element by element."""
+    if node.meta["val"].dtype == torch.bool:
+        return _truth(walk, node)
     if not node.meta["val"].is_floating_point():
         return None
     tables = [table_of(walk, n) for n in node.all_input_nodes]
@@ -97,6 +129,28 @@ def computed(walk: Walk, node: Node) -> Known | None:
     for value, where in decided:
         result[np.broadcast_to(where, result.shape)] = value
     return compressed(result)
+
+
+#: What one truth decides of a connective, whatever the other is.
+_DECIDES = {
+    **dict.fromkeys(("logical_and", "bitwise_and", "__and__", "mul", "multiply"), 0.0),
+    **dict.fromkeys(("logical_or", "bitwise_or", "__or__"), 1.0),
+}
+
+
+def _truth(walk: Walk, node: Node) -> Known | None:
+    """What is known of a connective of truths."""
+    name = short_name(node)
+    if name not in _DECIDES and name not in ("logical_not", "bitwise_not"):
+        return None
+    tables = [table_of(walk, argument) for argument in node.args[: 2 if name in _DECIDES else 1]]
+    tables = [np.where(np.isnan(t), np.nan, t != 0) for t in tables]
+    if name not in _DECIDES:
+        return compressed(1.0 - tables[0])
+    first, second = tables
+    value = _DECIDES[name]
+    unknown = np.isnan(first) | np.isnan(second)
+    return compressed(np.where((first == value) | (second == value), value, np.where(unknown, np.nan, 1.0 - value)))
 
 
 def _decided(walk: Walk, node: Node) -> list[tuple[float, np.ndarray[Any, Any]]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch.fx import Node
 
 from fastrf.frontends.hiding import blocked, kept
@@ -113,6 +114,8 @@ def attention(walk: Walk, node: Node) -> Value:
     q, k, v = (walk.lowering.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
     mask = walk.value(a["attn_mask"])
     allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
+    if mask is not None and a["attn_mask"].meta["val"].dtype == torch.bool:
+        allowed, mask = table_of(walk, a["attn_mask"]) != 0, replace(mask, known=None)
     return attended(walk, (q, k, v), mask, allowed, causal=bool(a["is_causal"]))
 
 

@@ -89,28 +89,24 @@ def masked_scatter(walk: Walk, node: Node) -> Value:
 def where(walk: Walk, node: Node) -> Value:
     """A choice between two, by a constant or by data."""
     condition, first, second = node.args[:3]
-    full = fake_shape(node)
-    if walk.value(condition) is not None or walk.has_parameters(condition):
-        return walk.lowering.elementwise("where", walk.dynamic([condition, first, second]), full)
-    table = walk.array(condition).astype(bool)
-    parts = []
-    for branch, chosen in ((first, table), (second, ~table)):
-        value = walk.value(branch)
-        if value is not None:
-            parts.append(kept(walk, walk.lowering.expanded(value, full), chosen))
-    return walk.lowering.elementwise("where", parts, full)
+    return _chosen(walk, condition, (first, second), fake_shape(node))
 
 
 @rule("aten::masked_fill")
 def masked_fill(walk: Walk, node: Node) -> Value:
     """Elements replaced by one value where a mask is true."""
     a = bound(node)
-    full = fake_shape(node)
-    x, mask, value = (walk.value(a[name]) for name in ("self", "mask", "value"))
-    if x is None or mask is not None or value is not None or walk.has_parameters(a["mask"]):
-        return walk.lowering.elementwise("where", walk.dynamic([a["self"], a["mask"], a["value"]]), full)
-    table = walk.array(a["mask"]).astype(bool)
-    return kept(walk, walk.lowering.expanded(x, full), ~table)
+    return _chosen(walk, a["mask"], (a["value"], a["self"]), fake_shape(node))
+
+
+def _chosen(walk: Walk, condition: Any, branches: tuple[Any, Any], full: tuple[int, ...]) -> Value:
+    """The first branch where a condition is true, the other elsewhere; both where that is not known."""
+    table, parts = table_of(walk, condition), walk.dynamic([condition])
+    for branch, possible in zip(branches, (table != 0, (table == 0) | np.isnan(table)), strict=True):
+        value = walk.value(branch)
+        if value is not None:
+            parts.append(kept(walk, walk.lowering.expanded(value, full), possible))
+    return replace(walk.lowering.elementwise("where", parts, full), known=None)
 
 
 @rule("aten::tril", "aten::triu")
