@@ -21,6 +21,7 @@ from numba.core import config as numba_config
 import fastrf
 from fastrf import compiling, memory, relation
 from fastrf.frontends.torch.capture import _LOCK
+from fastrf.frontends.torch.quiet import _lock as quiet_lock
 from fastrf.sweeps import sources, states
 from tests.conftest import INTERPRETED
 
@@ -98,6 +99,7 @@ LOCKS = {
     "sources": sources._lock,
     "captures in sweeps": sources._capturing,
     "captures": _LOCK,
+    "silence": quiet_lock,
     "compiler": compiler_lock.global_compiler_lock,
 }
 

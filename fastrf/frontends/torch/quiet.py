@@ -10,24 +10,15 @@ import io
 import logging
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastrf.memory import process_lock
+
 __all__ = ["quiet"]
 
-_lock = threading.RLock()
-
-
-def _renew() -> None:
-    """A forked process has no thread that would give the lock back."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+_lock = process_lock()
 
 
 @contextlib.contextmanager
