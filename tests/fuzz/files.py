@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the cases")
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     parser.add_argument("--readers", help=f"some of {','.join(READERS)}")
-    parser.add_argument("--limit", type=float, default=20, help="seconds per case")
+    parser.add_argument("--limit", type=float, default=30, help="seconds per case")
     parser.add_argument("--memory", type=int, default=12000, help="address space of the worker in MiB")
     parser.add_argument("--folder", type=Path, default=Path("fuzz-failures").absolute(), help="where faults are saved")
     parser.add_argument("--again", type=Path, help="repeat a saved case")
