@@ -15,6 +15,7 @@ import numpy as np
 from fastrf.dependency import Dependency
 from fastrf.extent import Extent, Phase
 from fastrf.nominal import Nominal
+from fastrf.pieces import GRID
 from fastrf.regular import rule_of
 from fastrf.relation import Relation
 
@@ -22,6 +23,8 @@ __all__ = ["tightened"]
 
 #: So many periods must be seen before a rule is believed.
 MIN_PERIODS = 4
+#: Of so many rows, one must read a window that no border cuts.
+MIN_SHARE = 8
 
 
 def tightened(nominal: Nominal, dependency: Dependency, pixel_axes: Sequence[int]) -> Nominal:
@@ -35,7 +38,8 @@ def tightened(nominal: Nominal, dependency: Dependency, pixel_axes: Sequence[int
     extents = list(piece.extents)
     for k, extent in enumerate(extents):
         found = _along_one_axis(dependency, pixel_axes[k]) if extent.is_everything else None
-        if found is not None and len(piece.axes[found[0]]) == 1:
+        grid = found is not None and [piece.kinds[f] for f in piece.factors(found[0])] == [GRID]
+        if found is not None and grid:
             extents[k] = _moving(piece.factors(found[0]).start, found[1]) or extent
     if all(new is old for new, old in zip(extents, piece.extents, strict=True)):
         return nominal
@@ -49,6 +53,10 @@ def _moving(factor: int, relation: Relation) -> Extent | None:
     rule = rule_of(relation)
     if rule is None or not rule.shift or rule.period * MIN_PERIODS > relation.n_rows:
         return None
+    hulls = relation.hulls
+    whole = ((hulls[:, 0] > 0) & (hulls[:, 1] < relation.n_cols)).sum()
+    if whole * MIN_SHARE < relation.n_rows:
+        return None  # the axis is too short to tell a window from all of it
     read = rule.low <= rule.high
     if np.isinf(rule.low[read]).any() or np.isinf(rule.high[read]).any():
         return None

@@ -93,6 +93,17 @@ def test_window_attention_over_tokens():
     assert (halo.before, halo.after, halo.period) == ((1, 1), (1, 1), (4, 4))
 
 
+def test_attention_over_a_grid_of_blocks_reads_as_far_as_there_is_image():
+    """Every fourth pixel reads every fourth: how far that is depends on the image, so it is not a size."""
+
+    def attend(conv, x):
+        cut = conv(x).view(1, 4, 4, 6, 4).permute(0, 2, 4, 1, 3).reshape(16, 24, 1)
+        mixed = (cut @ cut.transpose(1, 2)).softmax(-1) @ cut
+        return mixed.view(1, 4, 4, 4, 6).permute(0, 3, 1, 4, 2).reshape(1, 1, 16, 24)
+
+    assert fastrf.analyze(Does(attend), (1, 16, 24)).output.size == (math.inf, math.inf)
+
+
 def test_a_border_put_on_by_concatenation():
     model = Does(lambda conv, x: conv(torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)))
     assert numbers(fastrf.analyze(model, (1, 16, 16)).output) == ((3, 3), (1, 1), (-0.5, 0.5))
