@@ -35,6 +35,8 @@ models in the onnx package are analysed and compared with perturbation of every 
 - **exact**: the dependency is exactly what changes the output.
 - **approximate**: reads that data decides are taken for the whole axis, or the whole input; such nodes are listed in
   `approximate_at`.
+  Gather, GatherElements, GatherND, ScatterElements, ScatterND and ReverseSequence are exact for constant indices, as
+  compared here; computed ones may name any place of the axes that they run along.
 - **by function**: no rule of its own; the operator is followed through the function that the standard defines it by.
 - **unsupported**: raises UnsupportedOpError, unless `on_unsupported="full"` over-approximates it.
 

@@ -285,7 +285,7 @@ def disagreements(model: onnx.ModelProto, arrays: dict[str, Array], weights: lis
     seen: dict[str, Any] = {}
     for seed in range(seeds):
         with quiet():
-            truth = perturb(model, arrays, list(arrays), weights=weights, seed=seed, evaluations=6_000)
+            truth = perturb(model, arrays, list(arrays), weights=weights, seed=seed, evaluations=7_000)
         found = []
         for name, array in arrays.items():
             wanted = truth.columns[output][name].reshape(-1, array.size)
