@@ -17,6 +17,36 @@ def linear(d: Draw, x: Tensor, y: Tensor) -> Function | None:
     return d.module(nn.Linear(x.shape[-1], d.between(1, 5), bias=d.chance()))
 
 
+class MaskedWeight(nn.Module):
+    """A parameter times a constant mask."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(mask.shape))
+        self.register_buffer("mask", mask)
+
+    def forward(self) -> Tensor:
+        return self.weight * self.mask
+
+
+@op
+def masked_weight(d: Draw, x: Tensor, y: Tensor) -> Function | None:
+    kind = d.pick(["linear", "left", "einsum", "conv", "scale"])
+    n = x.shape[-2] if kind == "left" and x.ndim > 1 else x.shape[-1]
+    rank = spatial(x)
+    if kind == "conv" and rank:
+        shape = (d.between(1, 3), x.shape[1], *(d.between(1, min(3, side)) for side in x.shape[2:]))
+        m = d.module(MaskedWeight(d.floats(shape, 0.5)))
+        convolve = getattr(functional, f"conv{rank}d")
+        return lambda x: convolve(x, m())
+    m = d.module(MaskedWeight(d.floats((d.between(1, 4), n) if kind != "scale" else (n,), 0.5)))
+    if kind == "left":
+        return (lambda x: m() @ x) if x.ndim > 1 else None
+    if kind == "einsum":
+        return lambda x: torch.einsum("...i,oi->...o", x, m())
+    return (lambda x: x * m()) if kind == "scale" else lambda x: functional.linear(x, m())
+
+
 @op
 def matmul(d: Draw, x: Tensor, y: Tensor) -> Function | None:
     if x.ndim < 2:
