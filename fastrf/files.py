@@ -47,6 +47,8 @@ MAX_TOML_BYTES = 2 << 20
 MAX_ARRAY_BYTES, MAX_EXPANSION = 1 << 28, 100
 #: Lists and mappings may not lie deeper in each other.
 MAX_DEPTH = 64
+#: Integers may not be longer; operators have bounds of their own.
+MAX_BITS = 1024
 #: A dotted key of TOML may not have more parts: the parser keeps every prefix of it.
 MAX_KEY_PARTS = 8
 #: Bytes that values read from JSON take per byte of text, at worst.
@@ -133,11 +135,11 @@ def parse_toml(text: str, source: object) -> dict[str, Any]:
 
 
 def check_nesting(value: Any, source: str) -> None:
-    """Raise FormatError for lists and mappings more than MAX_DEPTH deep, or an integer beyond 64 bits."""
+    """Raise FormatError for lists and mappings more than MAX_DEPTH deep, or an integer that is too long to be shown."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        if any(isinstance(item, int) and not -(1 << 63) <= item < 1 << 64 for item in level):
-            raise FormatError(f"{source}: holds an integer of more than 64 bits")
+        if any(isinstance(item, int) and item.bit_length() > MAX_BITS for item in level):
+            raise FormatError(f"{source}: holds an integer of more than {MAX_BITS} bits")
         nested = [
             item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list | tuple)
         ]
