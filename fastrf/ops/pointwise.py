@@ -35,11 +35,15 @@ def pointwise(x: Tensor) -> Tensor:
 
 @operator(*N_ARY)
 def elementwise(*parts: Tensor) -> Tensor:
-    """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there."""
+    """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there.
+
+    Channels are where they are in the inputs that are not broadcast; where those disagree, on the first such axis.
+    """
     shape = broadcast_shape([part.shape for part in parts])
     same = [part.broadcast_to(shape) for part in parts]
-    whole = [part.channel_axis for part in parts if part.shape == shape and part.channel_axis is not None]
-    return same[0].union(*same[1:]).with_channel(whole[0] if whole else same[0].channel_axis)
+    told = [part.channel_axis for part in parts if part.shape == shape and part.channel_axis is not None]
+    told = told or [part.channel_axis for part in same if part.channel_axis is not None]
+    return same[0].union(*same[1:]).with_channel(min(told, default=None))
 
 
 @operator()
