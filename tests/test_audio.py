@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import nn
 
 import fastrf
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
 
 SECONDS = (1, 1.5, 2, 2.1, 10)
 RATE = 16_000

@@ -262,6 +262,7 @@ def test_as_a_module():
 
 
 def test_the_module_runs(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "fastrf.__main__", raising=False)
     monkeypatch.setattr(sys, "argv", ["fastrf", "--version"])
     with pytest.raises(SystemExit):
         runpy.run_module("fastrf", run_name="__main__")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import copy
+import importlib.util
 import multiprocessing
 import os
 import pickle
@@ -20,8 +21,6 @@ from numba.core import config as numba_config
 
 import fastrf
 from fastrf import compiling, memory, relation
-from fastrf.frontends.torch.capture import _LOCK
-from fastrf.frontends.torch.quiet import _lock as quiet_lock
 from fastrf.sweeps import sources, states
 from tests.conftest import INTERPRETED
 
@@ -98,10 +97,13 @@ LOCKS = {
     "states": states._lock,
     "sources": sources._lock,
     "captures in sweeps": sources._capturing,
-    "captures": _LOCK,
-    "silence": quiet_lock,
     "compiler": compiler_lock.global_compiler_lock,
 }
+if importlib.util.find_spec("torch") is not None:
+    from fastrf.frontends.torch.capture import _LOCK
+    from fastrf.frontends.torch.quiet import _lock
+
+    LOCKS |= {"captures": _LOCK, "silence": _lock}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
