@@ -209,7 +209,7 @@ def victim(path):
     if text == "refused":
         raise fastrf.FastRFError("no such thing")
     if text == "message":
-        raise fastrf.FastRFError("two\nlines")
+        raise fastrf.FastRFError("")
     sys.stdout.write("noise\n")
     if text != "fine":
         raise ValueError(text)
