@@ -83,7 +83,8 @@ class Nominal:
         """Read the axis through the map's pattern."""
         pattern, n_in = axis_map.pattern, axis_map.n_in
         single = pattern.period == 1 and pattern.high[0] == pattern.low[0] + 1 and pattern.reads is None
-        if single and (pattern.low[0], pattern.shift, axis_map.n_out) == (0, 1, n_in):
+        same = single and (pattern.low[0], pattern.shift, axis_map.n_out) == (0, 1, n_in)
+        if same and not any(piece.loses(axis, axis_map) for piece in self.pieces):
             return self
         shape = (*self.shape[:axis], axis_map.n_out, *self.shape[axis + 1 :])
         if 0 in shape:

@@ -243,8 +243,20 @@ class Piece:
             whole = self.fused(axis)
         (factor,) = whole.factors(axis)
         size = whole.sizes[factor]
-        extents = [mapped(extent, factor, axis_map, size) for extent in whole.extents]
+        exactly = whole.loses(axis, axis_map)
+        extents = [
+            read_exactly(extent, [factor], [size], axis_map)
+            if exactly and extent.is_plain
+            else mapped(extent, factor, axis_map, size)
+            for extent in whole.extents
+        ]
         return whole._changed(axis, (axis_map.n_out,), (whole.kinds[factor],), extents)
+
+    def loses(self, axis: int, axis_map: AxisMap) -> bool:
+        """Whether a map leaves out taps of a window: those at its ends are no borders, which a rule would go beyond."""
+        kinds = [self.kinds[f] for f in self.factors(axis)]
+        window = len(kinds) == 1 and kinds[0] != GRID and self.matters(axis)
+        return window and axis_map.n_out <= MAX_TABLE and not axis_map.relation.counts.all()
 
     def _picked(self, axis: int, axis_map: AxisMap) -> Piece:
         """Single indices of an axis of several factors, listed."""

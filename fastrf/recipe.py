@@ -248,14 +248,11 @@ def _channel_after_reshape(old: Sequence[int], channel: int | None, new: Sequenc
         return channel if channel is None or channel < len(new) else None
     inner = math.prod(old[channel + 1 :])
     outer = inner * old[channel]
-    holders = []
-    for axis in range(len(new)):
-        low = math.prod(new[axis + 1 :])
-        high = low * new[axis]
-        if outer > inner and low < outer and high > inner:
-            holders.append(axis)
-        elif outer == inner and low <= inner <= high:
-            return axis
+    ends = [(math.prod(new[axis + 1 :]), math.prod(new[axis:])) for axis in range(len(new))]
+    if outer == inner:  # one channel is at each place between two axes: rather an axis of 1 than a part of another one
+        near = [axis for axis, (low, high) in enumerate(ends) if low <= inner <= high]
+        return min(near, key=lambda axis: (new[axis] != 1, axis), default=None)
+    holders = [axis for axis, (low, high) in enumerate(ends) if low < outer and high > inner]
     return holders[-1] if holders else None
 
 

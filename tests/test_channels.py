@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
+from fastrf.recipe import record
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -198,3 +199,18 @@ def test_a_stencil_with_zeros_keeps_its_channels(out: int) -> None:
     assert field.channel_axis == field.input_channel_axis == 0
     assert field.position_shape == (6, 7)
     assert np.argwhere(field.mask((2, 3))).tolist() == [[r, c] for r in (1, 2, 3) for c in (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("old", "axis", "new", "expected"),
+    [
+        ((8, 12, 1), 2, (96, 1), 1),
+        ((6, 16, 1), 2, (2, 3, 4, 4, 1), 4),
+        ((1, 8, 12), 0, (1, 96), 0),
+        ((8, 12, 3), 2, (96, 3), 1),
+        ((3, 8, 12), 0, (3, 96), 0),
+    ],
+)
+def test_reshape_takes_one_channel_along_as_it_takes_several(old, axis, new, expected):
+    (tensor,), _ = record([old], [axis])
+    assert tensor.reshape(new).channel_axis == expected

@@ -54,6 +54,27 @@ def test_a_spectrogram():
     assert numbers(fastrf.analyze(model, (1, 64)).output) == ((16,), (4,), (0.0,))
 
 
+@pytest.mark.parametrize(
+    ("periodic", "size", "start"),
+    [(True, 15, 8.5), (False, 14, 8.0)],  # Hann's window is 0 at its first sample; at its last one, too, if symmetric
+)
+def test_taps_that_a_window_makes_zero_are_in_no_frame(periodic, size, start):
+    window = torch.hann_window(16, periodic=periodic)
+    model = Does(lambda _, x: torch.stft(x[:, 0], 16, 4, 16, window, center=False, return_complex=True).abs())
+    field = fastrf.analyze(model, (1, 100)).output
+    assert numbers(field) == ((size,), (4,), (start,))
+    assert field.box((0, 10)).tolist() == [[41, 41 + size]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "start"), [([0, 1, 1, 0], 2, 2.0), ([0, 0, 0, 1], 1, 3.5), ([1, 0, 0, 0], 1, 0.5)]
+)
+def test_frames_times_a_constant(weights, size, start):
+    table = torch.tensor(weights, dtype=torch.float32)
+    model = Does(lambda _, x: (x.unfold(-1, 4, 2) * table).sum(-1))
+    assert numbers(fastrf.analyze(model, (1, 20)).output) == ((size,), (2,), (start,))
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_gate_in_either_order(swapped):
     def gated(conv, x):
