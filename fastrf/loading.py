@@ -145,4 +145,6 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
         source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)
     if isinstance(source, torch.nn.Module):
         source = frontend.capture(source, input_shape, options.values)
+    else:
+        frontend.check_given(source, input_shape, options.values)
     return frontend.to_network(source, options, name=name)

@@ -138,7 +138,25 @@ def test_values_of_tensors_are_constants() -> None:
     analysis = fastrf.analyze(Scaled(), (1, 3), values={"times": 0, "grid": grid})
     assert list(analysis.network.inputs) == ["x"]
     assert [bool(analysis.output.neuron_mask((0, k)).any()) for k in range(3)] == [True, False, True]
-    assert any("grid" in sentence for sentence in analysis.output.assumes)
+    assert [sentence.split()[0] for sentence in analysis.output.assumes] == ["'times'", "'grid'"]
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "message"),
+    [
+        ((1, 8), {}, r"'x' of the exported program is \(1, 9\), not \(1, 8\); export it again"),
+        (torch.rand(1, 1, 8), {}, r"'x' of the exported program is \(1, 9\), not \(1, 1, 8\)"),
+        ({"y": (1, 9)}, {}, "'y' is not one of the exported program; it takes x, times"),
+        (None, {"times": 1}, "'times' of the exported program is 2, not 1"),
+        (None, {"time": 2}, "'time' is not one of the exported program"),
+    ],
+)
+def test_an_exported_program_has_the_inputs_it_has(given: Any, values: Any, message: str) -> None:
+    program = torch.export.export(Scaled(), (torch.rand(1, 1, 9), 2))
+    for fits in (None, (1, 9), (1, 1, 9), {"x": (1, 9)}, (torch.rand(1, 1, 9), 2)):
+        assert fastrf.analyze(program, fits, values={"times": 2}).output.size == (5,)
+    with pytest.raises(fastrf.ShapeError, match=message):
+        fastrf.analyze(program, given, values=values)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ from fastrf.frontends.torch import (
     rules_windows,
 )
 from fastrf.frontends.torch.capture import capture, load_callable, load_file
-from fastrf.frontends.torch.program import to_network
+from fastrf.frontends.torch.program import check_given, to_network
 
 __all__ = [
     "capture",
+    "check_given",
     "load_callable",
     "load_file",
     "rules_dense",

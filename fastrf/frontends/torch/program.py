@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
-from torch.export.graph_signature import OutputKind
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Node
 
-from fastrf.errors import NetworkError
+from fastrf.errors import NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
@@ -18,7 +21,31 @@ from fastrf.frontends.torch.simplifying import changes_arguments
 from fastrf.frontends.torch.walk import Walk, scope_of
 from fastrf.network import Network
 
-__all__ = ["to_network"]
+__all__ = ["check_given", "to_network"]
+
+
+def check_given(exported: ExportedProgram, input_shape: Any, values: Mapping[str, Any]) -> None:
+    """That an exported program, whose inputs are fixed, has those that it is asked for. Raises ShapeError."""
+    placeholders = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+    arguments = [spec.arg for spec in exported.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
+    fixed = {arg.name: arg.value for arg in arguments if isinstance(arg, ConstantArgument)}
+    names = [arg.name for arg in arguments]
+    if not isinstance(input_shape, Mapping):
+        several = isinstance(input_shape, Sequence) and any(hasattr(item, "shape") for item in input_shape)
+        listed = input_shape if several else [] if input_shape is None else [input_shape]
+        input_shape = dict(zip(names, listed, strict=False))
+    for name, item in [*input_shape.items(), *((name, item) for name, item in values.items() if name in fixed)]:
+        asked = tuple(item.shape) if hasattr(item, "shape") else tuple(item) if isinstance(item, list | tuple) else item
+        have: Any = fixed.get(name, asked)
+        if name in names and name not in fixed:
+            full = fake_shape(placeholders[name])
+            have = asked if asked in (full, without_batch(full), (1, *full)) else without_batch(full)
+        if asked != have:
+            said = f"input {name!r} of the exported program is {have}, not {asked}"
+            raise ShapeError(f"{said}; export it again with that")
+    unknown = [name for name in (*input_shape, *values) if name not in names]
+    if unknown:
+        raise ShapeError(f"input {unknown[0]!r} is not one of the exported program; it takes {', '.join(names)}")
 
 
 def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
@@ -27,6 +54,7 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
         with quiet():
             exported = exported.run_decompositions({})
     walk = Walk(exported, options)
+    walk.assumes += [f"{name!r} is the constant that values gives" for name in options.values]
     graph = exported.graph
     walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in scope_of(node))])
     inputs: list[Value] = []

@@ -125,7 +125,6 @@ class Walk(GraphWalk):
                 f"values: {node.name!r} has shape {tuple(fake.shape)}, not that of what is given"
             ) from error
         self._constants[node] = value
-        self.assumes.append(f"{node.name!r} is the constant that values gives")
 
     # The walk --------------------------------------------------------------------------------------------
 
