@@ -27,6 +27,11 @@ class Masked(torch.nn.Module):
         return torch.softmax(scores, -1) @ self.conv(x).transpose(1, 2)
 
 
+#: Members that PyTorch before 2.8 names differently.
+PROGRAM = ("models/model.json", "serialized_exported_program.json")
+SAMPLES = ("sample_inputs/model.pt", "serialized_example_inputs.pt")
+
+
 @pytest.fixture(scope="module")
 def exported():
     return torch.export.export(Masked().eval(), (torch.zeros(1, 2, 6),))
@@ -36,6 +41,15 @@ def exported():
 def good(exported, tmp_path):
     torch.export.save(exported, tmp_path / "good.pt2")
     return tmp_path / "good.pt2"
+
+
+@pytest.fixture
+def tabled(good):
+    """The same, where PyTorch writes tables of tensors, and every tensor apart."""
+    with zipfile.ZipFile(good) as archive:
+        if not any(name.endswith("_config.json") for name in archive.namelist()):
+            pytest.skip("this PyTorch writes all tensors into one pickle")
+    return good
 
 
 class Payload:
@@ -87,26 +101,30 @@ def refused(path, mark, match="could run code when it is read; where you trust i
     assert not mark.exists()
 
 
-def test_an_ordinary_file_is_what_the_module_is(good):
+def test_an_ordinary_file_is_what_the_module_is(exported, good):
     module, file = fastrf.analyze(Masked(), (2, 6)), fastrf.analyze(good)
     assert {name: field.dependency for name, field in file.items()} == {
         name: field.dependency for name, field in module.items()
     }
-    assert file["conv"].dependency == module["conv"].dependency
+    if any("@" in call for node in exported.graph.nodes for call in node.meta.get("nn_module_stack", ())):
+        assert file["conv"].dependency == module["conv"].dependency
+    else:  # this PyTorch does not tell which call of a module is which
+        with pytest.raises(fastrf.UnknownNodeError, match="'conv' stands for several tensors"):
+            _ = file["conv"]
     assert fastrf.load(good, trust=True) == fastrf.load(good)
     assert fastrf.load(str(good)) == fastrf.load(good)
 
 
 def test_sample_inputs_are_not_read(good, tmp_path):
     mark = tmp_path / "mark"
-    evil = changed(good, {"sample_inputs/model.pt": lambda _: pickled((Payload(mark),))})
+    evil = changed(good, {SAMPLES: lambda _: pickled((Payload(mark),))})
     assert fastrf.load(evil).input_shape == (2, 6)
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("kind", ["weights", "constants"])
 @pytest.mark.parametrize("payload", [True, False])
-def test_pickled_tensors_are_tensors_or_refused(good, tmp_path, kind, payload):
+def test_pickled_tensors_are_tensors_or_refused(tabled, tmp_path, kind, payload):
     mark, name = tmp_path / "mark", f"data/{kind}/{'weight' if kind == 'weights' else 'tensor'}_9"
 
     def use_pickle(config):
@@ -115,7 +133,7 @@ def test_pickled_tensors_are_tensors_or_refused(good, tmp_path, kind, payload):
 
     tensor = torch.nn.Parameter(torch.zeros(2, 2, 3)) if kind == "weights" else torch.tensor([3, 1, 0, 2])
     changes = {f"model_{kind}_config.json": program(use_pickle)}
-    evil = changed(good, changes, {name: pickled(Payload(mark) if payload else tensor)})
+    evil = changed(tabled, changes, {name: pickled(Payload(mark) if payload else tensor)})
     if payload:
         refused(evil, mark)
     else:
@@ -130,13 +148,13 @@ def test_pickles_of_an_older_kind(good, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["custom_obj_0", "opaque_obj_0", "../../x"])
-def test_constants_that_are_no_tensors(good, tmp_path, name):
+def test_constants_that_are_no_tensors(tabled, tmp_path, name):
     def point(config):
         next(iter(config["config"].values()))["path_name"] = name
 
     mark = tmp_path / "mark"
     added = {f"data/constants/{name}": pickled(Payload(mark))}
-    refused(changed(good, {"model_constants_config.json": program(point)}, added), mark)
+    refused(changed(tabled, {"model_constants_config.json": program(point)}, added), mark)
 
 
 def test_libraries_are_not_loaded(good, tmp_path):
@@ -169,7 +187,7 @@ def test_only_operators_on_tensors_are_called(good, tmp_path, target):
     def aim(found):
         found["graph_module"]["graph"]["nodes"][0]["target"] = target
 
-    refused(changed(good, {"models/model.json": program(aim)}), tmp_path / "mark")
+    refused(changed(good, {PROGRAM: program(aim)}), tmp_path / "mark")
 
 
 def test_no_text_is_evaluated(good, tmp_path):
@@ -180,17 +198,17 @@ def test_no_text_is_evaluated(good, tmp_path):
         value = next(iter(found["graph_module"]["graph"]["tensor_values"].values()))
         value["sizes"][0] = {"as_expr": {"expr_str": run, "hint": None}}
 
-    refused(changed(good, {"models/model.json": program(size)}), mark, "sizes that are left open")
+    refused(changed(good, {PROGRAM: program(size)}), mark, "sizes that are left open")
 
     def guard(found):
-        found["guards_code"] = [run]
+        found.update({"guards_code": [run]} if "guards_code" in found else {})
 
-    assert fastrf.load(changed(good, {"models/model.json": program(guard)})).input_shape == (2, 6)
+    assert fastrf.load(changed(good, {PROGRAM: program(guard)})).input_shape == (2, 6)
 
     def name(found):
         found["graph_module"]["graph"]["nodes"][0]["inputs"][0]["arg"] = {"as_device": {"type": run, "index": None}}
 
-    refused(changed(good, {"models/model.json": program(name)}), mark)
+    refused(changed(good, {PROGRAM: program(name)}), mark)
     assert not mark.exists()
 
 
@@ -206,18 +224,22 @@ def test_names_stand_in_code_that_pytorch_makes(good, tmp_path):
         found.clear()
         found.update(json.loads(text))
 
-    refused(changed(good, {"models/model.json": program(rename)}), mark)
-
-    def attribute(config):
-        config["config"] = {f'a"),open({str(mark)!r}': told for told in config["config"].values()}
-
-    refused(changed(good, {"model_weights_config.json": program(attribute)}), mark)
+    refused(changed(good, {PROGRAM: program(rename)}), mark)
 
     def called(found):
         values = found["graph_module"]["graph"]["tensor_values"]
         values["metadata"] = values["as_string"] = values["custom_obj"] = next(iter(values.values()))
 
-    assert fastrf.load(changed(good, {"models/model.json": program(called)})).input_shape == (2, 6)
+    assert fastrf.load(changed(good, {PROGRAM: program(called)})).input_shape == (2, 6)
+
+
+def test_names_of_tensors_stand_in_code_as_well(tabled, tmp_path):
+    mark = tmp_path / "mark"
+
+    def attribute(config):
+        config["config"] = {f'a"),open({str(mark)!r}': told for told in config["config"].values()}
+
+    refused(changed(tabled, {"model_weights_config.json": program(attribute)}), mark)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +262,7 @@ def test_structures_import_nothing(good, tmp_path, monkeypatch, tree, place):
             [1, {**tree, "children_spec": []}]
         )
 
-    refused(changed(good, {"models/model.json": program(plant)}), mark)
+    refused(changed(good, {PROGRAM: program(plant)}), mark)
 
 
 def older(exported, path, **changes):
@@ -283,12 +305,12 @@ def test_what_is_no_archive(tmp_path, good):
         fastrf.load(tmp_path / "none.pt2")
 
 
-def test_a_tensor_has_the_values_that_it_claims(good, tmp_path):
+def test_a_tensor_has_the_values_that_it_claims(tabled, tmp_path):
     def grow(config):
         next(iter(config["config"].values()))["tensor_meta"]["sizes"] = [{"as_int": 1 << 40}]
 
     changes = {"model_weights_config.json": program(grow), "weights/weight_0": lambda _: b""}
-    refused(changed(good, changes), tmp_path / "mark", "has a shape but no values")
+    refused(changed(tabled, changes), tmp_path / "mark", "has a shape but no values")
 
 
 def test_a_path_is_never_code():
@@ -304,17 +326,18 @@ def test_a_path_is_never_code():
 def test_constants_are_bounded(good, size):
     """A program of a few kilobytes that adds ones of a size that no memory holds."""
 
-    def argument(name, value):
-        return {"name": name, "arg": value, "kind": 1}
-
-    def node(name, target, inputs):
-        out = [{"as_tensor": {"name": name}}]
-        told = {"metadata": {}, "is_hop_single_tensor_return": None, "name": name}
-        return {"target": f"torch.ops.aten.{target}", "inputs": inputs, "outputs": out, **told}
-
     def grow(found):
         graph = found["graph_module"]["graph"]
-        last = graph["outputs"][0]
+        last, model = graph["outputs"][0], graph["nodes"][0]
+
+        def argument(name, value):
+            return {**model["inputs"][0], "name": name, "arg": value}
+
+        def node(name, target, inputs):
+            named = {"name": name} if "name" in model else {}
+            out = [{"as_tensor": {"name": name}}]
+            return {**model, "target": f"torch.ops.aten.{target}", "inputs": inputs, "outputs": out, **named}
+
         ones = [argument("size", {"as_ints": [size, 1, 1]}), argument("fill_value", {"as_float": 1.0})]
         graph["nodes"].append(node("ones", "full.default", ones))
         both = [argument("self", last), argument("other", {"as_tensor": {"name": "ones"}})]
@@ -327,4 +350,4 @@ def test_constants_are_bounded(good, size):
         spec["user_output"]["arg"]["as_tensor"]["name"] = "sum"
 
     with pytest.raises(fastrf.FastRFError, match=r"MAX_CONSTANT|can be counted"):
-        fastrf.load(changed(good, {"models/model.json": program(grow)}))
+        fastrf.load(changed(good, {PROGRAM: program(grow)}))

@@ -97,6 +97,16 @@ def test_programs_that_work_in_place() -> None:
     assert not field.neuron_mask((2, 0)).any()
 
 
+def test_dropout_of_inference_is_its_argument() -> None:
+    def function(x: Any) -> Any:
+        y = x * 1
+        torch.nn.functional.dropout(y, 0.5, False)[:, 1].zero_()
+        return y
+
+    field = fastrf.analyze(Function(function), (3, 4)).output
+    assert [bool(field.neuron_mask((channel, 0)).any()) for channel in range(3)] == [True, False, True]
+
+
 def test_an_operator_that_nobody_knows_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = fastrf.frontends.torch.capture(Function(lambda x: x + torch.histc(x, 4, 0, 1).sum()), (3, 4))
     monkeypatch.setattr(type(exported), "run_decompositions", None)  # no pass over the whole program

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from fastrf.errors import FastRFError, FormatError, NetworkError
 from fastrf.frontends.torch.archive import without_code
+from fastrf.frontends.torch.exporting import export, functional
 from fastrf.frontends.torch.failing import first_line, reason
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
@@ -41,8 +42,8 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
         model.eval()
         try:
             with noted(model):
-                exported = torch.export.export(model, inputs.arguments, inputs.named, strict=False)
-            return gathered(exported.run_decompositions({}), model)
+                exported = export(model, inputs.arguments, inputs.named)
+            return gathered(functional(exported), model)
         except FastRFError:
             raise
         except (Exception, SystemExit) as error:
@@ -57,7 +58,7 @@ def load_file(path: str | os.PathLike[str], trust: bool = False) -> ExportedProg
     content = path if trust else without_code(path)
     try:
         with quiet():
-            exported: ExportedProgram = torch.export.load(content).run_decompositions({})
+            exported = functional(torch.export.load(content))
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
     except Exception as error:

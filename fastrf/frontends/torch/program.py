@@ -15,6 +15,7 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
+from fastrf.frontends.torch.exporting import functional
 from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import module_names
 from fastrf.frontends.torch.simplifying import changes_arguments
@@ -52,7 +53,7 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
     if any(changes_arguments(node) for node in exported.graph.nodes):
         with quiet():
-            exported = exported.run_decompositions({})
+            exported = functional(exported)
     walk = Walk(exported, options)
     walk.assumes += [f"{name!r} is the constant that values gives" for name in options.values]
     graph = exported.graph

@@ -15,6 +15,7 @@ from torch._decomp import decomposition_table, get_decompositions
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from fastrf.frontends.torch.exporting import export, functional
 from fastrf.frontends.torch.quiet import quiet
 
 __all__ = ["arguments_read", "changes_arguments", "simpler"]
@@ -92,11 +93,9 @@ def _exported(node: Node, target: torch._ops.OpOverload) -> Graph | None:
     """The same without operators that change their arguments; an export takes ten times as long."""
     single = torch.nn.Module()
     single.forward = _applied(node, target)
-    known = torch.export.default_decompositions()
-    table = {target: known[target]} if target in known else get_decompositions([target])
     try:
         with quiet(), torch.no_grad():
-            exported = torch.export.export(single, tuple(_examples(node)), strict=False).run_decompositions(table)
+            exported = functional(export(single, tuple(_examples(node))), target)
     except Exception:  # as above
         return None
     return exported.graph  # type: ignore[no-any-return]

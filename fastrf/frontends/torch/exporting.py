@@ -1,0 +1,101 @@
+"""Exported programs whose operators change nothing, composite ones whole: the same from every release of PyTorch.
+
+From 2.6 on PyTorch does this by itself. 2.5 must be told which operators stay whole, and what they make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch._decomp import decompositions, get_decompositions
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+__all__ = ["export", "functional"]
+
+_API: Any = torch.export
+#: How composite operators are taken apart; PyTorch 2.5 has no such table.
+_RECIPES = getattr(_API, "default_decompositions", None)
+#: There, `export` already rewrites operators that work in place, and fails at some.
+_EXPORT = _API.export if _RECIPES else _API.export_for_training
+_LSTM = decompositions.one_layer_lstm
+
+
+def export(model: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any] | None = None) -> ExportedProgram:
+    """Run a module on tensors without data, and keep its operators as they are."""
+    with patch.object(decompositions, "one_layer_lstm", _lstm):
+        exported: ExportedProgram = _EXPORT(model, arguments, named, strict=False)
+    if not _RECIPES:
+        _without_dropout(exported)
+    return exported
+
+
+def functional(exported: ExportedProgram, apart: torch._ops.OpOverload | None = None) -> ExportedProgram:
+    """The program without operators that change their arguments; of composite ones, only `apart` is taken apart."""
+    table: dict[Any, Any] = {} if apart is None else dict(get_decompositions([apart]))
+    told: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(decompositions, "one_layer_lstm", _lstm))
+        if _RECIPES:
+            known = {} if apart is None else _RECIPES()
+            table = {apart: known[apart]} if apart in known else table
+        else:
+            told["_preserve_ops"] = tuple(operator for operator in _composites() if operator is not apart)
+            stack.enter_context(_made_by_recipes(told["_preserve_ops"]))
+        found: ExportedProgram = exported.run_decompositions(table, **told)
+    return found
+
+
+def _lstm(layer_input: Any, hidden: Any, *rest: Any, **named: Any) -> Any:
+    """Final states are as large as the first ones; PyTorch up to 2.9, if not later, gives them an axis too many."""
+    result, states = _LSTM(layer_input, hidden, *rest, **named)  # type: ignore[no-untyped-call]
+    return result, tuple(state.reshape(first.shape) for state, first in zip(states, hidden, strict=True))
+
+
+def _without_dropout(exported: ExportedProgram) -> None:
+    """Dropout of inference is its argument itself, which PyTorch 2.5 takes for a copy."""
+    renamed = exported.graph_signature.get_replace_hook()
+    for part in [part for part in exported.graph_module.modules() if isinstance(part, GraphModule)]:
+        with part._set_replace_hook(renamed):
+            for node in part.graph.find_nodes(op="call_function", target=torch.ops.aten.dropout.default):
+                if not node.args[2]:
+                    node.replace_all_uses_with(node.args[0])
+                    part.graph.erase_node(node)
+        part.recompile()
+
+
+def _made_by_recipes(operators: tuple[torch._ops.OpOverload, ...]) -> contextlib.AbstractContextManager[Any]:
+    """Operators that stay whole have the results, strides and all, that they have on the tensors' own device."""
+    from torch._subclasses.fake_impls import op_implementations_dict
+
+    def make(mode: Any, operator: torch._ops.OpOverload, *arguments: Any, **named: Any) -> Any:
+        with mode:
+            return operator._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *arguments, **named)
+
+    unknown = [operator for operator in operators if operator not in op_implementations_dict]
+    return patch.dict(op_implementations_dict, dict.fromkeys(unknown, make))
+
+
+@functools.cache
+def _composites() -> list[torch._ops.OpOverload]:
+    """Operators that are written in others and change or share no argument, so that a program can hold them."""
+    from torch._subclasses.functional_tensor import FunctionalTensor
+    from torch.utils._python_dispatch import get_alias_info
+
+    kind: Any = FunctionalTensor
+    unsafe = {*kind.maybe_aliasing_or_mutating_ops, *kind.metadata_fns}
+    found = []
+    for name in torch._C._dispatch_get_registrations_for_dispatch_key("CompositeImplicitAutograd"):
+        space, _, rest = name.partition("::")
+        packet, _, overload = rest.partition(".")
+        operator = getattr(getattr(getattr(torch.ops, space), packet), overload or "default")
+        schema = operator._schema
+        if not schema.is_mutable and not any(a.alias_info for a in schema.arguments) and operator not in unsafe:
+            with contextlib.suppress(AssertionError, RuntimeError):  # it cannot read some of its own schemas
+                get_alias_info(operator)
+                found.append(operator)
+    return found
