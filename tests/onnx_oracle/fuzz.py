@@ -124,9 +124,10 @@ class Worker:
         self.process = None
 
     def _start(self) -> subprocess.Popen[str]:
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        found = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        environment = {**os.environ, "PYTHONPATH": found}  # whatever the working directory is
+        self.process = subprocess.Popen(self.command, text=True, env=environment, **pipes)
         self.lines = queue.Queue()
         threading.Thread(target=_forward, args=(self.process, self.lines), daemon=True).start()
         return self.process
