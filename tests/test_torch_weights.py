@@ -193,6 +193,18 @@ def test_zeros_that_cannot_be_followed_are_listed(name: str) -> None:
     assert field.approximate_at == (field.name,)
 
 
+@pytest.mark.parametrize("shifted", [True, False])
+def test_a_normalization_that_adds_a_parameter_decides_no_zero(shifted: bool) -> None:
+    """A convolution of zeros gives zeros, which only the shift makes any number."""
+
+    def function(x, w, scale, shift):
+        zeros = functional.conv1d(torch.zeros_like(x), w)
+        normal = functional.batch_norm(zeros, torch.zeros(2), torch.ones(2), scale, shift if shifted else None)
+        return x * normal
+
+    assert fastrf.analyze(Weighted(function, (2, 2, 1), (2,), (2,)), (2, 3)).output.exact is shifted
+
+
 def test_recurrent_layers_with_masked_weights_are_listed() -> None:
     layer = nn.GRU(2, 2, batch_first=True)
     prune.custom_from_mask(layer, "weight_ih_l0", some(6, 2))

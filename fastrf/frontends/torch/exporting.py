@@ -29,8 +29,7 @@ def export(model: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, 
     """Run a module on tensors without data, and keep its operators as they are."""
     with patch.object(decompositions, "one_layer_lstm", _lstm):
         exported: ExportedProgram = _EXPORT(model, arguments, named, strict=False)
-    if not _RECIPES:
-        _without_dropout(exported)
+    _without_dropout(exported)
     return exported
 
 
@@ -57,7 +56,7 @@ def _lstm(layer_input: Any, hidden: Any, *rest: Any, **named: Any) -> Any:
 
 
 def _without_dropout(exported: ExportedProgram) -> None:
-    """Dropout of inference is its argument itself, which PyTorch 2.5 takes for a copy."""
+    """Dropout of inference is its argument itself, which PyTorch up to 2.9, if not later, takes for a copy."""
     renamed = exported.graph_signature.get_replace_hook()
     for part in [part for part in exported.graph_module.modules() if isinstance(part, GraphModule)]:
         with part._set_replace_hook(renamed):

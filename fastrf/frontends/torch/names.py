@@ -102,14 +102,18 @@ VALUE_FREE = _named(
     "sym_numel sym_stride _assert_tensor_metadata _assert_async _assert_scalar",
 ) | {"sym_size.int"}
 
+#: Normalizations.
+NORMS = _named(
+    "batch_norm layer_norm group_norm instance_norm native_layer_norm native_group_norm native_batch_norm",
+    "_native_batch_norm_legit_no_training _native_batch_norm_legit _batch_norm_no_update rms_norm _fused_rms_norm",
+    "cudnn_batch_norm",
+)
 #: Operators on what the input reaches whose rules leave out what weights of zero hide.
 ZEROS_LEFT_OUT = (
     COPIES | SHAPES | PERMUTES | MOVES | SHUFFLES | OF_ONE | OF_SEVERAL | VALUE_FREE | SOFTMAXES | MIXES
     | _named(
         "conv1d conv2d conv3d convolution _convolution conv_transpose1d conv_transpose2d conv_transpose3d linear",
         "matmul bmm mm mv dot __rmatmul__ addmm baddbmm addbmm addmv einsum addcmul addcdiv lerp _trilinear sum mean",
-        "batch_norm layer_norm group_norm instance_norm native_layer_norm native_group_norm native_batch_norm",
-        "_native_batch_norm_legit_no_training _native_batch_norm_legit _batch_norm_no_update rms_norm _fused_rms_norm",
-        "cudnn_batch_norm",
     )
+    | NORMS
 )  # fmt: skip

@@ -25,6 +25,7 @@ from fastrf.frontends.torch.names import (
     LOG_SOFTMAXES,
     MIXES,
     MOVES,
+    NORMS,
     OF_ONE,
     OF_SEVERAL,
     PERMUTES,
@@ -94,9 +95,15 @@ def _of_weight(walk: Walk, node: Node) -> Any:
     follow = next((function for names, function in _FOLLOWED if name in names), None)
     if follow is not None and (partly or constants or name in OF_SEVERAL):
         return follow(walk, node)
-    if partly and name not in MIXES and name not in VALUE_FREE:
+    if partly and name not in MIXES and name not in VALUE_FREE and not _is_shifted(walk, node):
         walk.lost.add(node)
     return None
+
+
+def _is_shifted(walk: Walk, node: Node) -> bool:
+    """Whether a normalization ends in adding a parameter that may be any number, so that no zero of it is decided."""
+    bias = bound(node).get("bias") if operator_name(node) in NORMS else None
+    return isinstance(bias, Node) and walk.has_parameters(bias) and walk.decided(bias) is None
 
 
 def _first(results: Any, table: Known | None) -> Any:
