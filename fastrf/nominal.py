@@ -92,7 +92,9 @@ class Nominal:
         pieces: list[Piece] = []
         for group in self._lines(axis):
             whole = len(group) == 1 and group[0].covers(axis, n_in)
-            if whole and not (single and pattern.shift and group[0].crosses(axis)):
+            if whole and (runs := group[0].written(axis, axis_map)) is not None:
+                pieces += [group[0].blank(axis, stop - start).moved(axis, start) for start, stop in runs]
+            elif whole and not (single and pattern.shift and group[0].crosses(axis)):
                 pieces.append(group[0].mapped(axis, axis_map))
             elif single and pattern.shift:
                 cuts = [p.sliced(axis, int(pattern.low[0]), pattern.shift, axis_map.n_out) for p in group]

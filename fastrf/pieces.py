@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fastrf import axis_map as maps
 from fastrf.axis_map import AxisMap
 from fastrf.extent import MAX_TABLE, Extent, Phase, fused, gathered, irregular, mapped, read_exactly, split, united
@@ -18,6 +20,9 @@ from fastrf.memory import cached_property
 from fastrf.regular import factored
 
 __all__ = ["CHANNEL", "FIXED", "GRID", "Piece"]
+
+#: Channels that are written in more stretches than this are taken for one.
+MAX_RUNS = 8
 
 #: Factors: windows, repetitions and lists, which do not grow with the input; channels; pixel axes.
 FIXED, CHANNEL, GRID = range(3)
@@ -257,6 +262,19 @@ class Piece:
         kinds = [self.kinds[f] for f in self.factors(axis)]
         window = len(kinds) == 1 and kinds[0] != GRID and self.matters(axis)
         return window and axis_map.n_out <= MAX_TABLE and not axis_map.relation.counts.all()
+
+    def written(self, axis: int, axis_map: AxisMap) -> list[tuple[int, int]] | None:
+        """The outputs `[start, stop)` of a map that read anything of an axis of channels that are alike.
+
+        None where every output does, or where an axis is the grid's: what lies outside of it is a border, not nothing.
+        """
+        kinds = {self.kinds[f] for f in self.factors(axis)}
+        if GRID in kinds or self.matters(axis) or axis_map.n_out > MAX_TABLE:
+            return None
+        counts = axis_map.relation.counts
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], counts > 0, [0]]).astype(np.int8)))
+        runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+        return runs if counts.size and not counts.all() and len(runs) <= MAX_RUNS else None
 
     def _picked(self, axis: int, axis_map: AxisMap) -> Piece:
         """Single indices of an axis of several factors, listed."""

@@ -30,7 +30,8 @@ def test_a_function_of_several_elements_broadcasts(op: str) -> None:
 
 def test_channels_are_those_of_the_input_that_has_the_shape() -> None:
     assert field_of("add", [4, 1, 1], [4, 2, 2]).channel_axis == 0
-    assert field_of("add", [4], [2, 1]).channel_axis is None
+    assert field_of("add", [4], [2, 1]).channel_axis == field_of("add", [2, 1], [4]).channel_axis == 0
+    assert field_of("add", [4], [1]).channel_axis is None
 
 
 def test_shapes_that_do_not_broadcast() -> None:

@@ -128,3 +128,24 @@ def test_attention_over_a_grid_of_blocks_reads_as_far_as_there_is_image():
 def test_a_border_put_on_by_concatenation():
     model = Does(lambda conv, x: conv(torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)))
     assert numbers(fastrf.analyze(model, (1, 16, 16)).output) == ((3, 3), (1, 1), (-0.5, 0.5))
+
+
+class Shifted(nn.Module):
+    """The first channel is moved one step back in time, the second one step on, as temporal shifts do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(3, 2, 1)
+
+    def forward(self, x):
+        moved = torch.zeros_like(x)
+        moved[:, :1, :-1] = x[:, :1, 1:]
+        moved[:, 1:2, 1:] = x[:, 1:2, :-1]
+        moved[:, 2:] = x[:, 2:]
+        return self.conv(moved)
+
+
+@pytest.mark.parametrize("n", [6, 12])
+def test_channels_that_are_not_written_read_nothing(n):
+    field = fastrf.analyze(Shifted(), (3, n)).output
+    assert (field.size, field.stride, field.start) == ((3,), (1,), (0.5,))

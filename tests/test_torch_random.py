@@ -33,6 +33,11 @@ def chosen(rng: np.random.Generator, size: int) -> list[int]:
     return sorted({0, size - 1, *map(int, rng.choice(size, SAMPLED - 2, replace=False))})
 
 
+def sees_anything(oracle, name: str) -> bool:
+    """Whether any element of a node depends on the input; one of which none does is a constant, and no layer."""
+    return any(oracle.mask(name, index).any() for index in np.ndindex(*oracle.values[name].shape))
+
+
 def differences(seed: int) -> list[str]:
     """Neurons of a random network where analysis and oracle differ; a node listed as approximate may only add."""
     from fastrf.frontends.torch import capture, to_network
@@ -46,7 +51,8 @@ def differences(seed: int) -> list[str]:
     oracle = Oracle(exported, (torch.ones(1, *shape),))
     outputs = [name for name in exported.graph_signature.user_outputs if name in analysis]
     inner = [name for name in oracle.names() if name in analysis and name not in outputs]
-    found = [f"seed {seed}: {name} is missing" for name in oracle.names() if name not in analysis]
+    lost = [name for name in oracle.names() if name not in analysis and sees_anything(oracle, name)]
+    found = [f"seed {seed}: {name} is missing" for name in lost]
     for name in [*outputs, *(inner[k] for k in rng.choice(len(inner), min(3, len(inner)), replace=False))]:
         full, field = tuple(oracle.values[name].shape), analysis[name]
         for k in chosen(rng, math.prod(full)):
