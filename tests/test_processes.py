@@ -41,6 +41,16 @@ def finished(*arguments, **kwargs):
     return process.returncode, out, err
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Shells start what runs beside them with Ctrl-C ignored, which fastrf respects and children inherit."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # Signals --------------------------------------------------------------------------------------------------------
 
 
