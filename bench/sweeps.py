@@ -156,7 +156,7 @@ def _on_cluster(workers: int, count: int) -> float:
     """Seconds of a sweep on so many workers, which know the space's states already."""
     import distributed
 
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": None}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": None}
     with distributed.LocalCluster(n_workers=workers, **options) as made, distributed.Client(made) as client:
         fastrf.sweep(DARTS().sample(20_000 * workers, 1), client=client)
         genotypes = DARTS().sample(count, 0)

@@ -264,7 +264,8 @@ class Nominal:
     def stride(self, k: int) -> float:
         """Pixels per step: inf where no position moves, NaN where parts differ, nothing is read or it is unknown."""
         steps = {step for piece in self.pieces if (step := _step(piece, k)) is not None}
-        if not self.pieces or len(steps) > 1 or any(_stepless(piece, k) for piece in self.pieces):
+        listed = any(_stepless(piece, k) for piece in self.pieces) or (not steps and self._differs(k))
+        if not self.pieces or len(steps) > 1 or listed:
             return math.nan
         return float(steps.pop()) if steps else math.inf
 
@@ -274,8 +275,14 @@ class Nominal:
         steps = sorted({step for piece in self.pieces if (step := _step(piece, k)) is not None})
         if len(steps) > 1:
             reasons.append(f"parts that move by {' and '.join(map(str, steps))} pixels a step")
-        reasons += ["positions listed one by one" for piece in self.pieces if _stepless(piece, k)]
+        listed = any(_stepless(piece, k) for piece in self.pieces) or (not steps and self._differs(k))
+        reasons += ["positions listed one by one"] * listed
         return next((reason for reason in reasons if reason), "")
+
+    def _differs(self, k: int) -> bool:
+        """Whether parts that read something read different things of an input axis."""
+        first, *others = [e for e in (piece.extents[k] for piece in self.pieces) if not e.is_nothing] or [NOTHING]
+        return any(not first.same(other) for other in others)
 
     def phases(self, k: int) -> FloatArray:
         """float64[n, 2]: the intervals of the first positions on an input axis, phase by phase and part by part."""

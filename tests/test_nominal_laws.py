@@ -240,3 +240,16 @@ def test_what_depends_on_many_lists_ends_soon(rng):
         layers.append(layer("cumsum", 0, bool(k % 2)))
     field = fastrf.analyze(layers, (1, 3, 7, 7)).output
     assert len(field.size) == len(field.pixel_shape) == 3
+
+
+def test_positions_that_read_different_things_and_do_not_move_are_listed():
+    """Features, with every channel read by other taps: what a position reads follows no rule, and no stride is said."""
+    used = [[[False, True, False, False]], [[False, False, False, True]], [[False, False, True, True]]]
+    layers = [
+        {"op": "reshape", "shape": [3, 1]},
+        {"op": "conv_transpose", "out_channels": 1, "kernel_size": 4, "used": used},
+    ]
+    field = fastrf.analyze({"input_shape": [3], "layers": layers}).output
+    assert field.boxes().tolist() == [[[0, 0]], [[0, 1]], [[2, 3]], [[1, 3]]]
+    assert math.isnan(field.stride[0])
+    assert field.irregular == ("positions listed one by one",)

@@ -66,7 +66,7 @@ def test_dask_gives_every_mask(field, chunks):
 
 def test_dask_gives_every_mask_on_a_cluster(field):
     distributed = pytest.importorskip("distributed")
-    quiet = {"dashboard_address": None, "processes": False, "n_workers": 1, "threads_per_worker": 2}
+    quiet = {"dashboard_address": ":0", "processes": False, "n_workers": 1, "threads_per_worker": 2}
     with distributed.LocalCluster(**quiet) as cluster, distributed.Client(cluster):
         assert (field.to_dask(chunks=20).compute() == field.masks()).all()
 

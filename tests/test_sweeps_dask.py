@@ -21,7 +21,7 @@ TABLE = {"conv1": [3, 1, 1], "pool1": [2, 2, 0]}
 def cluster():
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=None
         ) as made,
         distributed.Client(made) as client,
     ):

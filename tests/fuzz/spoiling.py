@@ -144,8 +144,11 @@ def of_json(rng: random.Random, data: bytes) -> bytes:
     """Values changed, or the text."""
     if rng.random() < 0.25:
         return (of_bytes if rng.random() < 0.5 else of_text)(rng, data)
-    text = json.dumps(changed(rng, json.loads(data)))
-    return text.encode("utf-8", "surrogatepass")
+    try:
+        found = json.loads(data)
+    except ValueError:  # spoilt before, or more than one value
+        return of_text(rng, data)
+    return json.dumps(changed(rng, found)).encode("utf-8", "surrogatepass")
 
 
 def of_array(rng: random.Random, data: bytes) -> bytes:
