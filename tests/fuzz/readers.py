@@ -21,7 +21,7 @@ import fastrf
 from fastrf import anchors
 from fastrf.anchors.levels import levels_of
 
-from .spoiling import Spoil, in_archive, of_array, of_bytes, of_json, of_text
+from .spoiling import Spoil, applied, in_archive, of_array, of_bytes, of_json, of_text
 
 __all__ = ["READERS", "Reader"]
 
@@ -42,7 +42,7 @@ class Reader:
         """Write a spoilt case."""
         files = dict(rng.choice(self.seeds()))
         spoilt = rng.choice([name for name in files if "/" not in name or rng.random() < 0.9] or list(files))
-        files[spoilt] = _rule(spoilt)(rng, files[spoilt]) if rng.random() < 0.98 else b""
+        files[spoilt] = applied(_rule(spoilt), rng, files[spoilt]) if rng.random() < 0.98 else b""
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)

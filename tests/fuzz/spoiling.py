@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Spoil", "in_archive", "of_array", "of_bytes", "of_json", "of_text"]
+__all__ = ["Spoil", "applied", "in_archive", "of_array", "of_bytes", "of_json", "of_text"]
 
 Spoil = Callable[[random.Random, bytes], bytes]
 
@@ -144,11 +144,8 @@ def of_json(rng: random.Random, data: bytes) -> bytes:
     """Values changed, or the text."""
     if rng.random() < 0.25:
         return (of_bytes if rng.random() < 0.5 else of_text)(rng, data)
-    try:
-        found = json.loads(data)
-    except ValueError:  # spoilt before, or more than one value
-        return of_text(rng, data)
-    return json.dumps(changed(rng, found)).encode("utf-8", "surrogatepass")
+    text = json.dumps(changed(rng, json.loads(data)))
+    return text.encode("utf-8", "surrogatepass")
 
 
 def of_array(rng: random.Random, data: bytes) -> bytes:
@@ -176,7 +173,7 @@ def in_archive(rng: random.Random, data: bytes) -> bytes:
         name, content = members[where]
         what = rng.randrange(10)
         if what <= 6:
-            members[where] = name, _by_name(name)(rng, content)
+            members[where] = name, applied(_by_name(name), rng, content)
         elif what == 7:
             members[where] = rng.choice([f"{name}x", f"../{name}", "/x", *(other for other, _ in members)]), content
         elif what == 8 and len(members) > 1:
@@ -190,6 +187,14 @@ def in_archive(rng: random.Random, data: bytes) -> bytes:
             if name not in archive.namelist():
                 archive.writestr(name, content)
     return out.getvalue()
+
+
+def applied(rule: Spoil, rng: random.Random, data: bytes) -> bytes:
+    """What a rule makes of content; what is spoilt so far that the rule cannot read it has its bytes changed."""
+    try:
+        return rule(rng, data)
+    except Exception:
+        return of_bytes(rng, data)
 
 
 def _by_name(name: str) -> Spoil:
