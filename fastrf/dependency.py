@@ -16,6 +16,7 @@ from fastrf.axis_map import AxisMap
 from fastrf.errors import LimitError
 from fastrf.memory import cached_property, remembered
 from fastrf.relation import Relation
+from fastrf.stretched import content
 from fastrf.terms import Group, Term, expand, join, make_term, normalise, relabel, simplify
 
 __all__ = ["Dependency"]
@@ -74,7 +75,8 @@ class Dependency:
 
     @cached_property
     def _key(self) -> tuple[object, ...]:
-        return self.input_shape, self.axes, frozenset(self.terms)
+        terms = [[(rows, cols, content(relation)) for rows, cols, relation in term] for term in self.terms]
+        return self.input_shape, self.axes, frozenset(map(tuple, terms))
 
     @property
     def nbytes(self) -> int:

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.memory import cached_property, forget
+from fastrf.memory import cached_property, forget, remembered
 from fastrf.relation import Relation, intern_as
 
-__all__ = ["MIN_ROWS", "Stretched", "stretched", "stretched_family", "stretched_from"]
+__all__ = ["MIN_ROWS", "Stretched", "content", "stretched", "stretched_family", "stretched_from"]
 
 IntArray = npt.NDArray[np.int64]
 
 #: Relations of fewer rows than this are kept whole.
 MIN_ROWS = 1 << 15
+#: Relations of more rows than this are compared by so many rows at a time, and told apart by a few of them.
+_BLOCK = 1 << 15
+_SAMPLE = 64
 #: How often a composition is tried again with more periods left at its ends.
 _TRIES = 6
 
@@ -347,6 +350,42 @@ def _cut(outer: Relation, rows: tuple[int, int], columns: tuple[int, int], perio
     if cut > rows[1]:
         return cut, max(columns[0] - int(first[max(rows[1] - period, 0)]), 0) + period
     return cut, max(int(last[cut - 1]) - columns[1], 0)
+
+
+def content(relation: Relation) -> Hashable:
+    """What equal relations have alike, whether kept whole or as periods, and others have not."""
+    if relation.n_rows > _BLOCK:
+        return _Long(relation)
+    return relation.unrolled(relation.times) if isinstance(relation, Stretched) else relation
+
+
+class _Long:
+    """A relation of many rows, equal to any with the same runs: its periods can be cut out at several places."""
+
+    __slots__ = ("relation",)
+
+    def __init__(self, relation: Relation) -> None:
+        self.relation = relation
+
+    def __hash__(self) -> int:
+        one = self.relation
+        places = np.linspace(0, one.n_rows - 1, _SAMPLE).astype(np.int64)
+        return hash((one.n_rows, one.n_cols, one.n_runs, remembered(("sample", one), lambda: one.take(places))))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Long) and _same(self.relation, other.relation)
+
+
+def _same(left: Relation, right: Relation) -> bool:
+    """Whether two long relations hold the same, of which no more is made than a block of rows."""
+    alike = (left.n_rows, left.n_cols, left.n_runs) == (right.n_rows, right.n_cols, right.n_runs)
+    if left is right or not alike or (left.is_whole and right.is_whole):
+        return left is right
+    both = _aligned(left, right)
+    if both is not None:
+        return both.left is both.right
+    blocks = (np.arange(at, min(at + _BLOCK, left.n_rows)) for at in range(0, left.n_rows, _BLOCK))
+    return all(left.take(rows) is right.take(rows) for rows in blocks)
 
 
 def stretched_family(

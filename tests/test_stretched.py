@@ -164,3 +164,37 @@ def test_ends_that_leave_no_room_for_a_period_are_kept_whole(from_rows):
     late, early = axis_map.window(60, 60, 1, 1, 25, 1).relation, axis_map.window(60, 60, 1, 1, -25, 1).relation
     assert np.array_equal(late.union(early).to_mask(), whole(late).to_mask() | whole(early).to_mask())
     assert np.array_equal(late.compose(early).to_mask(), whole(late).compose(whole(early)).to_mask())
+
+
+def test_a_saved_field_of_a_long_axis_is_equal_to_what_was_saved(tmp_path):
+    layers = [fastrf.conv(1, 3, padding=1), fastrf.max_pool(2, 2), {"op": "resize", "scale": 2}, fastrf.conv(1, 5)]
+    field = fastrf.analyze(layers, (1, 140_000)).output
+    field.save(tmp_path / "field.npz")
+    loaded = fastrf.load_field(tmp_path / "field.npz").dependency
+    assert any(isinstance(group.relation, Stretched) for term in field.dependency.terms for group in term)
+    assert loaded == field.dependency
+    assert hash(loaded) == hash(field.dependency)
+
+
+@pytest.mark.parametrize("wrong", range(0, 70_000, 9_999))
+def test_long_relations_are_equal_only_where_every_row_is(wrong):
+    periods = Relation.identity(70_000)
+    start, stop = (array.copy() for array in (periods.start, periods.stop))
+    arrays = (periods.indptr.copy(), start.copy(), stop.copy())
+    assert stretched.content(periods) == stretched.content(Relation.from_arrays(70_000, *arrays))
+    start[wrong], stop[wrong] = (wrong + 3) % 70_000, (wrong + 3) % 70_000 + 1
+    other = Relation.from_arrays(70_000, periods.indptr.copy(), start, stop)
+    assert stretched.content(periods) != stretched.content(other)
+
+
+def test_periods_cut_out_elsewhere_are_the_same_relation():
+    two_regions = np.r_[np.arange(40_000), np.arange(40_000) // 2 * 2 + 40_000]
+    whole_one = Relation.from_runs(80_000, two_regions, two_regions + 1)
+    forms = [
+        stretched.stretched(core, cut, 2, 2, 15_000)
+        for core, cut in (
+            (stretched._without(stretched._bare(whole_one, cut, 2, 2, 0), 15_000), cut) for cut in (1_002, 45_002)
+        )
+    ]
+    assert forms[0] is not forms[1]
+    assert len({stretched.content(one) for one in (*forms, whole_one)}) == 1
