@@ -93,20 +93,12 @@ def summary(
 ) -> None:
     """Print a table of every layer: shape, parameters, receptive field, stride, padding, start, borders.
 
-    `fastrf summary resnet50 --depth 1` · `fastrf summary net.toml --input 3x640x640 --json`
+    `fastrf summary resnet50 --depth 1` or `fastrf summary net.toml --input 3x640x640 --json`
     """
     table = source.analyze().summary(depth)
     wanted = _table_format(json, csv, markdown, output)
     if wanted is TableFormat.table and output is None:
-        from rich.console import Console
-
-        console = Console()
-        if not console.is_terminal:
-            typer.echo(str(table))
-            return
-        console.print(table.to_rich())
-        for note in table.notes:
-            console.print(note, markup=False, highlight=False)
+        typer.echo(table.to_text(console.terminal_width()))
         return
     text = {
         TableFormat.json: table.to_json,
@@ -136,7 +128,7 @@ def mask(
     Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to
     .npy, .npz, .png, .txt or .json.
 
-    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` · `fastrf mask resnet50 --at 3,3 -o mask.png`
+    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` or `fastrf mask resnet50 --at 3,3 -o mask.png`
     """
     from fastrf import drawing
 
@@ -181,7 +173,7 @@ def masks(
     The array is bool[positions, H, W], positions in row-major order; a .npz holds it as `masks`. A .zarr can be
     larger than memory, and resumed.
 
-    `fastrf masks unet --input 1x224x224 -o masks.zarr` · `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
+    `fastrf masks unet --input 1x224x224 -o masks.zarr` or `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
     """
     from fastrf import streams
 
@@ -212,7 +204,7 @@ def boxes(
 
     Intervals are half-open and clipped to the input. Files: .csv, .json, .npy (the boxes), .npz.
 
-    `fastrf boxes resnet50 --node layer4 --csv` · `fastrf boxes unet --at 100,100`
+    `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
     """
     from fastrf import drawing
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 
 from fastrf import interrupts
 
-__all__ = ["Progress", "note", "progress_bar"]
+__all__ = ["Progress", "note", "progress_bar", "terminal_width"]
 
 #: Called with how many are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -19,6 +20,14 @@ def note(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def terminal_width() -> int | None:
+    """How many characters a line of stdout has, if it is a terminal."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.stdout.isatty():
+            return shutil.get_terminal_size().columns
+    return None
 
 
 @contextlib.contextmanager

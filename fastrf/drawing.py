@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.console import terminal_width
 from fastrf.errors import FormatError, MissingExtraError
 from fastrf.field import ReceptiveField
 from fastrf.files import whole_file
-from fastrf.texts import csv_rows, shown
+from fastrf.tabular import Table, ascii_only
+from fastrf.texts import csv_rows
 
 __all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
 
@@ -159,13 +161,15 @@ def write_boxes(field: ReceptiveField, path: Path) -> None:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def format_rows(rows: Sequence[dict[str, Any]], kind: str) -> str:
-    """Mappings of equal keys as `json`, `csv` or an aligned `table`."""
+def format_rows(rows: Sequence[dict[str, Any]], kind: str, keep: str | None = None) -> str:
+    """Mappings of equal keys as `json`, `csv` or a `table` that fits the terminal, if stdout is one.
+
+    A column to `keep` is not left out of a table, nor is the first.
+    """
     if kind == "json":
         return json.dumps(list(rows), indent=None)
     titles = list(rows[0]) if rows else []
     if kind == "csv":
         return csv_rows([titles, *(list(row.values()) for row in rows)])
-    lines = [titles, *([shown(str(value)) for value in row.values()] for row in rows)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(titles))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    table = Table(titles, [[str(value) for value in row.values()] for row in rows], keep=(keep,), ruled=False)
+    return "\n".join(table.lines(terminal_width(), ascii_only=ascii_only()))

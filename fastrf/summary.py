@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import math
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError, NetworkError
 from fastrf.naming import result_within
+from fastrf.tabular import Table, ascii_only, wrapped
 from fastrf.texts import csv_rows, markdown_rows, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
@@ -38,6 +37,8 @@ _TITLES = {
     "exact": "exact",
 }
 
+#: What a narrow terminal is spared, first to last.
+_DROPPED = [_TITLES[key] for key in ("padding", "start", "macs", "parameters", "op", "clipped", "stride", "shape")]
 
 #: As many assumptions stand under a table.
 _NOTES = 6
@@ -116,12 +117,13 @@ class Summary:
         return str(self)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        return self.to_text()
 
-        console = Console(file=io.StringIO(), width=200, color_system=None)
-        with console.capture() as capture:
-            console.print(self.to_rich())
-        return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), *self.notes])
+    def to_text(self, width: int | None = None) -> str:
+        """As a table with its notes: as wide as it is, or within a terminal's width, for which columns are left out."""
+        table = Table(list(_TITLES.values()), list(map(_cells, self.rows)), names=2, left=3, drop=_DROPPED)
+        drawn = table.lines(width, ascii_only=ascii_only())
+        return "\n".join([*wrapped([self.title], width), "", *drawn, *wrapped(self.notes, width)])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -132,20 +134,6 @@ class Summary:
             if row.irregular:
                 unknown.setdefault(row.irregular, f"{row.irregular}, first in {row.name!r}")
         return (*_noted("assumes", list(assumed)), *_noted("not regular", list(unknown.values())))
-
-    def to_rich(self) -> Table:
-        """As a `rich.table.Table`."""
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=Text(self.title), title_justify="left", box=box.SIMPLE_HEAD)
-        for key, title in _TITLES.items():
-            left = key in ("name", "op", "shape")
-            table.add_column(title, justify="left" if left else "right", no_wrap=left, overflow="fold")
-        for row in self.rows:
-            table.add_row(*(Text(cell) for cell in _cells(row)))
-        return table
 
     def to_markdown(self) -> str:
         """As a Markdown table."""

@@ -19,7 +19,19 @@ SOURCE = Path(fastrf.__file__).parent
 
 #: Lower layers first; a module may import only from layers at or below its own.
 LAYERS = [
-    {"errors", "limits", "memory", "kernels", "positions", "files", "texts", "interrupts", "console", "compiling"},
+    {
+        "errors",
+        "limits",
+        "memory",
+        "kernels",
+        "positions",
+        "files",
+        "texts",
+        "tabular",
+        "interrupts",
+        "console",
+        "compiling",
+    },
     {"relation", "stretched"},
     {"regular", "terms"},
     {"axis_map"},

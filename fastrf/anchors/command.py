@@ -12,7 +12,7 @@ from fastrf.anchors.boxes import Boxes, read_boxes
 from fastrf.anchors.reporting import Report, input_pixels, report
 from fastrf.anchors.resizing import Resize
 from fastrf.anchors.suggesting import Suggestion, suggest
-from fastrf.console import Progress, progress_bar
+from fastrf.console import Progress, progress_bar, terminal_width
 from fastrf.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool)
     """The text to print or write: `style` is "table", "json", "csv" or "markdown". Raises what `report` raises."""
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
-    with progress_bar("boxes") as progress:
+    with progress_bar("boxes", asked.boxes is not None) as progress:
         boxes = None if asked.boxes is None else _boxes(analysis, asked)
         found = list(_run(analysis, asked, boxes, progress))
     if asked.form is not None:
@@ -58,7 +58,8 @@ def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool)
         return _report_of(found[0]).to_csv()
     if style == "markdown":
         return "\n\n".join(map(_markdown, found))
-    return "\n\n".join(_for_people(one) if to_terminal else str(one) for one in found)
+    width = terminal_width() if to_terminal else None
+    return "\n\n".join(one.to_text(width) for one in found)
 
 
 def _run(
@@ -118,16 +119,3 @@ def _pasted(analysis: Analysis, asked: Request, found: Report | Suggestion) -> s
         return found.to_form(form)
     levels = levels_of(analysis, [row.level for row in found.levels])
     return read_anchors(asked.anchors, levels, input_pixels(analysis)).on(levels).to_form(form)
-
-
-def _for_people(found: Report | Suggestion) -> str:
-    """Tables as wide as the terminal, if there is one."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        return str(found)
-    console.print(_report_of(found).to_rich())
-    if isinstance(found, Report):
-        return ""
-    return "\n\n".join([*found.notes, *(f"# {form}\n{text}" for form, text in found.forms.items())])

@@ -23,7 +23,6 @@ from fastrf.errors import LimitError, UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import RenderableType
 
     from fastrf.analysis import Analysis
 
@@ -123,18 +122,16 @@ class Report:
         return tuple(row for row in self.bins if not row.covered)
 
     def __str__(self) -> str:
-        from fastrf.anchors import tables
-
-        return tables.to_text(self)
+        return self.to_text()
 
     def __repr__(self) -> str:
         return str(self)
 
-    def to_rich(self) -> RenderableType:
-        """As rich tables, for a terminal."""
+    def to_text(self, width: int | None = None) -> str:
+        """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""
         from fastrf.anchors import tables
 
-        return tables.to_rich(self)
+        return tables.to_text(self, width)
 
     def to_records(self) -> dict[str, Any]:
         """As plain mappings and lists; numbers that JSON does not have (unbounded) are None."""

@@ -24,6 +24,7 @@ from fastrf.anchors.resizing import Resize, fitted
 from fastrf.anchors.spread import spreads
 from fastrf.anchors.writing import FORMS
 from fastrf.errors import FastRFError, NetworkError, UsageError
+from fastrf.tabular import wrapped
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -76,7 +77,12 @@ class Suggestion:
         return self.anchors.to_torchvision()
 
     def __str__(self) -> str:
-        return "\n\n".join([str(self.report), *self.notes, *(f"# {k}\n{text}" for k, text in self.forms.items())])
+        return self.to_text()
+
+    def to_text(self, width: int | None = None) -> str:
+        """The report, within a terminal's width if one is given, notes, and every form to paste."""
+        pasted = (f"# {form}\n{text}" for form, text in self.forms.items())
+        return "\n\n".join([self.report.to_text(width), *("\n".join(wrapped([n], width)) for n in self.notes), *pasted])
 
     def __repr__(self) -> str:
         return str(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -10,18 +9,21 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError
+from fastrf.tabular import Table, ascii_only, wrapped
 from fastrf.texts import csv_rows, markdown_rows, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Group
 
     from fastrf.anchors.reporting import LevelRow, Report, SizeRow
 
-__all__ = ["to_csv", "to_json", "to_markdown", "to_pandas", "to_records", "to_rich", "to_text"]
+__all__ = ["to_csv", "to_json", "to_markdown", "to_pandas", "to_records", "to_text"]
 
 #: A title and its rows, the first of them the header.
-Table = tuple[str, list[list[str]]]
+Titled = tuple[str, list[list[str]]]
+#: What a narrow terminal is spared first, and last.
+_DROPPED = ("mean IoU", "in range", "anchors above", "effective (4 sigma)", "grid", "share of field", "anchors")
+_KEPT = ("stride", "receptive field", "centre", "off by", "sees", "BPR")
 
 
 def to_records(report: Report) -> dict[str, Any]:
@@ -56,32 +58,14 @@ def to_pandas(report: Report) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def to_text(report: Report) -> str:
-    """The tables as text of fixed width."""
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=200, color_system=None)
-    with console.capture() as capture:
-        console.print(to_rich(report))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
-def to_rich(report: Report) -> Group:
-    """The tables for a terminal."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    parts: list[Any] = []
+def to_text(report: Report, width: int | None = None) -> str:
+    """The tables as text of fixed width, within that of a terminal if one is given."""
+    parts: list[str] = []
     for title, (header, *rows) in _tables(report):
-        table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
-        for k, name in enumerate(header):
-            table.add_column(Text(name), justify="right" if k else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(Text, row))
-        parts.append(table)
-    return Group(*parts, *map(Text, _lines(report)))
+        drop = list(dict.fromkeys([*_DROPPED, *(name for name in reversed(header[1:]) if name not in _KEPT)]))
+        table = Table(header, rows, drop=drop)
+        parts += [*wrapped([title], width), "", *table.lines(width, ascii_only=ascii_only()), ""]
+    return "\n".join([*parts, *wrapped(_lines(report), width)]).rstrip("\n")
 
 
 def to_markdown(report: Report) -> str:
@@ -102,7 +86,7 @@ def _lines(report: Report) -> list[str]:
     return [shown(line) for line in (*lines, *report.notes)]
 
 
-def _tables(report: Report) -> list[Table]:
+def _tables(report: Report) -> list[Titled]:
     tables = [(report.title, _level_table(report.levels))]
     if report.levels[0].anchors is not None or report.overall:
         tables.append(("Anchors and objects", _match_table(report)))

@@ -60,7 +60,7 @@ def sweep(
 
     A candidate that fails is a row with its error. An interrupted output goes on with --resume.
 
-    `fastrf sweep nasbench201 -o nb201.parquet` · `fastrf sweep darts --sample 1000 --top 10 --by area_mean` ·
+    `fastrf sweep nasbench201 -o nb201.parquet` or `fastrf sweep darts --sample 1000 --top 10 --by area_mean` or
     `fastrf sweep models/*.onnx --node map -i 3x224x224 -i 3x320x320`
     """
     from fastrf.sweeps.reading import candidates_of
@@ -97,8 +97,11 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
     if json:
         typer.echo(best.to_json())
     elif len(best):
-        rows = [{k: _shown(v) for k, v in row.items() if k not in ("ok", "error")} for row in best.to_rows()]
-        typer.echo(format_rows(rows, "table"))
+        left_out = ("id", "ok", "error")
+        rows = [
+            {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
+        ]
+        typer.echo(format_rows(rows, "table", column))
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
         console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")
