@@ -12,7 +12,7 @@ from bench.autograd import position_seconds
 from bench.figure import Figure
 from bench.test_assignment import LEVELS, assigned, plainly, retinanet, some_boxes
 from bench.timing import alternating, median_seconds
-from fastrf.anchors.effective import sigmas
+from fastrf.erf.maps import sigmas
 
 __all__ = ["assignment", "effective_fields"]
 

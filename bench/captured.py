@@ -13,7 +13,7 @@ from pathlib import Path
 import fastrf
 from bench.figure import Figure
 from bench.timing import median_seconds
-from fastrf.memory import forget
+from fastrf.engine.memo import forget
 
 __all__ = ["captured", "onnx_files"]
 

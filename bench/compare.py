@@ -342,7 +342,7 @@ def _named(error: Exception) -> str:
 def _analysis(model: Any, shape: tuple[int, ...], tool: str) -> float | None:
     """What fastrf takes once `torch.export` has captured the model."""
     import fastrf
-    from fastrf.memory import forget
+    from fastrf.engine.memo import forget
 
     if tool != "fastrf":
         return None

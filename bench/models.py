@@ -136,8 +136,8 @@ def compare(exported: Any, shape: Shape, neurons: int, until: float, seed: int =
     import torch
 
     import fastrf
+    from fastrf.engine.memo import forget
     from fastrf.frontends import torch as frontend
-    from fastrf.memory import forget
     from tests.autograd import Oracle
 
     start = time.perf_counter()

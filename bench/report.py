@@ -30,9 +30,9 @@ from bench.figure import Figure
 from bench.readme import read_between, write_between
 from bench.sweeps import cluster, sweeps
 from bench.timing import alternating, median_seconds, parallel_fill, peak_megabytes, process_seconds
-from fastrf import masks
+from fastrf.engine.memo import forget
 from fastrf.field import ReceptiveField
-from fastrf.memory import forget
+from fastrf.queries import masks
 
 __all__ = ["figures", "main"]
 
@@ -257,7 +257,7 @@ def _child(*arguments: str) -> dict[str, float]:
 
 def _in_child(kind: str, *arguments: str) -> dict[str, float]:
     """Seconds and peak megabytes of one analysis, kernels loaded beforehand."""
-    from fastrf.warmup import stages
+    from fastrf.cli.warmup import stages
 
     list(stages())
     if kind == "image":

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 import fastrf
-from fastrf.anchors.assignment import assign
-from fastrf.anchors.effective import moments
+from fastrf.anchors.assignment.assigning import assign
+from fastrf.erf.maps import moments
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")
 Answers = tuple[npt.NDArray[np.int64], list[npt.NDArray[np.int64]], list[list[npt.NDArray[np.uint8]]]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fastrf
-from fastrf.memory import forget
+from fastrf.engine.memo import forget
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet152", "densenet121", "inception_v3", "unet", "wavenet"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fastrf
-from fastrf.memory import forget
+from fastrf.engine.memo import forget
 
 
 @pytest.mark.parametrize("side", [224, 896, 3584, 14336])

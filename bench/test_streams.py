@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import streams
+from fastrf.outputs import streams
 
 pytest.importorskip("zarr")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import masks
+from fastrf.queries import masks
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 
+from fastrf.system.moved import find_moved as _find_moved
+
 TYPE_CHECKING = False  # typing is loaded when it is needed: it costs more than all that is here
 __version__ = "0.1.0"
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from fastrf import anchors, ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
+    from fastrf.engine.relation import Relation
     from fastrf.errors import (
         FastRFError,
         FormatError,
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
         UnsupportedOpError,
         UsageError,
     )
-    from fastrf.field import ReceptiveField
+    from fastrf.field import ReceptiveField, load_field
     from fastrf.layers import (
         Layer,
         adaptive_avg_pool,
@@ -49,12 +52,11 @@ if TYPE_CHECKING:
     )
     from fastrf.loading import load
     from fastrf.network import Network, Node
-    from fastrf.relation import Relation
-    from fastrf.storage import load_field
     from fastrf.summary import Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.sweeping import sweep
 
+_find_moved()
 #: Which module each public name comes from.
 _HOME = {
     "Analysis": "analysis",
@@ -68,7 +70,7 @@ _HOME = {
     "Node": "network",
     "PositionError": "errors",
     "ReceptiveField": "field",
-    "Relation": "relation",
+    "Relation": "engine.relation",
     "ShapeError": "errors",
     "Summary": "summary",
     "SweepResult": "sweeps.result",
@@ -90,7 +92,7 @@ _HOME = {
     "layer": "layers",
     "linear": "layers",
     "load": "loading",
-    "load_field": "storage",
+    "load_field": "field",
     "max_pool": "layers",
     "ops": "ops",
     "relu": "layers",

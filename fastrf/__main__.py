@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-from fastrf import interrupts
+from fastrf.system import interrupts
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line of this process; see `fastrf.cli.main`."""
+    """Run the command line of this process; see `fastrf.cli.commands.main`."""
     interrupts.watch()
     _open_streams()
-    from fastrf.cli import main as run
+    from fastrf.cli.commands import main as run
 
     run()
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastrf.dependency import Dependency
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.nominal import Nominal
+from fastrf.engine.recipe import Value, replay
+from fastrf.engine.tightening import tightened
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis
-from fastrf.halo import Aligned
-from fastrf.ignoring import without
-from fastrf.memory import cached_property
-from fastrf.naming import calls, resolve
 from fastrf.network import Network, Node
-from fastrf.nominal import Nominal
-from fastrf.recipe import Value, replay
-from fastrf.tightening import tightened
+from fastrf.queries.halo import Aligned
+from fastrf.queries.ignoring import without
+from fastrf.queries.naming import calls, resolve
+from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
     from fastrf.summary import Summary
@@ -149,7 +149,7 @@ class Analysis(Mapping[str, ReceptiveField]):
         """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""
         from fastrf.summary import Summary
 
-        return Summary.of(self, depth)
+        return Summary.of(self.network, self.wrt, self, depth)
 
     def _positional_nominal(self, name: str) -> Nominal:
         axis = self.network.channel_axis_of(name)

@@ -14,7 +14,8 @@ FastRFError
 
 from __future__ import annotations
 
-from fastrf.texts import shown
+import difflib
+from collections.abc import Iterable
 
 __all__ = [
     "FastRFError",
@@ -27,9 +28,13 @@ __all__ = [
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
+    "close_names",
+    "shown",
 ]
 
 
+#: Names of more characters are not compared, nor more names.
+MAX_COMPARED, MAX_NAMES = 100, 10_000
 #: Messages are not longer than this.
 MAX_TEXT = 1000
 
@@ -77,3 +82,14 @@ class PositionError(FastRFError, IndexError):
 
 class MissingExtraError(FastRFError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+def close_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Names like a name that is unknown; comparing takes the square of the length, so only short ones are."""
+    short = [one for one in known if len(one) <= MAX_COMPARED][:MAX_NAMES]
+    return difflib.get_close_matches(name, short, n) if len(name) <= MAX_COMPARED else []
+
+
+def shown(text: str) -> str:
+    """The text on one line, with control characters as Python writes them."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

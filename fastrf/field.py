@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastrf import counting, masks, storage, streams
-from fastrf.dependency import Dependency
+from fastrf.budget import require_memory
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.nominal import Nominal, bounds
+from fastrf.engine.terms import Term
 from fastrf.errors import PositionError
-from fastrf.halo import Halo, halo_of
-from fastrf.limits import require_memory
-from fastrf.memory import cached_property
-from fastrf.nominal import Nominal, bounds
-from fastrf.positions import checked_index, flat_indices
-from fastrf.terms import Term
+from fastrf.outputs import storage, streams
+from fastrf.queries import counting, masks
+from fastrf.queries.halo import Halo, halo_of
+from fastrf.queries.positions import checked_index, flat_indices
+from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ReceptiveField"]
+__all__ = ["ReceptiveField", "load_field"]
 
 Mask = npt.NDArray[np.bool_]
 Position = Sequence[int] | int
@@ -67,12 +68,14 @@ class ReceptiveField:
         self._make_periods = periods
 
     def __reduce__(self) -> tuple[object, ...]:
-        rest = (self.channel_axis, self.input_channel_axis, self.approximate_at, self.nominal, self.periods, self.name)
-        return _unpickled, (self.dependency, *rest, self.assumes)
+        return _unpickled, tuple(self._parts)
 
-    def __repr__(self) -> str:
-        exact = "exact" if self.exact else "approximate"
-        return f"ReceptiveField({self.name!r}, shape={self.shape}, input_shape={self.input_shape}, {exact})"
+    @property
+    def _parts(self) -> storage.Parts:
+        axes = self.channel_axis, self.input_channel_axis
+        return storage.Parts(
+            self.dependency, *axes, self.approximate_at, self.nominal, self.periods, self.name, self.assumes
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,7 +114,7 @@ class ReceptiveField:
     def relations(self) -> tuple[Term, ...]:
         """The compact exact form: a union of terms, each a product of per-axis relations.
 
-        See `fastrf.terms`: a group relates some factors of the node's axes to some input axes. `dependency.axes`
+        See `fastrf.engine.terms`: a group relates some factors of the node's axes to some input axes. `dependency.axes`
         lists the factors.
         """
         return self.dependency.terms
@@ -263,7 +266,7 @@ class ReceptiveField:
 
     @cached_property
     def nominal(self) -> Nominal:
-        """The unbounded field of the positions, per pixel axis (see `fastrf.nominal`)."""
+        """The unbounded field of the positions, per pixel axis (see `fastrf.engine.nominal`)."""
         return self._make_nominal()
 
     @cached_property
@@ -272,7 +275,7 @@ class ReceptiveField:
         return self._make_periods()
 
     def halo(self) -> Halo:
-        """The context that tiles need for tiled inference to equal that of the whole image; see `fastrf.halo.Halo`.
+        """The context that tiles need for tiled inference to equal that of the whole image (`fastrf.queries.halo`).
 
         One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
         what it reads does not move along with it: behind global pooling, attention, circular padding or a flip.
@@ -377,29 +380,30 @@ class ReceptiveField:
 
         The file appears whole or not at all. Raises FormatError where it cannot be written.
         """
-        storage.save_field(self, path)
+        storage.save_parts(self._parts, path)
 
 
-def _unpickled(
-    dependency: Dependency,
-    channel_axis: int | None,
-    input_channel_axis: int | None,
-    approximate_at: tuple[str, ...],
-    nominal: Nominal,
-    periods: tuple[int, ...],
-    name: str,
-    assumes: tuple[str, ...],
-) -> ReceptiveField:
-    """A field with its nominal parameters worked out, as pickling keeps it."""
+def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
+    """Read a field that `ReceptiveField.save` wrote.
+
+    Raises FormatError for anything else, and LimitError for one that unpacks to more than
+    fastrf.system.files.MAX_ARRAY_BYTES.
+    """
+    return _unpickled(*storage.load_parts(path))
+
+
+def _unpickled(*given: Any) -> ReceptiveField:
+    """A field with its nominal parameters worked out, as files and pickles keep it."""
+    parts = storage.Parts(*given)
     return ReceptiveField(
-        dependency,
-        channel_axis=channel_axis,
-        input_channel_axis=input_channel_axis,
-        approximate_at=approximate_at,
-        nominal=lambda: nominal,
-        periods=lambda: periods,
-        name=name,
-        assumes=assumes,
+        parts.dependency,
+        channel_axis=parts.channel_axis,
+        input_channel_axis=parts.input_channel_axis,
+        approximate_at=parts.approximate_at,
+        nominal=lambda: parts.nominal,
+        periods=lambda: parts.periods,
+        name=parts.name,
+        assumes=parts.assumes,
     )
 
 

@@ -13,12 +13,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from fastrf.costs import cost
-from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, ShapeError, UnsupportedOpError
-from fastrf.memory import cached_property
+from fastrf.engine.recipe import Recipe
+from fastrf.errors import (
+    FastRFError,
+    FormatError,
+    LimitError,
+    NetworkError,
+    ShapeError,
+    UnsupportedOpError,
+    close_names,
+)
 from fastrf.ops import apply, frozen
-from fastrf.recipe import Recipe
-from fastrf.texts import close_names
+from fastrf.ops.costs import cost
+from fastrf.system.locks import cached_property
 
 __all__ = ["MAX_LAYERS", "Network", "Node", "split_name"]
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import MissingExtraError, NetworkError
-from fastrf.naming import result_within
-from fastrf.tabular import Table, ascii_only, wrapped
-from fastrf.texts import csv_rows, markdown_rows, markdown_text
+from fastrf.outputs.tabular import Table, ascii_only, wrapped
+from fastrf.outputs.texts import csv_rows, markdown_rows, markdown_text
+from fastrf.queries.naming import result_within
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
-    from fastrf.network import Node
+    from fastrf.network import Network, Node
 
 __all__ = ["Row", "Summary"]
 
@@ -98,20 +97,20 @@ class Summary:
     rows: tuple[Row, ...]
 
     @classmethod
-    def of(cls, analysis: Analysis, depth: int | None = None) -> Summary:
-        """The summary of an analysis; `depth` folds neighbours that share so many leading parts of their module's name.
+    def of(cls, network: Network, wrt: str, of_node: Mapping[str, ReceptiveField], depth: int | None = None) -> Summary:
+        """The summary of fields by node; `depth` folds neighbours that share so many leading parts of their module.
 
         Raises NetworkError for a depth below 1.
         """
         rows = []
-        for name, nodes in _folded(analysis, depth):
+        for name, nodes in _folded([node for node in network.nodes if node.name in of_node], depth):
             op = nodes[0].op if len(nodes) == 1 else f"{len(nodes)} layers"
             costs = _total([node.parameters for node in nodes]), _total([node.macs for node in nodes])
-            label, node = (name, nodes[0].name) if depth is None else _shown(analysis, name, nodes)
-            rows.append(Row.of(label, op, costs, analysis[node]))
-        network = analysis.network
-        title = f"{network.name}, {len(network.nodes)} layers, measured against {analysis.wrt!r} {_shape(analysis)}"
-        return cls(f"{title}, {_channels(analysis)}", tuple(rows))
+            label, node = (name, nodes[0].name) if depth is None else _shown(network, name, nodes)
+            rows.append(Row.of(label, op, costs, of_node[node]))
+        shape = "x".join(map(str, network.shape_of(wrt)))
+        title = f"{network.name}, {len(network.nodes)} layers, measured against {wrt!r} {shape}"
+        return cls(f"{title}, {_channels(network, wrt)}", tuple(rows))
 
     def __repr__(self) -> str:
         return str(self)
@@ -167,9 +166,8 @@ def _noted(kind: str, told: list[str]) -> list[str]:
     return [*(f"{kind}: {sentence}" for sentence in told[:_NOTES]), *more]
 
 
-def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[Node]]]:
+def _folded(nodes: Sequence[Node], depth: int | None) -> Iterator[tuple[str, list[Node]]]:
     """Neighbouring nodes of one module, or of one dotted prefix, with its name; without a depth, every node."""
-    nodes = [node for node in analysis.network.nodes if node.name in analysis]
     if depth is not None and (type(depth) is not int or depth < 1):
         raise NetworkError(f"depth must be 1 or more, not {depth!r}")
     seen: dict[str, int] = {}
@@ -178,10 +176,10 @@ def _folded(analysis: Analysis, depth: int | None) -> Iterator[tuple[str, list[N
         yield (name if seen[name] == 0 else f"{name} (again, {seen[name]})"), list(group)
 
 
-def _shown(analysis: Analysis, name: str, nodes: Sequence[Node]) -> tuple[str, str]:
+def _shown(network: Network, name: str, nodes: Sequence[Node]) -> tuple[str, str]:
     """A row's name and the node that it tells of: what the module returned, otherwise the last node, which is named."""
     last, scoped = nodes[-1].name, bool(nodes[-1].scope)
-    result = result_within(analysis.network, name.partition(" (again")[0], [node.name for node in nodes])
+    result = result_within(network, name.partition(" (again")[0], [node.name for node in nodes])
     if not scoped or result is not None:
         return name, result if scoped and result is not None else last
     return f"{name}: {last}", last
@@ -200,15 +198,11 @@ def _total(values: list[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _shape(analysis: Analysis) -> str:
-    return "x".join(map(str, analysis.network.shape_of(analysis.wrt)))
-
-
-def _channels(analysis: Analysis) -> str:
+def _channels(network: Network, wrt: str) -> str:
     """Which axis of the origin holds channels, in words."""
-    if analysis.wrt in analysis.network.inputs:
-        return analysis.network.inputs[analysis.wrt].told_axis
-    axis = analysis.network.channel_axis_of(analysis.wrt)
+    if wrt in network.inputs:
+        return network.inputs[wrt].told_axis
+    axis = network.channel_axis_of(wrt)
     return "no channel axis" if axis is None else f"channels on axis {axis}"
 
 

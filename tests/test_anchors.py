@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import anchors, cli
+from fastrf import anchors
 from fastrf.anchors import matching
+from fastrf.cli import commands as cli
 from tests.anchor_data import coco_results, shape_iou, shrink, worst_ratio
 from tests.conftest import INTERPRETED
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import cli
+from fastrf.anchors.forms import writing
+from fastrf.cli import commands as cli
 from tests.anchor_data import ROOT, shrink
 from tests.conftest import INTERPRETED
 
@@ -79,5 +80,9 @@ def test_python_snippets_and_their_comments():
 
 
 def test_every_form_and_method_is_in_the_page():
-    for word in (*fastrf.anchors.suggesting.METHODS, *fastrf.anchors.writing.FORMS, *fastrf.anchors.resizing.RULES):
+    for word in (
+        *fastrf.anchors.suggesting.METHODS,
+        *writing.FORMS,
+        *fastrf.anchors.resizing.RULES,
+    ):
         assert word in PAGE

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors import Anchors, literals, read_anchors
+from fastrf.anchors import Anchors, read_anchors
+from fastrf.anchors.forms import literals
 from fastrf.anchors.levels import levels_of
 
 YOLO_YAML = """# YOLOv5

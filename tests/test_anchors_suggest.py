@@ -9,7 +9,8 @@ import pytest
 
 import fastrf
 from fastrf import anchors
-from fastrf.anchors import clustering, kernels
+from fastrf.anchors import clustering
+from fastrf.anchors import iou_kernels as kernels
 from fastrf.anchors.clustering import clustered, mean_best_iou
 from tests.anchor_data import coco_results, shape_iou, shrink
 from tests.conftest import INTERPRETED

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors import containment
-from fastrf.anchors.assignment import assign, covered_pixels
+from fastrf.anchors.assignment.assigning import assign, containment, covered_pixels
 from fastrf.errors import FormatError, ShapeError, UnknownNodeError, UsageError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.recipe import record
+from fastrf.engine.recipe import record
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional

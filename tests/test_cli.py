@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import cli
+from fastrf.cli import commands as cli
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_closed_pipe_is_no_error(run, monkeypatch):
 
 @pytest.mark.parametrize("arguments", ["summary alexnet --json", "zoo", "mask alexnet", "--help"])
 def test_an_output_that_cannot_be_written_is_one_line(arguments):
-    code = "from fastrf.cli import main; main()"
+    code = "from fastrf.cli.commands import main; main()"
     command = [sys.executable, "-c", code, *arguments.split()]
     with open("/dev/full", "w") as full:
         found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrf
-from fastrf.console import progress_bar
-from fastrf.sweeps import states
-from fastrf.sweeps.columns import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
+from fastrf.columns import states
+from fastrf.columns.programs import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.sweeps.metrics import axis_names, field_of
+from fastrf.system.terminal import progress_bar
 
 #: Half of a kernel, a stride and a dilation.
 WINDOWS = st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(1, 2))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import counting, masks, terms
-from fastrf.dependency import Dependency
-from fastrf.relation import Relation
-from fastrf.terms import Group, make_term
+from fastrf.engine import terms
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.relation import Relation
+from fastrf.engine.terms import Group, make_term
+from fastrf.queries import counting, masks
 from tests.conftest import scaled
 from tests.strategies import random_spec
 

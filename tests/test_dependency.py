@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastrf
-from fastrf import axis_map as maps
-from fastrf import counting, masks
-from fastrf.dependency import Dependency
-from fastrf.relation import Relation
+from fastrf.engine import axis_map as maps
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.relation import Relation
+from fastrf.queries import counting, masks
 
 
 def dense(dependency):
@@ -122,7 +122,7 @@ def test_comparison_of_very_wide_terms_is_left_out(monkeypatch):
     small = Dependency.identity((6, 6))
     entangled = small.reshape((36,)).map_axis(0, maps.window(36, 36, 3, 1, 1, 1)).reshape((6, 6))
     assert small.union(entangled).terms == entangled.terms
-    monkeypatch.setattr("fastrf.terms.MAX_COMPARED", 1)
+    monkeypatch.setattr("fastrf.engine.terms.MAX_COMPARED", 1)
     assert len(small.union(entangled).terms) == 2
     assert (dense(small.union(entangled)) == dense(entangled)).all()
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors.effective import effective, marginals, moments, path_weights, radii, sigmas
-from fastrf.anchors.path_kernels import apply_rows, half_spans
-from fastrf.anchors.path_weights import PathWeights
+from fastrf.erf.maps import effective, marginals, moments, path_weights, radii, sigmas
+from fastrf.erf.path_kernels import apply_rows, half_spans
+from fastrf.erf.path_weights import PathWeights
 from fastrf.errors import PositionError, ShapeError, UnknownNodeError, UnsupportedOpError, UsageError
 from fastrf.ops.resize import resize_axis
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import limits
+from fastrf import budget as limits
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +307,7 @@ def test_summary_in_pandas(crossed, monkeypatch):
 
 
 def test_pictures_need_the_plot_extra(tmp_path, monkeypatch):
-    from fastrf import drawing
+    from fastrf.cli import drawing
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.image", None)

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import files, texts
 from fastrf.anchors import read_boxes
+from fastrf.outputs import texts
+from fastrf.system import files
 
 HEADER = "{{'descr': '<f8', 'fortran_order': False, 'shape': {}, }}\n"
 
@@ -73,7 +74,7 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, header=np.zeros(1 << 20, np.uint8))
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 1 << 19)
-    with pytest.raises(fastrf.LimitError, match=r"unpack to 1,048,.*raise fastrf\.files\.MAX_ARRAY_BYTES"):
+    with pytest.raises(fastrf.LimitError, match=r"unpack to 1,048,.*raise fastrf\.system\.files\.MAX_ARRAY_BYTES"):
         fastrf.load_field(path)
 
 
@@ -145,7 +146,7 @@ def test_annotations_are_shallow(tmp_path):
 
 
 def test_pictures_that_are_pipes_or_never_end(tmp_path):
-    from fastrf.anchors.pictures import picture_size
+    from fastrf.anchors.boxes.pictures import picture_size
 
     os.mkfifo(tmp_path / "a.jpg")
     assert picture_size(tmp_path / "a.jpg") is None
@@ -352,7 +353,7 @@ def test_lines_of_candidates_name_no_code(tmp_path, monkeypatch):
 
 
 def test_python_text_repeats_nothing_without_end():
-    from fastrf.anchors import literals
+    from fastrf.anchors.forms import literals
 
     lines = ["a = [1] * 10000", *(f"{b} = [{a}] * 10000" for a, b in zip("abcdef", "bcdefg", strict=True))]
     found = literals.parse("\n".join([*lines, "h = dict(x=a)", "i = [h, h]", "j = [i] * 9999"]), "here")

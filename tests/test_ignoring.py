@@ -3,7 +3,7 @@
 import pytest
 
 import fastrf
-from fastrf import cli
+from fastrf.cli import commands as cli
 from tests import snippets
 
 CONV = {"op": "conv", "out_channels": 4, "kernel_size": 3}

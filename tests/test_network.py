@@ -230,8 +230,8 @@ def test_too_many_layers_and_too_large_files(tmp_path, monkeypatch):
     path.write_text(json.dumps({"input_shape": [1, 4], "layers": [{"op": "relu"}] * 1_000_000}))
     with pytest.raises(fastrf.LimitError, match="MAX_LAYERS = 200000"):
         fastrf.load(path)
-    monkeypatch.setattr("fastrf.files.MAX_FILE_BYTES", 10)
-    with pytest.raises(fastrf.LimitError, match=r"larger than fastrf\.files\.MAX_FILE_BYTES = 10; raise it"):
+    monkeypatch.setattr("fastrf.system.files.MAX_FILE_BYTES", 10)
+    with pytest.raises(fastrf.LimitError, match=r"larger than fastrf\.system\.files\.MAX_FILE_BYTES = 10; raise it"):
         fastrf.load(path)
 
 
@@ -312,7 +312,7 @@ def test_approximate_nodes_are_listed_downstream():
 
 
 def test_term_limit_names_the_node(monkeypatch):
-    monkeypatch.setattr("fastrf.dependency.MAX_TERMS", 1)
+    monkeypatch.setattr("fastrf.engine.dependency.MAX_TERMS", 1)
     rows = {"name": "rows", "op": "avg_pool", "kernel_size": [3, 1], "stride": 1}
     columns = {"name": "columns", "op": "avg_pool", "kernel_size": [1, 3], "stride": 1, "inputs": ["input"]}
     cut = [{**rows, "padding": [1, 0]}, {**columns, "padding": [0, 1]}]
@@ -344,6 +344,6 @@ def test_huge_kernels_cost_no_more_than_the_axis():
 
 
 def test_run_limit(monkeypatch):
-    monkeypatch.setattr("fastrf.relation.MAX_RUNS", 10)
+    monkeypatch.setattr("fastrf.engine.relation.MAX_RUNS", 10)
     with pytest.raises(fastrf.LimitError, match="MAX_RUNS = 10; raise it"):
         fastrf.analyze([fastrf.conv(1, 3, dilation=7, padding=7), fastrf.conv(1, 2, dilation=3)], (1, 97))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.nominal import bounds
+from fastrf.engine.nominal import bounds
 
 LONG = 600
 
@@ -110,7 +110,7 @@ def test_a_strided_flip_and_a_channel_only_network():
 
 
 def test_too_many_phases_are_not_regular(monkeypatch):
-    monkeypatch.setattr("fastrf.extent.MAX_TABLE", 4)
+    monkeypatch.setattr("fastrf.engine.extent.MAX_TABLE", 4)
     layers = [fastrf.resize(13, mode="linear"), fastrf.resize(7, mode="linear"), fastrf.conv(1, 1)]
     assert math.isnan(fastrf.analyze(layers, (1, 9)).output.size[0])
     spec = {
@@ -125,7 +125,7 @@ def test_too_many_phases_are_not_regular(monkeypatch):
 
 
 def test_patterns_with_too_many_phases(monkeypatch):
-    monkeypatch.setattr("fastrf.axis_map.MAX_PHASES", 4)
+    monkeypatch.setattr("fastrf.engine.axis_map.MAX_PHASES", 4)
     field = fastrf.analyze([fastrf.adaptive_avg_pool([13])], (1, 17)).output
     assert field.size_range == ((2, 3),)  # every position by itself, since no period is tabulated
     assert math.isnan(field.stride[0])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import cli
+from fastrf.cli import commands as cli
 
 onnx = pytest.importorskip("onnx")
 

@@ -17,10 +17,11 @@ import pytest
 
 import fastrf
 from fastrf import __main__ as command
-from fastrf import cli, interrupts
-from fastrf.console import progress_bar
-from fastrf.files import whole_file
+from fastrf.cli import commands as cli
 from fastrf.sweeps import running
+from fastrf.system import interrupts
+from fastrf.system.files import whole_file
+from fastrf.system.terminal import progress_bar
 
 TABLE = {"conv1": [3, 1, 1], "pool1": [2, 2, 0]}
 GIVEN = [(f"net {n}", TABLE, (1, n, n)) for n in (8, 9)]
@@ -56,7 +57,7 @@ def interruptible():
 
 @pytest.mark.parametrize(
     ("moment", "number"),
-    [("fastrf.errors", 2), ("typer", 2), ("numpy", 15), ("numba.core.types", 2), ("fastrf.kernels", 2)],
+    [("fastrf.errors", 2), ("typer", 2), ("numpy", 15), ("numba.core.types", 2), ("fastrf.engine.kernels", 2)],
 )
 def test_a_signal_while_modules_are_loaded_ends_the_process_quietly(moment, number, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # nothing is cached: there is time enough

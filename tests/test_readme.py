@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import cli
+from fastrf.cli import commands as cli
 from tests import snippets
 from tests.conftest import INTERPRETED
 

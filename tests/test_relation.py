@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrf import memory
-from fastrf.relation import Relation
-from fastrf.terms import Group
+from fastrf.engine import memo as memory
+from fastrf.engine.relation import Relation
+from fastrf.engine.terms import Group
 
 
 def masks(n_rows=None, n_cols=None):
@@ -115,7 +115,7 @@ def test_chains_compose_in_one_pass_and_others_too():
 
 
 def test_fingerprints_that_collide_are_told_apart(monkeypatch):
-    monkeypatch.setattr("fastrf.relation._fingerprint", lambda _: 0)
+    monkeypatch.setattr("fastrf.engine.relation._fingerprint", lambda _: 0)
     first, second = Relation.from_runs(97, [1], [2]), Relation.from_runs(97, [5], [6])
     assert first is not second
     assert second is Relation.from_runs(97, [5], [6])

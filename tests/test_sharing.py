@@ -20,8 +20,10 @@ from numba.core import caching, compiler_lock
 from numba.core import config as numba_config
 
 import fastrf
-from fastrf import compiling, memory, relation
-from fastrf.sweeps import sources, states
+from fastrf.columns import states
+from fastrf.engine import compiling, relation
+from fastrf.engine import memo as memory
+from fastrf.sweeps import sources
 from tests.conftest import INTERPRETED
 
 SPEC = {

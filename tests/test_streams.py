@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import limits, streams
-from fastrf.cli import main
+from fastrf import budget as limits
+from fastrf.cli.commands import main
+from fastrf.outputs import streams
 
 zarr = pytest.importorskip("zarr")
 da = pytest.importorskip("dask.array")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf import axis_map, stretched
-from fastrf.relation import Relation
-from fastrf.stretched import Stretched, stretched_from
+from fastrf.engine import axis_map, stretched
+from fastrf.engine.relation import Relation
+from fastrf.engine.stretched import Stretched, stretched_from
 from tests import reference
 from tests.conftest import scaled
 from tests.fuzz import axes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fastrf
-from fastrf.cli import main
+from fastrf.cli.commands import main
 from fastrf.spaces import NASBench101, NASBench201
 from fastrf.sweeps import running
 from fastrf.sweeps.parts import gaps_between

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import fastrf
-from fastrf import console
-from fastrf.tabular import Table
+from fastrf.outputs.tabular import Table
+from fastrf.system import terminal as console
 
 HEADER = ["layer", "operator", "parameters", "receptive field", "exact"]
 ROWS = [

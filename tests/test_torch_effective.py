@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fastrf  # noqa: E402
-from fastrf.anchors.effective import effective, sigmas  # noqa: E402
-from fastrf.anchors.gradients import gradient_effective  # noqa: E402
+from fastrf.erf.gradients import gradient_effective  # noqa: E402
+from fastrf.erf.maps import effective, sigmas  # noqa: E402
 from fastrf.errors import (  # noqa: E402
     FormatError,
     NetworkError,

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from fastrf.anchors.assignment import Assignment, assign
-from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
-from fastrf.anchors.effective import Effective, effective, marginals, moments, path_weights, radii, sigmas
-from fastrf.anchors.forms import Anchors, read_anchors
-from fastrf.anchors.gradients import gradient_effective
-from fastrf.anchors.label_scores import atss, gaussian_scores, rfla
+from fastrf.anchors.assignment.assigning import Assignment, assign
+from fastrf.anchors.assignment.scores import atss, gaussian_scores, rfla
+from fastrf.anchors.boxes.box_set import Boxes, Rejected, read_boxes
+from fastrf.anchors.forms.anchor_set import Anchors, read_anchors
 from fastrf.anchors.reporting import LevelRow, Report, SizeRow, report
 from fastrf.anchors.resizing import Resize
 from fastrf.anchors.suggesting import Suggestion, suggest
+from fastrf.erf.gradients import gradient_effective
+from fastrf.erf.maps import Effective, effective, marginals, moments, path_weights, radii, sigmas
 
 __all__ = [
     "Anchors",

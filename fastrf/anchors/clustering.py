@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fastrf.anchors import kernels
+from fastrf.anchors import iou_kernels as kernels
 from fastrf.errors import FormatError
 
 __all__ = ["clustered", "mean_best_iou"]

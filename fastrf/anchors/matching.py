@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors import kernels
-from fastrf.anchors.forms import Anchors
+from fastrf.anchors import iou_kernels as kernels
+from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.levels import Level
 
 __all__ = ["LARGE", "SMALL", "Counts", "count"]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrf.anchors.assignment import assign
-from fastrf.anchors.boxes import Boxes, Rejected, read_boxes
-from fastrf.anchors.forms import Anchors, Pair, read_anchors
+from fastrf.anchors.assignment.assigning import assign
+from fastrf.anchors.boxes.box_set import Boxes, Rejected, read_boxes
+from fastrf.anchors.forms.anchor_set import Anchors, Pair, read_anchors
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.matching import EDGES, LARGE, SMALL, Counts, count
 from fastrf.anchors.resizing import Resize, fitted

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.boxes import Boxes, Rejected
+from fastrf.anchors.boxes.box_set import Boxes, Rejected
 from fastrf.errors import FormatError, UsageError
 
 __all__ = ["RULES", "Resize", "fitted"]

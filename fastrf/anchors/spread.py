@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastrf.analysis import Analysis
-from fastrf.anchors.effective import effective, moments
 from fastrf.anchors.levels import Level
+from fastrf.erf.maps import effective, moments
 
 __all__ = ["Spread", "spreads"]
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.boxes import read_boxes
-from fastrf.anchors.builtin import LFFD_LIMITS
+from fastrf.anchors.boxes.box_set import read_boxes
 from fastrf.anchors.clustering import clustered
-from fastrf.anchors.forms import Anchors, make_anchors
+from fastrf.anchors.forms.anchor_set import Anchors, make_anchors
+from fastrf.anchors.forms.builtin import LFFD_LIMITS
+from fastrf.anchors.forms.writing import FORMS
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.reporting import Report, input_pixels, report
 from fastrf.anchors.resizing import Resize, fitted
 from fastrf.anchors.spread import spreads
-from fastrf.anchors.writing import FORMS
 from fastrf.errors import FastRFError, NetworkError, UsageError
-from fastrf.tabular import wrapped
+from fastrf.outputs.tabular import wrapped
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis

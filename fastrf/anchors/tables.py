@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import MissingExtraError
-from fastrf.tabular import Table, ascii_only, wrapped
-from fastrf.texts import csv_rows, markdown_rows, shown
+from fastrf.errors import MissingExtraError, shown
+from fastrf.outputs.tabular import Table, ascii_only, wrapped
+from fastrf.outputs.texts import csv_rows, markdown_rows
 
 if TYPE_CHECKING:
     import pandas as pd

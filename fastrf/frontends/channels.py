@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fastrf.engine.recipe import Step
 from fastrf.frontends.options import Options
 from fastrf.ops import apply
-from fastrf.recipe import Step
 
 __all__ = ["channel_axes", "default_axis"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from fastrf import files, zoo
-from fastrf.errors import FormatError, NetworkError, ShapeError
+from fastrf import zoo
+from fastrf.errors import FormatError, NetworkError, ShapeError, shown
 from fastrf.frontends.masking import decided
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
-from fastrf.texts import shown
+from fastrf.system import files
 
 __all__ = ["from_file", "from_layers", "from_mapping", "from_zoo"]
 

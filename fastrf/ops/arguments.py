@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from fastrf.engine.recipe import Tensor
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.recipe import Tensor
 
 __all__ = ["Ints", "Padding", "integer", "integers", "paddings", "per_axis", "spatial_axes", "window_output"]
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastrf import axis_map as maps
+from fastrf.engine import axis_map as maps
+from fastrf.engine.recipe import Tensor
+from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import integer, integers, spatial_axes
 from fastrf.ops.registry import operator
 from fastrf.ops.zeros import table_of
-from fastrf.recipe import Tensor
-from fastrf.relation import Relation
 
 __all__ = ["attention", "einsum", "linear", "matmul", "softmax"]
 

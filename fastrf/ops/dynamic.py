@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, integers, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
-from fastrf.recipe import Tensor
 
 __all__: list[str] = []
 

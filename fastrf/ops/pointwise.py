@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastrf import axis_map as maps
+from fastrf.engine import axis_map as maps
+from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, integers
 from fastrf.ops.dense import broadcast_shape
 from fastrf.ops.registry import operator
-from fastrf.recipe import Tensor
 
 __all__ = ["elementwise", "pointwise"]
 

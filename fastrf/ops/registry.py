@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fastrf.engine.recipe import Recipe, Tensor, record
 from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError
-from fastrf.recipe import Recipe, Tensor, record
 
 __all__ = ["OPERATORS", "Operator", "apply", "frozen", "operator"]
 

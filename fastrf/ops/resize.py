@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import MAX_LENGTH, AxisMap, Pattern, adaptive, nearest, phased
+from fastrf.engine.axis_map import MAX_LENGTH, AxisMap, Pattern, adaptive, nearest, phased
+from fastrf.engine.recipe import Tensor
+from fastrf.engine.relation import Relation
 from fastrf.errors import LimitError, NetworkError
 from fastrf.ops.arguments import MAX_INTEGER, Ints, integer, per_axis, spatial_axes
 from fastrf.ops.registry import operator
-from fastrf.recipe import Tensor
-from fastrf.relation import Relation
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastrf import axis_map as maps
+from fastrf.engine import axis_map as maps
+from fastrf.engine.recipe import Tensor
+from fastrf.engine.relation import Relation
 from fastrf.errors import LimitError, NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, integer, integers, per_axis, spatial_axes
 from fastrf.ops.registry import operator
-from fastrf.recipe import Tensor
-from fastrf.relation import Relation
 
 __all__: list[str] = []
 
@@ -161,7 +161,9 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
         raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
     n = x.shape[x.axis(axis)]
     if n > maps.MAX_LENGTH:
-        raise LimitError(f"an axis of {n} is longer than fastrf.axis_map.MAX_LENGTH = {maps.MAX_LENGTH}; raise it")
+        raise LimitError(
+            f"an axis of {n} is longer than fastrf.engine.axis_map.MAX_LENGTH = {maps.MAX_LENGTH}; raise it"
+        )
     index = np.array(_listed(x, axis, indices), np.int64)
     if updates.shape != (*x.shape[: x.axis(axis)], index.size, *x.shape[x.axis(axis) + 1 :]):
         raise ShapeError(

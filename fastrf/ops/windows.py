@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastrf import axis_map as maps
+from fastrf.engine import axis_map as maps
+from fastrf.engine.recipe import Tensor
+from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
 from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
-from fastrf.recipe import Tensor
-from fastrf.relation import Relation
 
 __all__ = [
     "adaptive_pool",

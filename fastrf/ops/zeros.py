@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.engine.recipe import Tensor
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.recipe import Tensor
 
 __all__ = ["MAX_PRODUCTS", "Mask", "Taps", "over_products", "products", "spread_groups", "table_of"]
 

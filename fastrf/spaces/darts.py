@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import genotypes
@@ -19,7 +20,6 @@ from fastrf.spaces.dartscells import add_cell, add_factorized_reduce, cell_costs
 from fastrf.spaces.genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator
-from fastrf.sweeps.columns import Column, Columns, Evaluated, conv, sequence
 from fastrf.zoo._builder import Builder
 
 __all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]

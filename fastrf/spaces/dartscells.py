@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.columns.programs import Step, branches, conv, crop, identity, pool, sequence
 from fastrf.spaces.genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
 from fastrf.spaces.skeleton import spatial_macs
 from fastrf.spaces.space import Codes
-from fastrf.sweeps.columns import Step, branches, conv, crop, identity, pool, sequence
 from fastrf.zoo._builder import Builder
 
 __all__ = ["add_cell", "add_factorized_reduce", "cell_costs", "edge_steps", "halved", "reducing"]

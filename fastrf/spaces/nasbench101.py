@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import cells
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short
-from fastrf.sweeps.columns import Columns, Evaluated, conv, identity, sequence
 from fastrf.zoo._builder import Builder
 
 __all__ = ["OPERATORS", "Cell", "NASBench101"]

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
-from fastrf.memory import cached_property
 from fastrf.network import Network
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short
-from fastrf.sweeps.columns import Columns, Evaluated, Step, conv, identity, sequence
+from fastrf.system.locks import cached_property
 from fastrf.zoo._builder import Builder
 
 __all__ = ["OPERATORS", "NASBench201"]

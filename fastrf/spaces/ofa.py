@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short
-from fastrf.sweeps.columns import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.zoo._builder import Builder
 
 __all__ = ["OFAMobileNetV3", "Subnet"]

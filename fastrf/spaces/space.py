@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.columns.programs import Columns, Evaluated
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, PositionError
 from fastrf.network import Network
-from fastrf.sweeps.columns import Columns, Evaluated
 
 __all__ = ["Candidates", "Codes", "Costs", "Space", "generator", "short"]
 

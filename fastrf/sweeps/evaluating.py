@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.analysis import analyze
+from fastrf.columns.programs import Columns, Evaluated
+from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, MissingExtraError, ShapeError
 from fastrf.network import Network
-from fastrf.sweeps.columns import Columns, Evaluated
 from fastrf.sweeps.metrics import CONVOLUTIONS, Facts, Metric, Values, costs, field_of, layers_beyond
 from fastrf.sweeps.sources import Source, last_map
-from fastrf.sweeps.states import Memo, Unbounded
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.analysis import Analysis
-from fastrf.dependency import Dependency
+from fastrf.columns.states import Exact, Unbounded
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.nominal import Nominal
+from fastrf.engine.relation import Relation
+from fastrf.engine.terms import Group
 from fastrf.errors import UsageError
 from fastrf.field import ReceptiveField
-from fastrf.memory import cached_property
 from fastrf.network import Network, Node
-from fastrf.nominal import Nominal
-from fastrf.relation import Relation
-from fastrf.sweeps.states import Exact, Unbounded
-from fastrf.terms import Group
+from fastrf.system.locks import cached_property
 
 __all__ = [
     "CONVOLUTIONS",

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastrf.errors import FormatError
-from fastrf.files import MAX_FILE_BYTES, opened, whole_file
+from fastrf.outputs.texts import csv_cell, from_csv_cell
 from fastrf.sweeps.evaluating import arrow
-from fastrf.texts import csv_cell, from_csv_cell
+from fastrf.system.files import MAX_FILE_BYTES, opened, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa

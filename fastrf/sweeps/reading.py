@@ -11,8 +11,8 @@ from typing import Any
 
 from fastrf import zoo
 from fastrf.errors import FormatError, LimitError, UsageError
-from fastrf.files import check_nesting, opened
 from fastrf.sweeps.sources import Broken, InSpace
+from fastrf.system.files import check_nesting, opened
 
 __all__ = ["SPACES", "candidates_of", "lines_of", "mapping_of", "space_named"]
 

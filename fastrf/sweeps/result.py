@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import FormatError, UsageError
-from fastrf.files import whole_file
-from fastrf.memory import cached_property
 from fastrf.sweeps.evaluating import arrow
 from fastrf.sweeps.parts import ENDINGS, read_table, write_table
+from fastrf.system.files import whole_file
+from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
     import pandas as pd

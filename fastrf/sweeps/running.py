@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from fastrf import interrupts
 from fastrf.sweeps.parts import Parts
 from fastrf.sweeps.work import Work
+from fastrf.system import interrupts
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastrf.errors import FastRFError, FormatError, UnknownNodeError
+from fastrf.errors import FastRFError, FormatError, UnknownNodeError, shown
 from fastrf.loading import load
-from fastrf.memory import process_lock
-from fastrf.naming import resolve
 from fastrf.network import Network
-from fastrf.texts import shown
+from fastrf.queries.naming import resolve
+from fastrf.system.locks import process_lock
 
 __all__ = ["Broken", "InSpace", "Source", "last_map", "sources_of"]
 

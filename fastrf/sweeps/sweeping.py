@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf import interrupts
-from fastrf.console import progress_bar
 from fastrf.errors import FastRFError, ShapeError, UsageError
 from fastrf.sweeps.evaluating import arrow
 from fastrf.sweeps.metrics import metrics_named
@@ -22,6 +20,8 @@ from fastrf.sweeps.result import SweepResult
 from fastrf.sweeps.running import Gathered, run_here
 from fastrf.sweeps.sources import Broken, InSpace, Source, sources_of
 from fastrf.sweeps.work import Columnar, Listed, Work
+from fastrf.system import interrupts
+from fastrf.system.terminal import progress_bar
 
 __all__ = ["sweep"]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import fastrf
-from fastrf.relation import Relation
-from fastrf.stretched import Stretched, stretched_from
+from fastrf.engine.relation import Relation
+from fastrf.engine.stretched import Stretched, stretched_from
 from tests.strategies import random_spec
 from tests.strategies.signals import Signal
 

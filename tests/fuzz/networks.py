@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import fastrf
-from fastrf.nominal import bounds
+from fastrf.engine.nominal import bounds
 from tests import reference
 from tests.fuzz.scaled import Scaled
 from tests.strategies import random_spec

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fastrf.axis_map import MAX_LENGTH
+from fastrf.engine.axis_map import MAX_LENGTH
 from fastrf.errors import LimitError
 from fastrf.frontends.hiding import broad
 from fastrf.frontends.lowering import Known, Value, compressed

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.axis_map import MAX_LENGTH
+from fastrf.engine.axis_map import MAX_LENGTH
 from fastrf.errors import FormatError, LimitError
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value

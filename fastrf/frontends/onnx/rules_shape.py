@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from fastrf.axis_map import MAX_LENGTH
+from fastrf.engine.axis_map import MAX_LENGTH
 from fastrf.errors import FormatError, LimitError, ShapeError, UnsupportedOpError
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value, compressed

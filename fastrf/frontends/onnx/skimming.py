@@ -11,7 +11,7 @@ import os
 from typing import BinaryIO
 
 from fastrf.errors import FormatError, LimitError
-from fastrf.files import opened
+from fastrf.system.files import opened
 
 __all__ = ["MAX_STRUCTURE", "SMALL", "skim"]
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from fastrf.errors import FastRFError, FormatError
-from fastrf.files import check_unpacked, opened
+from fastrf.system.files import check_unpacked, opened
 
 __all__ = ["without_code"]
 

@@ -20,7 +20,7 @@ from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import gathered, noted
-from fastrf.memory import process_lock
+from fastrf.system.locks import process_lock
 
 __all__ = ["capture", "load_callable", "load_file"]
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastrf.memory import process_lock
+from fastrf.system.locks import process_lock
 
 __all__ = ["quiet"]
 

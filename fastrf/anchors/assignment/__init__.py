@@ -1,0 +1,1 @@
+"""Which anchor points see which boxes."""

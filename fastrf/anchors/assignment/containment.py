@@ -1,0 +1,358 @@
+"""Which positions see a box of pixels wholly, and which see some of it: three exact ways, the first that fits.
+
+Ranges where masks are solid boxes that move along with the position; tables where they are unions of products; counts
+of covered pixels otherwise. Called by `assignment`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.anchors.assignment.kernels import box_sets, cut_rows, fill_ranges, fill_table
+from fastrf.budget import require_memory
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.relation import Relation
+from fastrf.engine.terms import Group
+from fastrf.queries.counting import MAX_COUNTED_TERMS, common_parts
+from fastrf.queries.masks import dense
+
+__all__ = ["Answer", "Areas", "Ranges", "Tables", "answer"]
+
+BoolArray = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+IntArray = npt.NDArray[np.int64]
+
+#: More kinds of columns than this are not told apart by bit masks.
+MAX_KINDS = 62
+#: More sets of kinds along one part than this, or combinations of them over all parts, are not tabulated.
+MAX_SETS = 128
+MAX_TABLE = 1 << 16
+#: Boxes that one product of float32 matrices counts, exactly.
+MATRIX_ROWS = 1 << 14
+#: Elements that a chunk of positions by pixels may have.
+CHUNK = 1 << 24
+
+
+class Answer(Protocol):
+    """What is known of all boxes; `whole` asks for positions that see a box wholly, else for any part of it."""
+
+    def dense(self, whole: bool, boxes: slice) -> BoolArray:
+        """bool[boxes, *map]."""
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]: eight along the last axis a byte, as `numpy.packbits`."""
+
+    def box_counts(self, whole: bool) -> IntArray:
+        """int64[n]: the number of positions per box."""
+
+    def position_counts(self, whole: bool) -> IntArray:
+        """int64[*map]: the number of boxes per position."""
+
+
+def answer(positional: Dependency, pixels: IntArray) -> Answer:
+    """The answer for boxes of pixels (int64[n, ndim, 2], half-open); an empty box is seen by none."""
+    ranges = Ranges.of(positional, pixels)
+    return ranges or Tables.of(positional, pixels) or Areas(positional, pixels)
+
+
+class Ranges:
+    """Masks are one run per axis, in the order of positions: the positions that see a box are ranges."""
+
+    def __init__(self, shape: tuple[int, ...], whole: IntArray, part: IntArray) -> None:
+        self.shape = shape
+        self.ranges = {True: whole, False: part}
+
+    @classmethod
+    def of(cls, positional: Dependency, pixels: IntArray) -> Ranges | None:
+        """None where masks are not so simple."""
+        if not positional.shape or len(positional.terms) != 1 or any(len(factors) > 1 for factors in positional.axes):
+            return None
+        term = positional.terms[0]
+        if any(len(g.cols) != 1 or len(g.rows) > 1 or not _moves_along(g.relation) for g in term):
+            return None
+        shape = positional.shape
+        axis_of = [axis for axis, factors in enumerate(positional.axes) for _ in factors]
+        found = []
+        for whole in (True, False):
+            ranges = np.zeros((len(shape), 2, len(pixels)), np.int64)
+            ranges[:, 1] = np.array(shape)[:, None]
+            seen = pixels[:, 0, 0] < pixels[:, 0, 1]
+            for group in term:
+                first, stop = _rows_that_see(group.relation, pixels[:, group.cols[0]], whole)
+                if group.rows:
+                    ranges[axis_of[group.rows[0]]] = first, np.maximum(stop, first)
+                else:
+                    seen &= stop > first
+            if not seen.all():
+                ranges[:, :, ~seen] = 0
+            found.append(ranges)
+        return cls(shape, *found)
+
+    def dense(self, whole: bool, boxes: slice) -> BoolArray:
+        """bool[boxes, *map]."""
+        ranges = self.ranges[whole][:, :, boxes]
+        if len(self.shape) != 2:
+            return self._spread(ranges)
+        out = np.empty((ranges.shape[2], *self.shape), bool)
+        fill_ranges(*_edges(ranges), False, out.view(np.uint8))
+        return out
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        ranges = self.ranges[whole][:, :, boxes]
+        if len(self.shape) != 2:
+            return np.packbits(self._spread(ranges), axis=-1)
+        out = np.empty((ranges.shape[2], self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
+        fill_ranges(*_edges(ranges), True, out)
+        return out
+
+    def _spread(self, ranges: IntArray) -> BoolArray:
+        """bool[boxes, *map] with any number of axes."""
+        inside = np.ones((ranges.shape[2], *[1] * len(self.shape)), bool)
+        for axis, (n, (low, high)) in enumerate(zip(self.shape, ranges, strict=True)):
+            index = np.arange(n)
+            along = (index >= low[:, None]) & (index < high[:, None])
+            inside = inside & along.reshape(-1, *[n if a == axis else 1 for a in range(len(self.shape))])
+        return np.asarray(inside)
+
+    def box_counts(self, whole: bool) -> IntArray:
+        """int64[n]."""
+        counts: IntArray = np.ones(self.ranges[whole].shape[2], np.int64)
+        for low, high in self.ranges[whole]:
+            counts *= high - low
+        return counts
+
+    def position_counts(self, whole: bool) -> IntArray:
+        """int64[*map]: every box marks the corners of its range, and the sums over them are the counts."""
+        ranges = self.ranges[whole]
+        wider = tuple(n + 1 for n in self.shape)
+        marks: IntArray = np.zeros(wider, np.int64)
+        for ends in itertools.product((0, 1), repeat=len(wider)):
+            corner: IntArray = np.zeros(ranges.shape[2], np.int64)
+            for axis, end in enumerate(ends):
+                corner = corner * wider[axis] + ranges[axis, end]
+            found = np.bincount(corner, minlength=marks.size).reshape(wider)
+            marks += -found if sum(ends) % 2 else found
+        for axis in range(marks.ndim):
+            marks = marks.cumsum(axis=axis)
+        return marks[tuple(slice(n) for n in self.shape)]
+
+
+def _edges(ranges: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """First and last row, first and last column, each int64[n]."""
+    (top, bottom), (left, right) = np.ascontiguousarray(ranges)
+    return top, bottom, left, right
+
+
+def _moves_along(relation: Relation) -> bool:
+    """One run per row, whose ends never move back."""
+    start, stop = relation.start, relation.stop
+    one = start.size == relation.n_rows and bool((np.diff(relation.indptr) == 1).all())
+    return one and bool((np.diff(start) >= 0).all() and (np.diff(stop) >= 0).all())
+
+
+def _rows_that_see(relation: Relation, pixels: IntArray, whole: bool) -> tuple[IntArray, IntArray]:
+    """The first row, and the one after the last, that see each interval (int64[n, 2]) wholly or in part."""
+    low, high = pixels[:, 0], pixels[:, 1]
+    ends: tuple[Literal["left", "right"], ...] = ("left", "right") if whole else ("right", "left")
+    first = _places(relation.stop, high if whole else low, ends[0], relation.n_cols)
+    return first, _places(relation.start, low if whole else high, ends[1], relation.n_cols)
+
+
+def _places(ordered: IntArray, values: IntArray, side: Literal["left", "right"], largest: int) -> IntArray:
+    """`numpy.searchsorted`, by a table of all values where there are many of them."""
+    if values.size < largest:
+        return ordered.searchsorted(values, side)
+    return ordered.searchsorted(np.arange(largest + 1), side)[values]
+
+
+class Tables:
+    """Masks are unions of products: what a box meets along each part of the axes, and what that means together.
+
+    A column's kind is the set of terms that hold it. Along one part, a box meets a set of kinds on each row; a position
+    sees the box wholly if every combination of kinds, one from each part, has a term in common, and a part of the box
+    if some combination has one.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        sizes: tuple[int, ...],
+        parts: Sequence[tuple[tuple[int, ...], Bytes]],
+        whole: BoolArray,
+        part: BoolArray,
+    ) -> None:
+        self.shape, self.sizes, self.parts = shape, sizes, parts
+        self.tables = {True: whole, False: part}
+
+    @classmethod
+    def of(cls, positional: Dependency, pixels: IntArray) -> Tables | None:
+        """None where the kinds are too many, or parts of the axes mix several pixel axes."""
+        if not positional.terms or len(positional.terms) > MAX_COUNTED_TERMS:
+            return None
+        parts = list[tuple[tuple[int, ...], Bytes]]()
+        kinds, sets = list[IntArray](), list[IntArray]()
+        for groups in common_parts(positional):
+            cols = groups[0].cols
+            if len(cols) > 1:
+                return None
+            along = pixels[:, cols[0]] if cols else np.tile([0, 1], (len(pixels), 1))
+            found = _sets_met(groups, along)
+            if found is None:
+                return None
+            parts.append((groups[0].rows, found[2]))
+            kinds.append(found[0])
+            sets.append(found[1])
+        if math.prod(part.size for part in sets) > MAX_TABLE:
+            return None
+        meanings = _meanings(kinds, sets)
+        return cls(positional.shape, positional.sizes, parts, *meanings)
+
+    def dense(self, whole: bool, boxes: slice) -> BoolArray:
+        """bool[boxes, *map]."""
+        table = self.tables[whole]
+        n = len(range(*boxes.indices(len(self.parts[0][1]))))
+        if self._is_plane:
+            out = np.empty((n, *self.sizes), bool)
+            first, second = (np.ascontiguousarray(sets[boxes]) for _, sets in self.parts)
+            fill_table(table.view(np.uint8), first, second, out.view(np.uint8))
+            return out.reshape(n, *self.shape)
+        index = []
+        for rows, sets in self.parts:
+            sizes = [size if f in rows else 1 for f, size in enumerate(self.sizes)]
+            index.append(sets[boxes].reshape(n, *sizes))
+        return np.broadcast_to(table[tuple(index)], (n, *self.sizes)).reshape(n, *self.shape)
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        return np.packbits(self.dense(whole, boxes), axis=-1)
+
+    @property
+    def _is_plane(self) -> bool:
+        """Two axes, each a part of its own."""
+        return len(self.sizes) == 2 and [rows for rows, _ in self.parts] == [(0,), (1,)]
+
+    def box_counts(self, whole: bool) -> IntArray:
+        """int64[n]."""
+        return self._counted(whole)[0]
+
+    def position_counts(self, whole: bool) -> IntArray:
+        """int64[*map]."""
+        return self._counted(whole)[1]
+
+    def _counted(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """Counts per box and per position; on a plane as products of matrices, set by set of the first axis."""
+        n = len(self.parts[0][1])
+        if not self._is_plane:
+            return _summed(self, whole, n, self.shape)
+        boxes, positions = np.zeros(n, np.int64), np.zeros(self.sizes)
+        for begin in range(0, n, MATRIX_ROWS):
+            part = slice(begin, begin + MATRIX_ROWS)
+            first, second = (sets[part] for _, sets in self.parts)
+            for own, values in enumerate(self.tables[whole]):
+                if values.any():
+                    rows, columns = (first == own).astype(np.float32), values[second].astype(np.float32)
+                    boxes[part] += (rows.sum(axis=1) * columns.sum(axis=1)).astype(np.int64)
+                    positions += rows.T @ columns
+        return boxes, positions.astype(np.int64).reshape(self.shape)
+
+
+def _sets_met(groups: Sequence[Group], along: IntArray) -> tuple[IntArray, IntArray, Bytes] | None:
+    """Kinds of columns (bits of terms), sets of kinds (bits of kinds), and uint8[boxes, rows] which set is met."""
+    relations = [group.relation for group in groups]
+    n_rows = relations[0].n_rows
+    capacity = 2 * sum(relation.start.size for relation in relations) + n_rows
+    pieces = np.empty(n_rows + 1, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    stacked = tuple(np.concatenate([getattr(r, name) for r in relations]) for name in ("indptr", "start", "stop"))
+    offsets = np.cumsum([0, *(relation.start.size for relation in relations)])
+    n = cut_rows((stacked[0], stacked[1], stacked[2]), offsets, np.empty(len(relations), np.int64), pieces)
+    kinds, which = np.unique(pieces[2][:n], return_inverse=True)
+    if kinds.size > MAX_KINDS:
+        return None
+    known, met = np.empty(MAX_SETS, np.int64), np.empty((len(along), n_rows), np.uint8)
+    low, high = (np.ascontiguousarray(along[:, end]) for end in (0, 1))
+    count = box_sets((pieces[0], pieces[1][:n], which.astype(np.int64)), low, high, known, met)
+    return None if count < 0 else (kinds, known[: max(count, 1)] if count else np.zeros(1, np.int64), met)
+
+
+def _meanings(kinds: Sequence[IntArray], sets: Sequence[IntArray]) -> tuple[BoolArray, BoolArray]:
+    """Per combination of sets, one from each part: whether the box is seen wholly, and whether at all."""
+    members = [
+        [[int(kind) for k, kind in enumerate(own) if chosen >> k & 1] for chosen in map(int, part)]
+        for own, part in zip(kinds, sets, strict=True)
+    ]
+    shape = [len(part) for part in members]
+    whole, some = np.zeros(shape, bool), np.zeros(shape, bool)
+    for index in itertools.product(*map(range, shape)):
+        common = {-1}
+        for part, k in zip(members, index, strict=True):
+            common = {held & kind for held in common for kind in part[k]}
+        whole[index] = bool(common) and 0 not in common
+        some[index] = any(common)
+    return whole, some
+
+
+class Areas:
+    """Any masks: how many pixels of each box each position sees, from running sums over dense masks."""
+
+    def __init__(self, positional: Dependency, pixels: IntArray) -> None:
+        self.shape, self.n = positional.shape, len(pixels)
+        count = math.prod(self.shape)
+        require_memory(self.n * count, f"{self.n} boxes at {count} positions", "assign fewer boxes at once")
+        wanted = np.prod(pixels[:, :, 1] - pixels[:, :, 0], axis=1)
+        self._seen = {whole: np.zeros((self.n, (count + 7) // 8), np.uint8) for whole in (True, False)}
+        step = max(CHUNK // math.prod(positional.input_shape), 1) * 8
+        for first in range(0, count, step):
+            rows = np.arange(first, min(first + step, count))
+            covered = _covered(dense(positional, rows, packed=False, out=None), pixels)
+            part = np.s_[:, first // 8 : (first + len(rows) + 7) // 8]
+            self._seen[True][part] = np.packbits((covered == wanted) & (wanted > 0), axis=0).T
+            self._seen[False][part] = np.packbits(covered > 0, axis=0).T
+
+    def dense(self, whole: bool, boxes: slice) -> BoolArray:
+        """bool[boxes, *map]."""
+        bits = self._seen[whole][boxes]
+        return np.unpackbits(bits, axis=1, count=math.prod(self.shape)).view(bool).reshape(len(bits), *self.shape)
+
+    def packed(self, whole: bool, boxes: slice) -> Bytes:
+        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        return np.packbits(self.dense(whole, boxes), axis=-1)
+
+    def box_counts(self, whole: bool) -> IntArray:
+        """int64[n]."""
+        return _summed(self, whole, self.n, self.shape)[0]
+
+    def position_counts(self, whole: bool) -> IntArray:
+        """int64[*map]."""
+        return _summed(self, whole, self.n, self.shape)[1]
+
+
+def _covered(masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], pixels: IntArray) -> IntArray:
+    """int64[masks, boxes]: how many pixels of each box each mask holds."""
+    sums: IntArray = np.zeros([len(masks), *[n + 1 for n in masks.shape[1:]]], np.int64)
+    sums[(slice(None), *[slice(1, None)] * (masks.ndim - 1))] = masks
+    for axis in range(1, masks.ndim):
+        np.cumsum(sums, axis=axis, out=sums)
+    covered = np.zeros((len(masks), len(pixels)), np.int64)
+    for ends in itertools.product((0, 1), repeat=masks.ndim - 1):
+        corner = tuple(pixels[:, axis, end] for axis, end in enumerate(ends))
+        at: tuple[Any, ...] = (slice(None), *corner)
+        covered += (1 if (len(ends) - sum(ends)) % 2 == 0 else -1) * sums[at]
+    return covered
+
+
+def _summed(found: Answer, whole: bool, n: int, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
+    """Counts per box and per position from dense answers, chunk by chunk."""
+    boxes, positions = np.zeros(n, np.int64), np.zeros(shape, np.int64)
+    step = max(CHUNK // max(math.prod(shape), 1), 1)
+    for first in range(0, n, step):
+        seen = found.dense(whole, slice(first, first + step))
+        boxes[first : first + step] = np.count_nonzero(seen.reshape(len(seen), -1), axis=1)
+        positions += seen.sum(axis=0)
+    return boxes, positions

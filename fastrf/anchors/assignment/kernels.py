@@ -1,0 +1,202 @@
+"""Jitted loops of dense assignment: which positions hold which boxes, and the best priors of each box.
+
+Called by `containment` and `label_scores`, which check and allocate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.engine.compiling import jit
+
+__all__ = ["best_priors", "box_sets", "cut_rows", "fill_ranges", "fill_table", "nearest_centres"]
+
+BytesArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Runs = tuple[IntArray, IntArray, IntArray]
+
+
+@jit
+def fill_ranges(
+    top: IntArray, bottom: IntArray, left: IntArray, right: IntArray, packed: bool, out: BytesArray
+) -> None:
+    """Write 1 where rows `top[b] : bottom[b]` and columns `left[b] : right[b]` cross, else 0, into uint8[n, h, w].
+
+    `packed` has eight columns a byte, the first in its highest bit: `out` is uint8[n, h, ceil(w / 8)]. The first row of
+    a range is copied in doubling steps.
+    """
+    width = out.shape[2]
+    for b in range(out.shape[0]):
+        plane = out[b].reshape(-1)
+        first = top[b] * width
+        stop = bottom[b] * width if right[b] > left[b] else first
+        plane[:first] = 0
+        plane[stop:] = 0
+        if stop == first:
+            continue
+        if packed:
+            for x in range(width):
+                begin = min(max(left[b] - 8 * x, 0), 8)
+                end = min(max(right[b] - 8 * x, 0), 8)
+                plane[first + x] = (0xFF >> begin) & ~(0xFF >> end) & 0xFF
+        else:
+            plane[first : first + width] = 0
+            plane[first + left[b] : first + right[b]] = 1
+        ready = width
+        while first + ready < stop:
+            count = min(ready, stop - first - ready)
+            source = plane[first : first + count]
+            target = plane[first + ready : first + ready + count]
+            for k in range(count):
+                target[k] = source[k]
+            ready += count
+
+
+@jit
+def fill_table(table: BytesArray, first: BytesArray, second: BytesArray, out: BytesArray) -> None:
+    """Write `table[first[b, y], second[b, x]]` into `out` (uint8[n, h, w])."""
+    for b in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            values = table[first[b, y]]
+            for x in range(out.shape[2]):
+                out[b, y, x] = values[second[b, x]]
+
+
+@jit
+def cut_rows(stacked: Runs, offsets: IntArray, cursor: IntArray, out: Runs) -> int:
+    """Cut every row where one of several relations begins or ends: pieces `start` and the relations (bits) on each.
+
+    The relations' arrays lie one after another in `stacked`; `offsets` says where each one's runs begin. `out` is
+    `(indptr, start, bits)`; a row's pieces cover it from 0 on, the last one to its end. Returns how many there are.
+    """
+    ptr, start, stop = stacked
+    out_ptr, out_start, out_bits = out
+    n_rows = out_ptr.size - 1
+    n = 0
+    out_ptr[0] = 0
+    for row in range(n_rows):
+        for t in range(cursor.size):
+            cursor[t] = 2 * (offsets[t] + ptr[t * (n_rows + 1) + row])
+        bits = 0
+        out_start[n] = 0
+        out_bits[n] = 0
+        n += 1
+        while True:
+            nearest = -1
+            for t in range(cursor.size):
+                k = cursor[t] // 2
+                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
+                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
+                    if nearest < 0 or edge < nearest:
+                        nearest = edge
+            if nearest < 0:
+                break
+            for t in range(cursor.size):
+                k = cursor[t] // 2
+                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
+                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
+                    if edge == nearest:
+                        bits ^= 1 << t
+                        cursor[t] += 1
+            if out_start[n - 1] == nearest:
+                n -= 1
+            out_start[n] = nearest
+            out_bits[n] = bits
+            n += 1
+        out_ptr[row + 1] = n
+    return n
+
+
+@jit
+def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: BytesArray) -> int:
+    """For each box and row, which kinds of piece the columns `[low[b], high[b])` meet.
+
+    `pieces` is `(indptr, start, kind)` with kinds from 0 to 61. A set of kinds is a bit mask; every one met is put into
+    `known` (int64, as many as may be told apart), and `out` (uint8[boxes, rows]) gets its place there. Returns how many
+    there are, or -1 where `known` is too short.
+    """
+    ptr, start, kind = pieces
+    count = 0
+    for b in range(out.shape[0]):
+        for row in range(out.shape[1]):
+            met = 0
+            if high[b] > low[b]:
+                k = ptr[row]
+                end = ptr[row + 1]
+                while end - k > 1:
+                    middle = (k + end) // 2
+                    if start[middle] <= low[b]:
+                        k = middle
+                    else:
+                        end = middle
+                while k < ptr[row + 1] and start[k] < high[b]:
+                    met |= 1 << kind[k]
+                    k += 1
+            place = 0
+            while place < count and known[place] != met:
+                place += 1
+            if place == count:
+                if count == known.size:
+                    return -1
+                known[count] = met
+                count += 1
+            out[b, row] = place
+    return count
+
+
+@jit
+def nearest_centres(boxes: FloatArray, centres: FloatArray, index: IntArray, distance: FloatArray) -> None:
+    """Per box (float64[n, 4], xyxy) the nearest of `centres` (float64[m, 2], xy), nearest first, equal ones in order.
+
+    `index` (int64[n, k]) starts at -1 and `distance` (float64[n, k], squared) at infinity.
+    """
+    k = index.shape[1]
+    for b in range(boxes.shape[0]):
+        x = (boxes[b, 0] + boxes[b, 2]) / 2
+        y = (boxes[b, 1] + boxes[b, 3]) / 2
+        for c in range(centres.shape[0]):
+            d = (centres[c, 0] - x) ** 2 + (centres[c, 1] - y) ** 2
+            if d >= distance[b, k - 1]:
+                continue
+            place = k - 1
+            while place > 0 and distance[b, place - 1] > d:
+                distance[b, place] = distance[b, place - 1]
+                index[b, place] = index[b, place - 1]
+                place -= 1
+            distance[b, place] = d
+            index[b, place] = c
+
+
+@jit
+def best_priors(boxes: FloatArray, priors: FloatArray, leibler: bool, index: IntArray, score: FloatArray) -> None:
+    """Per box the priors (both float64[., 4], centre and size) of the highest score, best first, equal ones in order.
+
+    The score is 1 / (1 + distance) of the two boxes as Gaussians: Kullback-Leibler or Wasserstein. `index`
+    (int64[n, k]) starts at -1 and `score` (float64[n, k]) at -1.
+    """
+    k = index.shape[1]
+    for b in range(boxes.shape[0]):
+        width = boxes[b, 2]
+        height = boxes[b, 3]
+        for p in range(priors.shape[0]):
+            dx = priors[p, 0] - boxes[b, 0]
+            dy = priors[p, 1] - boxes[b, 1]
+            if leibler:
+                wide = priors[p, 2] / width
+                tall = priors[p, 3] / height
+                moved = 4 * (dx * dx / (width * width) + dy * dy / (height * height))
+                far = (wide * wide + tall * tall + moved - 2 * np.log(wide * tall) - 2) / 2
+            else:
+                far = dx * dx + dy * dy + ((width - priors[p, 2]) ** 2 + (height - priors[p, 3]) ** 2) / 4
+            value = 1 / (1 + far)
+            if value <= score[b, k - 1]:
+                continue
+            place = k - 1
+            while place > 0 and score[b, place - 1] < value:
+                score[b, place] = score[b, place - 1]
+                index[b, place] = index[b, place - 1]
+                place -= 1
+            score[b, place] = value
+            index[b, place] = p

@@ -1,0 +1,198 @@
+"""How other assigners choose positions for objects, to lay beside dense assignment: RFLA and ATSS.
+
+Called by users. One image at a time: objects of one image compete for its positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.anchors.assignment.kernels import best_priors, nearest_centres
+from fastrf.errors import FormatError, ShapeError, UsageError
+
+__all__ = ["Candidates", "Labels", "atss", "gaussian_scores", "rfla"]
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+METRICS = ("kld", "wd")
+
+
+class Labels(NamedTuple):
+    """What RFLA assigns: per prior the object it is for (int64[m], -1 none), and the score of that choice."""
+
+    objects: IntArray
+    scores: FloatArray
+
+
+class Candidates(NamedTuple):
+    """What ATSS looks at: per object its candidates, nearest first level by level.
+
+    `positions` int64[n, k] numbers the centres of all levels one after another (-1 where a level has too few), `iou`
+    float64[n, k] is that of the candidate's anchor, `threshold` float64[n] mean plus standard deviation of them, and
+    `positive` bool[n, k] says which are chosen.
+    """
+
+    positions: IntArray
+    iou: FloatArray
+    threshold: FloatArray
+    positive: BoolArray
+
+
+def gaussian_scores(boxes: npt.ArrayLike, priors: npt.ArrayLike, *, metric: str = "kld") -> FloatArray:
+    """float64[n, m]: 1 / (1 + distance) of boxes and priors (both xyxy) as Gaussians, half their size the deviation.
+
+    "kld" is the Kullback-Leibler divergence
+    `(w2^2/w1^2 + h2^2/h1^2 + 4 dx^2/w1^2 + 4 dy^2/h1^2 + ln(w1^2/w2^2) + ln(h1^2/h2^2) - 2) / 2`, "wd" the squared
+    Wasserstein distance `dx^2 + dy^2 + ((w1 - w2)^2 + (h1 - h2)^2) / 4`; 1 is the box, 2 the prior.
+    Source: Xu et al. 2022, "RFLA: Gaussian receptive field based label assignment". Raises as `rfla`.
+    """
+    _check_metric(metric)
+    one, two = _centred(boxes, "boxes")[:, None], _centred(priors, "priors")[None]
+    moved, (size1, size2) = two[..., :2] - one[..., :2], (one[..., 2:], two[..., 2:])
+    if metric == "wd":
+        far = (moved**2).sum(axis=-1) + ((size1 - size2) ** 2).sum(axis=-1) / 4
+    else:
+        ratio = size2 / size1
+        far = (ratio**2 + 4 * (moved / size1) ** 2 - 2 * np.log(ratio)).sum(axis=-1) / 2 - 1
+    return np.asarray(1 / (1 + far))
+
+
+def rfla(
+    boxes: npt.ArrayLike,
+    priors: npt.ArrayLike,
+    *,
+    metric: str = "kld",
+    topk: Sequence[int] = (3, 1),
+    rescale: float = 0.9,
+) -> Labels:
+    """RFLA's hierarchical label assignment of one image's boxes (float[n, 4]) to priors (float[m, 4]), both xyxy.
+
+    A prior is the Gaussian of a position's effective receptive field, as a box: its centre, twice its deviation either
+    way. First every box gets its `topk[0]` best priors; then, with priors `rescale` times their size, its `topk[1]`
+    best ones where they are still free. A prior that several boxes want goes to the one that it scores best with, the
+    first of equals. Source: Xu et al. 2022. Raises ShapeError, FormatError for boxes or priors without size, and
+    UsageError.
+    """
+    _check_metric(metric)
+    if len(topk) != 2 or not all(isinstance(k, int) and k > 0 for k in topk):
+        raise UsageError(f"topk {topk!r} must be two positive integers, as (3, 1)")
+    if not rescale > 0:
+        raise UsageError(f"rescale {rescale!r} must be positive")
+    objects, fields = _centred(boxes, "boxes"), _centred(priors, "priors")
+    first = _best(objects, fields, metric, topk[0])
+    second = _best(objects, fields * [1, 1, rescale, rescale], metric, topk[1])
+    free = first.objects < 0
+    return Labels(
+        np.where(free, second.objects, first.objects),
+        np.where(free, second.scores, first.scores),
+    )
+
+
+def _best(boxes: FloatArray, priors: FloatArray, metric: str, k: int) -> Labels:
+    """Per prior the box that wants it most."""
+    index = np.full((len(boxes), k), -1, np.int64)
+    score = np.full((len(boxes), k), -1.0)
+    best_priors(boxes, priors, metric == "kld", index, score)
+    owner = np.repeat(np.arange(len(boxes)), k)
+    wanted, scores = index.ravel(), score.ravel()
+    order = np.lexsort((owner, -scores))
+    order = order[wanted[order] >= 0]
+    taken, at = np.unique(wanted[order], return_index=True)
+    labels = Labels(np.full(len(priors), -1, np.int64), np.zeros(len(priors)))
+    labels.objects[taken], labels.scores[taken] = owner[order[at]], scores[order[at]]
+    return labels
+
+
+def atss(
+    boxes: npt.ArrayLike, centres: Sequence[npt.ArrayLike], sizes: Sequence[float], *, topk: int = 9
+) -> Candidates:
+    """ATSS's candidates of boxes (float[n, 4], xyxy).
+
+    `centres` are float[m, 2] (x, y) per level and `sizes` the side of each level's square anchors (8 strides in the
+    paper). From every level the `topk` nearest centres are candidates; those are chosen whose anchor's IoU with the box
+    is at least mean plus standard deviation (with Bessel's correction) of all its candidates, and whose centre lies
+    inside the box. Source: Zhang et al. 2020, "Bridging the gap between anchor-based and anchor-free detection". Raises
+    ShapeError, FormatError for boxes without size and UsageError.
+    """
+    if not isinstance(topk, int) or topk < 1:
+        raise UsageError(f"topk {topk!r} must be a positive integer")
+    if not centres or len(centres) != len(sizes) or not all(size > 0 for size in sizes):
+        raise UsageError(f"{len(centres)} levels of centres need as many positive sizes, not {list(sizes)!r}")
+    given = _corners(boxes, "boxes")
+    places = [_points(level) for level in centres]
+    index = np.full((len(given), topk * len(places)), -1, np.int64)
+    iou = np.zeros(index.shape)
+    inside = np.zeros(index.shape, bool)
+    offset = 0
+    for level, (points, size) in enumerate(zip(places, sizes, strict=True)):
+        columns = slice(level * topk, (level + 1) * topk)
+        nearest = np.full((len(given), topk), -1, np.int64)
+        nearest_centres(given, points, nearest, np.full(nearest.shape, np.inf))
+        there = nearest >= 0
+        chosen = points[nearest] if len(points) else np.zeros((*nearest.shape, 2))
+        index[:, columns] = np.where(there, nearest + offset, -1)
+        iou[:, columns] = np.where(there, _overlap(given, chosen, size), 0)
+        both = np.minimum(chosen - given[:, None, :2], given[:, None, 2:] - chosen)
+        inside[:, columns] = there & (both.min(axis=-1) > 0)
+        offset += len(points)
+    threshold = _threshold(iou, index >= 0)
+    return Candidates(index, iou, threshold, inside & (iou >= threshold[:, None]))
+
+
+def _overlap(boxes: FloatArray, centres: FloatArray, size: float) -> FloatArray:
+    """float64[n, k]: the IoU of boxes with squares around their candidates."""
+    low = np.maximum(boxes[:, None, :2], centres - size / 2)
+    high = np.minimum(boxes[:, None, 2:], centres + size / 2)
+    common = np.maximum(high - low, 0).prod(axis=-1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return np.asarray(common / (areas[:, None] + size * size - common))
+
+
+def _threshold(iou: FloatArray, there: BoolArray) -> FloatArray:
+    """float64[n]: mean plus standard deviation over the candidates that are there."""
+    count = np.maximum(there.sum(axis=1), 1)
+    mean = iou.sum(axis=1) / count
+    squares = np.where(there, (iou - mean[:, None]) ** 2, 0).sum(axis=1)
+    return np.asarray(mean + np.sqrt(squares / np.maximum(count - 1, 1)))
+
+
+def _corners(boxes: npt.ArrayLike, what: str) -> FloatArray:
+    """float64[n, 4], checked."""
+    try:
+        given = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{what} must be numbers of shape (n, 4)") from None
+    given = given.reshape(0, 4) if given.shape == (0,) else given
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise ShapeError(f"{what} must have shape (n, 4), not {given.shape}")
+    wrong = np.nonzero(~(np.isfinite(given).all(axis=1) & (given[:, 2:] > given[:, :2]).all(axis=1)))[0]
+    if wrong.size:
+        raise FormatError(
+            f"{wrong.size} of {len(given)} {what} are not finite or have no size, the first is number {wrong[0]}: "
+            f"{given[wrong[0]].tolist()}; leave them out"
+        )
+    return np.ascontiguousarray(given)
+
+
+def _centred(boxes: npt.ArrayLike, what: str) -> FloatArray:
+    """float64[n, 4]: centre and size."""
+    given = _corners(boxes, what)
+    return np.concatenate([(given[:, :2] + given[:, 2:]) / 2, given[:, 2:] - given[:, :2]], axis=1)
+
+
+def _points(centres: npt.ArrayLike) -> FloatArray:
+    given = np.asarray(centres, np.float64)
+    if given.ndim != 2 or given.shape[1] != 2 or not np.isfinite(given).all():
+        raise ShapeError(f"centres must be finite numbers of shape (m, 2), not shape {given.shape}")
+    return np.ascontiguousarray(given)
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS:
+        raise UsageError(f"metric {metric!r} is unknown; use kld or wd")

@@ -1,0 +1,1 @@
+"""Boxes as people have them: COCO, YOLO labels, VOC, tables."""

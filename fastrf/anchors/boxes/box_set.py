@@ -1,0 +1,207 @@
+"""Boxes: the objects of a data set as columns, with every box that cannot be used counted and placed.
+
+The readers (`fastrf.anchors.boxes.readers`) fill it; reports, suggestions and assignments take it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import FormatError
+
+__all__ = ["Boxes", "Columns", "Rejected", "checked", "read_boxes"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+#: How many places of each kind of bad box are named.
+N_PLACES = 5
+#: Sides and places in pixels that no picture has: their products would not be numbers.
+SMALLEST, LARGEST = 1e-6, 1e9
+#: A box may reach so many pixels beyond its image, as rounding makes it, without being counted.
+TOLERANCE = 1.0
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Boxes that share a fault: why, how many, where the first few are, and whether they are used all the same."""
+
+    reason: str
+    count: int
+    where: tuple[str, ...]
+    kept: bool = False
+
+    def __str__(self) -> str:
+        places = ", ".join(self.where) + (", ..." if self.count > len(self.where) else "")
+        fate = "kept" if self.kept else "left out"
+        return f"{self.count} {'box' if self.count == 1 else 'boxes'} {fate}, {self.reason}: {places}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Boxes:
+    """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
+
+    `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
+    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
+    and `place(k)` says where box `k` is in the source.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    width: FloatArray
+    height: FloatArray
+    image: IntArray
+    image_height: FloatArray
+    image_width: FloatArray
+    rejected: tuple[Rejected, ...] = ()
+    source: str = "boxes"
+    rule: str = "none"
+    place: Callable[[int], str] = "box {}".format
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        bad = sum(part.count for part in self.rejected if not part.kept)
+        return f"Boxes({self.source!r}, {len(self)} in {len(self.image_height)} images, {bad} left out)"
+
+    @property
+    def sizes(self) -> FloatArray:
+        """float64[n, 2]: width and height."""
+        return np.stack([self.width, self.height], axis=1)
+
+    @property
+    def corners(self) -> FloatArray:
+        """float64[n, 4]: left, top, right, bottom."""
+        return np.stack([self.x, self.y, self.x + self.width, self.y + self.height], axis=1)
+
+    @property
+    def has_image_sizes(self) -> bool:
+        """Whether the size of every image is known."""
+        return bool(np.isfinite(self.image_height).all() and np.isfinite(self.image_width).all())
+
+    def in_images(self, size: tuple[int, int]) -> Boxes:
+        """The same boxes, every image of unknown size taken to be `size` (rows, columns); checked against it."""
+        unknown = ~(np.isfinite(self.image_height) & np.isfinite(self.image_width))
+        if not unknown.any():
+            return self
+        heights, widths = (
+            np.where(unknown, float(n), known)
+            for n, known in zip(size, (self.image_height, self.image_width), strict=True)
+        )
+        columns = Columns(self.x, self.y, self.width, self.height, self.image, heights, widths)
+        found = checked(columns, self.source, self.place)
+        return replace(found, rejected=self.rejected + found.rejected, rule=self.rule)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What a reader found, before it is checked; `image` is -1 where the image is unknown.
+
+    `faults` are further masks, bool[n], by reason, of boxes to leave out.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    width: FloatArray
+    height: FloatArray
+    image: IntArray
+    image_height: FloatArray
+    image_width: FloatArray
+    faults: dict[str, Mask] = field(default_factory=dict)
+
+
+def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
+    """Boxes from a file, a folder or arrays; those that cannot be used are counted in `Boxes.rejected`.
+
+    `source` is a COCO instances or results file (`.json`) or the same as objects, a folder of YOLO `.txt` labels, a
+    Pascal VOC `.xml` or a folder of them, a `.csv` with a header, an array float[n, 2] (width, height) or float[n, 4]
+    (left, top, width, height) or an `.npy` of one, or Boxes. `image_size` (rows, columns) is that of images whose
+    size the source does not hold; YOLO labels need it unless their images lie beside them.
+
+    Raises FormatError for a source that cannot be read or has no usable box.
+    """
+    from fastrf.anchors.boxes import readers
+
+    if isinstance(source, Boxes):
+        found = source
+    elif isinstance(source, str | os.PathLike):
+        found = readers.from_path(os.fspath(source), image_size)
+    elif isinstance(source, dict) or (isinstance(source, list) and source and isinstance(source[0], dict)):
+        found = readers.from_coco(source, "boxes")
+    else:
+        found = readers.from_array(source, "boxes")
+    if image_size is not None:
+        found = found.in_images(image_size)
+    return found
+
+
+def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes:
+    """The usable boxes of what a reader found; `place(k)` names row `k`. Raises FormatError where none is left."""
+    c = columns
+    numbers = np.isfinite(c.x) & np.isfinite(c.y) & np.isfinite(c.width) & np.isfinite(c.height)
+    faults = {
+        **c.faults,
+        "not four finite numbers": ~numbers,
+        "of negative size": (c.width < 0) | (c.height < 0),
+        "of size zero": (c.width == 0) | (c.height == 0),
+        "of a side or place beyond any picture's": _beyond(c),
+        "of an unknown image": c.image < 0,
+        "outside their image": _outside(c, 0.0, wholly=True),
+    }
+    bad = np.zeros(len(c.x), bool)
+    rejected = []
+    for reason, mask in faults.items():
+        rejected += _rejected(reason, mask & ~bad, place, kept=False)
+        bad |= mask
+    if bad.all():
+        why = "; ".join(str(part) for part in rejected) or "it is empty"
+        raise FormatError(f"{source}: no usable box ({why})")
+    rejected += _rejected("reaching beyond their image", ~bad & _outside(c, TOLERANCE, wholly=False), place, kept=True)
+    good = ~bad
+    rows = np.flatnonzero(good)
+    return Boxes(
+        c.x[good],
+        c.y[good],
+        c.width[good],
+        c.height[good],
+        c.image[good],
+        c.image_height,
+        c.image_width,
+        tuple(rejected),
+        source,
+        place=lambda k: place(int(rows[k])),
+    )
+
+
+def _beyond(c: Columns) -> Mask:
+    sides, places = np.stack([c.width, c.height]), np.stack([c.x, c.y])
+    bad: Mask = ((sides < SMALLEST) | (sides > LARGEST) | (np.abs(places) > LARGEST)).max(axis=0)
+    return bad
+
+
+def _outside(c: Columns, tolerance: float, *, wholly: bool) -> Mask:
+    """bool[n]: boxes that share nothing with their image, or that reach beyond it; never where its size is unknown."""
+    if not len(c.image_height):
+        return np.zeros(len(c.x), bool)
+    heights, widths = c.image_height[c.image], c.image_width[c.image]
+    with np.errstate(over="ignore", invalid="ignore"):
+        right, bottom = c.x + c.width, c.y + c.height
+    if wholly:
+        return (c.x >= widths) | (c.y >= heights) | (right <= 0) | (bottom <= 0)
+    beyond_end = (right > widths + tolerance) | (bottom > heights + tolerance)
+    known = np.isfinite(heights) & np.isfinite(widths)
+    return known & (beyond_end | (c.x < -tolerance) | (c.y < -tolerance))
+
+
+def _rejected(reason: str, mask: Mask, place: Callable[[int], str], *, kept: bool) -> list[Rejected]:
+    count = int(np.count_nonzero(mask))
+    where = tuple(place(int(k)) for k in np.flatnonzero(mask)[:N_PLACES])
+    return [Rejected(reason, count, where, kept)] if count else []

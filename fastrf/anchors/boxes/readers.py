@@ -1,0 +1,315 @@
+"""Readers of boxes: COCO JSON, YOLO labels, Pascal VOC XML, CSV and arrays, each to `Boxes`.
+
+`read_boxes` calls them. Nothing in a file is executed, entities in XML are refused, and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.anchors.boxes import voc
+from fastrf.anchors.boxes.box_set import Boxes, Columns, checked
+from fastrf.anchors.boxes.pictures import picture_size
+from fastrf.errors import FormatError
+from fastrf.system.files import parse_json, read_array, read_text
+
+__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+ImageSize = tuple[int, int] | None
+
+#: Text files of one image may be so large, in bytes.
+MAX_LABEL_BYTES = 1 << 24
+#: Folders and endings where the picture of a YOLO label is looked for.
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def from_path(path: str, image_size: ImageSize = None) -> Boxes:
+    """Boxes from a file or folder, the format by its ending; see `read_boxes`. Raises FormatError."""
+    where = Path(path)
+    try:
+        is_folder, exists = where.is_dir(), where.exists()
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path!r} is not a path: {getattr(error, 'strerror', None) or error}") from error
+    if not exists:
+        raise FormatError(f"{path}: no such file or folder of boxes")
+    if is_folder:
+        return _from_folder(where, image_size)
+    ending = where.suffix.lower()
+    if ending == ".json":
+        return from_coco(parse_json(read_text(where), path), path)
+    if ending == ".csv":
+        return from_csv(read_text(where), path)
+    if ending == ".xml":
+        return from_voc([where], path)
+    if ending == ".txt":
+        return from_yolo([where], path, image_size)
+    if ending == ".npy":
+        return from_array(read_array(where), path)
+    raise FormatError(f"{path}: ending {where.suffix!r} is unknown; use .json, .csv, .xml, .txt, .npy or a folder")
+
+
+def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
+    """YOLO labels or VOC annotations, whichever the folder holds, in sorted order."""
+    for ending in (".xml", ".txt"):
+        files = sorted(folder.rglob(f"*{ending}"))
+        files = [file for file in files if file.name not in ("classes.txt", "README.txt")]
+        if files and ending == ".xml":
+            return from_voc(files, str(folder))
+        if files:
+            return from_yolo(files, str(folder), image_size)
+    raise FormatError(f"{folder}: holds neither .xml (Pascal VOC) nor .txt (YOLO) files")
+
+
+def _label(path: Path) -> str:
+    """The text of one image's boxes."""
+    return read_text(path, MAX_LABEL_BYTES, "fastrf.anchors.boxes.readers.MAX_LABEL_BYTES")
+
+
+# COCO ------------------------------------------------------------------------------------------------------
+
+
+def from_coco(data: Any, source: str) -> Boxes:
+    """Boxes of COCO instances (a mapping with `annotations` and `images`) or results (a list); crowds are left out."""
+    annotations = data.get("annotations") if isinstance(data, dict) else data
+    if not isinstance(annotations, list):
+        raise FormatError(f"{source}: neither COCO instances (with a list 'annotations') nor results (a list)")
+    if not annotations:
+        raise FormatError(f"{source}: holds no boxes")
+    images = data.get("images") if isinstance(data, dict) else None
+    if images is not None and not (isinstance(images, list) and all(isinstance(image, dict) for image in images)):
+        raise FormatError(f"{source}: 'images' must be a list of mappings with 'id', 'height' and 'width'")
+    xywh, malformed = _bboxes(annotations)
+    x, y, width, height = np.ascontiguousarray(xywh.T)
+    image, heights, widths = _images(annotations, images)
+    crowd = np.array([isinstance(a, dict) and a.get("iscrowd") in (1, True) for a in annotations], bool)
+    faults = {"without four numbers in 'bbox'": malformed, "of a crowd": crowd}
+    place = "annotations[{}]" if isinstance(data, dict) else "[{}]"
+    return checked(Columns(x, y, width, height, image, heights, widths, faults), source, place.format)
+
+
+def _bboxes(annotations: list[Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """float64[n, 4] and which rows are no four numbers (NaN there)."""
+    try:
+        found = np.array([a["bbox"] for a in annotations])
+        if found.shape == (len(annotations), 4) and found.dtype.kind in "iuf":
+            return found.astype(np.float64), np.zeros(len(found), bool)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        pass
+    rows = [_four(a.get("bbox") if isinstance(a, dict) else None) for a in annotations]
+    malformed = np.array([row is None for row in rows], bool)
+    return np.array([row or (np.nan,) * 4 for row in rows], np.float64), malformed
+
+
+def _four(value: Any) -> tuple[float, ...] | None:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+        return None
+    return tuple(_float(v) for v in value)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _images(annotations: list[Any], images: list[dict[str, Any]] | None) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Per annotation the index of its image (-1: unknown), and the images' heights and widths."""
+    keys = [_key(a.get("image_id")) if isinstance(a, dict) else None for a in annotations]
+    if images is None:
+        known: dict[int | str | None, None] = dict.fromkeys(key for key in keys if key is not None)
+        heights = widths = np.full(len(known), np.nan)
+    else:
+        by_key = {_key(image.get("id")): image for image in images}
+        known = dict.fromkeys(by_key)
+        heights, widths = (np.array([_size(i.get(name)) for i in by_key.values()]) for name in ("height", "width"))
+    index = {key: k for k, key in enumerate(known) if key is not None}
+    return np.array([-1 if key is None else index.get(key, -1) for key in keys], np.int64), heights, widths
+
+
+def _key(value: Any) -> int | str | None:
+    return value if isinstance(value, int | str) else None
+
+
+def _size(value: Any) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+    return float(value) if good else float("nan")
+
+
+# YOLO and VOC ----------------------------------------------------------------------------------------------
+
+
+def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> Boxes:
+    """Boxes of YOLO labels: a line `class x_center y_center width height`, as shares of the image; polygons by hull.
+
+    An image's size is read from the `.jpg` or `.png` of the same name, beside the label or in `images` where the
+    labels are in `labels`, or else it is `image_size`. Raises FormatError where neither is there.
+    """
+    rows, places, sizes = [], [], []
+    malformed = []
+    for k, file in enumerate(files):
+        size = _picture(file) or image_size
+        if size is None:
+            raise FormatError(
+                f"{file}: labels are shares of an image whose size is not known; give image_size (--input)"
+            )
+        sizes.append(size)
+        for number, line in enumerate(_label(file).splitlines(), start=1):
+            if line.strip():
+                shares = _shares(line)
+                malformed.append(shares is None)
+                rows.append((*(shares or (np.nan,) * 4), k))
+                places.append((k, number))
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    image = table[:, 4].astype(np.int64)
+    heights, widths = np.array(sizes, np.float64).reshape(-1, 2).T
+    x, y, width, height = table[:, :4].T * np.stack([widths, heights, widths, heights])[:, image]
+    faults = {"not a class and four shares": np.array(malformed, bool)}
+    columns = Columns(x - width / 2, y - height / 2, width, height, image, heights, widths, faults)
+    return checked(columns, source, lambda row: f"{files[places[row][0]].name}:{places[row][1]}")
+
+
+def _shares(line: str) -> tuple[float, ...] | None:
+    """Centre and size of a label's line, or the hull of its polygon; None where it is neither."""
+    try:
+        values = [float(word) for word in line.split()[1:]]
+    except ValueError:
+        return None
+    if len(values) in (4, 5):
+        return tuple(values[:4])
+    if len(values) < 6 or len(values) % 2:
+        return None
+    xs, ys = values[::2], values[1::2]
+    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)
+
+
+def _picture(label: Path) -> tuple[int, int] | None:
+    """The size of the picture that a label belongs to."""
+    folders = [label.parent]
+    parts = label.parent.parts
+    if "labels" in parts:
+        k = len(parts) - 1 - parts[::-1].index("labels")
+        folders.append(Path(*parts[:k], "images", *parts[k + 1 :]))
+    for folder in folders:
+        for ending in _PICTURES:
+            size = picture_size(folder / f"{label.stem}{ending}")
+            if size is not None:
+                return size
+    return None
+
+
+def from_voc(files: list[Path], source: str) -> Boxes:
+    """Boxes of Pascal VOC annotations, whose corners are 1-based and inclusive: `xmin - 1` to `xmax`."""
+    rows: list[tuple[float, ...]] = []
+    places: list[str] = []
+    sizes: list[tuple[float, float]] = []
+    for k, file in enumerate(files):
+        size, corners = voc.parse(_label(file), str(file))
+        sizes.append(size)
+        rows += [(*corner, k) for corner in corners]
+        places += [f"{file.name} object {i}" for i in range(len(corners))]
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    left, top, right, bottom = table[:, :4].T
+    heights, widths = np.array(sizes, np.float64).reshape(-1, 2).T
+    columns = Columns(
+        left - 1, top - 1, right - left + 1, bottom - top + 1, table[:, 4].astype(np.int64), heights, widths
+    )
+    return checked(columns, source, places.__getitem__)
+
+
+# Tables ----------------------------------------------------------------------------------------------------
+
+_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+_ORIGINS = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_SIZES = (("width", "height"), ("w", "h"))
+_IMAGES = ("image", "image_id", "filename", "file", "image_name", "img_name")
+
+
+def from_csv(text: str, source: str) -> Boxes:
+    """Boxes of a CSV with a header: `x, y, width, height` (or `w, h` alone), or `xmin, ymin, xmax, ymax`.
+
+    Optional columns: `image` (or `image_id`, `filename`) and `image_width, image_height`; beside corners, `width` and
+    `height` are the image's, as TensorFlow's and Roboflow's tables have it.
+    """
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        rows = [row for row in reader if row]
+    except csv.Error as error:
+        raise FormatError(f"{source}: not a CSV: {error}") from error
+    if not rows:
+        raise FormatError(f"{source}: holds no rows below its header")
+
+    def column(name: str) -> FloatArray:
+        k = header.index(name)
+        return np.array([_number(row[k]) if k < len(row) else np.nan for row in rows])
+
+    x, y, width, height, used = _csv_boxes(header, column, source)
+    named = [name for name in _IMAGES if name in header]
+    keys = [row[header.index(named[0])] if header.index(named[0]) < len(row) else "" for row in rows] if named else []
+    index = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+    image = np.array([index[key] for key in keys], np.int64) if named else np.arange(len(rows))
+    heights, widths = np.full((2, int(image.max()) + 1), np.nan)
+    sized = [pair for pair in (("image_width", "image_height"), ("width", "height")) if {*pair} <= {*header} - used]
+    if sized:
+        widths[image], heights[image] = (_positive(column(name)) for name in sized[0])
+    return checked(Columns(x, y, width, height, image, heights, widths), source, lambda k: f"row {k + 1}")
+
+
+def _csv_boxes(
+    header: list[str], column: Callable[[str], FloatArray], source: str
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, set[str]]:
+    """The columns left, top, width, height, and the names that they were made of."""
+    for names in _CORNERS:
+        if {*names} <= {*header}:
+            left, top, right, bottom = map(column, names)
+            return left, top, right - left, bottom - top, {*names}
+    for names in _ORIGINS:
+        if {*names} <= {*header}:
+            x, y, width, height = map(column, names)
+            return x, y, width, height, {*names}
+    for pair in _SIZES:
+        if {*pair} <= {*header}:
+            width, height = map(column, pair)
+            return np.zeros(len(width)), np.zeros(len(width)), width, height, {*pair}
+    raise FormatError(
+        f"{source}: the header {','.join(header)[:80]!r} has no boxes; name x,y,width,height or xmin,ymin,xmax,ymax"
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _positive(values: FloatArray) -> FloatArray:
+    return np.where(values > 0, values, np.nan)
+
+
+def from_array(values: Any, source: str) -> Boxes:
+    """Boxes from float[n, 2] (width, height) or float[n, 4] (left, top, width, height); image sizes are not known."""
+    try:
+        table = np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"{source}: not numbers of shape (n, 2) or (n, 4): {error}") from error
+    if table.ndim != 2 or table.shape[1] not in (2, 4) or not len(table):
+        raise FormatError(f"{source}: an array of boxes has shape (n, 2) or (n, 4) with n > 0, not {table.shape}")
+    if table.shape[1] == 2:
+        table = np.concatenate([np.zeros_like(table), table], axis=1)
+    unknown = np.full(1, np.nan)
+    x, y, width, height = np.ascontiguousarray(table.T)
+    columns = Columns(x, y, width, height, np.zeros(len(table), np.int64), unknown, unknown)
+    return checked(columns, source, lambda k: f"row {k}")

@@ -1,0 +1,1 @@
+"""Anchors as people write them: torchvision, mmdetection, YOLO, and the built-in ones."""

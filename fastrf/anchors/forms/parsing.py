@@ -1,0 +1,267 @@
+"""Anchors from the forms of torchvision, mmdetection, YOLO and LFFD, as files, text or objects.
+
+`forms.read_anchors` calls it. Text is never run: see `literals`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastrf.anchors.forms import literals
+from fastrf.anchors.forms.anchor_set import Anchors, Pair, make_anchors
+from fastrf.anchors.forms.builtin import NAMES
+from fastrf.errors import FormatError
+from fastrf.system.files import check_nesting, parse_json, read_text
+
+if TYPE_CHECKING:
+    from fastrf.anchors.levels import Level
+
+__all__ = ["from_file", "from_objects", "from_text"]
+
+Levels = Sequence["Level"]
+_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_LFFD_KEYS = ("param_receptive_field_stride", "param_bbox_small_list", "param_bbox_large_list")
+
+
+def from_file(path: str, levels: Levels) -> Anchors:
+    """Anchors from a file, the form by its ending and contents. Raises FormatError."""
+    where = Path(path)
+    ending = where.suffix.lower()
+    if ending not in (".yaml", ".yml", ".py", ".txt", ".json"):
+        raise FormatError(
+            f"{path}: no anchors of that name; use {', '.join(NAMES)}, or a .yaml, .py, .txt or .json file"
+        )
+    text = read_text(where, literals.MAX_CHARS, "fastrf.anchors.forms.literals.MAX_CHARS")
+    if not text.strip():
+        raise FormatError(f"{path}: the file is empty")
+    if ending == ".json":
+        found = parse_json(text, path)
+        check_nesting(found, path)
+        return from_objects(found, path, levels)
+    if ending in (".yaml", ".yml"):
+        return _from_yaml(text, path)
+    return from_text(text, path, levels)
+
+
+def from_text(text: str, source: str, levels: Levels) -> Anchors:
+    """Anchors from Python text, or from the lines of a YOLO yaml. Raises FormatError."""
+    if re.search(r"^anchors:", text, re.MULTILINE):
+        return _from_yaml(text, source)
+    names = literals.parse(text, source)
+    if all(key in names for key in _LFFD_KEYS):
+        return _from_lffd(names, source)
+    bare = names.get("")
+    if isinstance(bare, list | tuple):
+        return from_objects(bare, source, levels)
+    found = [mapping for value in names.values() for mapping in literals.mappings(value)]
+    return _from_mappings(found, source, levels)
+
+
+def from_objects(value: Any, source: str, levels: Levels) -> Anchors:
+    """Anchors from mappings, nested lists, or a torchvision `AnchorGenerator`. Raises FormatError."""
+    torchvision = sys.modules.get("torchvision.models.detection.anchor_utils")
+    if torchvision is not None and isinstance(value, torchvision.AnchorGenerator):
+        return _from_generator(value, source)
+    if isinstance(value, dict):
+        if all(key in value for key in _LFFD_KEYS):
+            return _from_lffd(value, source)
+        return _from_mappings(list(literals.mappings(value)), source, levels)
+    return make_anchors(source, _dealt(value, source, levels))
+
+
+def _dealt(value: Any, source: str, levels: Levels) -> list[Any]:
+    """Sizes by level: as they are, or a flat list of pairs dealt out in its order, as mmdetection's tool writes it."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(value, list | tuple) or not value:
+        raise FormatError(f"{source}: {type(value).__name__} is no list of anchors; see docs/anchors.md")
+    if not all(_is_pair(item) for item in value):
+        return list(value)
+    if not levels or len(value) % len(levels):
+        raise FormatError(f"{source}: {len(value)} anchors cannot be dealt evenly to {len(levels)} levels")
+    share = len(value) // len(levels)
+    return [value[k : k + share] for k in range(0, len(value), share)]
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, list | tuple) and len(item) == 2 and all(isinstance(v, int | float) for v in item)
+
+
+# YOLO ------------------------------------------------------------------------------------------------------
+
+
+def _from_yaml(text: str, source: str) -> Anchors:
+    """The rows below `anchors:`, `[10,13, 16,30, 33,23]` for each level, with or without YAML's dash."""
+    lines = iter(text.splitlines())
+    head = next((line for line in lines if re.match(r"anchors\s*:", line)), None)
+    if head is None:
+        raise FormatError(f"{source}: has no line 'anchors:'")
+    kept = [head.partition(":")[2]]
+    for line in lines:
+        if line.strip() and not line.startswith((" ", "\t", "-", "#", "]")):
+            break
+        kept.append(line)
+    bare = " ".join(line.partition("#")[0] for line in kept)
+    rows = [_numbers(row, source) for row in _BRACKETS.findall(bare)]
+    if not rows:
+        raise FormatError(f"{source}: 'anchors:' holds no rows of sizes like [10,13, 16,30, 33,23]")
+    if any(len(row) % 2 or not row for row in rows):
+        raise FormatError(
+            f"{source}: a row of anchors has an odd count of numbers; they are widths and heights in turn"
+        )
+    return make_anchors(source, [list(zip(row[::2], row[1::2], strict=True)) for row in rows], center_offset=0.5)
+
+
+def _numbers(text: str, source: str) -> list[float]:
+    try:
+        return [float(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise FormatError(f"{source}: anchors hold {error}") from error
+
+
+# torchvision and mmdetection -------------------------------------------------------------------------------
+
+
+def _from_mappings(found: list[dict[str, Any]], source: str, levels: Levels) -> Anchors:
+    """The first mapping that is an anchor generator."""
+    for mapping in found:
+        kind = mapping.get("type")
+        rule = _GENERATORS.get(kind) if isinstance(kind, str) else None
+        if rule is not None:
+            try:
+                return rule(mapping, source, levels)
+            except FormatError:
+                raise
+            except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+                raise FormatError(f"{source}: {kind} has values that are no literals or do not fit: {error}") from error
+        if isinstance(kind, str) and kind.endswith(("AnchorGenerator", "PriorGenerator")):
+            raise FormatError(f"{source}: {kind} is not known; known are {', '.join(_GENERATORS)}")
+    raise FormatError(f"{source}: holds no AnchorGenerator(...), anchor_generator=dict(...) or LFFD lists")
+
+
+def _anchor_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
+    """`AnchorGenerator` of torchvision (`sizes`, `aspect_ratios`) or of mmdetection (`strides`, `ratios`, ...)."""
+    if "strides" in given:
+        return _mmdetection(given, source)
+    sizes = given.get("sizes", given.get("0", ((128, 256, 512),)))
+    ratios = given.get("aspect_ratios", given.get("1", ((0.5, 1.0, 2.0),)))
+    if not all(isinstance(level, list | tuple) for level in sizes):
+        sizes = [(size,) for size in sizes]
+    if not all(isinstance(level, list | tuple) for level in ratios):
+        ratios = (ratios,) * len(sizes)
+    if len(sizes) != len(ratios):
+        raise FormatError(f"{source}: sizes are for {len(sizes)} levels, aspect_ratios for {len(ratios)}")
+    anchors = [
+        [_by_ratio(size, ratio) for ratio in level_ratios for size in level]
+        for level, level_ratios in zip(sizes, ratios, strict=True)
+    ]
+    return make_anchors(source, anchors, center_offset=0.0)
+
+
+def _by_ratio(size: float, ratio: float) -> Pair:
+    """Width and height of an area `size ** 2` with `ratio` = height / width, in both frameworks."""
+    root = math.sqrt(ratio)
+    return float(size / root), float(size * root)
+
+
+def _mmdetection(given: dict[str, Any], source: str) -> Anchors:
+    """mmdetection: `base_sizes` (default: strides) times `scales`, or octaves from `octave_base_scale`."""
+    strides = _strides(given["strides"])
+    bases = given.get("base_sizes") or [min(stride) for stride in strides]
+    if given.get("scales") is not None:
+        scales = list(given["scales"])
+    else:
+        per_octave = int(given["scales_per_octave"])
+        if not 1 <= per_octave <= 100:
+            raise FormatError(f"{source}: scales_per_octave {per_octave} is not between 1 and 100")
+        scales = [float(given["octave_base_scale"]) * 2 ** (k / per_octave) for k in range(per_octave)]
+    ratios = given["ratios"]
+    if given.get("scale_major", True):
+        sizes = [[_by_ratio(base * scale, ratio) for ratio in ratios for scale in scales] for base in bases]
+    else:
+        sizes = [[_by_ratio(base * scale, ratio) for scale in scales for ratio in ratios] for base in bases]
+    if len(bases) != len(strides):
+        raise FormatError(f"{source}: base_sizes are for {len(bases)} levels, strides for {len(strides)}")
+    offset = float(given.get("center_offset", 0.0))
+    centers = _centers(given.get("centers"), len(strides), source)
+    if centers is None:
+        # the offset is in base sizes, not in strides
+        centers = tuple((offset * base, offset * base) for base in bases)
+    return make_anchors(source, sizes, center_offset=offset, centers=centers, strides=strides)
+
+
+def _strides(value: Any) -> tuple[Pair, ...]:
+    pairs = [(s, s) if isinstance(s, int | float) else s for s in value]
+    return tuple((float(x), float(y)) for x, y in pairs)
+
+
+def _centers(value: Any, n_levels: int, source: str) -> tuple[Pair, ...] | None:
+    if value is None:
+        return None
+    pairs = tuple((float(x), float(y)) for x, y in value)
+    if len(pairs) != n_levels:
+        raise FormatError(f"{source}: centers are for {len(pairs)} levels, strides for {n_levels}")
+    return pairs
+
+
+def _yolo_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
+    """The `YOLOAnchorGenerator` of mmdetection: `base_sizes` by level, centred at half strides."""
+    strides = _strides(given["strides"])
+    return make_anchors(source, list(given["base_sizes"]), center_offset=0.5, strides=strides)
+
+
+def _rf_generator(given: dict[str, Any], source: str, levels: Levels) -> Anchors:
+    """RFLA's `RFGenerator`: squares of `fraction` times the receptive field, here the exact one of each level."""
+    strides = _strides(given["strides"])
+    if len(levels) != len(strides):
+        raise FormatError(f"{source}: RFGenerator is for {len(strides)} levels, but {len(levels)} are named")
+    fraction = float(given.get("fraction", 0.5))
+    sizes = [[tuple(fraction * side for side in level.limit)] for level in levels]
+    return make_anchors(source, sizes, center_offset=0.5, strides=strides)
+
+
+_GENERATORS: dict[str, Callable[[dict[str, Any], str, Levels], Anchors]] = {
+    "AnchorGenerator": _anchor_generator,
+    "YOLOAnchorGenerator": _yolo_generator,
+    "RFGenerator": _rf_generator,
+}
+
+
+def _from_generator(generator: Any, source: str) -> Anchors:
+    """A torchvision object: its cell anchors, as they are used (rounded), and where they stand."""
+    sizes, centers = [], []
+    for cell in generator.cell_anchors:
+        corners = cell.detach().double().cpu().numpy()
+        sizes.append(corners[:, 2:] - corners[:, :2])
+        middle = (corners[:, 2:] + corners[:, :2]) / 2
+        if (abs(middle - middle[0]) > 1e-3).any():
+            raise FormatError(f"{source}: anchors of one position have different centres")
+        centers.append((float(middle[0, 0]), float(middle[0, 1])))
+    return make_anchors(source, sizes, center_offset=0.0, centers=tuple(centers))
+
+
+# LFFD ------------------------------------------------------------------------------------------------------
+
+
+def _from_lffd(given: dict[str, Any], source: str) -> Anchors:
+    """LFFD's configuration: strides, centres of position 0 (pixel indices), and the sizes of each branch's faces."""
+    try:
+        strides = _strides(given["param_receptive_field_stride"])
+        lows, highs = ([float(v) for v in given[key]] for key in _LFFD_KEYS[1:])
+        starts = given.get("param_receptive_field_center_start", [x - 1 for x, _ in strides])
+        centers = tuple((float(start) + 0.5, float(start) + 0.5) for start in starts)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise FormatError(f"{source}: LFFD's lists do not hold numbers ({error})") from error
+    if not len(lows) == len(highs) == len(strides) == len(centers):
+        raise FormatError(
+            f"{source}: LFFD's lists have {len(strides)}, {len(centers)}, {len(lows)}, {len(highs)} entries"
+        )
+    ranges = tuple(zip(lows, highs, strict=True))
+    if not all(0 <= low < high for low, high in ranges):
+        raise FormatError(f"{source}: a branch's smallest face is not below its largest")
+    sizes = [[(low + high) / 2] for low, high in ranges]
+    return make_anchors(source, sizes, centers=centers, strides=strides, ranges=ranges)

@@ -1,0 +1,410 @@
+"""The command line: thin commands over the public functions.
+
+`main` turns every FastRFError into one line on stderr and exit code 2; `--debug` shows the traceback instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastrf.cli.sources import Source, takes_model
+from fastrf.cli.sweep import sweep
+from fastrf.errors import FastRFError, FormatError, UsageError, shown
+from fastrf.system import terminal as console
+
+__all__ = ["app", "main"]
+
+#: What the system says of an output that cannot be written.
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
+
+app = typer.Typer(
+    name="fastrf",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Exact receptive fields of neural networks: which input pixels does each neuron depend on?",
+    epilog="A MODEL is a built-in network (`fastrf zoo` lists them), a .toml / .json spec, an .onnx or .pt2 file, or "
+    "package.module:callable for a PyTorch model.",
+)
+
+NodeOption = Annotated[
+    str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to a file, replacing one that is there; its ending chooses the format.",
+    ),
+]
+
+
+class TableFormat(StrEnum):
+    """How a table is printed."""
+
+    table, json, csv, markdown = "table", "json", "csv", "markdown"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from fastrf import __version__
+
+        typer.echo(f"fastrf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@takes_model
+def summary(
+    source: Source,
+    depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold dotted names to so many parts.")] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    markdown: MarkdownOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Print a table of every layer: shape, parameters, receptive field, stride, padding, start, borders.
+
+    `fastrf summary resnet50 --depth 1` or `fastrf summary net.toml --input 3x640x640 --json`
+    """
+    table = source.analyze().summary(depth)
+    wanted = _table_format(json, csv, markdown, output)
+    if wanted is TableFormat.table and output is None:
+        typer.echo(table.to_text(console.terminal_width()))
+        return
+    text = {
+        TableFormat.json: table.to_json,
+        TableFormat.csv: table.to_csv,
+        TableFormat.markdown: table.to_markdown,
+        TableFormat.table: table.__str__,
+    }[wanted]()
+    _emit(text, output)
+
+
+@app.command()
+@takes_model
+def mask(
+    source: Source,
+    node: NodeOption = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")
+    ] = None,
+    neuron: Annotated[
+        str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")
+    ] = None,
+    json: JsonOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Show exactly which pixels one position (or one neuron) sees.
+
+    Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to
+    .npy, .npz, .png, .txt or .json.
+
+    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` or `fastrf mask resnet50 --at 3,3 -o mask.png`
+    """
+    from fastrf.cli import drawing
+
+    field = source.field(node)
+    if neuron is not None and at is not None:
+        raise UsageError("--at and --neuron exclude each other; give one")
+    if json and output is not None:
+        raise UsageError("--json prints; with -o the file's ending chooses the format")
+    if neuron is not None:
+        where = _index(neuron, "--neuron")
+        pixels = field.neuron_pixels(where)
+    else:
+        where = tuple(n // 2 for n in field.position_shape) if at is None else _index(at, "--at")
+        pixels = field.mask(where)
+    if output is not None:
+        drawing.write_mask(pixels, output)
+        console.note(f"wrote {output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}")
+        return
+    typer.echo(drawing.describe_json(field, where, pixels) if json else drawing.describe(field, where, pixels))
+
+
+@app.command()
+@takes_model
+def masks(
+    source: Source,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to: a .npy or .npz, replacing one that is there, or a new .zarr.",
+        ),
+    ],
+    node: NodeOption = None,
+    packed: Annotated[bool, typer.Option("--packed", help="Eight pixels a byte, as numpy.packbits does.")] = False,
+    chunks: Annotated[int | None, typer.Option("--chunks", metavar="N", help="How many masks at a time.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a .zarr that was interrupted.")] = False,
+) -> None:
+    """Write the masks of every position of a node, chunk by chunk.
+
+    The array is bool[positions, H, W], positions in row-major order; a .npz holds it as `masks`. A .zarr can be
+    larger than memory, and resumed.
+
+    `fastrf masks unet --input 1x224x224 -o masks.zarr` or `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
+    """
+    from fastrf.outputs import streams
+
+    if resume and output.suffix != ".zarr":
+        raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
+    field = source.field(node)
+    stream = streams.Stream.of(field.positional, packed, chunks)
+    with console.progress_bar("masks") as report:
+        if output.suffix == ".zarr":
+            streams.to_zarr(stream, output, name=field.name, resume=resume, progress=report)
+        else:
+            streams.to_file(stream, output, report)
+    shape = "x".join(map(str, stream.shape))
+    console.note(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunks")
+
+
+@app.command()
+@takes_model
+def boxes(
+    source: Source,
+    node: NodeOption = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="One position only.")] = None,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    output: OutputOption = None,
+) -> None:
+    """List the tight box, the exact area and the density of every position of a node.
+
+    Intervals are half-open and clipped to the input. Files: .csv, .json, .npy (the boxes), .npz.
+
+    `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
+    """
+    from fastrf.cli import drawing
+
+    field = source.field(node)
+    only = None if at is None else _index(at, "--at")
+    if output is not None and output.suffix in (".npy", ".npz"):
+        if only is not None:
+            raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
+        drawing.write_boxes(field, output)
+        console.note(f"wrote {output}")
+        return
+    rows = drawing.box_rows(field, only)
+    wanted = _table_format(json, csv, False, output)
+    _emit(drawing.format_rows(rows, wanted.value), output)
+
+
+app.command()(sweep)
+
+
+@app.command()
+def zoo(
+    json: JsonOption = False,
+) -> None:
+    """List the built-in networks."""
+    from fastrf import zoo as networks
+    from fastrf.cli import drawing
+
+    rows = []
+    for name in networks.names():
+        spec = networks.build(name)
+        rows.append({"name": name, "input": "x".join(map(str, spec["input_shape"])), "layers": len(spec["layers"])})
+    typer.echo(drawing.format_rows(rows, "json" if json else "table"))
+
+
+@app.command()
+def warmup() -> None:
+    """Compile every kernel now, so that the first analysis does not wait for it. The result is kept on disk."""
+    from fastrf.cli.warmup import stages
+
+    with console.progress_bar("compiling") as report:
+        for done, (name, seconds) in enumerate(stages(), start=1):
+            console.note(f"{name:10s} {seconds:6.2f} s")
+            if report is not None:
+                report(done, len(stages))
+
+
+@app.command()
+@takes_model
+def anchors(
+    source: Source,
+    levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")],
+    boxes: Annotated[
+        Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
+    ] = None,
+    anchors: Annotated[
+        str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
+    ] = None,
+    suggest: Annotated[
+        str | None, typer.Option("--suggest", "-s", help="Suggest others: kmeans, s3fd, lffd or rfla.")
+    ] = None,
+    per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3,
+    centers: Annotated[
+        str, typer.Option("--centers", help="Where suggestions stand: at nominal or effective centres.")
+    ] = "nominal",
+    form: Annotated[
+        str | None, typer.Option("--form", help="Give only what to paste: torchvision, mmdetection, yolo or lffd.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option("--resize", help="letterbox, stretch, shortest or none (default: by the boxes).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LOW,HIGH", help="A random scale on top, e.g. 0.5,1.5.")
+    ] = None,
+    threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0,
+    exact: Annotated[bool, typer.Option("--exact", help="Lay boxes over the exact mask of every position.")] = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    markdown: MarkdownOption = False,
+    output: OutputOption = None,
+) -> None:
+    """Which level sees which objects, where its anchors stand, and which to use instead.
+
+    `fastrf anchors yolov5s --levels P3,P4,P5 --anchors yolov5 --boxes instances.json -o report.json`
+
+    `fastrf anchors yolov5s --levels P3,P4,P5 --boxes instances.json --suggest kmeans --form yolo`
+    """
+    from fastrf.cli import anchors as command
+
+    asked = command.Request(
+        levels,
+        boxes,
+        anchors,
+        suggest,
+        per_level,
+        centers,
+        form,
+        resize,
+        scale,
+        threshold,
+        seed,
+        exact,
+        source.input_shape is not None,
+    )
+    wanted = TableFormat.table if form is not None else _table_format(json, csv, markdown, output)
+    analysis = source.analyze()
+    _emit(command.answer(analysis, asked, wanted.value, to_terminal=output is None), output)
+
+
+def _index(text: str, option: str) -> tuple[int, ...]:
+    parts = text.split(",") if text else []
+    if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
+        raise UsageError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
+    return tuple(int(part) for part in parts)
+
+
+def _table_format(json: bool, csv: bool, markdown: bool, output: Path | None) -> TableFormat:
+    asked = [name for name, on in (("json", json), ("csv", csv), ("markdown", markdown)) if on]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
+    if asked and output is not None:
+        raise UsageError(f"--{asked[0]} prints; with -o the file's ending chooses the format")
+    if asked:
+        return TableFormat(asked[0])
+    if output is None:
+        return TableFormat.table
+    endings = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
+    if output.suffix not in endings:
+        raise FormatError(f"{output}: ending {output.suffix!r} is unknown here; use {', '.join(endings)}")
+    return TableFormat(endings[output.suffix])
+
+
+def _emit(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text.rstrip("\n"))
+        return
+    from fastrf.system.files import whole_file
+
+    with whole_file(output) as file:
+        file.write((text.rstrip("\n") + "\n").encode())
+    console.note(f"wrote {output}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """What the `fastrf` command does; whatever fails is told in one line, or with `--debug` in full.
+
+    Raises SystemExit: 0 fine, 2 bad usage, bad input, or output that cannot be written, 130 interrupted.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    words = [word for word in given if word != "--debug"]
+    command = typer.main.get_command(app)
+    code: object = 0 if words else 2  # without arguments: help, and bad usage
+    try:
+        # not command.main(), which ends the process as it sees fit, and differently from release to release
+        with command.make_context("fastrf", words or ["--help"]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as stop:
+        code = stop.exit_code or code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 128 + signal.SIGINT
+    except (Exception, SystemExit) as error:
+        if "--debug" in given and isinstance(error, Exception):
+            raise
+        code = _told(error)
+    raise SystemExit(code)
+
+
+def _told(error: BaseException) -> int:
+    """The exit code of a failure, which is told on stderr; but whoever closes a pipe wanted no more."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        error = error.__context__  # rich ends the process itself
+    message = _message(error)
+    if isinstance(error, OSError) and _gives_up_output(error):
+        if isinstance(error, BrokenPipeError):
+            return 0
+        message = f"the output cannot be written: {error.strerror or error}"
+    console.note(f"fastrf: {_one_line(message)}")
+    return 2
+
+
+def _gives_up_output(error: OSError) -> bool:
+    """Whether it is stdout that failed; then it is turned away, or Python would write the rest when it ends."""
+    if error.filename is not None or error.errno not in _OF_OUTPUT:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller --input or fewer positions"
+    if hasattr(error, "format_message"):
+        return f"{error.format_message()} Try --help."
+    if isinstance(error, FastRFError):
+        return str(error)
+    return f"{type(error).__name__}: {error}; --debug shows where"
+
+
+def _one_line(text: str) -> str:
+    """The message on one line of bounded length, with control characters made visible."""
+    line = shown(text)
+    return line if len(line) <= 600 else f"{line[:600]}..."

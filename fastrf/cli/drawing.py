@@ -1,0 +1,175 @@
+"""Masks and boxes as text and files, for the command line."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import FormatError, MissingExtraError
+from fastrf.field import ReceptiveField
+from fastrf.outputs.tabular import Table, ascii_only
+from fastrf.outputs.texts import csv_rows
+from fastrf.system.files import whole_file
+from fastrf.system.terminal import terminal_width
+
+__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
+
+Mask = npt.NDArray[np.bool_]
+
+#: A text picture is not larger than this many characters by lines; a larger mask is shown in blocks.
+TEXT_WIDTH, TEXT_HEIGHT = 120, 60
+
+
+def describe(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
+    """One line of facts, then the picture."""
+    box = _box(mask)
+    hull = " x ".join(f"[{low}, {high})" for low, high in box)
+    at = ",".join(map(str, where)) or "the only position"
+    facts = f"{field.name} at {at} sees {mask.sum():,} of {mask.size:,} pixels, box {hull}"
+    facts += "" if field.exact else f" (over-approximated at {', '.join(field.approximate_at)})"
+    return "\n".join([facts, *(f"assumes: {sentence}" for sentence in field.assumes), *draw(mask)])
+
+
+def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
+    """The same as JSON: facts, and the mask row by row as half-open runs of the flattened input."""
+    edges = np.flatnonzero(np.diff(np.r_[0, mask.ravel().astype(np.int8), 0])).reshape(-1, 2)
+    facts = {
+        "node": field.name,
+        "at": list(where),
+        "shape": list(mask.shape),
+        "area": int(mask.sum()),
+        "box": [list(pair) for pair in _box(mask)],
+        "exact": field.exact,
+        "approximate_at": list(field.approximate_at),
+        "assumes": list(field.assumes),
+        "flat_runs": edges.tolist(),
+    }
+    return json.dumps(facts)
+
+
+def _box(mask: Mask) -> list[tuple[int, int]]:
+    box = []
+    for axis in range(mask.ndim):
+        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append((int(used[0]), int(used[-1]) + 1) if used.size else (0, 0))
+    return box
+
+
+def draw(mask: Mask) -> list[str]:
+    """The mask as lines of `#` (seen) and `.`: the part around it, with a margin, in blocks if it is large.
+
+    In blocks, `+` is one of which some pixels are seen. Of a mask of more than two axes, every plane that sees
+    something is drawn in turn.
+    """
+    if not mask.any():
+        return ["nothing is seen"]
+    if mask.ndim < 2:
+        return _draw_plane(np.atleast_2d(mask), "")
+    lines: list[str] = []
+    for index in itertools.product(*(range(n) for n in mask.shape[:-2])):
+        if mask[index].any():
+            lines += _draw_plane(mask[index], f"plane {', '.join(map(str, index))}: " if index else "")
+    return lines
+
+
+def _draw_plane(plane: Mask, label: str) -> list[str]:
+    (top, bottom), (left, right) = ((max(low - 1, 0), high + 1) for low, high in _box(plane))
+    part = plane[top:bottom, left:right]
+    block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // TEXT_WIDTH))
+    padded = np.pad(part, [(0, -n % block) for n in part.shape])
+    counts = padded.reshape(padded.shape[0] // block, block, -1, block).sum(axis=(1, 3))
+    scale = f", one character for {block}x{block} pixels, + where some are seen" if block > 1 else ""
+    rows = f"rows [{top}, {top + part.shape[0]}), " if plane.shape[0] > 1 else ""
+    head = f"{label}{rows}columns [{left}, {left + part.shape[1]}) of {'x'.join(map(str, plane.shape))}{scale}"
+    signs = np.where(counts == block * block, "#", np.where(counts > 0, "+", "."))
+    return [head, *("".join(row) for row in signs)]
+
+
+def write_mask(mask: Mask, path: Path) -> None:
+    """Write a mask to `.npy`, `.npz` (key `mask`), `.png`, `.txt` or `.json`.
+
+    Raises FormatError for another ending, MissingExtraError for `.png` without matplotlib.
+    """
+    if path.suffix not in (".npy", ".npz", ".png", ".txt", ".json"):
+        raise FormatError(f"{path}: ending {path.suffix!r} is unknown for a mask; use .npy, .npz, .png, .txt or .json")
+    if path.suffix == ".png":
+        _write_png(mask, path)
+        return
+    with whole_file(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, mask, allow_pickle=False)
+        elif path.suffix == ".npz":
+            np.savez_compressed(file, allow_pickle=False, mask=mask)
+        elif path.suffix == ".json":
+            file.write(json.dumps(mask.astype(int).tolist()).encode())
+        else:
+            rows = np.atleast_2d(mask).reshape(-1, mask.shape[-1] if mask.ndim else 1)
+            file.write("".join("".join("#" if seen else "." for seen in row) + "\n" for row in rows).encode())
+
+
+def _write_png(mask: Mask, path: Path) -> None:
+    if mask.ndim > 2:
+        raise FormatError(f"{path}: a mask of {mask.ndim} axes is no picture; write .npy or .npz")
+    try:
+        from matplotlib.image import imsave
+    except ImportError as error:
+        raise MissingExtraError("a .png needs matplotlib; pip install 'fastrf[plot]'") from error
+    with whole_file(path) as file:
+        imsave(file, np.atleast_2d(mask), cmap="gray", vmin=0, vmax=1, format="png")
+
+
+def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:
+    """One mapping per position: its index, `start` and `stop` per pixel axis, `area` and `density`.
+
+    Axes are called by `axis_names`.
+    """
+    places, pixels = axis_names(len(field.position_shape)), axis_names(len(field.pixel_shape))
+    if only is not None:
+        positions, found, areas = [only], [field.box(only)], [int(field.mask(only).sum())]
+    else:
+        positions = list(np.ndindex(field.position_shape))
+        found = list(field.boxes().reshape(len(positions), -1, 2))
+        areas = field.areas().ravel().tolist()
+    rows = []
+    for position, box, area in zip(positions, found, areas, strict=True):
+        row: dict[str, Any] = dict(zip(places, position, strict=True))
+        for name, (start, stop) in zip(pixels, box.tolist(), strict=True):
+            row |= {f"{name}_start": start, f"{name}_stop": stop}
+        hull = int(np.prod(box[:, 1] - box[:, 0]))
+        rows.append({**row, "area": area, "density": round(area / max(hull, 1), 6)})
+    return rows
+
+
+def axis_names(n: int) -> list[str]:
+    """x, or y and x, or z, y and x; numbered for more axes."""
+    return list("zyx"[-n:]) if 0 < n <= 3 else [f"axis{k}" for k in range(n)]
+
+
+def write_boxes(field: ReceptiveField, path: Path) -> None:
+    """Write boxes to `.npy`, or boxes, areas and densities to `.npz`."""
+    with whole_file(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, field.boxes(), allow_pickle=False)
+        else:
+            arrays = {"boxes": field.boxes(), "areas": field.areas(), "densities": field.densities()}
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def format_rows(rows: Sequence[dict[str, Any]], kind: str, keep: str | None = None) -> str:
+    """Mappings of equal keys as `json`, `csv` or a `table` that fits the terminal, if stdout is one.
+
+    A column to `keep` is not left out of a table, nor is the first.
+    """
+    if kind == "json":
+        return json.dumps(list(rows), indent=None)
+    titles = list(rows[0]) if rows else []
+    if kind == "csv":
+        return csv_rows([titles, *(list(row.values()) for row in rows)])
+    table = Table(titles, [[str(value) for value in row.values()] for row in rows], keep=(keep,), ruled=False)
+    return "\n".join(table.lines(terminal_width(), ascii_only=ascii_only()))

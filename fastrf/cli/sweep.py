@@ -1,0 +1,115 @@
+"""The command `fastrf sweep`, which `fastrf.cli.commands` registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastrf.cli.sources import parse_input
+from fastrf.errors import UsageError
+from fastrf.system import terminal as console
+
+if TYPE_CHECKING:
+    from fastrf.sweeps.result import SweepResult
+
+__all__ = ["sweep"]
+
+#: How many of the best are printed where nothing is written.
+SHOWN = 10
+
+
+def sweep(
+    candidates: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CANDIDATES...",
+            help="A space (nasbench101, nasbench201, darts, darts-imagenet, ofa, ofa-without-se), a .jsonl file with a "
+            "candidate per line, or networks: files, built-in names, package.module:callable.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a new .parquet, .csv, .arrow or .feather table."),
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="SHAPE", help="Input shape, e.g. 3x32x32; several for each network."),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="NAMES", help="Metrics by name, with commas (default: all).")
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", "-n", help="The node of listed networks, or `map`: the last map before the head."),
+    ] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many candidates of a space.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of --sample.")] = 0,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads on this machine.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, e.g. tcp://host:8786.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an output that was interrupted.")] = False,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Print so many of the best candidates.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="COLUMN", help="The column that says what is best.")] = None,
+    smallest: Annotated[bool, typer.Option("--smallest", help="The smallest is the best.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print rows as JSON: the best, or all of them.")] = False,
+) -> None:
+    """Work out a row of exact figures for each of many candidate architectures.
+
+    A candidate that fails is a row with its error. An interrupted output goes on with --resume.
+
+    `fastrf sweep nasbench201 -o nb201.parquet` or `fastrf sweep darts --sample 1000 --top 10 --by area_mean` or
+    `fastrf sweep models/*.onnx --node map -i 3x224x224 -i 3x320x320`
+    """
+    from fastrf.sweeps.reading import candidates_of
+    from fastrf.sweeps.sweeping import sweep as run
+
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    given, shape = _at_shapes(candidates_of(candidates, sample, seed), candidates, input_shape)
+    result = run(given, shape, names, workers, scheduler, output, resume, node=node)
+    if output is not None:
+        failed = f", {result.n_failed} of them failed" if result.n_failed else ""
+        console.note(f"wrote {output}: {len(result)} rows{failed}")
+    if top is None and by is None and (output is not None or json):
+        if json:
+            typer.echo(result.to_json())
+        return
+    _show(result, top or SHOWN, by, smallest, json)
+
+
+def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[Any, Any]:
+    """Candidates and input shape; with several shapes, each network at each of them."""
+    if not shapes or len(shapes) == 1 or "=" in shapes[0]:
+        return given, parse_input(shapes)
+    if given is not words:
+        raise UsageError("several --input shapes are for listed networks; sweep a space once for each shape")
+    each = [parse_input([text]) for text in shapes]
+    return [(name, shape) for name in words for shape in each], None
+
+
+def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: bool) -> None:
+    from fastrf.cli.drawing import format_rows
+
+    column = by or ("density" if "density" in result.columns else result.columns[3])
+    best = result.top(top, column, smallest=smallest)
+    if json:
+        typer.echo(best.to_json())
+    elif len(best):
+        left_out = ("id", "ok", "error")
+        rows = [
+            {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
+        ]
+        typer.echo(format_rows(rows, "table", column))
+    if result.n_failed:
+        first = next(row for row in result.to_rows() if not row["ok"])
+        console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")
+
+
+def _shown(value: Any) -> Any:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+    return f"{value[:97]}..." if isinstance(value, str) and len(value) > 100 else value

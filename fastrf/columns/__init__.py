@@ -1,0 +1,1 @@
+"""Many candidates of one skeleton at once: arrays of interned dependencies."""

@@ -1,0 +1,1 @@
+"""What leaves the process: tables, pictures, files, streams of masks."""

@@ -1,0 +1,305 @@
+"""Every mask of a field, chunk by chunk: to Zarr, to a lazy Dask array, to one NumPy file.
+
+A chunk is some whole masks, so memory is bounded by the chunk however large the map. `ReceptiveField.to_zarr` and
+`to_dask` call this module, and so does the command line. Zarr and Dask are imported when used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from fastrf.budget import require_memory
+from fastrf.engine.dependency import Dependency
+from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
+from fastrf.queries import masks
+from fastrf.system import interrupts
+from fastrf.system.files import MAX_FILE_BYTES, read_text, whole_file
+from fastrf.system.locks import cached_property
+
+__all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
+
+#: Called with how many chunks are done, and how many there are.
+Progress = Callable[[int, int], None]
+
+#: Chunks hold about this many bytes where the caller does not say.
+CHUNK_BYTES = 1 << 24
+#: More chunks than this make a store of too many files, or a graph that no scheduler holds.
+MAX_CHUNKS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stream:
+    """All masks of a dependency of positions, in row-major order, `chunk` of them at a time."""
+
+    dependency: Dependency
+    packed: bool
+    chunk: int
+
+    @classmethod
+    def of(cls, dependency: Dependency, packed: bool, chunk: int | None) -> Stream:
+        """A stream in chunks of a given number of masks, or of about CHUNK_BYTES. Raises ShapeError, LimitError."""
+        n, plane = math.prod(dependency.shape), math.prod(masks.plane_shape(dependency, packed))
+        if chunk is None:
+            chunk = min(max(1, CHUNK_BYTES // max(plane, 1)), max(n, 1))
+        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+            raise ShapeError(f"chunks must be a positive number of masks, not {chunk!r}")
+        if -(-n // chunk) > MAX_CHUNKS:
+            raise LimitError(
+                f"{n} masks in chunks of {chunk} make more than fastrf.outputs.streams.MAX_CHUNKS = {MAX_CHUNKS} "
+                "chunks; ask for larger chunks, or analyse a smaller input_shape"
+            )
+        return cls(dependency, packed, min(chunk, max(n, 1)))
+
+    @property
+    def n_masks(self) -> int:
+        """How many masks there are."""
+        return math.prod(self.dependency.shape)
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks they make."""
+        return -(-self.n_masks // self.chunk)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all masks together."""
+        return (self.n_masks, *masks.plane_shape(self.dependency, self.packed))
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the element type."""
+        return "uint8" if self.packed else "bool"
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one chunk."""
+        return self.chunk * math.prod(self.shape[1:])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the axes and relations: equal for the same field in another process."""
+        digest = hashlib.sha256(repr((self.dependency.axes, self.dependency.input_shape)).encode())
+        terms = []
+        for term in self.dependency.terms:
+            own = hashlib.sha256()
+            for rows, cols, relation in term:
+                own.update(repr((rows, cols)).encode())
+                for array in relation.runs:
+                    own.update(np.ascontiguousarray(array).view(np.uint8).data)
+            terms.append(own.digest())
+        digest.update(b"".join(sorted(terms)))
+        return digest.hexdigest()
+
+    def span(self, k: int) -> slice:
+        """Which masks chunk `k` holds."""
+        return slice(k * self.chunk, min((k + 1) * self.chunk, self.n_masks))
+
+    def read(self, k: int, threads: int = 1) -> masks.Dense:
+        """The masks of chunk `k`."""
+        span = self.span(k)
+        rows = np.arange(span.start, span.stop, dtype=np.int64)
+        return masks.dense(self.dependency, rows, packed=self.packed, out=None, threads=threads)
+
+    def require(self, chunks_at_once: int) -> None:
+        """LimitError where so many chunks would not fit into memory."""
+        require_memory(
+            chunks_at_once * self.chunk_bytes,
+            f"{chunks_at_once} chunks of {self.chunk} masks",
+            "ask for smaller chunks or packed=True",
+        )
+
+
+# Zarr --------------------------------------------------------------------------------------------------------
+
+
+def to_zarr(
+    stream: Stream,
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    resume: bool = False,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Write a stream as a Zarr array, one chunk a file; see `ReceptiveField.to_zarr`."""
+    workers = threads or os.cpu_count() or 1
+    zarr = _extra("zarr")
+    stream.require(2 * workers)
+    array = _opened(zarr, stream, path, name, resume)
+    todo = [k for k in range(stream.n_chunks) if not _chunk_file(array, path, k).exists()]
+    done = stream.n_chunks - len(todo)
+    if progress is not None:
+        progress(done, stream.n_chunks)
+
+    def write(k: int) -> None:
+        array[stream.span(k)] = stream.read(k)
+
+    try:
+        # an empty chunk is written too: its file says that it is done
+        with (
+            interrupts.orderly,
+            zarr.config.set({"array.write_empty_chunks": True}),
+            ThreadPoolExecutor(workers) as pool,
+        ):
+            array = array.with_config({"write_empty_chunks": True})
+            pending = [pool.submit(write, k) for k in todo]
+            try:
+                for count, future in enumerate(as_completed(pending), start=1):
+                    future.result()
+                    if progress is not None:
+                        progress(done + count, stream.n_chunks)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        array.attrs["complete"] = True
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror or error}; what is there is valid, go on with resume") from error
+    return array
+
+
+def _opened(zarr: Any, stream: Stream, path: str | os.PathLike[str], name: str, resume: bool) -> Any:
+    """The array to write: a new one, or with `resume` the one that is there. Raises FormatError."""
+    try:
+        place = Path(path)
+        exists = place.exists()
+        if exists and resume:
+            return _resumed(zarr, stream, place)
+        if exists and not (place.is_dir() and not any(place.iterdir())):
+            raise FormatError(f"{path}: exists; choose another name, or go on with resume")
+        return _created(zarr, stream, str(place), name)
+    except (OSError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FormatError(f"{path!s}: {reason}; choose a name in a folder that can be written") from error
+
+
+def _created(zarr: Any, stream: Stream, store: Any, name: str) -> Any:
+    """A new array for a stream."""
+    attributes = {
+        "name": name,
+        "positions": list(stream.dependency.shape),
+        "pixels": list(stream.dependency.input_shape),
+        "packed": stream.packed,
+        "field": stream.fingerprint,
+        "complete": False,
+    }
+    return zarr.create_array(
+        store=store,
+        shape=stream.shape,
+        chunks=(stream.chunk, *(max(n, 1) for n in stream.shape[1:])),
+        dtype=stream.dtype,
+        attributes=attributes,
+        fill_value=0,
+    )
+
+
+def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
+    """The array that is there, where it is what would be made anew, and no link leads out of it."""
+    metadata = place / "zarr.json"
+    if metadata.is_symlink():
+        raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
+    if metadata.exists():
+        read_text(metadata, MAX_FILE_BYTES)
+    try:
+        array = zarr.open_array(store=str(place), mode="r+", zarr_format=3)
+    except Exception as error:  # Zarr raises errors of many kinds for what is none of its arrays
+        raise FormatError(f"{place}: no Zarr array to resume ({error}); choose another name") from error
+    if array.attrs.get("field") != stream.fingerprint or array.attrs.get("packed") != stream.packed:
+        raise FormatError(f"{place}: holds the masks of another field or form; choose another name")
+    if array.chunks[0] != stream.chunk:
+        raise FormatError(f"{place}: has chunks of {array.chunks[0]} masks, not {stream.chunk}; resume with those")
+    anew = _created(zarr, stream, zarr.storage.MemoryStore(), "").metadata.to_dict()
+    if {**array.metadata.to_dict(), "attributes": {}} != {**anew, "attributes": {}}:
+        raise FormatError(f"{place}: stores masks otherwise than this version of Zarr does; choose another name")
+    folders = {place, *(_chunk_file(array, place, k).parent for k in range(stream.n_chunks))}
+    inside = {folder for leaf in folders for folder in (leaf, *leaf.parents) if folder.is_relative_to(place)} - {place}
+    if any(part.is_symlink() for part in inside):
+        raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
+    return array
+
+
+def _chunk_file(array: Any, path: str | os.PathLike[str], k: int) -> Path:
+    """Where Zarr keeps a chunk. It writes under another name first, so that a file that exists is whole."""
+    key: str = array.metadata.encode_chunk_key((k, *[0] * (array.ndim - 1)))
+    return Path(path) / key
+
+
+# Dask --------------------------------------------------------------------------------------------------------
+
+
+def to_dask(stream: Stream) -> Any:
+    """A lazy `dask.array` of a stream; see `ReceptiveField.to_dask`."""
+    da, dask = _extra("dask.array"), _extra("dask")
+    stream.require(1)
+    counts = tuple(stream.span(k).stop - stream.span(k).start for k in range(stream.n_chunks)) or (0,)
+    numbers = da.arange(max(stream.n_chunks, 1), chunks=1)
+    for _ in stream.shape[1:]:
+        numbers = numbers[..., None]
+    return numbers.map_blocks(
+        _block,
+        dask.delayed(stream, pure=True, traverse=False),
+        dtype=stream.dtype,
+        chunks=(counts, *((n,) for n in stream.shape[1:])),
+        meta=np.empty((0,) * len(stream.shape), stream.dtype),
+    )
+
+
+def _block(number: Any, stream: Stream) -> masks.Dense:
+    return stream.read(int(number.ravel()[0]))
+
+
+# One file ----------------------------------------------------------------------------------------------------
+
+
+def to_file(stream: Stream, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+    """Write a stream to `.npy`, or compressed to `.npz` under the name `masks`; the file appears whole or not at all.
+
+    Raises FormatError for another ending or a file that cannot be written, LimitError for chunks beyond memory.
+    """
+    ending = Path(path).suffix
+    if ending not in (".npy", ".npz"):
+        raise FormatError(f"{path}: ending {ending!r} is unknown here; use .zarr, .npy or .npz")
+    stream.require(1)
+    with whole_file(path) as file:
+        if ending == ".npy":
+            _write_npy(stream, file, progress)
+            return
+        with (
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open("masks.npy", "w", force_zip64=True) as member,
+        ):
+            _write_npy(stream, member, progress)
+
+
+def _write_npy(stream: Stream, file: IO[bytes], progress: Progress | None) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(stream.dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": stream.shape}
+    np.lib.format.write_array_header_2_0(file, header)
+    for done, chunk in enumerate(_chunks(stream), start=1):
+        file.write(chunk.data)
+        if progress is not None:
+            progress(done, stream.n_chunks)
+
+
+def _chunks(stream: Stream) -> Iterator[masks.Dense]:
+    for k in range(stream.n_chunks):
+        yield stream.read(k, threads=os.cpu_count() or 1)
+
+
+def _extra(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{module.partition('.')[0]} is not installed; pip install 'fastrf[zarr]' brings it"
+        ) from error

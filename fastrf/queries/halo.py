@@ -1,0 +1,145 @@
+"""Halo: the context a tile needs so that inference on tiles equals inference on the whole image.
+
+The alignment cannot be read off a field's phases: a wide branch may hide that a narrow one goes in steps. So
+`Aligned` is a third value that recipes are replayed on, next to `Dependency` and `Nominal`; `analysis` does so when
+`ReceptiveField.halo` is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.nominal import Nominal
+
+__all__ = ["Aligned", "Halo", "halo_of"]
+
+
+@dataclass(frozen=True)
+class Halo:
+    """Context in pixels before and after a tile, and how far apart tiles may begin, per axis.
+
+    `period` pixels make `positions` positions. For positions `[a * positions, b * positions)`, run the network on
+    pixels `[a * period - before, b * period + after)`, both rounded outwards to whole periods (`aligned`) and cut at
+    the image's edges. `inf` means that only the whole image will do.
+    """
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    period: tuple[int, ...]
+    positions: tuple[int, ...]
+
+    @property
+    def aligned(self) -> tuple[tuple[float, float], ...]:
+        """Per axis `before` and `after`, rounded up to whole periods."""
+        return tuple(
+            (_up(low, step), _up(high, step))
+            for low, high, step in zip(self.before, self.after, self.period, strict=True)
+        )
+
+
+def _up(size: float, step: int) -> float:
+    return size if math.isinf(size) else -(-int(size) // step) * step
+
+
+def halo_of(nominal: Nominal, periods: tuple[int, ...]) -> Halo:
+    """The halo of positions whose nominal field and steps are given, for the axes that positions and pixels share."""
+    found = [_along(nominal, axis, period) for axis, period in enumerate(periods[: len(nominal.shape)])]
+    before, after, period, positions = zip(*found, strict=True) if found else ((), (), (), ())
+    return Halo(before, after, period, positions)
+
+
+def _along(nominal: Nominal, axis: int, period: int) -> tuple[float, float, int, int]:
+    """Before, after, period and positions along one axis."""
+    unknown = math.inf, math.inf, period, 1
+    steps = set()
+    for piece in nominal.pieces:
+        phases = piece.extents[axis].phases
+        if len(phases) != 1 or [phases[0].factor] != list(piece.factors(axis)) or phases[0].shift <= 0:
+            return unknown
+        if not piece.covers(axis, nominal.shape[axis]):
+            return unknown
+        steps.add(phases[0].ratio)
+        period = math.lcm(period, phases[0].shift)
+    if len(steps) != 1:
+        return unknown
+    positions = int(period / steps.pop())
+    before, after = 0.0, float(period)
+    for piece in nominal.pieces:
+        tiled = piece.extents[axis].tiled(0, positions)
+        if tiled is None or np.isnan(tiled.low).any():
+            return unknown
+        read = tiled.low <= tiled.high
+        before, after = tiled.low[read].min(initial=before), tiled.high[read].max(initial=after)
+    return _plain(-before), _plain(after - period), period, positions
+
+
+def _plain(size: float) -> float:
+    return math.inf if math.isinf(size) else int(size)
+
+
+class Aligned:
+    """A Nominal, and per extent the smallest move of the input that moves every value on the way by whole steps."""
+
+    __slots__ = ("nominal", "periods")
+
+    def __init__(self, nominal: Nominal, periods: tuple[int, ...] | None = None) -> None:
+        self.nominal = nominal
+        self.periods = tuple(
+            math.lcm(period, *(abs(p.shift) or 1 for piece in nominal.pieces for p in piece.extents[k].phases))
+            for k, period in enumerate(periods or (1,) * nominal.n_extents)
+        )
+
+    def map_axis(self, axis: int, axis_map: AxisMap) -> Aligned:
+        """Read the axis through the map."""
+        shift, periods = axis_map.pattern.shift, list(self.periods)
+        for piece in self.nominal.settled().pieces:
+            at = piece.factors(axis)
+            for k, extent in enumerate(piece.extents):
+                for phase in extent.phases:
+                    if phase.factor in at and shift and phase.shift:
+                        turns = phase.period // math.gcd(phase.period, shift)
+                        periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
+        return Aligned(self.nominal.map_axis(axis, axis_map), tuple(periods))
+
+    def reduce(self, axis: int) -> Aligned:
+        """Gather a whole axis into one index, and drop it."""
+        return Aligned(self.nominal.reduce(axis), self.periods)
+
+    def insert(self, axis: int, size: int) -> Aligned:
+        """A new axis before `axis`, along which nothing changes."""
+        return Aligned(self.nominal.insert(axis, size), self.periods)
+
+    def stretch(self, axis: int, size: int) -> Aligned:
+        """An axis of 1 repeated `size` times."""
+        return Aligned(self.nominal.stretch(axis, size), self.periods)
+
+    def permute(self, order: tuple[int, ...]) -> Aligned:
+        """The axes in another order."""
+        return Aligned(self.nominal.permute(order), self.periods)
+
+    def reshape(self, shape: tuple[int, ...]) -> Aligned:
+        """The same elements, row-major, in another shape."""
+        return Aligned(self.nominal.reshape(shape), self.periods)
+
+    def union(self, *others: Aligned) -> Aligned:
+        """What any of the values reads."""
+        return Aligned(self.nominal.union(*(other.nominal for other in others)), self._common(others))
+
+    def concat(self, axis: int, *others: Aligned) -> Aligned:
+        """One value after another along an axis."""
+        return Aligned(self.nominal.concat(axis, *(other.nominal for other in others)), self._common(others))
+
+    def nothing(self) -> Aligned:
+        """The same shape, reading nothing."""
+        return Aligned(self.nominal.nothing())
+
+    def along(self, other: Aligned) -> Aligned:
+        """The same value, at the places of another."""
+        return Aligned(self.nominal.along(other.nominal), self.periods)
+
+    def _common(self, others: tuple[Aligned, ...]) -> tuple[int, ...]:
+        return tuple(math.lcm(*periods) for periods in zip(*(v.periods for v in (self, *others)), strict=True))

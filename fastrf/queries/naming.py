@@ -1,0 +1,90 @@
+"""What a name stands for: a node, an input, or what a module returned.
+
+A network captured from modules says which layer holds each tensor that a module call returned. Of a network that only
+says in which modules its layers run, a module stands for the one layer that is read outside of it; where several are,
+the name is refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from fastrf.errors import UnknownNodeError, close_names
+from fastrf.network import Network, split_name
+
+__all__ = ["calls", "exits", "resolve", "result_within"]
+
+
+def resolve(network: Network, name: str) -> str:
+    """The node that a name stands for. Raises UnknownNodeError.
+
+    That is the node or input of that name; or what the module of that name returned in its last call (`name@k` is call
+    `k`, `name[0]` or `name[key]` one of several tensors); or the last node whose dotted name begins with it.
+    """
+    if not isinstance(name, str):
+        raise UnknownNodeError(f"node {name!r} is not a name; names are strings")
+    if name in network.by_name or name in network.inputs:
+        return name
+    found = _of_module(network, name)
+    if found is None:
+        found = _with_prefix(network, name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(found[:12])
+        raise UnknownNodeError(f"{name!r} stands for several tensors; ask for one of {several}")
+    known = [*network.inputs, *network.by_name, *network.modules, *network.returns]
+    close = close_names(name, known)
+    hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
+    raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
+
+
+def _of_module(network: Network, name: str) -> Sequence[str] | None:
+    """The one node that a module's name stands for, the names of several, or None if it is no module's."""
+    if not network.returns:
+        members = network.modules.get(name)
+        return None if members is None else exits(network, members)
+    module, call, item = split_name(name)
+    found = network.returned.get(module)
+    if not found or (call is not None and call not in found):
+        return None
+    number = max(found) if call is None else call
+    items = found[number]
+    if item in items:
+        return [items[item]]
+    below = {key: node for key, node in items.items() if key.startswith(item)}
+    shown = module if call is None else f"{module}@{call}"
+    return list(below.values()) if len(below) == 1 else [f"{shown}{key}" for key in below] or None
+
+
+def _with_prefix(network: Network, name: str) -> Sequence[str]:
+    """The last node whose dotted name begins with a name; all of them where they are outputs of the network."""
+    below = [node.name for node in network.nodes if node.name.startswith(f"{name}.")]
+    outputs = [node for node in below if node in network.outputs]
+    return outputs if len(outputs) > 1 else below[-1:]
+
+
+def exits(network: Network, members: Collection[str]) -> list[str]:
+    """Those of some nodes that are read by others or are outputs of the network."""
+    inside = set(members)
+    outside = {read for node in network.nodes if node.name not in inside for read in node.inputs}
+    return [name for name in members if name in outside or name in network.outputs]
+
+
+def calls(network: Network, module: str) -> list[str]:
+    """Names of every call of a module in order; the name itself where calls are not numbered."""
+    base, _, item = split_name(module)
+    if network.returns:
+        return [f"{base}@{call}{item}" for call in sorted(network.returned.get(base, ()))] or [module]
+    numbered = [name for name in network.modules if name.rpartition("@")[0] == module]
+    return sorted(numbered, key=lambda name: int(name.rpartition("@")[2])) or [module]
+
+
+def result_within(network: Network, module: str, members: Sequence[str]) -> str | None:
+    """Which of some nodes is what a call of a module returned; None where it is none or there are several."""
+    inside = set(members)
+    if network.returns:
+        found = [call for call in network.returned.get(module, {}).values() if inside.issuperset(call.values())]
+        return next(iter(found[-1].values())) if found and len(set(found[-1].values())) == 1 else None
+    leaving = exits(network, members)
+    return leaving[0] if len(leaving) == 1 else None

@@ -1,0 +1,1 @@
+"""What fastrf asks of the system: files, interrupts, the terminal."""

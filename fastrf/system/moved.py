@@ -1,0 +1,56 @@
+"""Modules by the names that they had: pickles of earlier versions name them, and so may code outside."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+__all__ = ["MOVED", "Finder", "find_moved"]
+
+#: Where the classes of version 0.1 that pickles name are now.
+MOVED = {
+    "axis_map": "engine.axis_map",
+    "dependency": "engine.dependency",
+    "extent": "engine.extent",
+    "nominal": "engine.nominal",
+    "pieces": "engine.pieces",
+    "recipe": "engine.recipe",
+    "regular": "engine.regular",
+    "relation": "engine.relation",
+    "stretched": "engine.stretched",
+    "terms": "engine.terms",
+    "sweeps.columns": "columns.programs",
+    "sweeps.states": "columns.states",
+    "sweeps.steps": "columns.steps",
+    "anchors.effective": "erf.maps",
+}
+
+
+class Finder:
+    """Finds a module by its old name, after every other finder."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """The spec of the module that bore this name; None for any other."""
+        if name.removeprefix("fastrf.") not in MOVED or not name.startswith("fastrf."):
+            return None
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(name, Finder())  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module itself, by the name that it has now."""
+        return importlib.import_module(f"fastrf.{MOVED[spec.name.removeprefix('fastrf.')]}")
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing: it has run."""
+
+
+def find_moved() -> None:
+    """Find modules by their old names from now on."""
+    sys.meta_path.append(Finder())

@@ -1,0 +1,60 @@
+"""What a person sees beside the answer, on stderr: notes, and a progress bar with rate and time left on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+
+from fastrf.system import interrupts
+
+__all__ = ["Progress", "note", "progress_bar", "terminal_width"]
+
+#: Called with how many are done, and how many there are.
+Progress = Callable[[int, int], None]
+
+
+def note(text: str) -> None:
+    """One line on stderr; what nobody can read is lost."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def terminal_width() -> int | None:
+    """How many characters a line of stdout has, if it is a terminal."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.stdout.isatty():
+            return shutil.get_terminal_size().columns
+    return None
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, progress: bool | Progress = True) -> Iterator[Progress | None]:
+    """What to call with those done and their number: the caller's own, a bar where stderr is a terminal, or nothing."""
+    if callable(progress):
+        yield progress
+        return
+    if not progress:
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with interrupts.orderly, Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, rate="")
+
+        def report(done: int, total: int) -> None:
+            interrupts.check()
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield report
