@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastrf.engine import axis_map
 from fastrf.engine import memo as memory
+from fastrf.engine.regular import MAX_WORK
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group
 
@@ -156,3 +159,22 @@ def test_memory_is_bounded(monkeypatch):
 
 def test_groups_compare_by_identity_of_relations():
     assert Group((0,), (1,), Relation.identity(3)) == Group((0,), (1,), Relation.identity(3))
+
+
+def test_long_tables_are_interned_and_take_little_more_than_they_hold():
+    n = 1 << 20
+    tracemalloc.start()
+    try:
+        tiled = axis_map.tile(200, n // 200).relation
+        assert tracemalloc.get_traced_memory()[1] < 3 * tiled.nbytes
+    finally:
+        tracemalloc.stop()
+    index = np.arange(tiled.n_rows) % 200
+    assert Relation.from_runs(200, index, index + 1) is tiled
+    index[-1] = 0
+    assert Relation.from_runs(200, index, index + 1) is not tiled
+
+
+def test_a_table_too_long_to_be_looked_at_is_not_made_for_its_rule(monkeypatch):
+    monkeypatch.setattr(Relation, "from_runs", None)
+    assert axis_map.tile(3, MAX_WORK).pattern.irregular == "indices in no regular order"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 
@@ -159,6 +160,16 @@ def test_paths_that_cannot_be_written(field, blind, tmp_path):
     for place in (tmp_path / "file" / "m.zarr", None):
         with pytest.raises(fastrf.FormatError, match="folder that can be written"):
             field.to_zarr(place)
+
+
+@pytest.mark.parametrize("fill", [[], [[]]])
+def test_a_store_that_says_nonsense_is_one_error(field, tmp_path, fill):
+    path = tmp_path / "masks.zarr"
+    field.to_zarr(path, chunks=10)
+    said = json.loads((path / "zarr.json").read_text())
+    (path / "zarr.json").write_text(json.dumps(said | {"fill_value": fill}))
+    with pytest.raises(fastrf.FormatError, match="choose another name"):
+        field.to_zarr(path, chunks=10, resume=True)
 
 
 def test_a_full_disk_is_one_error(field, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.engine import stretched
-from fastrf.engine.regular import rule_of
+from fastrf.engine.regular import MAX_WORK, rule_of
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import stretched_family
 from fastrf.errors import LimitError, ShapeError
@@ -370,12 +370,14 @@ def roll(n: int, shift: int) -> AxisMap:
 @lru_cache(maxsize=1024)
 def tile(n: int, times: int) -> AxisMap:
     """Output `o` reads `o mod n`."""
-    return AxisMap(
-        n,
-        n * times,
-        lambda: _reading(n, _indices(n * times) % max(n, 1)),
-        lambda: _recognised(_reading(n, _indices(n * times) % max(n, 1))),
-    )
+
+    def build() -> Relation:
+        return _reading(n, _indices(n * times) % max(n, 1))
+
+    def sketch() -> Pattern:
+        return _recognised(build()) if n * times <= MAX_WORK else _no_rule("indices in no regular order")
+
+    return AxisMap(n, n * times, build, sketch)
 
 
 def place(n_in: int, n_out: int, offset: int) -> AxisMap:

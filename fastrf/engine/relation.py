@@ -32,16 +32,15 @@ MAX_RUNS = 1 << 27
 
 _interned: weakref.WeakValueDictionary[Hashable, Relation] = weakref.WeakValueDictionary()
 _lock = process_lock()
-_weights = np.random.default_rng(0x5EED).integers(-(1 << 62), 1 << 62, size=1024)
+_weights = np.random.default_rng(0x5EED).integers(-(1 << 62), 1 << 62, size=1 << 15)
 
 
 def _fingerprint(array: IntArray) -> int:
-    """Linear hash of an array with fixed random weights; equality is checked after it."""
-    global _weights
-    if array.size > _weights.size:
-        rng = np.random.default_rng(0x5EED)
-        _weights = rng.integers(-(1 << 62), 1 << 62, size=1 << int(array.size).bit_length())
-    return int(np.dot(array, _weights[: array.size]))
+    """Hash of an array, linear with fixed random weights in blocks; equality is checked after it."""
+    if array.size <= _weights.size:
+        return int(np.dot(array, _weights[: array.size]))
+    blocks = (array[at : at + _weights.size] for at in range(0, array.size, _weights.size))
+    return hash(tuple(int(np.dot(block, _weights[: block.size])) for block in blocks))
 
 
 def _check_size(rows: int, runs: int, indices: int = 0) -> None:
@@ -145,7 +144,9 @@ class Relation:
         keep = high > low
         indptr = np.zeros(low.size + 1, np.int64)
         np.cumsum(keep, out=indptr[1:])
-        return cls._intern(n_cols, indptr, low[keep], high[keep])
+        if indptr[-1] < low.size:
+            low, high = low[keep], high[keep]
+        return cls._intern(n_cols, indptr, low, high)
 
     @classmethod
     def from_arrays(cls, n_cols: int, indptr: IntArray, start: IntArray, stop: IntArray) -> Relation:

@@ -212,6 +212,7 @@ def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
         read_text(metadata, MAX_FILE_BYTES)
     try:
         array = zarr.open_array(store=str(place), mode="r+", zarr_format=3)
+        stored = array.metadata.to_dict()
     except Exception as error:  # Zarr raises errors of many kinds for what is none of its arrays
         raise FormatError(f"{place}: no Zarr array to resume ({error}); choose another name") from error
     if array.attrs.get("field") != stream.fingerprint or array.attrs.get("packed") != stream.packed:
@@ -219,7 +220,7 @@ def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
     if array.chunks[0] != stream.chunk:
         raise FormatError(f"{place}: has chunks of {array.chunks[0]} masks, not {stream.chunk}; resume with those")
     anew = _created(zarr, stream, zarr.storage.MemoryStore(), "").metadata.to_dict()
-    if {**array.metadata.to_dict(), "attributes": {}} != {**anew, "attributes": {}}:
+    if {**stored, "attributes": {}} != {**anew, "attributes": {}}:
         raise FormatError(f"{place}: stores masks otherwise than this version of Zarr does; choose another name")
     folders = {place, *(_chunk_file(array, place, k).parent for k in range(stream.n_chunks))}
     inside = {folder for leaf in folders for folder in (leaf, *leaf.parents) if folder.is_relative_to(place)} - {place}
