@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import fastrf
+from bench import house
 
 SOURCE = Path(fastrf.__file__).parent
 
@@ -21,17 +21,13 @@ SOURCE = Path(fastrf.__file__).parent
 ORDER = [
     *["errors", "budget", "system", "engine", "ops", "network", "zoo", "layers", "queries", "outputs", "field"],
     *["frontends", "loading", "summary", "analysis", "columns", "spaces", "sweeps", "erf", "anchors"],
-    *["cli", "__main__", "__init__"],
+    *["__init__", "cli", "__main__"],
 ]
 
 
-def modules():
-    return sorted(path for path in SOURCE.rglob("*.py"))
-
-
-def part(path):
-    """The top-level part of fastrf that a file belongs to."""
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+def top(module):
+    """The part of fastrf that a module belongs to."""
+    return module.split(".")[1] if "." in module else "__init__"
 
 
 def run(code):
@@ -56,43 +52,27 @@ def test_no_module_bears_the_name_of_a_public_function():
 
 
 def test_every_module_declares_what_it_exports():
-    for path in modules():
-        if path.name in ("__init__.py", "__main__.py") or (path.name == "kernels.py" and part(path) == "engine"):
+    for name in house.imports():
+        if name in ("fastrf.__main__", "fastrf.engine.kernels"):
             continue
-        name = ".".join(("fastrf", *path.relative_to(SOURCE).with_suffix("").parts))
         if "torch" in name and importlib.util.find_spec("torch") is None:
             continue
         module = importlib.import_module(name)
         assert module.__doc__
-        assert all(hasattr(module, exported) for exported in module.__all__), name
-
-
-def imports(path):
-    """Every module of fastrf that a file imports: at its top, in functions, for types; by name or from a package."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "fastrf")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastrf":
-            assert not node.level, f"{path}: relative imports are not looked at here"
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole in NAMES else node.module
-
-
-def dotted(path):
-    """The module that a file holds."""
-    return ".".join(("fastrf", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
-
-
-NAMES = {dotted(path) for path in modules()}
+        exported = module.__all__ if not hasattr(module, "__path__") else ()
+        assert all(hasattr(module, one) for one in exported), name
 
 
 def test_imports_run_one_way():
-    for path in modules():
-        for target in imports(path):
-            top = target.split(".")[1] if "." in target else "__init__"
-            if (top, part(path)) != ("__init__", "cli"):  # it shows the version
-                assert ORDER.index(top) <= ORDER.index(part(path)), f"{dotted(path)} imports {target}"
+    for module, targets in house.imports().items():
+        for target in targets:
+            assert ORDER.index(top(target)) <= ORDER.index(top(module)), f"{module} imports {target}"
+
+
+def test_circles_are_seen_whichever_way_round():
+    graph = {"a": {"b"}, "b": {"c", "b"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert sorted(house.circles(graph)) == [["a", "b", "c"], ["d", "e"]]
+    assert not house.circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
 def test_importing_is_light():
