@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import fastrf
-from fastrf.anchors.assignment.assigning import assign
+from fastrf.anchors.assignment.dense import assign
 from fastrf.erf.maps import moments
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")

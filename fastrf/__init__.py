@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from fastrf.network import Network, Node
     from fastrf.summary import Summary
     from fastrf.sweeps.result import SweepResult
-    from fastrf.sweeps.sweeping import sweep
+    from fastrf.sweeps.run import sweep
 
 _find_moved()
 #: Which module each public name comes from.
@@ -98,7 +98,7 @@ _HOME = {
     "relu": "layers",
     "resize": "layers",
     "spaces": "spaces",
-    "sweep": "sweeps.sweeping",
+    "sweep": "sweeps.run",
     "zoo": "zoo",
 }
 

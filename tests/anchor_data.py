@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastrf.anchors import clustering, reporting
+from fastrf.anchors import kmeans, reports
 from tests.conftest import INTERPRETED
 
 ROOT = Path(__file__).parent.parent
@@ -28,10 +28,10 @@ def shrink(monkeypatch):
     """With the JIT off: k-means from one start with next to no generations, and no effective fields of networks."""
     if INTERPRETED:
         for name, value in (("STARTS", 1), ("REFINED", 1), ("STEPS", 2), ("SAMPLE", 60)):
-            monkeypatch.setattr(clustering, name, value)
-        monkeypatch.setattr(reporting, "spreads", lambda *_: ())
-        draw = clustering._factors
-        monkeypatch.setattr(clustering, "_factors", lambda rng, n, count: draw(rng, min(n, 2), count))
+            monkeypatch.setattr(kmeans, name, value)
+        monkeypatch.setattr(reports, "spreads", lambda *_: ())
+        draw = kmeans._factors
+        monkeypatch.setattr(kmeans, "_factors", lambda rng, n, count: draw(rng, min(n, 2), count))
 
 
 def shape_iou(sizes, anchors):

@@ -12,7 +12,7 @@ import pytest
 
 import fastrf
 from fastrf import anchors
-from fastrf.anchors import matching
+from fastrf.anchors import recall
 from fastrf.cli import commands as cli
 from tests.anchor_data import coco_results, shape_iou, shrink, worst_ratio
 from tests.conftest import INTERPRETED
@@ -117,7 +117,7 @@ def test_s3fd_on_coco(analyses):
 
 
 def test_counts_are_the_definitions(rng, monkeypatch, analyses):
-    monkeypatch.setattr(matching, "CHUNK", 50)
+    monkeypatch.setattr(recall, "CHUNK", 50)
     sizes = rng.uniform(2, 700, (173, 2))
     done = anchors.report(analyses["s3fd"], outputs(analyses["s3fd"]), "s3fd", sizes, threshold=3, recall_at=[0.6])
     squares = np.array([[side, side] for side in (16, 32, 64, 128, 256, 512)], float)
@@ -243,7 +243,7 @@ def test_without_boxes_or_anchors(analyses):
 
 
 def test_progress_counts_boxes(analyses, monkeypatch):
-    monkeypatch.setattr(matching, "CHUNK", 2)
+    monkeypatch.setattr(recall, "CHUNK", 2)
     seen = []
     sizes = np.full((5, 2), 30.0)
     anchors.report(analyses["yolov5s"], YOLO, "yolov5", sizes, progress=lambda *step: seen.append(step))

@@ -10,7 +10,7 @@ import pytest
 
 import fastrf
 from fastrf.anchors import Resize, read_boxes
-from fastrf.anchors.resizing import fitted
+from fastrf.anchors.resize_rules import fitted
 
 IMAGES = [{"id": 7, "width": 100, "height": 50}, {"id": "b", "width": 40, "height": 80}]
 

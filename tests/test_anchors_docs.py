@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors.forms import writing
+from fastrf.anchors.forms import snippets
 from fastrf.cli import commands as cli
 from tests.anchor_data import ROOT, shrink
 from tests.conftest import INTERPRETED
@@ -81,8 +81,8 @@ def test_python_snippets_and_their_comments():
 
 def test_every_form_and_method_is_in_the_page():
     for word in (
-        *fastrf.anchors.suggesting.METHODS,
-        *writing.FORMS,
-        *fastrf.anchors.resizing.RULES,
+        *fastrf.anchors.suggestions.METHODS,
+        *snippets.FORMS,
+        *fastrf.anchors.resize_rules.RULES,
     ):
         assert word in PAGE

@@ -9,9 +9,9 @@ import pytest
 
 import fastrf
 from fastrf import anchors
-from fastrf.anchors import clustering
 from fastrf.anchors import iou_kernels as kernels
-from fastrf.anchors.clustering import clustered, mean_best_iou
+from fastrf.anchors import kmeans
+from fastrf.anchors.kmeans import clustered, mean_best_iou
 from tests.anchor_data import coco_results, shape_iou, shrink
 from tests.conftest import INTERPRETED
 
@@ -175,7 +175,7 @@ def test_k_means_of_few_boxes(analyses):
 
 
 def test_large_sets_are_sampled(monkeypatch, rng):
-    monkeypatch.setattr(clustering, "SAMPLE", 50)
+    monkeypatch.setattr(kmeans, "SAMPLE", 50)
     sizes = rng.uniform(5, 100, (400, 2))
     found, left_out = clustered(sizes, np.full((2, 2), np.inf), 2, 5, 0)
     assert left_out == 0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors.assignment.assigning import assign, containment, covered_pixels
+from fastrf.anchors.assignment import containment
+from fastrf.anchors.assignment.dense import assign, covered_pixels
 from fastrf.errors import FormatError, ShapeError, UnknownNodeError, UsageError
 
 

@@ -146,7 +146,7 @@ def test_annotations_are_shallow(tmp_path):
 
 
 def test_pictures_that_are_pipes_or_never_end(tmp_path):
-    from fastrf.anchors.boxes.pictures import picture_size
+    from fastrf.anchors.boxes.image_sizes import picture_size
 
     os.mkfifo(tmp_path / "a.jpg")
     assert picture_size(tmp_path / "a.jpg") is None
@@ -295,7 +295,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path, sweep, manifest, linke
 def interrupted(tmp_path, sweep):
     """A folder of parts as a run leaves it that was stopped."""
     from fastrf.sweeps.parts import Parts
-    from fastrf.sweeps.sweeping import work_of
+    from fastrf.sweeps.run import work_of
 
     work = work_of(fastrf.spaces.NASBench201().sample(5), None, None, None)
     parts = Parts(tmp_path / "t.parquet", work.manifest(), work.schema, False)
@@ -328,7 +328,7 @@ def test_a_folder_that_holds_only_parts_goes(tmp_path, sweep):
 
 def test_lines_of_candidates_name_no_code(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
-    from fastrf.sweeps.reading import candidates_of
+    from fastrf.sweeps.candidates import candidates_of
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "payload.py").write_text("open('mark', 'w')")

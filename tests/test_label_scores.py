@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastrf.anchors.assignment.scores import atss, gaussian_scores, rfla
+from fastrf.anchors.assignment.assigners import atss, gaussian_scores, rfla
 from fastrf.errors import FormatError, ShapeError, UsageError
 
 

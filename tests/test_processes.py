@@ -18,7 +18,7 @@ import pytest
 import fastrf
 from fastrf import __main__ as command
 from fastrf.cli import commands as cli
-from fastrf.sweeps import running
+from fastrf.sweeps import gathered
 from fastrf.system import interrupts
 from fastrf.system.files import whole_file
 from fastrf.system.terminal import progress_bar
@@ -171,7 +171,7 @@ def test_a_signal_that_a_library_swallows_is_noticed(watched, monkeypatch):
 
 
 def test_an_interrupted_sweep_keeps_its_rows(watched, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(gathered, "FLUSH_SECONDS", 0.0)
 
     def stop(done, total):
         if done:

@@ -23,7 +23,8 @@ import fastrf
 from fastrf.columns import states
 from fastrf.engine import compiling, relation
 from fastrf.engine import memo as memory
-from fastrf.sweeps import sources
+from fastrf.sweeps import candidates
+from fastrf.sweeps import onnx as onnx_files
 from tests.conftest import INTERPRETED
 
 SPEC = {
@@ -97,8 +98,8 @@ LOCKS = {
     "relations": relation._lock,
     "memory": memory._lock,
     "states": states._lock,
-    "sources": sources._lock,
-    "captures in sweeps": sources._capturing,
+    "sources": onnx_files._lock,
+    "captures in sweeps": candidates._capturing,
     "compiler": compiler_lock.global_compiler_lock,
 }
 if importlib.util.find_spec("torch") is not None:
@@ -134,14 +135,14 @@ def test_a_forked_child_finds_every_lock_open(name):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_parses_files_anew():
-    sources._files["held"] = object()
+    onnx_files._files["held"] = object()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        os._exit(len(sources._files))
+        os._exit(len(onnx_files._files))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    del sources._files["held"]
+    del onnx_files._files["held"]
 
 
 def test_locks_come_from_where_forks_are_known():
@@ -160,7 +161,7 @@ def test_locks_come_from_where_forks_are_known():
         for name in node.names
         if name.name in ("cached_property", "Lock", "RLock")
     }
-    assert found == {("memory.py", "RLock"), ("sweeps/sources.py", "Lock")}
+    assert found == {("memory.py", "RLock"), ("sweeps/onnx.py", "Lock")}
 
 
 def test_a_cached_property_is_worked_out_once():

@@ -9,7 +9,8 @@ import pytest
 
 import fastrf
 from fastrf.spaces import NASBench201
-from fastrf.sweeps import running, scaling
+from fastrf.sweeps import dask as on_dask
+from fastrf.sweeps import gathered
 
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("pyarrow")
@@ -50,7 +51,7 @@ def test_a_space_on_a_cluster_by_its_address(cluster, tmp_path):
 
 
 def test_a_worker_killed_in_the_middle(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(gathered, "FLUSH_SECONDS", 0.1)
     given = [(f"net {n}", TABLE, (1, n, n)) for n in range(4, 104)]
     pids = list(cluster.run(os.getpid).values())
     killed = []
@@ -100,13 +101,13 @@ def test_what_fails_on_workers_is_said(cluster, monkeypatch):
     given = [("net", TABLE, (1, 8, 8))]
     row = fastrf.sweep(given, metrics=[raises], client=cluster).to_rows()[0]
     assert "MemoryError" in row["error"]
-    monkeypatch.setattr(scaling, "evaluated", len)  # gives no rows
+    monkeypatch.setattr(on_dask, "evaluated", len)  # gives no rows
     with pytest.raises(AttributeError):
         fastrf.sweep(given, client=cluster)
-    monkeypatch.setattr(scaling, "evaluated", int)
+    monkeypatch.setattr(on_dask, "evaluated", int)
     with pytest.raises(fastrf.FastRFError, match=r"rows 0 to 1 failed on the cluster .TypeError: .*same fastrf"):
         fastrf.sweep(given, client=cluster)
-    monkeypatch.setattr(scaling, "evaluated", refuse)
+    monkeypatch.setattr(on_dask, "evaluated", refuse)
     with pytest.raises(fastrf.LimitError, match="too much"):
         fastrf.sweep(given, client=cluster)
 
@@ -140,7 +141,7 @@ def test_tasks_that_someone_cancels(cluster):
 
 
 def test_no_scheduler(monkeypatch):
-    monkeypatch.setattr(scaling, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
     began = time.monotonic()
     with pytest.raises(fastrf.UsageError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*can it be reached"):
         fastrf.sweep(NASBench201(), client="tcp://127.0.0.1:9")

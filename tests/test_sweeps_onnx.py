@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("pyarrow")
 
 from fastrf.frontends import onnx as frontend  # noqa: E402
-from fastrf.sweeps import sources  # noqa: E402
+from fastrf.sweeps import onnx as onnx_files  # noqa: E402
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 
@@ -113,10 +113,10 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_parsed_files_are_bounded_and_noticed_when_they_change(path, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_PARSED", 2)
+    monkeypatch.setattr(onnx_files, "MAX_PARSED", 2)
     models = [model() for _ in range(4)]
     fastrf.sweep([(str(k), given) for k, given in enumerate(models)], metrics=["size"])
-    assert len(sources._files) == 2
+    assert len(onnx_files._files) == 2
     first = fastrf.sweep([path], node="map", metrics=["size"]).to_rows()[0]
     changed = frontend.cut(model(), "first")
     path.write_bytes(changed.SerializeToString())

@@ -13,8 +13,8 @@ import pytest
 import fastrf
 from fastrf.cli.commands import main
 from fastrf.spaces import NASBench101, NASBench201
-from fastrf.sweeps import running
-from fastrf.sweeps.parts import gaps_between
+from fastrf.sweeps import gathered, threads
+from fastrf.sweeps.gathered import gaps_between
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -23,8 +23,8 @@ parquet = pytest.importorskip("pyarrow.parquet")
 SLOW = """
 import sys, time
 import fastrf
-from fastrf.sweeps import running
-running.FLUSH_SECONDS = 0.05
+from fastrf.sweeps import gathered, threads
+gathered.FLUSH_SECONDS = 0.05
 
 def slowly(field):
     time.sleep(float(sys.argv[2]))
@@ -64,7 +64,7 @@ def test_a_finished_table_is_not_made_again(tmp_path, some, monkeypatch):
     first = fastrf.sweep(some, output=path).to_arrow()
     with pytest.raises(fastrf.FormatError, match="exists; choose another name, or go on with resume"):
         fastrf.sweep(some, output=path)
-    monkeypatch.setattr(running, "run_here", None)
+    monkeypatch.setattr(threads, "run_here", None)
     assert fastrf.sweep(some, output=path, resume=True).to_arrow().equals(first)
 
 
@@ -104,9 +104,9 @@ def test_an_output_that_cannot_be_written(tmp_path, some):
 
 
 def test_a_full_disk_leaves_what_is_whole(tmp_path, some, monkeypatch):
-    monkeypatch.setattr(running, "FLUSH_SECONDS", 0)
-    monkeypatch.setattr(running, "FIRST_CHUNK", 100)
-    monkeypatch.setattr(running, "_rates", {})
+    monkeypatch.setattr(gathered, "FLUSH_SECONDS", 0)
+    monkeypatch.setattr(threads, "FIRST_CHUNK", 100)
+    monkeypatch.setattr(threads, "_rates", {})
     path, written = tmp_path / "table.parquet", []
     whole = parquet.write_table
 

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from fastrf.anchors.assignment.assigning import Assignment, assign
-from fastrf.anchors.assignment.scores import atss, gaussian_scores, rfla
-from fastrf.anchors.boxes.box_set import Boxes, Rejected, read_boxes
-from fastrf.anchors.forms.anchor_set import Anchors, read_anchors
-from fastrf.anchors.reporting import LevelRow, Report, SizeRow, report
-from fastrf.anchors.resizing import Resize
-from fastrf.anchors.suggesting import Suggestion, suggest
+from fastrf.anchors.assignment.assigners import atss, gaussian_scores, rfla
+from fastrf.anchors.assignment.dense import Assignment, assign
+from fastrf.anchors.boxes.box_set import Boxes, Rejected
+from fastrf.anchors.boxes.readers import read_boxes
+from fastrf.anchors.forms.anchor_set import Anchors
+from fastrf.anchors.forms.readers import read_anchors
+from fastrf.anchors.reports import report
+from fastrf.anchors.resize_rules import Resize
+from fastrf.anchors.rows import LevelRow, Report, SizeRow
+from fastrf.anchors.suggestions import Suggestion, suggest
 from fastrf.erf.gradients import gradient_effective
 from fastrf.erf.maps import Effective, effective, marginals, moments, path_weights, radii, sigmas
 

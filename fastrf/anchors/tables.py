@@ -1,4 +1,4 @@
-"""Reports of anchors as text, Markdown, CSV, JSON and pandas. `reporting.Report` calls it."""
+"""Reports of anchors as text, Markdown, CSV, JSON and pandas. `rows.Report` calls it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastrf.outputs.texts import csv_rows, markdown_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastrf.anchors.reporting import LevelRow, Report, SizeRow
+    from fastrf.anchors.rows import LevelRow, Report, SizeRow
 
 __all__ = ["to_csv", "to_json", "to_markdown", "to_pandas", "to_records", "to_text"]
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors import tables
-from fastrf.anchors.boxes.box_set import Boxes, read_boxes
-from fastrf.anchors.reporting import Report, input_pixels, report
-from fastrf.anchors.resizing import Resize
-from fastrf.anchors.suggesting import Suggestion, suggest
+from fastrf.anchors.boxes.box_set import Boxes
+from fastrf.anchors.boxes.readers import read_boxes
+from fastrf.anchors.reports import input_pixels, report
+from fastrf.anchors.resize_rules import Resize
+from fastrf.anchors.rows import Report
+from fastrf.anchors.suggestions import Suggestion, suggest
 from fastrf.errors import FormatError, UsageError
 from fastrf.system.terminal import Progress, progress_bar, terminal_width
 
@@ -111,7 +113,7 @@ def _resize(asked: Request, boxes: Boxes | None) -> Resize | str | None:
 
 def _pasted(analysis: Analysis, asked: Request, found: Report | Suggestion) -> str:
     """Only the form asked for; given anchors are set on the centres of the receptive fields."""
-    from fastrf.anchors.forms.anchor_set import read_anchors
+    from fastrf.anchors.forms.readers import read_anchors
     from fastrf.anchors.levels import levels_of
 
     form = asked.form or ""

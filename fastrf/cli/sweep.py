@@ -63,8 +63,8 @@ def sweep(
     `fastrf sweep nasbench201 -o nb201.parquet` or `fastrf sweep darts --sample 1000 --top 10 --by area_mean` or
     `fastrf sweep models/*.onnx --node map -i 3x224x224 -i 3x320x320`
     """
-    from fastrf.sweeps.reading import candidates_of
-    from fastrf.sweeps.sweeping import sweep as run
+    from fastrf.sweeps.candidates import candidates_of
+    from fastrf.sweeps.run import sweep as run
 
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     given, shape = _at_shapes(candidates_of(candidates, sample, seed), candidates, input_shape)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from fastrf.analysis import analyze
-from fastrf.anchors.assignment.assigning import assign
-from fastrf.anchors.assignment.scores import atss, rfla
-from fastrf.anchors.suggesting import suggest
+from fastrf.anchors.assignment.assigners import atss, rfla
+from fastrf.anchors.assignment.dense import assign
+from fastrf.anchors.suggestions import suggest
 from fastrf.engine.relation import Relation
 from fastrf.erf.maps import effective, radii
 

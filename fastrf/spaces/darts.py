@@ -1,7 +1,7 @@
 """DARTS: genotypes of a normal and a reduction cell, on the skeletons for CIFAR and for ImageNet.
 
 Liu et al. 2018, arXiv 1806.09055; operators and skeletons as in quark0/darts (`cnn/operations.py`, `cnn/model.py`).
-`genotypes` has the notation.
+`darts_genotypes` has the notation.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy.typing as npt
 from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
-from fastrf.spaces import genotypes
-from fastrf.spaces.dartscells import add_cell, add_factorized_reduce, cell_costs, edge_steps, halved, reducing
-from fastrf.spaces.genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
+from fastrf.spaces import darts_genotypes as genotypes
+from fastrf.spaces.darts_cells import add_cell, add_factorized_reduce, cell_costs, edge_steps, halved, reducing
+from fastrf.spaces.darts_genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]
 
@@ -78,11 +78,11 @@ class DARTS(Space[Genotype]):
         return self.decode(np.array([self.encode(arch)]))[0]
 
     def encode(self, arch: Genotype) -> tuple[int, ...]:
-        """See `genotypes.encode`."""
+        """See `darts_genotypes.encode`."""
         return genotypes.encode(arch)
 
     def decode(self, codes: Codes) -> list[str]:
-        """See `genotypes.decode`."""
+        """See `darts_genotypes.decode`."""
         return genotypes.decode(codes)
 
     # Candidates ------------------------------------------------------------------------------------------

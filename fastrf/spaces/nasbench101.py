@@ -1,7 +1,7 @@
 """NAS-Bench-101: cells of at most 7 vertices and 9 edges, three stacks of three of them.
 
 Ying et al. 2019, arXiv 1902.09635; rules, hash and skeleton as in google-research/nasbench (`ModelSpec`,
-`model_builder`). `cells` has the arithmetic on many cells at once.
+`model_builder`). `nasbench101_cells` has the arithmetic on many cells at once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces import cells
+from fastrf.spaces import nasbench101_cells as cells
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["OPERATORS", "Cell", "NASBench101"]
 
@@ -115,7 +115,7 @@ class NASBench101(Space[Cell]):
         return _md5(str(sorted(marks)))
 
     def encode(self, arch: Cell) -> tuple[int, ...]:
-        """The number of vertices, the matrix with the output last (see `cells`), and the operators' labels."""
+        """The number of vertices, the matrix with the output last (`nasbench101_cells`), and the operators' labels."""
         n = len(arch.ops)
         idle = [0] * (cells.VERTICES - n)
         edges: list[int] = []

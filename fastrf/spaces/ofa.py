@@ -18,7 +18,7 @@ from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
 from fastrf.spaces.space import Candidates, Codes, Space, generator, short
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["OFAMobileNetV3", "Subnet"]
 

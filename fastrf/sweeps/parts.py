@@ -13,37 +13,25 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import FormatError
-from fastrf.outputs.texts import csv_cell, from_csv_cell
-from fastrf.sweeps.evaluating import arrow
+from fastrf.sweeps.table import KEY, arrow, form_of, manifest_of, write_table
 from fastrf.system.files import MAX_FILE_BYTES, opened, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ENDINGS", "Parts", "gaps_between", "read_table", "write_table"]
+__all__ = ["Parts"]
 
-#: Formats by ending.
-ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
-_KEY = b"fastrf"
 _MANIFEST = "manifest.json"
 #: The first word of a manifest, whatever the version.
 _FORMAT = "fastrf sweep "
 #: Names of parts, and of files that were being written when a run was killed.
 _PART = re.compile(r"[0-9]{12,18}-[0-9]{12,18}\.parquet")
 _UNFINISHED = re.compile(r"\.fastrf-[0-9a-f]{16}")
-
-
-def _form(path: Path) -> str:
-    """The format of a file. Raises FormatError."""
-    form = ENDINGS.get(path.suffix.lower())
-    if form is None:
-        raise FormatError(f"{path}: ending {path.suffix!r} is unknown here; use {', '.join(ENDINGS)}")
-    return form
 
 
 class Parts:
@@ -56,7 +44,7 @@ class Parts:
             self.output = Path(output)
         except TypeError as error:
             raise FormatError(f"output {output!r} is no path; give a name such as sweep.parquet") from error
-        _form(self.output)
+        form_of(self.output)
         self.folder = self.output.with_name(self.output.name + ".parts")
         self.manifest, self.schema = manifest, schema
         #: Whether the table is there already.
@@ -81,7 +69,7 @@ class Parts:
             self._check(manifest)
         if there:
             if not begun:
-                self._check(_manifest_of(self.output))
+                self._check(manifest_of(self.output))
             self.complete = True
             self._remove()
             return
@@ -173,10 +161,10 @@ class Parts:
 
     def finish(self, fresh: list[pa.RecordBatch] | None = None) -> None:
         """The whole table in its one file, from the parts, or from `fresh` where there are none."""
-        schema = self.schema.with_metadata({_KEY: json.dumps(self.manifest).encode()})
+        schema = self.schema.with_metadata({KEY: json.dumps(self.manifest).encode()})
         rows = (batch.replace_schema_metadata(schema.metadata) for batch in (self._rows() if fresh is None else fresh))
         with whole_file(self.output, sync=True) as file:
-            write_table(rows, schema, file, _form(self.output))
+            write_table(rows, schema, file, form_of(self.output))
         self._remove()
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
@@ -189,68 +177,6 @@ class Parts:
         """Leave nothing where no row was written."""
         if not self._files(_PART):
             self._remove()
-
-
-def gaps_between(spans: Iterable[tuple[int, int]], n: int) -> list[tuple[int, int]]:
-    """The ranges of `range(n)` that no span holds."""
-    gaps, reached = [], 0
-    for start, stop in spans:
-        if start > reached:
-            gaps.append((reached, start))
-        reached = stop
-    return [*gaps, (reached, n)] if reached < n else gaps
-
-
-def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, form: str) -> None:
-    """Batches to an open file as "parquet", "csv" or "arrow" (Arrow IPC, also called Feather)."""
-    pa = arrow()
-    if form == "csv":
-        writer = arrow("pyarrow.csv").CSVWriter(file, schema.remove_metadata())
-        batches = (_with_texts(batch.replace_schema_metadata(None), csv_cell) for batch in batches)
-    elif form == "arrow":
-        writer = pa.ipc.new_file(file, schema)
-    else:
-        writer = arrow("pyarrow.parquet").ParquetWriter(file, schema)
-    with writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def _with_texts(rows: Any, change: Callable[[str], str]) -> Any:
-    """A batch or table with every text changed."""
-    pa = arrow()
-    columns = [
-        pa.array([None if text is None else change(text) for text in column.to_pylist()], pa.string())
-        if pa.types.is_string(column.type)
-        else column
-        for column in rows.columns
-    ]
-    return type(rows).from_arrays(columns, schema=rows.schema)
-
-
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """A finished table. Raises FormatError where it is damaged, or has other columns."""
-    try:
-        table = _read(path, _form(path), schema)
-        table.validate(full=True)
-    except Exception as error:  # a damaged file can fail in any of its readers
-        raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
-    if not table.schema.equals(schema):
-        raise FormatError(f"{path}: has other columns than this sweep; choose another name")
-    return table
-
-
-def _read(path: Path, form: str, schema: pa.Schema) -> pa.Table:
-    with opened(path) as file:
-        if form == "csv":
-            csv = arrow("pyarrow.csv")
-            options = csv.ConvertOptions(
-                column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
-            )
-            return _with_texts(csv.read_csv(file, convert_options=options), from_csv_cell)
-        if form == "arrow":
-            return arrow().ipc.open_file(file).read_all()
-        return arrow("pyarrow.parquet").read_table(file)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -270,23 +196,6 @@ def _own_manifest(folder: Path) -> dict[str, Any] | None:
         own = not isinstance(found, dict) or str(found.get("format")).startswith(_FORMAT)
     if not own:
         raise FormatError(f"{folder}: not made by a sweep, and left alone; choose another output, or move it elsewhere")
-    return found if isinstance(found, dict) else None
-
-
-def _manifest_of(path: Path) -> dict[str, Any] | None:
-    """What a finished file says of its sweep; None where it says nothing, as CSV cannot."""
-    pa = arrow()
-    try:
-        if _form(path) == "parquet":
-            metadata = arrow("pyarrow.parquet").read_schema(path).metadata
-        elif _form(path) == "arrow":
-            with pa.OSFile(str(path)) as file:
-                metadata = pa.ipc.open_file(file).schema.metadata
-        else:
-            return None
-        found = json.loads((metadata or {})[_KEY])
-    except Exception:  # a damaged file can fail in any of its readers
-        return None
     return found if isinstance(found, dict) else None
 
 

@@ -9,9 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import FormatError, UsageError
-from fastrf.sweeps.evaluating import arrow
-from fastrf.sweeps.parts import ENDINGS, read_table, write_table
+from fastrf.errors import UsageError
+from fastrf.sweeps.table import arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
 
@@ -113,9 +112,7 @@ class SweepResult:
 
         Raises FormatError for another ending or a file that cannot be written.
         """
-        form = ENDINGS.get(Path(path).suffix.lower())
-        if form is None:
-            raise FormatError(f"{path}: ending {Path(path).suffix!r} is unknown here; use {', '.join(ENDINGS)}")
+        form = form_of(Path(path))
         with whole_file(path) as file:
             write_table(self._table.to_batches(), self._schema, file, form)
 

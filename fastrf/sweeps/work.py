@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastrf.errors import FastRFError
-from fastrf.sweeps.evaluating import MEMO, Figures, batch, by_columns, one_by_one, schema
+from fastrf.sweeps.candidates import InSpace, Source
+from fastrf.sweeps.figures import MEMO, by_columns, one_by_one
 from fastrf.sweeps.metrics import Metric
-from fastrf.sweeps.sources import InSpace, Source
+from fastrf.sweeps.table import Figures, batch, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -27,7 +27,13 @@ MOVED = {
     "sweeps.columns": "columns.programs",
     "sweeps.states": "columns.states",
     "sweeps.steps": "columns.steps",
+    "sweeps.sources": "sweeps.candidates",
+    "spaces.genotypes": "spaces.darts_genotypes",
     "anchors.effective": "erf.maps",
+    "anchors.label_scores": "anchors.assignment.assigners",
+    "anchors.reporting": "anchors.rows",
+    "anchors.resizing": "anchors.resize_rules",
+    "anchors.suggesting": "anchors.suggestions",
 }
 
 

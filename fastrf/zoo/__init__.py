@@ -7,17 +7,19 @@ imported when it is first asked for.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.resources import files
 from operator import index
 from typing import Any
 
 __all__ = ["build", "names"]
 
-# name -> (module of this package, default input shape without a batch axis)
+# name -> (module of this package, or JSON file; default input shape without a batch axis)
 _ARCHITECTURES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "alexnet": ("_data", (3, 227, 227)),
-    "vgg16": ("_data", (3, 224, 224)),
+    "alexnet": ("alexnet.json", (3, 227, 227)),
+    "vgg16": ("vgg16.json", (3, 224, 224)),
     "resnet18": ("resnet", (3, 224, 224)),
     "resnet34": ("resnet", (3, 224, 224)),
     "resnet50": ("resnet", (3, 224, 224)),
@@ -80,6 +82,9 @@ def build(name: str, input_shape: Sequence[int] | None = None) -> dict[str, Any]
         raise KeyError(_unknown(name))
     module, default_shape = _ARCHITECTURES[name]
     shape = default_shape if input_shape is None else _checked_shape(name, input_shape, len(default_shape))
+    if module.endswith(".json"):
+        spec = json.loads(files(__name__).joinpath(module).read_text(encoding="utf-8"))
+        return {**spec, "input_shape": list(shape)}
     make: Callable[[str, tuple[int, ...]], dict[str, Any]] = import_module(f"{__name__}.{module}").build
     return make(name, shape)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 from fastrf.zoo.resnet import add_trunk, trunk_sizes
 
 __all__ = ["build"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["build"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrf.zoo._builder import Builder, windows_output
+from fastrf.zoo.builder import Builder, windows_output
 
 __all__ = ["add_trunk", "build", "trunk_sizes"]
 

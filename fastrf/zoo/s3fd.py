@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["build"]
 

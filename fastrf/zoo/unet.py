@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastrf.zoo._builder import Builder, windows_output
+from fastrf.zoo.builder import Builder, windows_output
 
 __all__ = ["build"]
 

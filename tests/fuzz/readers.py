@@ -326,7 +326,7 @@ def _lines() -> list[dict[str, bytes]]:
 
 
 def _sweep_lines() -> None:
-    from fastrf.sweeps.reading import candidates_of
+    from fastrf.sweeps.candidates import candidates_of
 
     given = candidates_of(["lines.jsonl"], None, 0)
     result = fastrf.sweep(given, (3, 32, 32), ["size", "area_max"], workers=1, output="table.csv", progress=False)
@@ -343,7 +343,7 @@ def _some() -> Any:
 def _parts() -> list[dict[str, bytes]]:
     """An interrupted sweep, and finished ones."""
     from fastrf.sweeps.parts import Parts
-    from fastrf.sweeps.sweeping import work_of
+    from fastrf.sweeps.run import work_of
 
     work = work_of(_some(), None, ["size"], None)
     parts = Parts("seed.parquet", work.manifest(), work.schema, False)

@@ -1,1 +1,5 @@
-"""Which anchor points see which boxes."""
+"""Which positions are for which boxes: by exact masks, and as RFLA and ATSS choose them."""
+
+from fastrf.anchors.assignment.dense import Assignment, assign
+
+__all__ = ["Assignment", "assign"]

@@ -5,17 +5,15 @@ The readers (`fastrf.anchors.boxes.readers`) fill it; reports, suggestions and a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FormatError
 
-__all__ = ["Boxes", "Columns", "Rejected", "checked", "read_boxes"]
+__all__ = ["Boxes", "Columns", "Rejected", "checked"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -116,31 +114,6 @@ class Columns:
     image_height: FloatArray
     image_width: FloatArray
     faults: dict[str, Mask] = field(default_factory=dict)
-
-
-def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
-    """Boxes from a file, a folder or arrays; those that cannot be used are counted in `Boxes.rejected`.
-
-    `source` is a COCO instances or results file (`.json`) or the same as objects, a folder of YOLO `.txt` labels, a
-    Pascal VOC `.xml` or a folder of them, a `.csv` with a header, an array float[n, 2] (width, height) or float[n, 4]
-    (left, top, width, height) or an `.npy` of one, or Boxes. `image_size` (rows, columns) is that of images whose
-    size the source does not hold; YOLO labels need it unless their images lie beside them.
-
-    Raises FormatError for a source that cannot be read or has no usable box.
-    """
-    from fastrf.anchors.boxes import readers
-
-    if isinstance(source, Boxes):
-        found = source
-    elif isinstance(source, str | os.PathLike):
-        found = readers.from_path(os.fspath(source), image_size)
-    elif isinstance(source, dict) or (isinstance(source, list) and source and isinstance(source[0], dict)):
-        found = readers.from_coco(source, "boxes")
-    else:
-        found = readers.from_array(source, "boxes")
-    if image_size is not None:
-        found = found.in_images(image_size)
-    return found
 
 
 def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes:

@@ -1,12 +1,13 @@
 """Readers of boxes: COCO JSON, YOLO labels, Pascal VOC XML, CSV and arrays, each to `Boxes`.
 
-`read_boxes` calls them. Nothing in a file is executed, entities in XML are refused, and sizes are bounded.
+Nothing in a file is executed, entities in XML are refused, and sizes are bounded.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ import numpy.typing as npt
 
 from fastrf.anchors.boxes import voc
 from fastrf.anchors.boxes.box_set import Boxes, Columns, checked
-from fastrf.anchors.boxes.pictures import picture_size
+from fastrf.anchors.boxes.image_sizes import picture_size
 from fastrf.errors import FormatError
 from fastrf.system.files import parse_json, read_array, read_text
 
-__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo"]
+__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo", "read_boxes"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -30,6 +31,27 @@ ImageSize = tuple[int, int] | None
 MAX_LABEL_BYTES = 1 << 24
 #: Folders and endings where the picture of a YOLO label is looked for.
 _PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
+    """Boxes from a file, a folder or arrays; those that cannot be used are counted in `Boxes.rejected`.
+
+    `source` is a COCO instances or results file (`.json`) or the same as objects, a folder of YOLO `.txt` labels, a
+    Pascal VOC `.xml` or a folder of them, a `.csv` with a header, an array float[n, 2] (width, height) or float[n, 4]
+    (left, top, width, height) or an `.npy` of one, or Boxes. `image_size` (rows, columns) is that of images whose
+    size the source does not hold; YOLO labels need it unless their images lie beside them.
+
+    Raises FormatError for a source that cannot be read or has no usable box.
+    """
+    if isinstance(source, Boxes):
+        found = source
+    elif isinstance(source, str | os.PathLike):
+        found = from_path(os.fspath(source), image_size)
+    elif isinstance(source, dict) or (isinstance(source, list) and source and isinstance(source[0], dict)):
+        found = from_coco(source, "boxes")
+    else:
+        found = from_array(source, "boxes")
+    return found if image_size is None else found.in_images(image_size)
 
 
 def from_path(path: str, image_size: ImageSize = None) -> Boxes:

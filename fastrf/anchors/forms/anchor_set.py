@@ -1,12 +1,11 @@
 """Anchors: sizes per level and where they stand, whatever form they came in.
 
-`read_anchors` takes the forms that frameworks use and the built-in tables; `writing` gives them back.
+`readers` makes them of the forms that frameworks use, `snippets` writes those.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.anchors.forms import snippets
 from fastrf.errors import FormatError
 
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
 
-__all__ = ["Anchors", "make_anchors", "read_anchors"]
+__all__ = ["Anchors", "make_anchors"]
 
 FloatArray = npt.NDArray[np.float64]
 Pair = tuple[float, float]
@@ -98,18 +98,21 @@ class Anchors:
 
         Raises UsageError for another form, FormatError where the form cannot hold them.
         """
-        from fastrf.anchors.forms import writing
-
-        return writing.snippet(self, form)
+        return snippets.snippet(self._placed, form)
 
     def to_torchvision(self) -> Any:
         """A torchvision `AnchorGenerator` with these anchors, centred where these are; needs torchvision.
 
         Raises MissingExtraError without it.
         """
-        from fastrf.anchors.forms import writing
+        return snippets.torchvision_generator(self._placed)
 
-        return writing.torchvision_generator(self)
+    @property
+    def _placed(self) -> snippets.Placed:
+        """Where they stand as far as it is known; without strides nothing but the origin can be said."""
+        steps = self.strides or ((0.0, 0.0),) * len(self)
+        centers = tuple(self.center(k, step) for k, step in enumerate(steps))
+        return snippets.Placed(self.name, self.sizes, centers, self.strides, self.ranges)
 
 
 def make_anchors(name: str, sizes: Sequence[Any], **rest: Any) -> Anchors:
@@ -134,29 +137,3 @@ def make_anchors(name: str, sizes: Sequence[Any], **rest: Any) -> Anchors:
             )
         checked.append(table)
     return Anchors(name, tuple(checked), **rest)
-
-
-def read_anchors(source: Any, levels: Sequence[Level] = (), input_size: tuple[int, int] = (640, 640)) -> Anchors:
-    """Anchors from a built-in name, a file, a form as text or objects, or sizes; see `docs/anchors.md`.
-
-    `source` is "yolov5", "retinanet", "s3fd", "lffd" or "ssd"; a YOLO `.yaml`; a `.py` or `.txt` that holds a
-    torchvision `AnchorGenerator(...)`, an mmdetection `anchor_generator=dict(...)` or LFFD's lists; a `.json` with
-    pairs of width and height, flat or by level; the same as text, mapping or nested lists; a torchvision
-    `AnchorGenerator`; or Anchors. `levels` and `input_size` (rows, columns) are for the forms that need them: SSD's
-    sizes are shares of the input, RFLA's of the receptive field, flat lists are dealt out over the levels.
-
-    Raises FormatError for what cannot be read.
-    """
-    from fastrf.anchors.forms import builtin, parsing
-
-    if isinstance(source, Anchors):
-        return source
-    if isinstance(source, str) and source in builtin.NAMES:
-        return builtin.build(source, levels, input_size)
-    if isinstance(source, os.PathLike):
-        return parsing.from_file(os.fspath(source), levels)
-    if isinstance(source, str):
-        if "\n" in source or "(" in source or "[" in source:
-            return parsing.from_text(source, "text", levels)
-        return parsing.from_file(source, levels)
-    return parsing.from_objects(source, "anchors", levels)

@@ -1,11 +1,12 @@
 """Anchors from the forms of torchvision, mmdetection, YOLO and LFFD, as files, text or objects.
 
-`forms.read_anchors` calls it. Text is never run: see `literals`.
+Text is never run: see `literals`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -14,18 +15,42 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.forms import literals
 from fastrf.anchors.forms.anchor_set import Anchors, Pair, make_anchors
-from fastrf.anchors.forms.builtin import NAMES
+from fastrf.anchors.forms.builtin import NAMES, build
 from fastrf.errors import FormatError
 from fastrf.system.files import check_nesting, parse_json, read_text
 
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
 
-__all__ = ["from_file", "from_objects", "from_text"]
+__all__ = ["from_file", "from_objects", "from_text", "read_anchors"]
 
 Levels = Sequence["Level"]
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _LFFD_KEYS = ("param_receptive_field_stride", "param_bbox_small_list", "param_bbox_large_list")
+
+
+def read_anchors(source: Any, levels: Sequence[Level] = (), input_size: tuple[int, int] = (640, 640)) -> Anchors:
+    """Anchors from a built-in name, a file, a form as text or objects, or sizes; see `docs/anchors.md`.
+
+    `source` is "yolov5", "retinanet", "s3fd", "lffd" or "ssd"; a YOLO `.yaml`; a `.py` or `.txt` that holds a
+    torchvision `AnchorGenerator(...)`, an mmdetection `anchor_generator=dict(...)` or LFFD's lists; a `.json` with
+    pairs of width and height, flat or by level; the same as text, mapping or nested lists; a torchvision
+    `AnchorGenerator`; or Anchors. `levels` and `input_size` (rows, columns) are for the forms that need them: SSD's
+    sizes are shares of the input, RFLA's of the receptive field, flat lists are dealt out over the levels.
+
+    Raises FormatError for what cannot be read.
+    """
+    if isinstance(source, Anchors):
+        return source
+    if isinstance(source, str) and source in NAMES:
+        return build(source, levels, input_size)
+    if isinstance(source, os.PathLike):
+        return from_file(os.fspath(source), levels)
+    if isinstance(source, str):
+        if "\n" in source or "(" in source or "[" in source:
+            return from_text(source, "text", levels)
+        return from_file(source, levels)
+    return from_objects(source, "anchors", levels)
 
 
 def from_file(path: str, levels: Levels) -> Anchors:

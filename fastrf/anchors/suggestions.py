@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.boxes.box_set import read_boxes
-from fastrf.anchors.clustering import clustered
+from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.forms.anchor_set import Anchors, make_anchors
 from fastrf.anchors.forms.builtin import LFFD_LIMITS
-from fastrf.anchors.forms.writing import FORMS
+from fastrf.anchors.forms.snippets import FORMS
+from fastrf.anchors.kmeans import clustered
 from fastrf.anchors.levels import Level, levels_of
-from fastrf.anchors.reporting import Report, input_pixels, report
-from fastrf.anchors.resizing import Resize, fitted
+from fastrf.anchors.reports import input_pixels, report
+from fastrf.anchors.resize_rules import Resize, fitted
+from fastrf.anchors.rows import Report
 from fastrf.anchors.spread import spreads
 from fastrf.errors import FastRFError, NetworkError, UsageError
 from fastrf.outputs.tabular import wrapped

@@ -14,8 +14,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import FastRFError, UsageError
-from fastrf.sweeps.evaluating import arrow
-from fastrf.sweeps.running import Gathered, Spans, chunked
+from fastrf.sweeps.gathered import Gathered, Spans, chunked
+from fastrf.sweeps.table import arrow
 from fastrf.sweeps.work import Work
 
 if TYPE_CHECKING:

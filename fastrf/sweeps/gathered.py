@@ -1,22 +1,17 @@
-"""Running a sweep on this machine, and gathering what comes back, from here or from a cluster, in the order of rows."""
+"""What comes back of a sweep, from threads or from a cluster, in the order of rows; and ranges of rows."""
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from fastrf.sweeps.parts import Parts
-from fastrf.sweeps.work import Work
-from fastrf.system import interrupts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Gathered", "Spans", "run_here"]
+__all__ = ["Gathered", "Spans", "chunked", "gaps_between"]
 
 Spans = Sequence[tuple[int, int]]
 #: Called with how many rows are done, and how many there are.
@@ -24,13 +19,6 @@ Progress = Callable[[int, int], None]
 
 #: Seconds between two parts.
 FLUSH_SECONDS = 2.0
-#: Seconds that a chunk of a space is meant to take.
-CHUNK_SECONDS = 1.5
-#: Rows of the first chunk of a space that this process has not met.
-FIRST_CHUNK = 4096
-
-#: Rows per second by space, as last measured.
-_rates: dict[str, float] = {}
 
 
 class Gathered:
@@ -89,30 +77,6 @@ def _runs(held: dict[int, pa.RecordBatch]) -> Iterator[list[tuple[int, pa.Record
         yield run
 
 
-def run_here(work: Work, spans: Spans, gathered: Gathered, workers: int | None) -> None:
-    """Evaluate ranges on threads of this process: one for a space's column program, otherwise one per processor."""
-    if work.quick and (workers or 1) == 1:
-        _one_after_another(work, spans, gathered)
-    else:
-        _on_threads(work, spans, gathered, workers or os.cpu_count() or 1)
-
-
-def _one_after_another(work: Work, spans: Spans, gathered: Gathered) -> None:
-    name = str(work.about()["space"])
-    for first, stop in spans:
-        start = first
-        while start < stop:
-            rate = _rates.get(name)
-            size = FIRST_CHUNK if rate is None else int(min(max(rate * CHUNK_SECONDS, 64), work.largest))
-            end = min(start + size, stop)
-            began = time.perf_counter()
-            batch = work.run(start, end)
-            if end - start >= FIRST_CHUNK // 8:
-                _rates[name] = (end - start) / max(time.perf_counter() - began, 1e-6)
-            gathered.add(start, batch)
-            start = end
-
-
 def chunked(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
     """Ranges of at most `size` rows."""
     for first, stop in spans:
@@ -120,23 +84,11 @@ def chunked(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
             yield start, min(start + size, stop)
 
 
-def _on_threads(work: Work, spans: Spans, gathered: Gathered, workers: int) -> None:
-    total = sum(stop - start for start, stop in spans)
-    size = max(1, min(work.largest, total // (8 * workers))) if work.quick else 1
-    todo = chunked(spans, size)
-    pool = ThreadPoolExecutor(workers)
-    running: dict[Future[Any], int] = {}
-
-    def submit(count: int) -> None:
-        for start, stop in itertools.islice(todo, count):
-            running[pool.submit(work.run, start, stop)] = start
-
-    try:
-        submit(4 * workers)
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                gathered.add(running.pop(future), future.result())
-            submit(4 * workers - len(running))
-    finally:
-        pool.shutdown(wait=not interrupts.stopping(), cancel_futures=True)
+def gaps_between(spans: Iterable[tuple[int, int]], n: int) -> list[tuple[int, int]]:
+    """The ranges of `range(n)` that no span holds."""
+    gaps, reached = [], 0
+    for start, stop in spans:
+        if start > reached:
+            gaps.append((reached, start))
+        reached = stop
+    return [*gaps, (reached, n)] if reached < n else gaps

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.columns.programs import Step, branches, conv, crop, identity, pool, sequence
-from fastrf.spaces.genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
+from fastrf.spaces.darts_genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
 from fastrf.spaces.skeleton import spatial_macs
 from fastrf.spaces.space import Codes
-from fastrf.zoo._builder import Builder
+from fastrf.zoo.builder import Builder
 
 __all__ = ["add_cell", "add_factorized_reduce", "cell_costs", "edge_steps", "halved", "reducing"]
 

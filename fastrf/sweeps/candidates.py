@@ -6,27 +6,36 @@ input shapes it is asked for. `evaluating` calls that on threads.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import io
 import json
 import os
 import sys
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastrf.errors import FastRFError, FormatError, UnknownNodeError, shown
+from fastrf import zoo
+from fastrf.errors import FormatError, LimitError, UsageError, shown
 from fastrf.loading import load
 from fastrf.network import Network
-from fastrf.queries.naming import resolve
+from fastrf.sweeps.onnx import parsed
+from fastrf.system.files import check_nesting, opened
 from fastrf.system.locks import process_lock
 
-__all__ = ["Broken", "InSpace", "Source", "last_map", "sources_of"]
-
-#: So many parsed ONNX files are kept.
-MAX_PARSED = 32
+__all__ = [
+    "SPACES",
+    "Broken",
+    "InSpace",
+    "Source",
+    "candidates_of",
+    "lines_of",
+    "mapping_of",
+    "sources_of",
+    "space_named",
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Source:
         if isinstance(given, InSpace):
             return given.space.network(given.arch, self.input_shape)  # type: ignore[no-any-return]
         if _is_onnx(given):
-            return _parsed(given).network(self.input_shape, self.node)
+            return parsed(given).network(self.input_shape, self.node)
         if _is_torch(given):
             with _capturing:
                 return load(given, self.input_shape)
@@ -136,7 +145,7 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: 
             name = parts.pop(0)
         given = parts[0] if len(parts) == 1 else item
     if isinstance(given, Mapping):
-        from fastrf.sweeps.reading import mapping_of
+        from fastrf.sweeps.candidates import mapping_of
 
         own_name, given, own_shape = mapping_of(given, spaces)
         name = own_name if name is None else name
@@ -169,91 +178,118 @@ def _shape_text(shape: Any) -> str:
     return "x".join(map(str, shape))
 
 
-def last_map(network: Network) -> str:
-    """The last node on the way to the first output with channels and more than one index on every other axis.
+# As files and the command line name them --------------------------------------------------------------------------
 
-    Raises UnknownNodeError where there is none.
-    """
-    needed = {network.outputs[0]}
-    for node in reversed(network.nodes):
-        if node.name in needed:
-            rest = [n for axis, n in enumerate(node.shape) if axis != node.channel_axis]
-            if node.channel_axis is not None and rest and min(rest) > 1:
-                return node.name
-            needed.update(node.inputs)
-    raise UnknownNodeError("no layer on the way to the output is a map of more than one position; name a node")
-
-
-# ONNX: parsed once, for any number of input shapes ----------------------------------------------------------------
+#: Spaces by name, each as the class in `fastrf.spaces` and its arguments.
+SPACES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "nasbench101": ("NASBench101", ()),
+    "nasbench201": ("NASBench201", ()),
+    "darts": ("DARTS", ("cifar",)),
+    "darts-cifar": ("DARTS", ("cifar",)),
+    "darts-imagenet": ("DARTS", ("imagenet",)),
+    "ofa": ("OFAMobileNetV3", ()),
+    "ofa_mbv3": ("OFAMobileNetV3", ()),
+    "ofa-without-se": ("OFAMobileNetV3", (False,)),
+    "ofa_mbv3-without-se": ("OFAMobileNetV3", (False,)),
+}
 
 _capturing = process_lock()  # torch.export keeps state of its own
-_lock = process_lock()
-_files: OrderedDict[object, _Parsed] = OrderedDict()
-if hasattr(os, "register_at_fork"):  # a forked child parses anew: one of these may be locked for ever
-    os.register_at_fork(after_in_child=_files.clear)
+#: A line of a list of candidates may not be longer.
+MAX_LINE = 1 << 24
 
 
-class _Parsed:
-    """A ModelProto, the same cut off behind a node, and what of them no input shape changes."""
+def space_named(name: str, also: str = "") -> Any:
+    """A space by its name. Raises UsageError for an unknown one; `also` says what else the name is not."""
+    found = SPACES.get(str(name).lower())
+    if found is None:
+        close = difflib.get_close_matches(str(name).lower(), SPACES, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(f"unknown space {str(name)[:60]!r}; {also}{hint}the spaces are {', '.join(SPACES)}")
+    from fastrf import spaces
 
-    def __init__(self, given: Any) -> None:
-        self.is_file = isinstance(given, str | os.PathLike)
-        self.given = given
-        self.name = Path(given).stem if self.is_file else given.graph.name or "model"
-        self._ready: dict[str | None, tuple[Any, Any]] = {}
-        self._lock = threading.Lock()
-
-    def network(self, input_shape: Any, node: str | None) -> Network:
-        from fastrf.frontends import onnx as frontend
-
-        with self._lock:
-            if self.is_file:
-                self.given, self.is_file = frontend.read(self.given), False
-            if node not in self._ready:
-                self._ready[node] = frontend.folded(self.given if node is None else self._behind(node, input_shape))
-        model, known = self._ready[node]
-        return frontend.to_network(model, input_shape, name=self.name, known=known)
-
-    def _behind(self, node: str, input_shape: Any) -> Any:
-        """The model without what its node does not need: a head for one input size would not fit others."""
-        from fastrf.frontends import onnx as frontend
-
-        try:
-            whole = frontend.to_network(self.given, None, name=self.name)
-        except FastRFError:
-            whole = frontend.to_network(self.given, input_shape, name=self.name)
-        name = last_map(whole) if node == "map" else resolve(whole, node)
-        return frontend.cut(self.given, name)
+    kind, arguments = found
+    return getattr(spaces, kind)(*arguments)
 
 
-def _parsed(given: Any) -> _Parsed:
-    if isinstance(given, str | os.PathLike):
-        try:
-            status = Path(given).stat()
-            key: object = (os.fspath(given), status.st_mtime_ns, status.st_size)
-        except (OSError, ValueError):
-            key = None
-    else:
-        key = id(given)
-    load_extra = sys.modules.get("onnx") or _import_onnx()
-    assert load_extra is not None
-    with _lock:
-        found = _files.setdefault(key, _Parsed(given)) if key is not None else _Parsed(given)
-        if key is not None:
-            _files.move_to_end(key)
-        while len(_files) > MAX_PARSED:
-            _files.popitem(last=False)
-    return found
+def candidates_of(words: list[str], sample: int | None, seed: int) -> Any:
+    """Candidates for `sweep` from the words of a command: a space's name, one `.jsonl` file, or networks.
+
+    `sample` draws so many from a space. Raises UsageError and FormatError.
+    """
+    if len(words) == 1 and words[0].lower() in SPACES:
+        space = space_named(words[0])
+        return space if sample is None else space.sample(sample, seed)
+    if sample is not None:
+        raise UsageError(f"--sample draws from a space; the spaces are {', '.join(SPACES)}")
+    if len(words) == 1 and words[0].lower().endswith(".jsonl"):
+        return list(lines_of(Path(words[0])))
+    if len(words) == 1 and words[0].isidentifier() and words[0] not in zoo.names() and not Path(words[0]).exists():
+        space_named(words[0], "and it is neither a file nor a built-in network; ")
+    return words
 
 
-def _import_onnx() -> Any:
-    from fastrf.errors import MissingExtraError
+def lines_of(path: Path) -> Iterator[Any]:
+    """A candidate per line of JSON, empty lines left out: a mapping as `mapping_of` reads it, a list of layers, a text.
 
+    A line that is none is a candidate that failed. Raises FormatError for a file that cannot be read.
+    """
     try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("an ONNX model needs onnx; pip install 'fastrf[onnx]'") from error
-    return onnx
+        with opened(path) as binary, io.TextIOWrapper(binary, encoding="utf-8") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), start=1):
+                if not line.strip():
+                    continue
+                try:
+                    if len(line) > MAX_LINE:
+                        limit = f"fastrf.sweeps.candidates.MAX_LINE = {MAX_LINE}"
+                        raise LimitError(f"{path}: line {number} has more characters than {limit}; raise it")
+                    found = json.loads(line)
+                    if not isinstance(found, dict | list | str):
+                        raise FormatError(f"a {type(found).__name__} is no candidate")
+                    check_nesting(found, "it")
+                    found = _without_code(found)
+                except (ValueError, RecursionError) as error:
+                    reason = " ".join(str(error).split())[:120] or "nested too deep"
+                    yield f"line {number}", Broken(f"line {number} is no candidate in JSON: {reason}")
+                else:
+                    yield found
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise FormatError(f"{path}: {reason}; give one candidate in JSON per line") from error
+
+
+def _without_code(found: Any) -> Any:
+    """A line's candidate, where text is a built-in network or a path: only people and programs may name code."""
+    if isinstance(found, dict) and isinstance(found.get("source"), str):
+        return {**found, "source": _without_code(found["source"])}
+    if not isinstance(found, str) or found in zoo.names():
+        return found
+    if ":" in found and not Path(found).exists():
+        raise FormatError(f"{found[:60]!r} names code, which a file may not; give it on the command line or in Python")
+    return Path(found)
+
+
+def mapping_of(given: Mapping[str, Any], spaces: dict[str, Any]) -> tuple[str | None, Any, Any]:
+    """A mapping as `(id, source, input shape)`, what it does not say being None.
+
+    `{"space", "arch"}` is a candidate of a space, `{"source"}` anything that `fastrf.load` takes, both with an `"id"`
+    and an `"input_shape"` where wanted; a network in the spec format may have an `"id"`, too. `spaces` keeps those met.
+    """
+    name = given.get("id")
+    name = None if name is None else str(name)
+    if "arch" in given or "space" in given:
+        unknown = [key for key in given if key not in ("id", "space", "arch", "input_shape")]
+        if unknown or "arch" not in given or not isinstance(given.get("space"), str):
+            return name, Broken("a candidate of a space is {space, arch}, with id and input_shape if wanted"), None
+        try:
+            space = spaces.get(given["space"]) or spaces.setdefault(given["space"], space_named(given["space"]))
+        except UsageError as error:
+            return name, Broken(str(error)), None
+        return name, InSpace(space, given["arch"]), given.get("input_shape")
+    if "source" in given:
+        return name, given["source"], given.get("input_shape")
+    if "id" in given and "layers" in given:
+        return name, {key: value for key, value in given.items() if key != "id"}, None
+    return None, given, None
 
 
 def _is_onnx(given: Any) -> bool:

@@ -6,9 +6,8 @@ Dask workers call this.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,84 +15,21 @@ import numpy.typing as npt
 from fastrf.analysis import analyze
 from fastrf.columns.programs import Columns, Evaluated
 from fastrf.columns.states import Memo, Unbounded
-from fastrf.errors import FastRFError, MissingExtraError, ShapeError
+from fastrf.errors import FastRFError, ShapeError
 from fastrf.network import Network
+from fastrf.sweeps.candidates import Source
 from fastrf.sweeps.metrics import CONVOLUTIONS, Facts, Metric, Values, costs, field_of, layers_beyond
-from fastrf.sweeps.sources import Source, last_map
+from fastrf.sweeps.onnx import last_map
+from fastrf.sweeps.table import Figures
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["arrow", "batch", "by_columns", "one_by_one", "schema", "source_row"]
+__all__ = ["by_columns", "one_by_one", "source_row"]
 
 Array = npt.NDArray[Any]
-#: Values and where there is one, per column of the table.
-Figures = dict[str, tuple[Array, npt.NDArray[np.bool_]]]
 
 _DTYPES = {"float": np.float64, "int": np.int64, "bool": np.bool_}
 
 #: What this process has learned of spaces; Dask workers have their own.
 MEMO = Memo()
-
-
-def arrow(module: str = "pyarrow") -> Any:
-    """pyarrow, or a module of it. Raises MissingExtraError."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{module.partition('.')[0]} is not installed; pip install 'fastrf[sweep]' brings it"
-        ) from error
-
-
-def schema(metrics: Sequence[Metric], n_axes: int) -> pa.Schema:
-    """The table's columns: `id`, `ok`, `error`, then those of the metrics."""
-    pa = arrow()
-    kinds = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
-    fields = [("id", pa.string()), ("ok", pa.bool_()), ("error", pa.string())]
-    fields += [(column, kinds[metric.kind]) for metric in metrics for column in metric.columns(n_axes)]
-    return pa.schema(fields)
-
-
-def batch(ids: Sequence[str], figures: Figures, errors: Mapping[int, str], form: pa.Schema) -> pa.RecordBatch:
-    """A record batch; rows in `errors` hold nulls but for their text."""
-    pa = arrow()
-    n = len(ids)
-    ok = np.ones(n, bool)
-    ok[list(errors)] = False
-    texts = pa.nulls(n, pa.string()) if not errors else _strings([errors.get(i) for i in range(n)])
-    columns = [_strings(ids), _numbers(ok, np.ones(n, bool), pa.bool_()), texts]
-    for name, kind in zip(form.names[3:], form.types[3:], strict=True):
-        values, valid = figures[name]
-        columns.append(_numbers(values, valid & ok, kind))
-    return pa.RecordBatch.from_arrays(columns, schema=form)
-
-
-def _numbers(values: Array, valid: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-    """An Arrow array from its buffers: `pyarrow.array` would import pandas first, which takes as long as a space."""
-    pa = arrow()
-    bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    if pa.types.is_boolean(kind):
-        data = np.packbits(values.astype(bool), bitorder="little")
-    else:
-        data = np.ascontiguousarray(values, np.float64 if pa.types.is_floating(kind) else np.int64)
-    return pa.Array.from_buffers(kind, len(valid), [bits, pa.py_buffer(data)])
-
-
-def _strings(texts: Sequence[str | None]) -> pa.Array:
-    """An Arrow array of texts, likewise."""
-    pa = arrow()
-    there = [text or "" for text in texts]
-    data = "".join(there).encode("utf-8", "replace")
-    lengths = np.fromiter(map(len, there), np.int64, len(there))
-    if len(data) != lengths.sum():
-        lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in there), np.int64, len(there))
-    offsets = np.zeros(len(there) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    missing = None in texts
-    valid = np.packbits([text is not None for text in texts], bitorder="little") if missing else None
-    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.string(), len(there), buffers)
 
 
 # A space, column by column ----------------------------------------------------------------------------------------

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FastRFError, ShapeError, UsageError
-from fastrf.sweeps.evaluating import arrow
+from fastrf.sweeps.candidates import Broken, InSpace, Source, sources_of
+from fastrf.sweeps.gathered import Gathered, gaps_between
 from fastrf.sweeps.metrics import metrics_named
-from fastrf.sweeps.parts import Parts, gaps_between
+from fastrf.sweeps.parts import Parts
 from fastrf.sweeps.result import SweepResult
-from fastrf.sweeps.running import Gathered, run_here
-from fastrf.sweeps.sources import Broken, InSpace, Source, sources_of
+from fastrf.sweeps.table import arrow
+from fastrf.sweeps.threads import run_here
 from fastrf.sweeps.work import Columnar, Listed, Work
 from fastrf.system import interrupts
 from fastrf.system.terminal import progress_bar
@@ -84,7 +85,7 @@ def _run(work: Work, gaps: list[tuple[int, int]], gathered: Gathered, workers: i
     if client is None:
         run_here(work, gaps, gathered, workers)
         return
-    from fastrf.sweeps.scaling import connected, run_on
+    from fastrf.sweeps.dask import connected, run_on
 
     with connected(client) as cluster:
         run_on(cluster, work, gaps, gathered)

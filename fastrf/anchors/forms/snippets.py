@@ -1,30 +1,38 @@
 """Anchors as users paste them: torchvision, mmdetection, YOLO and LFFD.
 
-`Anchors.to_form` calls it. What a form cannot say stands beside it as a comment, or is an error.
+What a form cannot say stands beside it as a comment, or is an error.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FormatError, MissingExtraError, UsageError
 
-if TYPE_CHECKING:
-    from fastrf.anchors.forms.anchor_set import Anchors
-
-__all__ = ["FORMS", "snippet", "torchvision_generator"]
+__all__ = ["FORMS", "Placed", "snippet", "torchvision_generator"]
 
 FloatArray = npt.NDArray[np.float64]
+Pair = tuple[float, float]
 
 #: Sizes that differ less than this share are the same size written with fewer digits.
 _CLOSE = 1e-6
 
 
-def snippet(anchors: Anchors, form: str) -> str:
+class Placed(NamedTuple):
+    """What is written of anchors, per level: sizes, centres of position (0, 0), strides and ranges; see `Anchors`."""
+
+    name: str
+    sizes: tuple[FloatArray, ...]
+    centers: tuple[Pair, ...]
+    strides: tuple[Pair, ...] | None
+    ranges: tuple[Pair, ...] | None
+
+
+def snippet(anchors: Placed, form: str) -> str:
     """The text to paste. Raises UsageError for an unknown form, FormatError where the form cannot hold the anchors."""
     if form not in FORMS:
         raise UsageError(f"form {form!r} is unknown; use {', '.join(FORMS)}")
@@ -73,27 +81,21 @@ def _nearest(values: list[float], value: float) -> float:
 # torchvision -----------------------------------------------------------------------------------------------
 
 
-def _cells(anchors: Anchors, index: int) -> list[tuple[float, ...]]:
-    """Corners of the anchors of position (0, 0) in continuous coordinates."""
-    stride = anchors.strides[index] if anchors.strides else (0.0, 0.0)
-    x, y = anchors.center(index, stride)
-    return [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for w, h in anchors.sizes[index].tolist()]
+def _cells(anchors: Placed) -> list[list[tuple[float, ...]]]:
+    """Corners of the anchors of position (0, 0) of every level in continuous coordinates."""
+    return [
+        [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for w, h in sizes.tolist()]
+        for sizes, (x, y) in zip(anchors.sizes, anchors.centers, strict=True)
+    ]
 
 
-def _needs_cells(anchors: Anchors) -> bool:
+def _needs_cells(anchors: Placed) -> bool:
     """Whether sizes, ratios and an origin at position * stride do not say all."""
-    stands = any(abs(v) > _CLOSE for k in range(len(anchors)) for v in _center(anchors, k))
+    stands = any(abs(v) > _CLOSE for center in anchors.centers for v in center)
     return stands or any(product_of(sizes) is None for sizes in anchors.sizes)
 
 
-def _center(anchors: Anchors, index: int) -> tuple[float, float]:
-    if anchors.centers is None and anchors.strides is None:
-        # without strides nothing but the origin can be said
-        return 0.0, 0.0
-    return anchors.center(index, anchors.strides[index] if anchors.strides else (0.0, 0.0))
-
-
-def _torchvision_arguments(anchors: Anchors) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
+def _torchvision_arguments(anchors: Placed) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
     """`sizes` and `aspect_ratios`: products where they are, else one size for each anchor with ratio 1."""
     sizes: list[tuple[float, ...]] = []
     ratios: list[tuple[float, ...]] = []
@@ -104,7 +106,7 @@ def _torchvision_arguments(anchors: Anchors) -> tuple[tuple[tuple[float, ...], .
     return tuple(sizes), tuple(ratios)
 
 
-def _torchvision(anchors: Anchors) -> str:
+def _torchvision(anchors: Placed) -> str:
     sizes, ratios = _torchvision_arguments(anchors)
     lines = [
         "from torchvision.models.detection.anchor_utils import AnchorGenerator",
@@ -119,13 +121,13 @@ def _torchvision(anchors: Anchors) -> str:
         lines += [
             "# left, top, right, bottom at position (0, 0): the exact sizes, not rounded, at the centres asked for",
             "anchor_generator.cell_anchors = [",
-            *(f"    torch.tensor([{', '.join(map(_tuple, _cells(anchors, k)))}])," for k in range(len(anchors))),
+            *(f"    torch.tensor([{', '.join(map(_tuple, level))}])," for level in _cells(anchors)),
             "]",
         ]
     return "\n".join(lines) + "\n"
 
 
-def torchvision_generator(anchors: Anchors) -> Any:
+def torchvision_generator(anchors: Placed) -> Any:
     """The `AnchorGenerator` object. Raises MissingExtraError without torchvision."""
     try:
         import torch
@@ -137,14 +139,14 @@ def torchvision_generator(anchors: Anchors) -> Any:
     sizes, ratios = _torchvision_arguments(anchors)
     generator = AnchorGenerator(sizes=sizes, aspect_ratios=ratios)
     if _needs_cells(anchors):
-        generator.cell_anchors = [torch.tensor(_cells(anchors, k), dtype=torch.float32) for k in range(len(anchors))]
+        generator.cell_anchors = [torch.tensor(level, dtype=torch.float32) for level in _cells(anchors)]
     return generator
 
 
 # mmdetection -----------------------------------------------------------------------------------------------
 
 
-def _mmdetection(anchors: Anchors) -> str:
+def _mmdetection(anchors: Placed) -> str:
     """`AnchorGenerator` where all levels share scales and ratios, else `YOLOAnchorGenerator`."""
     strides = _strides(anchors, "mmdetection")
     found = _shared(anchors)
@@ -156,15 +158,14 @@ def _mmdetection(anchors: Anchors) -> str:
             f"    base_sizes=[\n        {rows}],\n    strides={strides})\n"
         )
     bases, scales, ratios = found
-    centers = [_center(anchors, k) for k in range(len(anchors))]
     return (
         "anchor_generator=dict(\n    type='AnchorGenerator',\n"
         f"    base_sizes={_list(bases)},\n    scales={_list(scales)},\n    ratios={_list(ratios)},\n"
-        f"    strides={strides},\n    centers={_list(centers)})\n"
+        f"    strides={strides},\n    centers={_list(anchors.centers)})\n"
     )
 
 
-def _shared(anchors: Anchors) -> tuple[list[float], list[float], list[float]] | None:
+def _shared(anchors: Placed) -> tuple[list[float], list[float], list[float]] | None:
     """Base sizes, and the scales and ratios that all levels share; None where they do not."""
     products = [product_of(level) for level in anchors.sizes]
     if any(product is None for product in products):
@@ -179,7 +180,7 @@ def _shared(anchors: Anchors) -> tuple[list[float], list[float], list[float]] | 
     return bases, scales[0], ratios[0]
 
 
-def _strides(anchors: Anchors, form: str) -> str:
+def _strides(anchors: Placed, form: str) -> str:
     if anchors.strides is None:
         raise FormatError(f"anchors {anchors.name!r} have no strides, which the form {form!r} needs; use Anchors.on")
     same = all(x == y for x, y in anchors.strides)
@@ -189,7 +190,7 @@ def _strides(anchors: Anchors, form: str) -> str:
 # YOLO and LFFD ---------------------------------------------------------------------------------------------
 
 
-def _yolo(anchors: Anchors) -> str:
+def _yolo(anchors: Placed) -> str:
     """The rows of a model's yaml, in whole pixels."""
     lines = ["anchors:"]
     for k, level in enumerate(anchors.sizes):
@@ -198,19 +199,19 @@ def _yolo(anchors: Anchors) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lffd(anchors: Anchors) -> str:
+def _lffd(anchors: Placed) -> str:
     """LFFD's lists; the grey zones are a tenth beyond each range, as there."""
     if anchors.ranges is None or anchors.strides is None:
         raise FormatError(
             f"anchors {anchors.name!r} have no ranges of sizes, which the form 'lffd' needs; suggest with method 'lffd'"
         )
-    if any(x != y for x, y in (*anchors.strides, *(_center(anchors, k) for k in range(len(anchors))))):
+    if any(x != y for x, y in (*anchors.strides, *anchors.centers)):
         raise FormatError(f"anchors {anchors.name!r}: LFFD's lists hold one stride and centre for both axes")
     low, high = zip(*anchors.ranges, strict=True)
     values: dict[str, Any] = {
-        "param_num_output_scales": len(anchors),
+        "param_num_output_scales": len(anchors.sizes),
         "param_receptive_field_stride": [x for x, _ in anchors.strides],
-        "param_receptive_field_center_start": [_center(anchors, k)[0] - 0.5 for k in range(len(anchors))],
+        "param_receptive_field_center_start": [x - 0.5 for x, _ in anchors.centers],
         "param_bbox_small_list": low,
         "param_bbox_large_list": high,
         "param_bbox_small_gray_list": [math.floor(0.9 * v) for v in low],

@@ -1,0 +1,182 @@
+"""The table of a sweep: its columns, record batches of rows, and its Parquet, CSV and Arrow files."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.errors import FormatError, MissingExtraError
+from fastrf.outputs.texts import csv_cell, from_csv_cell
+from fastrf.sweeps.metrics import Metric
+from fastrf.system.files import opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "ENDINGS",
+    "KEY",
+    "Figures",
+    "arrow",
+    "batch",
+    "form_of",
+    "manifest_of",
+    "read_table",
+    "schema",
+    "write_table",
+]
+
+Array = npt.NDArray[Any]
+#: Values and where there is one, per column of the table.
+Figures = dict[str, tuple[Array, npt.NDArray[np.bool_]]]
+
+#: Formats by ending.
+ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+#: Where a file's metadata hold the manifest of its sweep.
+KEY = b"fastrf"
+
+
+def arrow(module: str = "pyarrow") -> Any:
+    """pyarrow, or a module of it. Raises MissingExtraError."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{module.partition('.')[0]} is not installed; pip install 'fastrf[sweep]' brings it"
+        ) from error
+
+
+def schema(metrics: Sequence[Metric], n_axes: int) -> pa.Schema:
+    """The table's columns: `id`, `ok`, `error`, then those of the metrics."""
+    pa = arrow()
+    kinds = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
+    fields = [("id", pa.string()), ("ok", pa.bool_()), ("error", pa.string())]
+    fields += [(column, kinds[metric.kind]) for metric in metrics for column in metric.columns(n_axes)]
+    return pa.schema(fields)
+
+
+def batch(ids: Sequence[str], figures: Figures, errors: Mapping[int, str], form: pa.Schema) -> pa.RecordBatch:
+    """A record batch; rows in `errors` hold nulls but for their text."""
+    pa = arrow()
+    n = len(ids)
+    ok = np.ones(n, bool)
+    ok[list(errors)] = False
+    texts = pa.nulls(n, pa.string()) if not errors else _strings([errors.get(i) for i in range(n)])
+    columns = [_strings(ids), _numbers(ok, np.ones(n, bool), pa.bool_()), texts]
+    for name, kind in zip(form.names[3:], form.types[3:], strict=True):
+        values, valid = figures[name]
+        columns.append(_numbers(values, valid & ok, kind))
+    return pa.RecordBatch.from_arrays(columns, schema=form)
+
+
+def _numbers(values: Array, valid: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """An Arrow array from its buffers: `pyarrow.array` would import pandas first, which takes as long as a space."""
+    pa = arrow()
+    bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    if pa.types.is_boolean(kind):
+        data = np.packbits(values.astype(bool), bitorder="little")
+    else:
+        data = np.ascontiguousarray(values, np.float64 if pa.types.is_floating(kind) else np.int64)
+    return pa.Array.from_buffers(kind, len(valid), [bits, pa.py_buffer(data)])
+
+
+def _strings(texts: Sequence[str | None]) -> pa.Array:
+    """An Arrow array of texts, likewise."""
+    pa = arrow()
+    there = [text or "" for text in texts]
+    data = "".join(there).encode("utf-8", "replace")
+    lengths = np.fromiter(map(len, there), np.int64, len(there))
+    if len(data) != lengths.sum():
+        lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in there), np.int64, len(there))
+    offsets = np.zeros(len(there) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    missing = None in texts
+    valid = np.packbits([text is not None for text in texts], bitorder="little") if missing else None
+    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(there), buffers)
+
+
+# Files ------------------------------------------------------------------------------------------------------------
+
+
+def form_of(path: Path) -> str:
+    """The format of a file. Raises FormatError."""
+    form = ENDINGS.get(path.suffix.lower())
+    if form is None:
+        raise FormatError(f"{path}: ending {path.suffix!r} is unknown here; use {', '.join(ENDINGS)}")
+    return form
+
+
+def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, form: str) -> None:
+    """Batches to an open file as "parquet", "csv" or "arrow" (Arrow IPC, also called Feather)."""
+    pa = arrow()
+    if form == "csv":
+        writer = arrow("pyarrow.csv").CSVWriter(file, schema.remove_metadata())
+        batches = (_with_texts(batch.replace_schema_metadata(None), csv_cell) for batch in batches)
+    elif form == "arrow":
+        writer = pa.ipc.new_file(file, schema)
+    else:
+        writer = arrow("pyarrow.parquet").ParquetWriter(file, schema)
+    with writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _with_texts(rows: Any, change: Callable[[str], str]) -> Any:
+    """A batch or table with every text changed."""
+    pa = arrow()
+    columns = [
+        pa.array([None if text is None else change(text) for text in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return type(rows).from_arrays(columns, schema=rows.schema)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """A finished table. Raises FormatError where it is damaged, or has other columns."""
+    try:
+        table = _read(path, form_of(path), schema)
+        table.validate(full=True)
+    except Exception as error:  # a damaged file can fail in any of its readers
+        raise FormatError(f"{path}: {str(error)[:160]}; was it written by a sweep?") from error
+    if not table.schema.equals(schema):
+        raise FormatError(f"{path}: has other columns than this sweep; choose another name")
+    return table
+
+
+def _read(path: Path, form: str, schema: pa.Schema) -> pa.Table:
+    with opened(path) as file:
+        if form == "csv":
+            csv = arrow("pyarrow.csv")
+            options = csv.ConvertOptions(
+                column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+            )
+            return _with_texts(csv.read_csv(file, convert_options=options), from_csv_cell)
+        if form == "arrow":
+            return arrow().ipc.open_file(file).read_all()
+        return arrow("pyarrow.parquet").read_table(file)
+
+
+def manifest_of(path: Path) -> dict[str, Any] | None:
+    """What a finished file says of its sweep; None where it says nothing, as CSV cannot."""
+    pa = arrow()
+    try:
+        if form_of(path) == "parquet":
+            metadata = arrow("pyarrow.parquet").read_schema(path).metadata
+        elif form_of(path) == "arrow":
+            with pa.OSFile(str(path)) as file:
+                metadata = pa.ipc.open_file(file).schema.metadata
+        else:
+            return None
+        found = json.loads((metadata or {})[KEY])
+    except Exception:  # a damaged file can fail in any of its readers
+        return None
+    return found if isinstance(found, dict) else None
