@@ -28,8 +28,7 @@ def kept(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     if not axes:
         return walk.emit_nothing(x)
     small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
-    shown = walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
-    return replace(shown, full=x.full)
+    return walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
 
 
 def blocked(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:

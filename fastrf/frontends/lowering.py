@@ -1,4 +1,4 @@
-"""Lowering: what the front-ends of foreign graphs share.
+"""Lowering a foreign graph: the walk that front-ends share, and the values that its rules pass on.
 
 A foreign operator becomes one or a few layers of the spec format. Foreign tensors have a batch axis of 1 in front, and
 those of the spec do not; a `Value` knows both shapes, so that rules can speak in the foreign axes.
@@ -6,6 +6,7 @@ those of the spec do not; a `Value` knows both shapes, so that rules can speak i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.ops import apply
 from fastrf.ops.dense import broadcast_shape
 
-__all__ = ["MAX_RANK", "GraphWalk", "Known", "Lowering", "Value", "compressed", "without_batch"]
+__all__ = ["MAX_RANK", "GraphWalk", "Known", "Value", "compressed", "without_batch"]
 
 Shape = tuple[int, ...]
 
@@ -83,34 +84,37 @@ class Value:
         return axis % max(len(self.full), 1) - self.stripped
 
 
-class Lowering:
-    """Layers collected so far. `begin` names the foreign node that the next layers stand for."""
+class GraphWalk:
+    """The state of lowering one foreign graph: layers so far, and what rules need whatever the format is.
 
-    def __init__(self) -> None:
+    `begin` names the foreign node that the next layers stand for. `assumes` lists what the whole network takes for
+    granted; `assume` notes it for one node.
+    """
+
+    def __init__(self, options: Options = DEFAULTS) -> None:
+        self.options = options
         self.layers: list[dict[str, Any]] = []
-        self._node = ""
-        self._scope: tuple[str, ...] = ()
-        self._count = 0
+        self.assumes: list[str] = []
+        self.node = ""
+        self.scope: tuple[str, ...] = ()
+        self._made = 0
         self._used: set[str] = set()
         self._copies: dict[str, int] = {}
         self._reserved: set[str] = set()
         self._assumed: list[str] = []
 
-    def begin(self, node: str, scope: Sequence[str] = (), count: int = 0) -> None:
-        """Start on a foreign node of this name, inside these modules; `count` layers stand for it already."""
-        self._node, self._scope, self._count = node, tuple(scope), count
-        self._assumed = []
+    # Names -----------------------------------------------------------------------------------------------
 
-    @property
-    def node(self) -> str:
-        """The foreign node that is being lowered."""
-        return self._node
+    def begin(self, node: str, scope: Sequence[str] = (), made: int = 0) -> None:
+        """Start on a foreign node of this name, inside these modules; so many layers stand for it already."""
+        self.node, self.scope, self._made = node, tuple(scope), made
+        self._assumed = []
 
     def assume(self, sentence: str) -> None:
         """Note what the foreign node takes for granted beyond structure; the answer lists it in `assumes`."""
         if sentence not in self._assumed:
             self._assumed.append(sentence)
-            if self._count:
+            if self._made:
                 self.layers[-1]["assumes"] = list(self._assumed)
 
     def reserve(self, modules: Iterable[str]) -> None:
@@ -131,52 +135,70 @@ class Lowering:
         self._used.add(candidate)
         return candidate
 
-    def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
-        """Add a layer. Errors name the foreign node."""
+    # Layers ----------------------------------------------------------------------------------------------
+
+    def emit(self, op: str, *inputs: Value, full: Shape | None = None, **attributes: Any) -> Value:
+        """Add a layer; without a full shape its result has the batch of the first input. Errors name the node."""
         try:
             recipe = apply(op, attributes, [v.shape for v in inputs], [v.channel_axis for v in inputs])
         except FastRFError as error:
-            raise type(error)(f"node {self._node!r} ({op}): {error}") from error
-        self._count += 1
-        name = self.unique(f"{self._node}~{self._count}")
+            raise type(error)(f"node {self.node!r} ({op}): {error}") from error
+        self._made += 1
+        name = self.unique(f"{self.node}~{self._made}")
         layer = {"name": name, "op": op, "inputs": [v.name for v in inputs], **attributes}
-        if self._scope:
-            layer["scope"] = list(self._scope)
+        if self.scope:
+            layer["scope"] = list(self.scope)
         if self._assumed:
             layer["assumes"] = list(self._assumed)
         self.layers.append(layer)
-        return Value(name, recipe.shape, recipe.shape, recipe.channel_axis)
+        if full is None:
+            full = (1, *recipe.shape) if inputs[0].stripped else recipe.shape
+        return Value(name, recipe.shape, full, recipe.channel_axis)
+
+    def emit_nothing(self, x: Value) -> Value:
+        """The same shape, depending on nothing."""
+        return self.emit("constant", x, shape=list(x.shape))
+
+    def loosened(self, x: Value) -> Value:
+        """The value, listed as one of which only a superset of what it reads is known."""
+        return replace(self.emit("loosened", x), known=x.known)
 
     def finish(self, value: Value, full: Shape) -> Value:
         """Bring a rule's result to the node's full shape, and give its last layer the node's name."""
         if len(full) > MAX_RANK:
-            raise ShapeError(f"node {self._node!r}: a tensor of {len(full)} axes, more than {MAX_RANK}")
+            raise ShapeError(f"node {self.node!r}: a tensor of {len(full)} axes, more than {MAX_RANK}")
         done = self.shaped(value, full)
-        if self._count == 0 or self.layers[-1]["name"] != done.name:
-            done = replace(self.emit("identity", done), full=full, known=done.known, added=done.added)
-        name = self.unique(self._node)
+        if self._made == 0 or self.layers[-1]["name"] != done.name:
+            done = replace(self.emit("identity", done), known=done.known, added=done.added)
+        name = self.unique(self.node)
         self._used.discard(self.layers[-1]["name"])
         self.layers[-1]["name"] = name
         return replace(done, name=name)
 
     def shaped(self, value: Value, full: Shape) -> Value:
         """The value with a full shape of as many elements, reshaped if its spec shape changes."""
-        if value.full == full and value.shape == without_batch(full):
+        wanted = without_batch(full)
+        if value.full == full and value.shape == wanted:
             return value
         known, added = (
             None if t is None else compressed(np.broadcast_to(t, value.full).reshape(full))
             for t in (value.known, value.added)
         )
-        wanted = without_batch(full)
         done = value if value.shape == wanted else self.emit("reshape", value, shape=list(wanted))
         return replace(done, full=full, known=known, added=added)
+
+    def flat(self, value: Value) -> Value:
+        """The value along one axis, which stays even where it has one element."""
+        size = math.prod(value.full)
+        line = self.shaped(value, (size,))
+        return line if line.shape else self.emit("reshape", line, shape=[1], full=(1,))
 
     def spread(self, value: Value) -> Value:
         """The value with its batch axis in the spec shape."""
         if not value.stripped:
             return value
-        wide = self.emit("unsqueeze", value, axis=0)
-        return replace(wide, full=value.full, known=value.known, added=value.added)
+        wide = self.emit("unsqueeze", value, axis=0, full=value.full)
+        return replace(wide, known=value.known, added=value.added)
 
     def expanded(self, value: Value, full: Shape) -> Value:
         """The value broadcast to a full shape."""
@@ -189,51 +211,27 @@ class Lowering:
             grown = self.emit("expand", wide, shape=list(full[1:]))
         else:
             grown = self.emit("expand", self.spread(wide), shape=list(full))
-        return replace(grown, full=full, known=wide.known, added=wide.added)
+        return replace(grown, known=wide.known, added=wide.added)
 
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""
         if len(values) == 1:
-            return replace(self.shaped(self.expanded(values[0], full), full), full=full)
+            return self.shaped(self.expanded(values[0], full), full)
         ranked = [self.shaped(v, (1,) * (len(full) - len(v.full)) + v.full) for v in values]
         if full[:1] != (1,):
             ranked = [self.spread(v) for v in ranked]
         if broadcast_shape([v.shape for v in ranked]) != without_batch(full):
             ranked = [self.shaped(self.expanded(v, full), full) for v in values]
-        return replace(self.emit(op, *ranked), full=full)
+        return self.emit(op, *ranked)
 
-    def unsupported(self, operator: str, scope: Sequence[str], *, exist: bool = False) -> UnsupportedOpError:
-        """The error for an operator without a rule."""
-        where = f" in module {scope[-1]!r}" if scope else ""
+    def no_rule(self, operator: str, *, exist: bool = False) -> UnsupportedOpError:
+        """The error for an operator without a rule, or with one that does not cover its arguments."""
+        where = f" in module {self.scope[-1]!r}" if self.scope else ""
         what = "is not supported with these arguments" if exist else "has no rule"
         return UnsupportedOpError(
-            f"node {self._node!r}{where}: operator {operator} {what}; "
+            f"node {self.node!r}{where}: operator {operator} {what}; "
             'pass on_unsupported="full" to over-approximate it, or add a rule'
         )
-
-
-class GraphWalk:
-    """The state of lowering one foreign graph; what rules need of it whatever the format is.
-
-    `assumes` lists what the whole network takes for granted; `lowering.assume` notes it for one node.
-    """
-
-    def __init__(self, options: Options = DEFAULTS) -> None:
-        self.options = options
-        self.lowering = Lowering()
-        self.assumes: list[str] = []
-
-    def emit(self, op: str, *inputs: Value, **attributes: Any) -> Value:
-        """Add a layer."""
-        return self.lowering.emit(op, *inputs, **attributes)
-
-    def emit_nothing(self, x: Value) -> Value:
-        """The same shape, depending on nothing."""
-        return replace(self.emit("constant", x, shape=list(x.shape)), full=x.full)
-
-    def loosened(self, x: Value) -> Value:
-        """The value, listed as one of which only a superset of what it reads is known."""
-        return replace(self.emit("loosened", x), full=x.full, known=x.known)
 
     def spec(
         self, name: str, inputs: Sequence[Value], outputs: Sequence[str], names: Mapping[str, str] | None = None
@@ -244,13 +242,13 @@ class GraphWalk:
         """
         shapes = {value.name: value.shape for value in inputs}
         known = {name: name for name in shapes} if names is None else names
-        axes, guessed = channel_axes(self.lowering.layers, shapes, known, self.options)
+        axes, guessed = channel_axes(self.layers, shapes, known, self.options)
         return {
             "name": name,
             "input_shape": {name: list(shape) for name, shape in shapes.items()},
             "channel_axis": axes,
             "guessed": guessed,
-            "layers": self.lowering.layers,
+            "layers": self.layers,
             "outputs": list(outputs),
             "assumes": self.assumes,
         }

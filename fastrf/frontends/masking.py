@@ -38,7 +38,7 @@ def closed(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
     """The same for what constants fill in or add; 0 or NaN where they do nothing."""
     shut, said = decided(table, axis, walk.options.mask_below)
     if said:
-        walk.lowering.assume(f"node {walk.lowering.node!r}: {said}")
+        walk.assume(f"node {walk.node!r}: {said}")
     return shut if shut.any() else None
 
 

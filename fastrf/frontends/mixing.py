@@ -28,9 +28,9 @@ def softened(walk: GraphWalk, x: Value, axis: int) -> Value:
     """A softmax over a full axis; what constants exclude takes no part."""
     shut = excluded(walk, x, axis)
     if shut is None:
-        return replace(on_axis(walk, x, axis, "softmax"), full=x.full, known=None)
+        return on_axis(walk, x, axis, "softmax")
     shown = x if x.added is None else kept(walk, x, ~shut)
-    result = replace(on_axis(walk, shown, axis, "softmax"), full=x.full)
+    result = on_axis(walk, shown, axis, "softmax")
     open_ = np.broadcast_to(
         ~shut, np.broadcast_shapes(shut.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
     )
@@ -52,10 +52,9 @@ def attended(
     if mask is not None or (table is None and not (allowed is None or allowed.all())):
         return _spelled_out(walk, qkv, mask, allowed, causal=causal)
     both = q.stripped and len(q.full) > 2
-    values = [q, k, v] if both else [walk.lowering.spread(t) for t in (q, k, v)]
+    values = [q, k, v] if both else [walk.spread(t) for t in (q, k, v)]
     attributes = {} if table is None else {"mask": table.tolist()}
-    result = walk.emit("attention", *values, causal=causal, **attributes)
-    return replace(result, full=(1, *result.shape) if both else result.shape)
+    return walk.emit("attention", *values, causal=causal, **attributes)
 
 
 def _spelled_out(
@@ -67,7 +66,7 @@ def _spelled_out(
     scores = multiplied(walk, q, permuted(walk, k, order))
     open_ = np.ones((1, 1), bool) if allowed is None else allowed
     if mask is not None:
-        total = walk.lowering.elementwise("add", [scores, mask], scores.full)
+        total = walk.elementwise("add", [scores, mask], scores.full)
         scores = shifted(walk, total, levels(mask))
         open_ = open_ if mask.blocked is None else ~mask.blocked
     if causal:
@@ -79,16 +78,15 @@ def _spelled_out(
 
 def connected(walk: GraphWalk, x: Value, out: int, *, bias: bool, used: Mask | None = None) -> Value:
     """A fully connected layer over the last axis; `used` (out, in) says where its weights are not zero."""
-    value = x if x.shape and len(x.full) > 1 else walk.lowering.spread(x)
+    value = x if x.shape and len(x.full) > 1 else walk.spread(x)
     more = {} if used is None or used.all() else {"used": used.tolist()}
-    result = walk.emit("linear", value, out_features=out, bias=bias, **more)
-    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
+    return walk.emit("linear", value, out_features=out, bias=bias, **more)
 
 
 def normed(walk: GraphWalk, x: Value, count: int, op: str = "layer_norm") -> Value:
     """Normalisation over the last `count` axes."""
-    value = x if len(x.shape) >= count else walk.lowering.spread(x)
-    result = replace(walk.emit(op, value, axes=list(range(-count, 0))), full=x.full)
+    value = x if len(x.shape) >= count else walk.spread(x)
+    result = walk.emit(op, value, axes=list(range(-count, 0)))
     if op != "rms_norm" or x.zeroed is None:
         return result
     return settled(walk, result, np.where(x.zeroed, 0, np.nan))
@@ -102,8 +100,8 @@ def reduced(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bo
         op = "std"  # like it, constant over a single element and otherwise reading all
     if not axes:
         result = walk.emit_nothing(x) if op in ("std", "var") else x
-        return walk.lowering.shaped(result, full)
-    return walk.lowering.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
+        return walk.shaped(result, full)
+    return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
 
 
 def one_way(
@@ -123,7 +121,7 @@ def one_way(
     for kind, state in enumerate(initial):
         if state is None:
             continue
-        own = walk.emit("slice", walk.lowering.spread(state), axis=0, start=index, stop=index + 1)
+        own = walk.emit("slice", walk.spread(state), axis=0, start=index, stop=index + 1)
         own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
         dense = walk.emit("linear", own, out_features=sizes[0])
         shape = [*total.shape]

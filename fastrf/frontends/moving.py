@@ -9,43 +9,37 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed, without_batch
 
 __all__ = ["constant", "joined", "on_axis", "padded", "padded_added", "permuted", "picked_flat"]
 
 
 def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
     """A value with its full axes reordered."""
-    full = tuple(x.full[a] for a in order)
     if x.stripped and order[0] == 0:
         result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
     else:
-        result = walk.emit("permute", walk.lowering.spread(x), order=list(order))
+        result = walk.emit("permute", walk.spread(x), order=list(order))
     known, added = (None if t is None else t.transpose(order) for t in (x.known, x.added))
-    return replace(result, full=full, known=known, added=added)
+    return replace(result, known=known, added=added)
 
 
 def joined(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
     """Values one after another along a full axis."""
     if axis and all(part.full[0] == 1 for part in parts):
-        full = (*parts[0].full[:axis], sum(p.full[axis] for p in parts), *parts[0].full[axis + 1 :])
-        return replace(walk.emit("concat", *parts, axis=axis - 1), full=full)
-    return walk.emit("concat", *[walk.lowering.spread(part) for part in parts], axis=axis)
+        return walk.emit("concat", *parts, axis=axis - 1)
+    return walk.emit("concat", *[walk.spread(part) for part in parts], axis=axis)
 
 
 def constant(walk: GraphWalk, like: Value, full: tuple[int, ...]) -> Value:
     """A tensor of a full shape that depends on nothing."""
-    shape = full[1:] if full[:1] == (1,) else full
-    return replace(walk.emit("constant", like, shape=list(shape)), full=full)
+    return walk.emit("constant", like, shape=list(without_batch(full)), full=full)
 
 
 def on_axis(walk: GraphWalk, x: Value, axis: int, op: str, **attributes: Any) -> Value:
     """A layer with an `axis` attribute, on a full axis that may be the batch's."""
     at = x.axis(axis)
-    value = x if at >= 0 else walk.lowering.spread(x)
-    result = walk.emit(op, value, axis=max(at, 0), **attributes)
-    full = (1, *result.shape) if at >= 0 and x.stripped else result.shape
-    return replace(result, full=full)
+    return walk.emit(op, x if at >= 0 else walk.spread(x), axis=max(at, 0), **attributes)
 
 
 def padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float, mode: Any = "constant") -> Known | None:
@@ -80,10 +74,8 @@ def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any
     parts = _by_axis(chosen, x.full)
     if parts is not None:
         return replace(_picked_by_axis(walk, replace(x, known=None), chosen.shape, parts), known=known)
-    flat = walk.lowering.shaped(x, (size,))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
-    picked = walk.emit("gather", vector, axis=0, indices=chosen.ravel().tolist())
-    return replace(walk.lowering.shaped(picked, tuple(chosen.shape)), known=known)
+    picked = walk.emit("gather", walk.flat(x), axis=0, indices=chosen.ravel().tolist())
+    return replace(walk.shaped(picked, tuple(chosen.shape)), known=known)
 
 
 _Part = tuple[list[int], np.ndarray[Any, Any]]
@@ -114,7 +106,7 @@ def _picked_by_axis(walk: GraphWalk, x: Value, shape: tuple[int, ...], parts: Se
     order += [k for k in range(len(shape)) if k not in order]
     used = {k for follows, _ in parts for k in follows}
     sizes = [shape[k] if k in used else 1 for k in range(len(shape))]
-    apart = walk.lowering.shaped(x, tuple(sizes[k] for k in order))
+    apart = walk.shaped(x, tuple(sizes[k] for k in order))
     back = [order.index(k) for k in range(len(shape))]
     turned = apart if back == sorted(back) else permuted(walk, apart, back)
-    return walk.lowering.expanded(turned, shape)
+    return walk.expanded(turned, shape)

@@ -36,11 +36,11 @@ def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
     if a.zeroed is None and b.zeroed is None:
         return _times(walk, a, b)
     if min(len(a.full), len(b.full)) < 2:
-        row = walk.lowering.shaped(a, (1, *a.full)) if len(a.full) == 1 else a
-        column = walk.lowering.shaped(b, (*b.full, 1)) if len(b.full) == 1 else b
+        row = walk.shaped(a, (1, *a.full)) if len(a.full) == 1 else a
+        column = walk.shaped(b, (*b.full, 1)) if len(b.full) == 1 else b
         result = multiplied(walk, row, column)
         full = result.full if len(b.full) > 1 else result.full[:-1]
-        return walk.lowering.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
+        return walk.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
     return replace(_skipping(walk, a, b), known=zero_products(a, b))
 
 
@@ -58,7 +58,7 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
     right = replace(constant(walk, b, b.full), known=b.known)
     reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
     reads_b = _times(walk, left, replace(b, known=None))
-    return walk.lowering.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
+    return walk.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
 
 
 def zero_products(a: Value, b: Value) -> Known | None:
@@ -86,10 +86,9 @@ def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
         return _head_by_head(walk, a, b)
     used = None if a.zeroed is None else uniform(~_wide(a), a.full)
     both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
-    left, right = (a, b) if both else (walk.lowering.spread(a), walk.lowering.spread(b))
+    left, right = (a, b) if both else (walk.spread(a), walk.spread(b))
     attributes = {} if used is None else {"used": used.tolist()}
-    result = walk.emit("matmul", left, right, **attributes)
-    return replace(result, full=(1, *result.shape) if both else result.shape)
+    return walk.emit("matmul", left, right, **attributes)
 
 
 def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
@@ -98,7 +97,7 @@ def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
     lead = tuple(int(n) for n in np.broadcast_shapes(a.full[:-2], b.full[:-2]))
     full = (*lead, *a.full[-2:])
     known = np.broadcast_to(a.known, full)
-    a, b = walk.lowering.expanded(a, full), walk.lowering.expanded(b, (*lead, *b.full[-2:]))
+    a, b = walk.expanded(a, full), walk.expanded(b, (*lead, *b.full[-2:]))
     zero = known == 0
     axis = next(k for k in range(len(lead)) if not (zero == zero.take([0], axis=k)).all())
     if lead[axis] > MAX_HEADS:
@@ -113,10 +112,10 @@ def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
 def _element_by_element(walk: GraphWalk, a: Value, b: Value) -> Value:
     """A product whose zeros differ along many leading indices: every pair of factors, and their sum."""
     full = (*a.full, b.full[-1])
-    left = walk.lowering.expanded(walk.lowering.shaped(replace(a, known=None), (*a.full, 1)), full)
-    right = walk.lowering.shaped(replace(b, known=None), (*b.full[:-2], 1, *b.full[-2:]))
-    right = kept(walk, walk.lowering.expanded(right, full), ~_wide(a)[..., None])
-    pairs = replace(walk.lowering.elementwise("mul", [left, right], full), full=full)
+    left = walk.expanded(walk.shaped(replace(a, known=None), (*a.full, 1)), full)
+    right = walk.shaped(replace(b, known=None), (*b.full[:-2], 1, *b.full[-2:]))
+    right = kept(walk, walk.expanded(right, full), ~_wide(a)[..., None])
+    pairs = walk.elementwise("mul", [left, right], full)
     return summed(walk, pairs, [len(full) - 2])
 
 
@@ -126,7 +125,7 @@ def contracted(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value
     With zeros, operands are contracted two by two, the first ones first.
     """
     if all(value.zeroed is None for value in values):
-        return walk.emit("einsum", *map(walk.lowering.spread, values), equation=equation)
+        return walk.emit("einsum", *map(walk.spread, values), equation=equation)
     left, arrow, output = equation.partition("->")
     if not arrow:
         output = "".join(sorted(c for c in set(left) - {","} if left.count(c) == 1))
@@ -145,9 +144,9 @@ def _diagonal(walk: GraphWalk, x: Value, letters: str) -> tuple[Value, str]:
     unique = "".join(dict.fromkeys(letters))
     if unique == letters:
         return x, letters
-    result = walk.emit("einsum", walk.lowering.spread(x), equation=f"{letters}->{unique}")
+    result = walk.emit("einsum", walk.spread(x), equation=f"{letters}->{unique}")
     known = None if x.known is None else np.einsum(f"{letters}->{unique}", np.broadcast_to(x.known, x.full))
-    return replace(result, full=result.shape, known=compressed(known)), unique
+    return replace(result, known=compressed(known)), unique
 
 
 def _pair(
@@ -163,17 +162,17 @@ def _pair(
     full = tuple(sizes[c] for c in letters)
     if not shared:
         both = [_aligned(walk, x, s, letters) for x, s in ((a, left), (b, right))]
-        product = replace(walk.lowering.elementwise("mul", both, full), full=full)
+        product = walk.elementwise("mul", both, full)
         zero = _wide(both[0]) | _wide(both[1])
         return settled(walk, product, np.where(zero, 0.0, np.nan) if zero.any() else None), letters
     lead = tuple(sizes[c] for c in batch)
     matrices = []
     for x, s, (m, n) in ((a, left, (rows, shared)), (b, right, (shared, columns))):
         aligned = _aligned(walk, x, s, "".join([*batch, *m, *n]))
-        aligned = walk.lowering.expanded(aligned, (*lead, *(sizes[c] for c in [*m, *n])))
+        aligned = walk.expanded(aligned, (*lead, *(sizes[c] for c in [*m, *n])))
         shape = (*lead, math.prod(sizes[c] for c in m), math.prod(sizes[c] for c in n))
-        matrices.append(walk.lowering.shaped(aligned, shape))
-    return walk.lowering.shaped(multiplied(walk, *matrices), full), letters
+        matrices.append(walk.shaped(aligned, shape))
+    return walk.shaped(multiplied(walk, *matrices), full), letters
 
 
 def _aligned(walk: GraphWalk, x: Value, letters: str, wanted: str) -> Value:
@@ -181,7 +180,7 @@ def _aligned(walk: GraphWalk, x: Value, letters: str, wanted: str) -> Value:
     order = [letters.index(c) for c in wanted if c in letters]
     turned_ = x if order == sorted(order) else permuted(walk, x, order)
     at = iter(turned_.full)
-    return walk.lowering.shaped(turned_, tuple(next(at) if c in letters else 1 for c in wanted))
+    return walk.shaped(turned_, tuple(next(at) if c in letters else 1 for c in wanted))
 
 
 def _without(walk: GraphWalk, x: Value, letters: str, wanted: set[str]) -> tuple[Value, str]:
@@ -198,7 +197,7 @@ def summed(walk: GraphWalk, x: Value, dims: Sequence[int]) -> Value:
     """The sum over full axes, which are dropped."""
     full = tuple(n for k, n in enumerate(x.full) if k not in dims)
     axes = [x.axis(d) for d in dims if x.axis(d) >= 0]
-    return walk.lowering.shaped(walk.emit("sum", x, axes=axes) if axes else replace(x, known=None), full)
+    return walk.shaped(walk.emit("sum", x, axes=axes) if axes else replace(x, known=None), full)
 
 
 def without_ellipsis(equation: str, ranks: Sequence[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,14 @@ _NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size
 def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attributes: Any) -> Value:
     """A layer over `n` spatial axes; a batch beyond 1 rides along as one more axis with a window of 1."""
     if len(x.full) == n + 1:
-        return walk.emit(op, walk.lowering.spread(x), *others, **attributes)
+        return walk.emit(op, walk.spread(x), *others, **attributes)
     if x.stripped:
-        result = walk.emit(op, x, *others, **attributes)
-        return replace(result, full=(1, *result.shape))
+        return walk.emit(op, x, *others, **attributes)
     turned = permuted(walk, x, [1, 0, *range(2, n + 2)])
-    turned = walk.lowering.spread(turned)
+    turned = walk.spread(turned)
     used = attributes.pop("used", None)
     neutral = {**_NEUTRAL, "output_size": x.full[0]} if op == "resize" else _NEUTRAL
-    wider = {k: [neutral.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
+    wider: dict[str, Any] = {k: [neutral.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
     if used is not None:
         wider["used"] = np.expand_dims(np.array(used), 2).tolist()
-    result = walk.emit(op, turned, *others, **wider)
-    return permuted(walk, replace(result, full=result.shape), [1, 0, *range(2, n + 2)])
+    return permuted(walk, walk.emit(op, turned, *others, **wider), [1, 0, *range(2, n + 2)])

@@ -62,11 +62,11 @@ def to_network(
     given = [entry for entry in model.graph.input if entry.name not in stored]
     inputs = _inputs(walk, model.graph, given, input_shape, scope)
     bodies = [model.graph.node, *(function.node for function in model.functions)]
-    walk.lowering.reserve(name for body in bodies for node in body for name in modules_of(node))
+    walk.reserve(name for body in bodies for node in body for name in modules_of(node))
     walk.anything = inputs[0]
     walk.run(model.graph.node, scope, whole=True)
     outputs = _outputs(walk, model.graph, scope)
-    if not walk.lowering.layers:
+    if not walk.layers:
         outputs = [walk.emit("identity", inputs[0]).name]
     return Network.from_dict(walk.spec(printable(name), inputs, outputs))
 
@@ -112,7 +112,7 @@ def _inputs(
         name = printable(entry.name) or "input"
         while name in (value.name for value in found):
             name += "'"
-        walk.lowering.unique(name)
+        walk.unique(name)
         found.append(Value(name, without_batch(full), full, None))
         scope[entry.name] = found[-1]
         walk.dtypes[name] = dtype_of_input(entry)
@@ -131,7 +131,7 @@ def _outputs(walk: Walk, graph: onnx.GraphProto, scope: Scope) -> list[str]:
         for value in item if isinstance(item, list) else [item]:
             if not isinstance(value, Value):
                 continue
-            walk.lowering.begin(printable(output.name))
-            named = value if value.name == printable(output.name) else walk.lowering.finish(value, value.full)
+            walk.begin(printable(output.name))
+            named = value if value.name == printable(output.name) else walk.finish(value, value.full)
             names += [named.name] * (named.name not in names)
-    return names or [layer["name"] for layer in walk.lowering.layers[-1:]]
+    return names or [layer["name"] for layer in walk.layers[-1:]]

@@ -31,13 +31,13 @@ def by_computed_indices(walk: Walk, call: Call) -> Value | None:
 def _any_of(walk: Walk, x: Value, axes: Sequence[int]) -> Value:
     """One element for whole axes, each of which may be meant."""
     for axis in axes:
-        one = replace(on_axis(walk, x, axis, "sort"), full=x.full)
+        one = on_axis(walk, x, axis, "sort")
         x = on_axis(walk, one, axis, "slice", start=0, stop=1)
     return replace(x, known=None, added=None)
 
 
 def _joint(walk: Walk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
-    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None, added=None)
+    return replace(walk.elementwise("elementwise", parts, full), known=None, added=None)
 
 
 def _gathered(walk: Walk, call: Call) -> Value:
@@ -48,7 +48,7 @@ def _gathered(walk: Walk, call: Call) -> Value:
         for k, n in enumerate(full):
             if k != axis and n < data.full[k]:
                 data = on_axis(walk, data, k, "slice", start=0, stop=n)
-        parts.append(walk.lowering.expanded(_any_of(walk, data, [axis]), full))
+        parts.append(walk.expanded(_any_of(walk, data, [axis]), full))
     return _joint(walk, parts, full)
 
 
@@ -61,12 +61,12 @@ def _gathered_rows(walk: Walk, call: Call) -> Value:
     parts = []
     for value in call.dynamic(0, 1):
         one = _any_of(walk, value, range(batch, last))
-        one = walk.lowering.shaped(one, (*data[:batch], *(1,) * len(rows), *rest))
-        parts.append(walk.lowering.expanded(one, full))
+        one = walk.shaped(one, (*data[:batch], *(1,) * len(rows), *rest))
+        parts.append(walk.expanded(one, full))
     for value in call.dynamic(1, 2):
         one = reduced(walk, value, "sum", [len(index) - 1], keepdims=True)
-        one = walk.lowering.shaped(one, (*index[:-1], *(1,) * len(rest)))
-        parts.append(walk.lowering.expanded(one, full))
+        one = walk.shaped(one, (*index[:-1], *(1,) * len(rest)))
+        parts.append(walk.expanded(one, full))
     return _joint(walk, parts, full)
 
 
@@ -75,12 +75,11 @@ def _scattered(walk: Walk, call: Call) -> Value:
     full, axis = call.full(0), call.get("axis", 0) % len(call.full(0))
     parts = call.dynamic(0, 1)
     for value in call.dynamic(1, 3):
-        one = walk.lowering.spread(_any_of(walk, value, [axis]))
+        one = walk.spread(_any_of(walk, value, [axis]))
         missing = [[0, 0 if k == axis else n - m] for k, (n, m) in enumerate(zip(full, one.full, strict=True))]
         if any(after for _, after in missing):
-            padded = walk.emit("pad", one, padding=missing)
-            one = replace(padded, full=padded.shape)
-        parts.append(walk.lowering.expanded(walk.lowering.shaped(one, one.full), full))
+            one = walk.emit("pad", one, padding=missing)
+        parts.append(walk.expanded(walk.shaped(one, one.full), full))
     return _joint(walk, parts, full)
 
 
@@ -92,16 +91,16 @@ def _scattered_rows(walk: Walk, call: Call) -> Value:
     for k, kept in ((1, ()), (2, rest)):
         for value in call.dynamic(k, k + 1):
             one = _any_of(walk, value, range(len(value.full) - len(kept)))
-            one = walk.lowering.shaped(one, (*(1,) * (len(full) - len(kept)), *kept))
-            parts.append(walk.lowering.expanded(one, full))
+            one = walk.shaped(one, (*(1,) * (len(full) - len(kept)), *kept))
+            parts.append(walk.expanded(one, full))
     return _joint(walk, parts, full)
 
 
 def _reversed(walk: Walk, call: Call) -> Value:
     """Each step reads the length of its sequence, and may read any step of it."""
     full, time, batch = call.full(0), call.get("time_axis", 0), call.get("batch_axis", 1)
-    parts = [walk.lowering.expanded(_any_of(walk, value, [time]), full) for value in call.dynamic(0, 1)]
+    parts = [walk.expanded(_any_of(walk, value, [time]), full) for value in call.dynamic(0, 1)]
     for value in call.dynamic(1, 2):
-        lengths = walk.lowering.shaped(value, (math.prod(value.full), *(1,) * (len(full) - batch - 1)))
-        parts.append(walk.lowering.expanded(lengths, full))
+        lengths = walk.shaped(value, (math.prod(value.full), *(1,) * (len(full) - batch - 1)))
+        parts.append(walk.expanded(lengths, full))
     return _joint(walk, parts, full)

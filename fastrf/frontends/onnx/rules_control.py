@@ -11,7 +11,7 @@ import onnx
 
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.moving import joined, on_axis
+from fastrf.frontends.moving import constant, joined, on_axis
 from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.walk import Walk, rule
@@ -41,10 +41,10 @@ def branch(walk: Walk, call: Call) -> list[Item]:
             what = "operator If with branches of different shapes and a condition from the input"
             raise UnsupportedOpError(f"{what}{_steered(walk)}")
         full = shapes.pop()
-        choice = walk.lowering.shaped(condition, (1,) * len(full))
+        choice = walk.shaped(condition, (1,) * len(full))
         parts = [item for item in (one, other) if isinstance(item, Value)]
-        result = walk.lowering.elementwise("where", [walk.lowering.expanded(choice, full), *parts], full)
-        results.append(replace(result, full=full, known=None))
+        result = walk.elementwise("where", [walk.expanded(choice, full), *parts], full)
+        results.append(replace(result, known=None))
     return results
 
 
@@ -152,15 +152,10 @@ def _concatenated(walk: Walk, tensors: Sequence[Value | Constant], axis: int, *,
         if len(arrays) == len(constants):
             values = np.stack(arrays, axis) if new else np.concatenate(arrays, axis)
             return Constant(values.shape, values.dtype, values, any(t.weight for t in constants))
-    like = walk.anything
     parts = []
     for tensor in tensors:
-        value = (
-            tensor
-            if isinstance(tensor, Value)
-            else replace(walk.emit("constant", like, shape=list(tensor.full)), full=tensor.full)
-        )
-        parts.append(walk.lowering.shaped(value, (*value.full[:axis], 1, *value.full[axis:])) if new else value)
+        value = tensor if isinstance(tensor, Value) else constant(walk, walk.anything, tensor.full)
+        parts.append(walk.shaped(value, (*value.full[:axis], 1, *value.full[axis:])) if new else value)
     return joined(walk, parts, axis)
 
 
@@ -190,9 +185,7 @@ def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
         start = sum(sizes[:k])
         piece = on_axis(walk, x, axis, "slice", start=start, stop=start + size)
         dropped = not call.has(1) and not call.get("keepdims", 1)
-        parts.append(
-            walk.lowering.shaped(piece, tuple(m for a, m in enumerate(piece.full) if a != axis)) if dropped else piece
-        )
+        parts.append(walk.shaped(piece, tuple(m for a, m in enumerate(piece.full) if a != axis)) if dropped else piece)
     return [parts]
 
 

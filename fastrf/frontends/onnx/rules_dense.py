@@ -67,10 +67,10 @@ def gemm(walk: Walk, call: Call) -> Value:
         parts.append(multiplied(walk, a, turned(walk, b) if across else b))
     term = call.value(2)
     if term is not None and call.get("beta", 1.0) != 0:
-        parts.append(walk.lowering.expanded(term, full))
+        parts.append(walk.expanded(term, full))
     if not parts:
-        return walk.emit_nothing(walk.lowering.expanded(walk.lowering.shaped(reduced_all(walk, a), (1, 1)), full))
-    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+        return walk.emit_nothing(walk.expanded(walk.shaped(reduced_all(walk, a), (1, 1)), full))
+    return replace(walk.elementwise("add", parts, full), known=None)
 
 
 def reduced_all(walk: Walk, x: Value) -> Value:
@@ -96,8 +96,8 @@ def softmax(walk: Walk, call: Call) -> Value:
     else:
         axis = call.get("axis", 1)
         axis = axis + len(x.full) if axis < 0 else axis
-        flat = walk.lowering.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
-        result = walk.lowering.shaped(softened(walk, flat, 1), x.full)
+        flat = walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
+        result = walk.shaped(softened(walk, flat, 1), x.full)
     if call.op == "LogSoftmax" and result.known is not None:
         return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
     return result
@@ -131,7 +131,7 @@ def cumulation(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     axis = int(call.array(1).ravel()[0]) if call.has(1) else call.get("axis", 0)
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
-    result = replace(on_axis(walk, x, axis % len(x.full), "cumsum", **flags), full=x.full)
+    result = on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
     return replace(result, known=gathered(walk, call) if call.op == "CumSum" else None)
 
 
@@ -171,8 +171,8 @@ def group_norm(walk: Walk, call: Call) -> Value:
     x, groups = call.operand(walk, 0), call.get("num_groups", 1)
     if groups < 1 or x.full[1] % groups:
         raise ShapeError(f"{groups} groups do not divide {x.full[1]} channels")
-    apart = walk.lowering.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
-    result = walk.lowering.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+    apart = walk.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
+    result = walk.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
     per_group = [v for v in call.dynamic(1) if v.full != (x.full[1],)]
     return walk.everything(call, x.full) if per_group else _scaled(walk, call, result, 1)
 
@@ -182,11 +182,11 @@ def _scaled(walk: Walk, call: Call, result: Value, axis: int, *, broadcast: bool
     full = result.full
     parts = [result] if call.value(0) is not None else []
     for value in call.dynamic(1):
-        wide = value if broadcast else walk.lowering.shaped(value, (*value.full, *(1,) * (len(full) - axis - 1)))
+        wide = value if broadcast else walk.shaped(value, (*value.full, *(1,) * (len(full) - axis - 1)))
         parts.append(wide)
     if len(parts) == 1 and parts[0] is result:
         return result
-    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None)
+    return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 
 @rule("LpNormalization", "MeanVarianceNormalization")

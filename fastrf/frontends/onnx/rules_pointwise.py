@@ -39,11 +39,11 @@ def combined(walk: Walk, call: Call) -> Value:
     values = call.dynamic()
     name = _PLAIN.get(call.op, call.op.lower())
     if len(values) > 1:
-        result = walk.lowering.elementwise(name if name in N_ARY else "elementwise", values, full)
+        result = walk.elementwise(name if name in N_ARY else "elementwise", values, full)
     else:
-        one = walk.lowering.expanded(values[0], full)
+        one = walk.expanded(values[0], full)
         result = walk.emit(name, one) if name in UNARY else one
-    return settled(walk, replace(result, full=full), computed(walk, call))
+    return settled(walk, result, computed(walk, call))
 
 
 def _aligned(walk: Walk, call: Call) -> Call:
@@ -52,7 +52,7 @@ def _aligned(walk: Walk, call: Call) -> Call:
     axis = call.get("axis", min(1, len(first) - 1) if call.op == "PRelu" else len(first) - len(call.full(1)))
     full = (*call.full(1), *(1,) * (len(first) - axis - len(call.full(1))))
     if isinstance(second, Value):
-        second = walk.lowering.shaped(second, full)
+        second = walk.shaped(second, full)
     elif isinstance(second, Constant):
         values = None if second.values is None else second.values.reshape(full)
         second = replace(second, full=full, values=values)
@@ -91,13 +91,13 @@ def where(walk: Walk, call: Call) -> Value:
     for k, away in ((0, ~unsure), (1, condition == 0), (2, ~unsure & (condition != 0))):
         value = call.value(k)
         if value is not None and not away.all():
-            parts.append(kept(walk, walk.lowering.expanded(value, full), ~away))
+            parts.append(kept(walk, walk.expanded(value, full), ~away))
     first, second = (broad(call.known(k), full) for k in (1, 2))
     chosen = np.where(unsure, np.where(first == second, first, np.nan), np.where(condition != 0, first, second))
     if not parts:
-        return replace(walk.emit_nothing(walk.lowering.expanded(call.dynamic()[0], full)), known=compressed(chosen))
-    result = walk.lowering.elementwise("where", parts, full)
-    return settled(walk, replace(result, full=full), compressed(chosen))
+        return replace(walk.emit_nothing(walk.expanded(call.dynamic()[0], full)), known=compressed(chosen))
+    result = walk.elementwise("where", parts, full)
+    return settled(walk, result, compressed(chosen))
 
 
 @rule("Dropout")
@@ -121,9 +121,9 @@ def quantized(walk: Walk, call: Call) -> Value | list[Item]:
             return walk.opaque(call)
         if len(scale.full) == 1 and scale.full != (1,):
             axis = call.get("axis", 1) % len(x.full)
-            scale = walk.lowering.shaped(scale, (*scale.full, *(1,) * (len(x.full) - axis - 1)))
+            scale = walk.shaped(scale, (*scale.full, *(1,) * (len(x.full) - axis - 1)))
         parts.append(scale)
-    result = replace(walk.lowering.elementwise("elementwise", parts, x.full), full=x.full, known=None)
+    result = replace(walk.elementwise("elementwise", parts, x.full), known=None)
     single = all(math.prod(call.full(k)) == 1 for k in (1, 2) if call.has(k))
     return settled(walk, result, computed(walk, call)) if single and not call.domain else result
 
@@ -156,10 +156,10 @@ def one_hot(walk: Walk, call: Call) -> Value:
     full = (*index[:axis], depth, *index[axis:])
     parts = []
     if call.value(0) is not None:
-        parts.append(walk.lowering.shaped(call.operand(walk, 0), (*index[:axis], 1, *index[axis:])))
+        parts.append(walk.shaped(call.operand(walk, 0), (*index[:axis], 1, *index[axis:])))
     if call.value(2) is not None:
         parts.append(reduced(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
-    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None)
+    return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 
 @rule("BatchNormalization")
@@ -168,14 +168,10 @@ def batch_norm(walk: Walk, call: Call) -> list[Any]:
     x = call.operand(walk, 0)
     training = bool(call.get("training_mode", 0))
     if training:
-        result: Value = replace(
-            walk.emit("layer_norm", walk.lowering.spread(x), axes=[0, *range(2, len(x.full))]), full=x.full
-        )
+        result = walk.emit("layer_norm", walk.spread(x), axes=[0, *range(2, len(x.full))])
     else:
-        result = replace(walk.emit("batch_norm", x), full=x.full) if call.value(0) is not None else x
+        result = walk.emit("batch_norm", x) if call.value(0) is not None else x
     parts = [result] if call.value(0) is not None else []
-    parts += [
-        walk.lowering.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1, 3 if training else None)
-    ]
-    whole = replace(walk.lowering.elementwise("elementwise", parts, x.full), full=x.full, known=None)
+    parts += [walk.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1, 3 if training else None)]
+    whole = replace(walk.elementwise("elementwise", parts, x.full), known=None)
     return [whole, *[lambda: walk.everything(call, (x.full[1],))] * (len(call.node.output) - 1)]

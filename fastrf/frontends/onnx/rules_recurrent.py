@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from fastrf.errors import ShapeError
@@ -32,13 +31,13 @@ def recurrent(walk: Walk, call: Call) -> list[Any]:
     if x is None or others or (lengths is not None and (lengths != steps).any()):
         return _everything(walk, call, steps, batch, ways, hidden, batch_first)
     x = permuted(walk, x, [1, 0, 2]) if batch_first else x
-    x = replace(walk.lowering.spread(x), full=x.full)
+    x = walk.spread(x)
     initial = [call.operand(walk, k) if k in states else None for k in (5, 6)]
     initial = [permuted(walk, s, [1, 0, 2]) if s is not None and batch_first else s for s in initial]
     initial = initial if call.op == "LSTM" else initial[:1]
     backward = call.get("direction", "forward") == "reverse"
     found = [one_way(walk, x, initial, way, (hidden, hidden), 0, backward or way == 1) for way in range(ways)]
-    apart = [walk.lowering.shaped(f, (steps, 1, batch, hidden)) for f in found]
+    apart = [walk.shaped(f, (steps, 1, batch, hidden)) for f in found]
     output = joined(walk, apart, 1) if ways > 1 else apart[0]
     last = [
         on_axis(

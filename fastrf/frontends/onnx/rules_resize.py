@@ -201,18 +201,17 @@ def _targets(
 def _one_axis(walk: Walk, x: Value, axis: int, way: _Way) -> Value:
     """One axis, by the operator for it where there is one."""
     at = x.axis(axis)
-    shape = (walk.lowering.spread(x) if at < 0 else x).shape
+    shape = (walk.spread(x) if at < 0 else x).shape
     plain = way.place in _PLAIN and (way.place != "align_corners" or way.scale * way.n_in == way.n_out)
     plain = plain and not way.exclude and (way.coefficient == -0.75 or way.mode != "cubic")
     ratio = 1 / way.scale
     if plain and at > 0 and len(shape) > 1 and max(ratio.numerator, ratio.denominator) < 1 << 31:
-        value = x
         n = len(shape) - 1
         sizes, steps = list(shape[1:]), [[1, 1]] * n
         sizes[at - 1], steps[at - 1] = way.n_out, [ratio.numerator, ratio.denominator]
-        result = walk.emit(
+        return walk.emit(
             "resize",
-            value,
+            x,
             output_size=sizes,
             mode=way.mode,
             coordinates=way.place,
@@ -220,7 +219,6 @@ def _one_axis(walk: Walk, x: Value, axis: int, way: _Way) -> Value:
             antialias=way.antialias,
             step=steps,
         )
-        return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
     if way.n_out > MAX_LENGTH:
         raise LimitError(f"an axis of {way.n_out} is longer than {MAX_LENGTH}")
     index, counts = way.taps()
@@ -234,4 +232,4 @@ def _one_axis(walk: Walk, x: Value, axis: int, way: _Way) -> Value:
     full = (*x.full[:axis], way.n_out, *x.full[axis + 1 :])
     if not parts:
         return walk.emit_nothing(on_axis(walk, x, axis, "gather", indices=index[:, 0].tolist()))
-    return replace(walk.lowering.elementwise("add", parts, full), full=full)
+    return walk.elementwise("add", parts, full)

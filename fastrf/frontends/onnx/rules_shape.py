@@ -43,7 +43,7 @@ def reshape(walk: Walk, call: Call) -> Value:
             f"shape {x.full} of {math.prod(x.full)} elements cannot be reshaped to {tuple(wanted)}; "
             "was the model exported for another input size?"
         )
-    return walk.lowering.shaped(x, tuple(sizes))
+    return walk.shaped(x, tuple(sizes))
 
 
 @rule("Flatten")
@@ -52,7 +52,7 @@ def flatten(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     axis = call.get("axis", 1)
     axis = axis + len(x.full) if axis < 0 else axis
-    return walk.lowering.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
+    return walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
 
 
 @rule("Squeeze", "Unsqueeze")
@@ -64,11 +64,11 @@ def squeeze(walk: Walk, call: Call) -> Value:
         dropped = {a % len(x.full) for a in axes} if axes is not None else {k for k, n in enumerate(x.full) if n == 1}
         if any(x.full[k] != 1 for k in dropped):
             raise ShapeError(f"axes {axes} of shape {x.full} are not all of size 1")
-        return walk.lowering.shaped(x, tuple(n for k, n in enumerate(x.full) if k not in dropped))
+        return walk.shaped(x, tuple(n for k, n in enumerate(x.full) if k not in dropped))
     ndim = len(x.full) + len(axes or [])
     added = {a % ndim for a in axes or []}
     rest = iter(x.full)
-    return walk.lowering.shaped(x, tuple(1 if k in added else next(rest) for k in range(ndim)))
+    return walk.shaped(x, tuple(1 if k in added else next(rest) for k in range(ndim)))
 
 
 @rule("Transpose")
@@ -86,7 +86,7 @@ def expand(walk: Walk, call: Call) -> Value:
     """Broadcast."""
     x = call.operand(walk, 0)
     wanted = tuple(call.integers(1) or ())
-    return walk.lowering.expanded(x, tuple(int(n) for n in _broadcast(x.full, wanted)))
+    return walk.expanded(x, tuple(int(n) for n in _broadcast(x.full, wanted)))
 
 
 def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
@@ -152,7 +152,7 @@ def slice_(walk: Walk, call: Call) -> Value:
             low, high = (picked[0], picked[-1]) if step > 0 else (picked[-1], picked[0])
             result = on_axis(walk, result, axis, "slice", start=low, stop=high + 1, step=abs(step))
             if step < 0 and result.full[axis] > 1:
-                result = replace(walk.emit("flip", result, axes=[result.axis(axis)]), full=result.full)
+                result = walk.emit("flip", result, axes=[result.axis(axis)])
     return replace(result, known=followed(walk, call))
 
 
@@ -168,7 +168,7 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
     fill = call.inputs[2] if call.has(2) else None
     if isinstance(fill, Value):
         return walk.opaque(call)
-    value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
+    value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
     mine = pairs[1:] if value.stripped else pairs
     mode = {"edge": "replicate", "wrap": "circular"}.get(call.get("mode", "constant"), call.get("mode", "constant"))
     if mode == "constant":
@@ -182,7 +182,7 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
         grown = [[max(before, 0), max(after, 0)] for before, after in mine]
         result = walk.emit("pad", cropped, padding=grown, mode=mode)
         known, added = padded(value, pairs, 0.0, call.get("mode")), padded_added(value, pairs, call.get("mode"))
-    return replace(result, full=(1, *result.shape) if value.stripped else result.shape, known=known, added=added)
+    return replace(result, known=known, added=added)
 
 
 @rule("Tile")
@@ -192,7 +192,7 @@ def tile(walk: Walk, call: Call) -> Value:
     times = call.integers(1) or []
     if len(times) != len(x.full):
         raise ShapeError(f"{len(times)} repeats for the {len(x.full)} axes of shape {x.full}")
-    return replace(walk.emit("repeat", walk.lowering.spread(x), repeats=times), known=followed(walk, call))
+    return replace(walk.emit("repeat", walk.spread(x), repeats=times), known=followed(walk, call))
 
 
 @rule("DepthToSpace", "SpaceToDepth")
@@ -203,14 +203,14 @@ def blocks(walk: Walk, call: Call) -> Value:
     if b < 1 or (c % (b * b) if call.op == "DepthToSpace" else h % b or w % b):
         raise ShapeError(f"blocks of {b} do not divide shape {x.full}")
     if call.op == "SpaceToDepth":
-        apart = walk.lowering.shaped(x, (n, c, h // b, b, w // b, b))
+        apart = walk.shaped(x, (n, c, h // b, b, w // b, b))
         order = [0, 1, 3, 5, 2, 4] if call.get("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
-        return walk.lowering.shaped(permuted(walk, apart, order), (n, c * b * b, h // b, w // b))
+        return walk.shaped(permuted(walk, apart, order), (n, c * b * b, h // b, w // b))
     if call.get("mode", "DCR") == "CRD":
-        turned = permuted(walk, walk.lowering.shaped(x, (n, c // (b * b), b, b, h, w)), [0, 1, 4, 2, 5, 3])
+        turned = permuted(walk, walk.shaped(x, (n, c // (b * b), b, b, h, w)), [0, 1, 4, 2, 5, 3])
     else:
-        turned = permuted(walk, walk.lowering.shaped(x, (n, b, b, c // (b * b), h, w)), [0, 3, 4, 1, 5, 2])
-    return walk.lowering.shaped(turned, (n, c // (b * b), h * b, w * b))
+        turned = permuted(walk, walk.shaped(x, (n, b, b, c // (b * b), h, w)), [0, 3, 4, 1, 5, 2])
+    return walk.shaped(turned, (n, c // (b * b), h * b, w * b))
 
 
 @rule("Trilu")
@@ -234,14 +234,12 @@ def gather(walk: Walk, call: Call) -> Value:
     if chosen is None:
         x = call.operand(walk, 0)
         picked = on_axis(walk, x, axis, "gather", indices=call.array(1).ravel().tolist())
-        return replace(walk.lowering.shaped(picked, after), known=followed(walk, call))
+        return replace(walk.shaped(picked, after), known=followed(walk, call))
     if x is None:
-        rows = walk.lowering.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
-        return walk.lowering.expanded(rows, after)
-    flat = walk.lowering.shaped(chosen, (math.prod(index),))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[math.prod(index)])
-    picked = walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis)
-    return walk.lowering.shaped(picked, after)
+        rows = walk.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
+        return walk.expanded(rows, after)
+    picked = walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis)
+    return walk.shaped(picked, after)
 
 
 @rule("GatherElements", "GatherND", "ReverseSequence", "Compress")
@@ -266,20 +264,13 @@ def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
         own = np.arange(first, first + size) if value is not None else np.zeros(size, np.int64)
         numbers.append(own.reshape(call.full(k)))
         if value is not None:
-            parts.append(_flat(walk, value))
+            parts.append(walk.flat(value))
             first += size
     chosen = evaluate(call.node, call.version, numbers)[0].astype(np.int64)
     together = walk.emit("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
-    picked = picked_flat(walk, replace(together, full=together.shape), lambda _: np.maximum(chosen - 1, 0))
+    picked = picked_flat(walk, together, lambda _: np.maximum(chosen - 1, 0))
     result = picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
     return replace(result, known=followed(walk, call))
-
-
-def _flat(walk: Walk, value: Value) -> Value:
-    """One axis, even where it has one element."""
-    size = math.prod(value.full)
-    flat = walk.lowering.shaped(value, (size,))
-    return flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[size])
 
 
 def _accumulated(walk: Walk, call: Call) -> Value:
@@ -293,9 +284,9 @@ def _accumulated(walk: Walk, call: Call) -> Value:
         axis = call.get("axis", 0) % len(full)
         window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
         places = np.take_along_axis(numbers[window], index, axis)
-    below, above = (_flat(walk, call.operand(walk, k)) for k in (0, 2))
+    below, above = (walk.flat(call.operand(walk, k)) for k in (0, 2))
     result = walk.emit("scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add")
-    return walk.lowering.shaped(replace(result, full=result.shape), full)
+    return walk.shaped(result, full)
 
 
 _STORED: dict[str, Any] = {

@@ -93,7 +93,7 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
     if call.value(at) is not None:
         taken = call.operand(walk, at)
         if call.op == "Conv" and (call.known(0) == 0).any():  # which taps fall on zeros is not followed
-            parts.append(replace(walk.emit("opaque", taken, shape=list(shape)), full=shape))
+            parts.append(walk.emit("opaque", taken, shape=list(shape), full=shape))
         else:
             parts.append(_of_weights(walk, taken, full, shape, attributes))
     return _with_bias(walk, parts, call.value(2) if call.op == "Conv" else None, shape)
@@ -124,19 +124,19 @@ def _of_weights(walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int
         used = (place >= 0) & (place < full[2 + axis])
         ndim = len(value.full)
         turned = permuted(walk, value, [*[i for i in range(ndim) if i != 1], 1])
-        spread = walk.lowering.spread(turned)
+        spread = walk.spread(turned)
         column = walk.emit("reshape", spread, shape=[*spread.shape, 1])
         table = walk.emit("constant", column, shape=list(used.shape))
         result = walk.emit("matmul", table, column, used=used.tolist())
-        value = walk.lowering.shaped(replace(result, full=result.shape), (*turned.full[:-1], used.shape[0]))
-    return walk.lowering.expanded(value, shape)
+        value = walk.shaped(result, (*turned.full[:-1], used.shape[0]))
+    return walk.expanded(value, shape)
 
 
 def _with_bias(walk: Walk, parts: list[Value], bias: Value | None, shape: tuple[int, ...]) -> Value:
     """A sum with a bias per channel, if that depends on the input."""
     if bias is not None:
-        parts = [*parts, walk.lowering.shaped(bias, (shape[1], *(1,) * (len(shape) - 2)))]
-    return replace(walk.lowering.elementwise("add", parts, shape), full=shape, known=None)
+        parts = [*parts, walk.shaped(bias, (shape[1], *(1,) * (len(shape) - 2)))]
+    return replace(walk.elementwise("add", parts, shape), known=None)
 
 
 @rule("ConvTranspose")
@@ -231,9 +231,9 @@ def response_norm(walk: Walk, call: Call) -> Value:
     x, size = call.operand(walk, 0), call.get("size", 1)
     if size % 2:
         return windowed(walk, x, len(x.full) - 2, "local_response_norm", size=size)
-    turned = replace(walk.emit("flip", x, axes=[x.axis(1)]), full=x.full)
+    turned = walk.emit("flip", x, axes=[x.axis(1)])
     result = windowed(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
-    return replace(walk.emit("flip", result, axes=[result.axis(1)]), full=x.full)
+    return walk.emit("flip", result, axes=[result.axis(1)])
 
 
 @rule("Col2Im")
@@ -266,7 +266,7 @@ def deform_conv(walk: Walk, call: Call) -> Value | list[Item]:
     extra = [call.operand(walk, 2)] if mask is None else [call.operand(walk, 2), mask]
     attributes = _window(call, weight[2:], x.full[2:])
     result = walk.emit("deform_conv", x, *extra, out_channels=weight[0], groups=call.get("group", 1), **attributes)
-    return _with_bias(walk, [replace(result, full=(1, *result.shape))], call.value(3), (1, *result.shape))
+    return _with_bias(walk, [result], call.value(3), result.full)
 
 
 @rule("GridSample")
@@ -275,8 +275,7 @@ def grid_sample(walk: Walk, call: Call) -> Value | list[Item]:
     x, grid = call.operand(walk, 0), call.operand(walk, 1)
     if not x.stripped or not grid.stripped:
         return walk.opaque(call)
-    result = walk.emit("grid_sample", x, grid)
-    return replace(result, full=(1, *result.shape))
+    return walk.emit("grid_sample", x, grid)
 
 
 @rule("RoiAlign", "MaxRoiPool")

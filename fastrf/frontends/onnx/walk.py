@@ -87,7 +87,6 @@ class Walk(GraphWalk):
         self._counts: dict[tuple[str, str], int] = {}
         self._sizes: dict[str, int] = {}
         self._infos: dict[str, onnx.ValueInfoProto] = {}
-        self._scope: list[str] = []
 
     # Bodies ----------------------------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class Walk(GraphWalk):
         readers = collections.Counter(name for node in nodes for name in reads(node)) if whole else None
         for node in in_order(nodes, scope):
             self._steps += 1
-            if self._steps > MAX_STEPS or len(self.lowering.layers) > MAX_LAYERS:
+            if self._steps > MAX_STEPS or len(self.layers) > MAX_LAYERS:
                 raise _too_many()
             call = self._call(node, scope, opsets or self.opsets)
             results = self._results(call)
@@ -198,8 +197,7 @@ class Walk(GraphWalk):
 
     def _results(self, call: Call) -> Sequence[Item]:
         shown = _shown(call.node)
-        self._scope = modules_of(call.node)
-        self.lowering.begin(shown, self._scope)
+        self.begin(shown, modules_of(call.node))
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
@@ -261,11 +259,11 @@ class Walk(GraphWalk):
 
     def _finished(self, call: Call, k: int, item: Any) -> Item:
         if k and any(call.node.output[:k]):
-            self.lowering.begin(printable(call.node.output[k]), self._scope)
+            self.begin(printable(call.node.output[k]), self.scope)
         item = item() if callable(item) else item
         if not isinstance(item, Value):
             return item  # type: ignore[no-any-return]
-        done = self.lowering.finish(item, item.full)
+        done = self.finish(item, item.full)
         self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
         return with_added(self, call, done) if k == 0 else done
 
@@ -280,7 +278,7 @@ class Walk(GraphWalk):
 
     def _without_rule(self, call: Call) -> UnsupportedOpError:
         name = f"{call.domain}.{call.op}" if call.domain else call.op
-        return self.lowering.unsupported(f"{printable(name)} (opset {call.version})", ())
+        return self.no_rule(f"{printable(name)} (opset {call.version})")
 
     def opaque(self, call: Call) -> list[Any]:
         """An over-approximation of every output, made when it is read: it may read all of every input."""
@@ -288,8 +286,7 @@ class Walk(GraphWalk):
 
     def everything(self, call: Call, full: tuple[int, ...]) -> Value:
         """A tensor of which every element may read all of every input."""
-        whole = self.emit("opaque", *call.dynamic(), shape=list(full))
-        return self.lowering.shaped(replace(whole, full=full), full)
+        return self.shaped(self.emit("opaque", *call.dynamic(), shape=list(full), full=full), full)
 
     # Constants -------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     walk = Walk(exported, options)
     walk.assumes += [f"{name!r} is the constant that values gives" for name in options.values]
     graph = exported.graph
-    walk.lowering.reserve([*module_names(exported), *(name for node in graph.nodes for name in scope_of(node))])
+    walk.reserve([*module_names(exported), *(name for node in graph.nodes for name in scope_of(node))])
     inputs: list[Value] = []
     names: dict[str, str] = {}
     user_inputs = set(exported.graph_signature.user_inputs)
@@ -67,8 +67,8 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
                 walk.settle(node, options.values[node.name])
                 continue
             full = fake_shape(node)
-            own = f"{node.name}_input" if walk.lowering.is_reserved(node.name) else node.name
-            walk.values[node] = value = Value(walk.lowering.unique(own), without_batch(full), full, None)
+            own = f"{node.name}_input" if walk.is_reserved(node.name) else node.name
+            walk.values[node] = value = Value(walk.unique(own), without_batch(full), full, None)
             names[value.name] = node.name
             inputs.append(value)
     if not inputs:
@@ -76,9 +76,9 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     with torch.random.fork_rng(devices=[]):
         walk.run(graph)
     outputs = _named_outputs(walk, exported)
-    if not walk.lowering.layers:
-        walk.lowering.begin("output")
-        outputs = [walk.lowering.finish(inputs[0], inputs[0].full).name]
+    if not walk.layers:
+        walk.begin("output")
+        outputs = [walk.finish(inputs[0], inputs[0].full).name]
     returns = walk.returns()
     return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
 
@@ -106,9 +106,9 @@ def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
         keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
         if keys:
             label = ".".join(keys if not keys[0].isdigit() else ["out", *keys])
-            label = f"out.{label}" if walk.lowering.is_reserved(label) else label
-            walk.lowering.begin(label)
-            names.append(walk.lowering.finish(value, value.full).name)
+            label = f"out.{label}" if walk.is_reserved(label) else label
+            walk.begin(label)
+            names.append(walk.finish(value, value.full).name)
         else:
             names.append(value.name)
     return names

@@ -39,7 +39,7 @@ def linear(walk: Walk, node: Node) -> Value:
         if len(shape) == 1:
             return multiplied(walk, x, operand(walk, a["weight"], x))
         parts.append(connected(walk, x, shape[0], bias=a["bias"] is not None, used=used))
-    return parts[0] if len(parts) == 1 else walk.lowering.elementwise("add", parts, fake_shape(node))
+    return parts[0] if len(parts) == 1 else walk.elementwise("add", parts, fake_shape(node))
 
 
 def operand(walk: Walk, argument: Any, like: Value) -> Value:
@@ -68,7 +68,7 @@ def addmm(walk: Walk, node: Node) -> Value:
         if short_name(node) == "addbmm":
             result = reduced(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
-    total = replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+    total = replace(walk.elementwise("add", parts, full), known=None)
     shut = np.isneginf(table_of(walk, base))
     return blocked(walk, total, shut) if shut.any() else total
 
@@ -111,7 +111,7 @@ def attention(walk: Walk, node: Node) -> Value:
         times = q.full[-3] // k.full[-3]
         k, v = (on_axis(walk, t, len(t.full) - 3, "repeat_interleave", repeats=times) for t in (k, v))
     lead = np.broadcast_shapes(q.full[:-2], k.full[:-2], v.full[:-2])
-    q, k, v = (walk.lowering.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
+    q, k, v = (walk.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
     mask = walk.value(a["attn_mask"])
     allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
     if mask is not None and a["attn_mask"].meta["val"].dtype == torch.bool:
@@ -155,8 +155,8 @@ def group_norm(walk: Walk, node: Node) -> Any:
     if x is None:
         return walk.opaque(node)
     groups = a.get("num_groups") or a["group"]
-    apart = walk.lowering.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
-    result = walk.lowering.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+    apart = walk.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
+    result = walk.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
     result = _scaled(walk, result, a["weight"], 1)
     return [result] if short_name(node) == "native_group_norm" else result
 
@@ -169,7 +169,7 @@ def instance_norm(walk: Walk, node: Node) -> Value:
         return walk.opaque(node)
     a = bound(node)
     if a["use_input_stats"]:
-        whole = replace(walk.emit("instance_norm", x), full=x.full) if x.stripped else normed(walk, x, len(x.full) - 2)
+        whole = walk.emit("instance_norm", x) if x.stripped else normed(walk, x, len(x.full) - 2)
         return _scaled(walk, whole, a["weight"], 1)
     return _scaled(walk, x, a["weight"], 1)
 
@@ -181,7 +181,7 @@ def batch_norm(walk: Walk, node: Node) -> Value:
     x = walk.value(a["input"])
     if x is None:
         return walk.opaque(node)
-    result = _by_batch(walk, x) if a["training"] else replace(walk.emit("batch_norm", x), full=x.full)
+    result = _by_batch(walk, x) if a["training"] else walk.emit("batch_norm", x)
     return _scaled(walk, result, a["weight"], 1)
 
 
@@ -198,7 +198,7 @@ def _by_batch(walk: Walk, x: Value) -> Value:
     """Each channel normalised over the batch, if windows were merged into it, and all positions."""
     if x.full[0] == 1:
         return normed(walk, x, len(x.full) - 2)
-    return replace(walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))]), full=x.full)
+    return walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))])
 
 
 @rule("aten::_native_batch_norm_legit_no_training", "aten::native_batch_norm", "aten::_native_batch_norm_legit")
@@ -209,7 +209,7 @@ def native_batch_norm(walk: Walk, node: Node) -> list[Value]:
     if x is None:
         raise walk.unsupported(node)
     frozen = short_name(node) in _FROZEN or not a.get("training", True)
-    result = replace(walk.emit("batch_norm", x), full=x.full) if frozen else _by_batch(walk, x)
+    result = walk.emit("batch_norm", x) if frozen else _by_batch(walk, x)
     return [_scaled(walk, result, a.get("weight"), 1)]
 
 
@@ -255,7 +255,7 @@ def cumulation(walk: Walk, node: Node) -> Value:
     """Running totals along an axis."""
     x = walk.value(node.args[0])
     assert x is not None
-    return replace(on_axis(walk, x, bound(node)["dim"], "cumsum"), full=x.full)
+    return on_axis(walk, x, bound(node)["dim"], "cumsum")
 
 
 @rule("aten::cummax", "aten::cummin")
@@ -285,14 +285,14 @@ def glu(walk: Walk, node: Node) -> Value:
     assert x is not None
     half = x.full[a["dim"]] // 2
     parts = [on_axis(walk, x, a["dim"], "slice", start=start, stop=start + half) for start in (0, half)]
-    return walk.lowering.elementwise("mul", parts, fake_shape(node))
+    return walk.elementwise("mul", parts, fake_shape(node))
 
 
 @rule("aten::dist")
 def distance(walk: Walk, node: Node) -> Value:
     """The norm of a difference."""
     shape = tuple(int(n) for n in np.broadcast_shapes(*(fake_shape(t) for t in node.args[:2])))
-    both = walk.lowering.elementwise("sub", walk.dynamic(node.args[:2]), shape)
+    both = walk.elementwise("sub", walk.dynamic(node.args[:2]), shape)
     return reduced(walk, both, "sum", list(range(len(shape))), keepdims=False)
 
 
@@ -302,5 +302,5 @@ def cosine_similarity(walk: Walk, node: Node) -> Value:
     a = bound(node)
     values = walk.dynamic([a["x1"], a["x2"]])
     shape = tuple(np.broadcast_shapes(*(fake_shape(t) for t in (a["x1"], a["x2"]))))
-    both = walk.lowering.elementwise("mul", values, tuple(int(n) for n in shape))
+    both = walk.elementwise("mul", values, tuple(int(n) for n in shape))
     return reduced(walk, both, "sum", [a["dim"] % len(shape)], keepdims=False)

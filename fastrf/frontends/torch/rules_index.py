@@ -34,9 +34,7 @@ def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     chosen = walk.value(index)
     if chosen is None:
         return on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
-    flat = walk.lowering.shaped(chosen, (math.prod(chosen.full),))
-    vector = flat if len(flat.shape) == 1 else walk.emit("reshape", flat, shape=[1])
-    return walk.emit("dynamic_gather", walk.lowering.spread(x), vector, axis=axis % len(x.full))
+    return walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis % len(x.full))
 
 
 @rule("aten::index", "aten::_unsafe_index")
@@ -84,7 +82,7 @@ def gather(walk: Walk, node: Node) -> Value:
 
 def _union(walk: Walk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
     """What any of the values reads, broadcast to a full shape."""
-    return replace(walk.lowering.elementwise("elementwise", parts, full), full=full, known=None)
+    return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 
 def _along(walk: Walk, x: Value, axis: int, window: tuple[int, ...]) -> Value:
@@ -100,16 +98,16 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     axes = [axis for axis, _ in used]
     shapes = [fake_shape(index_) for _, index_ in used]
     if any(index_.meta["val"].dtype == torch.bool for _, index_ in used):
-        raise walk.lowering.unsupported("aten::index", walk.scope, exist=True)
+        raise walk.no_rule("aten::index", exist=True)
     wide = tuple(int(n) for n in np.broadcast_shapes(*shapes))
     together = axes == list(range(axes[0], axes[-1] + 1))
     first = axes[0] if together else 0
     rest = [n for k, n in enumerate(x.full) if k not in axes]
     behind = len(rest) - first
     read = reduced(walk, x, "sum", axes, keepdims=False)
-    parts = [walk.lowering.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
+    parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
     parts += [
-        walk.lowering.shaped(value, (*value.full, *(1,) * behind))
+        walk.shaped(value, (*value.full, *(1,) * behind))
         for _, index_ in used
         if (value := walk.value(index_)) is not None
     ]
@@ -127,13 +125,13 @@ def _scattered_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple
             continue
         if len(value.full) < len(full):  # a vector of places, or one number
             value = reduced(walk, value, "sum", list(range(len(value.full))), keepdims=False)
-            parts.append(walk.lowering.expanded(walk.lowering.shaped(value, (1,) * len(full)), full))
+            parts.append(walk.expanded(walk.shaped(value, (1,) * len(full)), full))
             continue
         line = _along(walk, value, axis, window or value.full)
         pads = [[0, 0 if k == axis else n - line.full[k]] for k, n in enumerate(full)]
         if any(map(any, pads)):
-            line = walk.emit("pad", walk.lowering.spread(line), padding=pads)
-        parts.append(walk.lowering.expanded(line, full))
+            line = walk.emit("pad", walk.spread(line), padding=pads)
+        parts.append(walk.expanded(line, full))
     return walk.loosened(_union(walk, parts, full))
 
 
@@ -202,7 +200,7 @@ def unfold(walk: Walk, node: Node) -> Value:
     count = (x.full[axis] - a["size"]) // a["step"] + 1
     indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
     windows = on_axis(walk, x, axis, "gather", indices=indices)
-    apart = walk.lowering.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
+    apart = walk.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
     order = [k for k in range(len(apart.full)) if k != axis + 1]
     return permuted(walk, apart, [*order, axis + 1])
 
@@ -231,13 +229,8 @@ def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: 
     shape = (*full[:axis], len(indices), *full[axis + 1 :])
     below = walk.value(base) or constant(walk, like, full)
     above = walk.value(updates) or constant(walk, like, shape)
-    above = (
-        walk.lowering.shaped(above, shape)
-        if math.prod(above.full) == math.prod(shape)
-        else walk.lowering.expanded(above, shape)
-    )
-    result = walk.emit("scatter", walk.lowering.spread(below), walk.lowering.spread(above), axis=axis, indices=indices)
-    return replace(result, full=full)
+    above = walk.shaped(above, shape) if math.prod(above.full) == math.prod(shape) else walk.expanded(above, shape)
+    return walk.emit("scatter", walk.spread(below), walk.spread(above), axis=axis, indices=indices)
 
 
 @rule(
@@ -260,22 +253,18 @@ def index_put(walk: Walk, node: Node) -> Value:
     numbers = np.arange(math.prod(full)).reshape(full)
     places = _places(walk, node, numbers, a, indices)
     like = walk.dynamic([a["self"], updates])[0]
-    size = numbers.size
-    below = walk.lowering.shaped(walk.value(a["self"]) or constant(walk, like, full), (size,))
+    below = walk.flat(walk.value(a["self"]) or constant(walk, like, full))
     above = walk.value(updates) or constant(walk, like, places.shape)
     if math.prod(above.full) != places.size or short_name(node).startswith("scatter"):
         above = _fitted(walk, above, places.shape)
-    above = walk.lowering.shaped(above, (places.size,))
-    below, above = (
-        v if len(v.shape) == 1 else walk.emit("reshape", v, shape=[math.prod(v.full)]) for v in (below, above)
-    )
+    above = walk.flat(above)
     adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
     if a.get("include_self") is False:
         below = kept(walk, below, ~np.isin(numbers.ravel(), places))
     result = walk.emit(
         "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
     )
-    return walk.lowering.shaped(result, full)
+    return walk.shaped(result, full)
 
 
 def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
@@ -286,7 +275,7 @@ def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
         and 0 not in shape
     ):
         return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
-    return walk.lowering.expanded(updates, shape)
+    return walk.expanded(updates, shape)
 
 
 def _places(

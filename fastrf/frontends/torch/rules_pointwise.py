@@ -26,7 +26,7 @@ def copy_of(walk: Walk, node: Node) -> Any:
     x = walk.value(node.args[0])
     if x is None:
         raise walk.unsupported(node)
-    result = walk.lowering.shaped(x, _shape_of_first(node))
+    result = walk.shaped(x, _shape_of_first(node))
     return [result] if isinstance(node.meta["val"], tuple | list) else result
 
 
@@ -36,20 +36,18 @@ def unary(walk: Walk, node: Node) -> Value:
     values = walk.dynamic(node.all_input_nodes)
     name = short_name(node)
     if len(values) > 1:
-        return walk.lowering.elementwise("elementwise", values, fake_shape(node))
-    wide = walk.lowering.expanded(values[0], fake_shape(node))
+        return walk.elementwise("elementwise", values, fake_shape(node))
+    wide = walk.expanded(values[0], fake_shape(node))
     known = computed(walk, node) if wide.known is not None else None
-    return replace(walk.emit(name if name in UNARY else "identity", wide), full=wide.full, known=known)
+    return replace(walk.emit(name if name in UNARY else "identity", wide), known=known)
 
 
 @rule(*OF_SEVERAL)
 def n_ary(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
     name, full = short_name(node), fake_shape(node)
-    result = walk.lowering.elementwise(
-        name if name in N_ARY else "elementwise", walk.dynamic(node.all_input_nodes), full
-    )
-    return settled(walk, replace(result, full=full), computed(walk, node))
+    result = walk.elementwise(name if name in N_ARY else "elementwise", walk.dynamic(node.all_input_nodes), full)
+    return settled(walk, result, computed(walk, node))
 
 
 @rule("aten::addcmul", "aten::addcdiv")
@@ -61,9 +59,9 @@ def product_added(walk: Walk, node: Node) -> Value:
     hidden = tables[0] == 0 if short_name(node) == "addcdiv" else (tables[0] == 0) | (tables[1] == 0)
     parts = walk.dynamic([base])
     if walk.dynamic([first, second]):
-        both = walk.lowering.elementwise("mul", walk.dynamic([first, second]), full)
-        parts.append(kept(walk, replace(both, full=full), ~hidden))
-    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+        both = walk.elementwise("mul", walk.dynamic([first, second]), full)
+        parts.append(kept(walk, both, ~hidden))
+    return replace(walk.elementwise("add", parts, full), known=None)
 
 
 @rule("aten::lerp")
@@ -75,8 +73,8 @@ def between(walk: Walk, node: Node) -> Value:
     for branch, away in zip(node.args[:2], (1, 0), strict=True):
         value = walk.value(branch)
         if value is not None:
-            parts.append(kept(walk, walk.lowering.expanded(value, full), weight != away))
-    return replace(walk.lowering.elementwise("add", parts, full), full=full, known=None)
+            parts.append(kept(walk, walk.expanded(value, full), weight != away))
+    return replace(walk.elementwise("add", parts, full), known=None)
 
 
 @rule("aten::masked_scatter")
@@ -105,8 +103,8 @@ def _chosen(walk: Walk, condition: Any, branches: tuple[Any, Any], full: tuple[i
     for branch, possible in zip(branches, (table != 0, (table == 0) | np.isnan(table)), strict=True):
         value = walk.value(branch)
         if value is not None:
-            parts.append(kept(walk, walk.lowering.expanded(value, full), possible))
-    return replace(walk.lowering.elementwise("where", parts, full), known=None)
+            parts.append(kept(walk, walk.expanded(value, full), possible))
+    return replace(walk.elementwise("where", parts, full), known=None)
 
 
 @rule("aten::tril", "aten::triu")
@@ -128,8 +126,8 @@ def copied(walk: Walk, node: Node) -> Value:
     if source is None:
         x = walk.value(node.args[0])
         assert x is not None
-        return walk.emit_nothing(walk.lowering.shaped(x, full))
-    return walk.lowering.expanded(source, full)
+        return walk.emit_nothing(walk.shaped(x, full))
+    return walk.expanded(source, full)
 
 
 @rule("aten::fill", "aten::zero")
@@ -138,10 +136,10 @@ def filled(walk: Walk, node: Node) -> Value:
     full = fake_shape(node)
     value = walk.value(bound(node).get("value"))
     if value is not None:
-        return walk.lowering.expanded(walk.lowering.shaped(value, ()), full)
+        return walk.expanded(walk.shaped(value, ()), full)
     x = walk.value(node.args[0])
     assert x is not None
-    return walk.emit_nothing(walk.lowering.shaped(x, full))
+    return walk.emit_nothing(walk.shaped(x, full))
 
 
 @rule("aten::one_hot", "aten::embedding")
@@ -151,7 +149,7 @@ def looked_up(walk: Walk, node: Node) -> Value:
     full = fake_shape(node)
     if chosen is None:
         return walk.opaque(node)
-    return walk.lowering.expanded(walk.lowering.shaped(chosen, (*chosen.full, 1)), full)
+    return walk.expanded(walk.shaped(chosen, (*chosen.full, 1)), full)
 
 
 def _shape_of_first(node: Node) -> tuple[int, ...]:

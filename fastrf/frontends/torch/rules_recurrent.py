@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch.fx import Node
@@ -30,8 +29,9 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
         return _step_by_step(walk, x, states, a)
     name = short_name(node)
     layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
-    time = walk.emit("reshape", x, shape=[x.full[1 if a["batch_first"] else 0], x.full[2]])
-    common = {"mode": name.partition("_")[0], "direction": "bidirectional" if ways == 2 else "forward"}
+    along = (x.full[1 if a["batch_first"] else 0], x.full[2])
+    time = walk.emit("reshape", x, shape=list(along), full=along)
+    common: dict[str, Any] = {"mode": name.partition("_")[0], "direction": "bidirectional" if ways == 2 else "forward"}
     sizes = [fake_shape(state)[2] for state in states]
 
     def output() -> Value:
@@ -39,7 +39,7 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
             "recurrent", time, num_layers=layers, bias=bool(a["has_biases"]), hidden_size=sizes[0], **common
         )
         full = (1, *result.shape) if a["batch_first"] else (result.shape[0], 1, result.shape[1])
-        return walk.lowering.shaped(replace(result, full=result.shape), full)
+        return walk.shaped(result, full)
 
     def final(hidden: int) -> Value:
         parts = []
@@ -50,7 +50,7 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
                 half = walk.emit("slice", last, axis=0, start=way * hidden, stop=(way + 1) * hidden)
                 parts.append(walk.emit("unsqueeze", half, axis=0))
         joined = walk.emit("concat", *parts, axis=0)
-        return walk.lowering.shaped(joined, (layers * ways, 1, hidden))
+        return walk.shaped(joined, (layers * ways, 1, hidden))
 
     return [output, lambda: final(sizes[0]), lambda: final(sizes[-1])]
 
@@ -61,7 +61,7 @@ def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]
     hidden, cell = fake_shape(states[0])[2], fake_shape(states[-1])[2]
     hiddens: list[Value] = []
     cells: list[Value] = []
-    value = replace(walk.lowering.spread(x), full=x.full)
+    value = walk.spread(x)
     for layer in range(a["num_layers"]):
         found = []
         for way in range(ways):

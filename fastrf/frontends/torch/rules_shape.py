@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,13 +23,13 @@ Thunks = list[Callable[[], Value]]
 @rule(*SHAPES)
 def reshape(walk: Walk, node: Node) -> Value:
     """Any change of shape that keeps the order of elements."""
-    return walk.lowering.shaped(first_value(walk, node), fake_shape(node))
+    return walk.shaped(first_value(walk, node), fake_shape(node))
 
 
 @rule("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::expand_copy")
 def expand(walk: Walk, node: Node) -> Value:
     """Broadcast to the node's shape."""
-    return walk.lowering.expanded(first_value(walk, node), fake_shape(node))
+    return walk.expanded(first_value(walk, node), fake_shape(node))
 
 
 @rule(*PERMUTES)
@@ -65,7 +64,7 @@ def stack(walk: Walk, node: Node) -> Value:
     parts = []
     for tensor in arguments["tensors"]:
         value = walk.value(tensor) or constant(walk, like, fake_shape(tensor))
-        parts.append(walk.lowering.shaped(value, (*value.full[:axis], 1, *value.full[axis:])))
+        parts.append(walk.shaped(value, (*value.full[:axis], 1, *value.full[axis:])))
     return joined(walk, parts, axis)
 
 
@@ -143,7 +142,7 @@ def flip(walk: Walk, node: Node) -> Value:
     axes = [x.axis(d) for d in bound(node)["dims"] if x.full[d] > 1]
     if not axes:
         return x
-    return replace(walk.emit("flip", x, axes=axes), full=x.full)
+    return walk.emit("flip", x, axes=axes)
 
 
 @rule("aten::roll")
@@ -151,11 +150,9 @@ def roll(walk: Walk, node: Node) -> Value:
     """Axes rotated; without axes the flattened tensor is."""
     x, a = first_value(walk, node), bound(node)
     if not a["dims"]:
-        flat = walk.lowering.shaped(x, (math.prod(x.full),))
-        return walk.emit("roll", flat, shifts=list(a["shifts"]), axes=[0])
+        return walk.emit("roll", walk.flat(x), shifts=list(a["shifts"]), axes=[0])
     moves = [(s, x.axis(d)) for s, d in zip(a["shifts"], a["dims"], strict=True) if x.full[d] > 1]
-    rolled = walk.emit("roll", x, shifts=[s for s, _ in moves], axes=[d for _, d in moves])
-    return replace(rolled, full=x.full)
+    return walk.emit("roll", x, shifts=[s for s, _ in moves], axes=[d for _, d in moves])
 
 
 @rule("aten::repeat", "aten::tile")
@@ -164,7 +161,7 @@ def repeat(walk: Walk, node: Node) -> Value:
     x = first_value(walk, node)
     times = list(bound(node).get("repeats") or bound(node)["dims"])
     times = [1] * (len(x.full) - len(times)) + times
-    wide = walk.lowering.spread(walk.lowering.shaped(x, (1,) * (len(times) - len(x.full)) + x.full))
+    wide = walk.spread(walk.shaped(x, (1,) * (len(times) - len(x.full)) + x.full))
     return walk.emit("repeat", wide, repeats=times)
 
 
@@ -175,9 +172,7 @@ def repeat_interleave(walk: Walk, node: Node) -> Value:
     if not isinstance(a.get("repeats"), int):
         raise walk.unsupported(node)
     if a["dim"] is None:
-        return walk.emit(
-            "repeat_interleave", walk.lowering.shaped(x, (math.prod(x.full),)), axis=0, repeats=a["repeats"]
-        )
+        return walk.emit("repeat_interleave", walk.flat(x), axis=0, repeats=a["repeats"])
     return on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
 
 
@@ -199,7 +194,7 @@ def pad(walk: Walk, node: Node) -> Value:
     pairs = [(0, 0)] * (len(x.full) - len(widths) // 2) + [
         (widths[k], widths[k + 1]) for k in range(0, len(widths), 2)
     ][::-1]
-    value = x if x.stripped and not any(pairs[0]) else walk.lowering.spread(x)
+    value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
     pairs = pairs[1:] if value.stripped else pairs
     if mode == "constant":
         result = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
@@ -209,7 +204,7 @@ def pad(walk: Walk, node: Node) -> Value:
         cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
         grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
         result = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=moved(walk, node))
-    return replace(result, full=(1, *result.shape) if value.stripped else result.shape)
+    return result
 
 
 @rule("aten::pixel_shuffle")
@@ -237,7 +232,7 @@ def channel_shuffle(walk: Walk, node: Node) -> Value:
     """Channels of groups interleaved."""
     x, groups = first_value(walk, node), bound(node)["groups"]
     if x.stripped and len(x.full) > 2:
-        return replace(walk.emit("channel_shuffle", x, groups=groups), full=x.full)
+        return walk.emit("channel_shuffle", x, groups=groups)
     batch, channels, *places = x.full
     rest = tuple(range(2, 2 + len(places)))
     return _reordered(walk, x, (batch, groups, channels // groups, *places), (1, 0, *rest), x.full)
@@ -249,17 +244,14 @@ def _one_map(x: Value) -> bool:
 
 
 def _on_map(walk: Walk, x: Value, op: str, **attributes: Any) -> Value:
-    if len(x.full) == 3:
-        return walk.emit(op, walk.lowering.spread(x), **attributes)
-    result = walk.emit(op, x, **attributes)
-    return replace(result, full=(1, *result.shape))
+    return walk.emit(op, walk.spread(x) if len(x.full) == 3 else x, **attributes)
 
 
 def _reordered(walk: Walk, x: Value, apart: tuple[int, ...], order: tuple[int, ...], full: tuple[int, ...]) -> Value:
     """A value reshaped, its last axes reordered, and reshaped."""
     first = len(apart) - len(order)
-    turned = permuted(walk, walk.lowering.shaped(x, apart), [*range(first), *(first + k for k in order)])
-    return walk.lowering.shaped(turned, full)
+    turned = permuted(walk, walk.shaped(x, apart), [*range(first), *(first + k for k in order)])
+    return walk.shaped(turned, full)
 
 
 def first_value(walk: Walk, node: Node) -> Value:

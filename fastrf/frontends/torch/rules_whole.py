@@ -27,7 +27,7 @@ def fourier(walk: Walk, node: Node) -> Value:
     """Every frequency reads every sample of the transformed axes."""
     x = first_value(walk, node)
     dims = [d % len(x.full) for d in bound(node)["dim"]]
-    return walk.lowering.expanded(reduced(walk, x, "sum", dims, keepdims=True), fake_shape(node))
+    return walk.expanded(reduced(walk, x, "sum", dims, keepdims=True), fake_shape(node))
 
 
 @rule("aten::linalg_inv_ex", "aten::inverse", "aten::_linalg_det", "aten::_linalg_slogdet", "aten::_linalg_svd")
@@ -36,12 +36,12 @@ def of_matrix(walk: Walk, node: Node) -> Any:
     """Functions of a whole matrix, side by side along the leading axes."""
     x = first_value(walk, node)
     lead = x.full[:-2]
-    one = walk.lowering.shaped(reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False), lead)
+    one = walk.shaped(reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False), lead)
 
     def filled(like: torch.Tensor) -> Value:
         full = tuple(int(n) for n in like.shape)
-        column = walk.lowering.shaped(one, (*lead, *(1,) * (len(full) - len(lead))))
-        return walk.lowering.expanded(column, full)
+        column = walk.shaped(one, (*lead, *(1,) * (len(full) - len(lead))))
+        return walk.expanded(column, full)
 
     results = node.meta["val"]
     return [filled(r) for r in results] if isinstance(results, list | tuple) else filled(results)
@@ -75,9 +75,9 @@ def bilinear(walk: Walk, node: Node) -> Value:
         sizes.append(tuple(size))
         value = walk.value(a[f"i{k}"])
         if value is not None:
-            parts.append(walk.lowering.shaped(value, sizes[-1]))
+            parts.append(walk.shaped(value, sizes[-1]))
     full = tuple(int(n) for n in np.broadcast_shapes(*sizes))
-    product = replace(walk.lowering.elementwise("mul", parts, full), full=full)
+    product = walk.elementwise("mul", parts, full)
     for k, wide in zip((1, 2, 3), sizes, strict=True):  # a constant zero hides what it is multiplied with
         table = table_of(walk, a[f"i{k}"]) == 0
         if walk.value(a[f"i{k}"]) is None and table.any():
@@ -96,4 +96,4 @@ def as_complex(walk: Walk, node: Node) -> Value:
 def as_real(walk: Walk, node: Node) -> Value:
     """One number as two parts along a new last axis."""
     x = first_value(walk, node)
-    return walk.lowering.expanded(walk.lowering.shaped(x, (*x.full, 1)), fake_shape(node))
+    return walk.expanded(walk.shaped(x, (*x.full, 1)), fake_shape(node))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -141,9 +140,9 @@ def im2col(walk: Walk, node: Node) -> Value:
     attributes = {k: _spread_out(a[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")}
     if len(x.full) == 3 or x.stripped:
         return windowed(walk, x, 2, "unfold", **attributes)
-    wider = {k: [int(k != "padding"), *v] for k, v in attributes.items()}
+    wider: dict[str, Any] = {k: [int(k != "padding"), *v] for k, v in attributes.items()}
     columns = walk.emit("unfold", permuted(walk, x, [1, 0, 2, 3]), **wider)
-    apart = walk.lowering.shaped(columns, (columns.shape[0], x.full[0], columns.shape[1] // x.full[0]))
+    apart = walk.shaped(columns, (columns.shape[0], x.full[0], columns.shape[1] // x.full[0]))
     return permuted(walk, apart, [1, 0, 2])
 
 
@@ -154,8 +153,8 @@ def col2im(walk: Walk, node: Node) -> Value:
     attributes = {k: _spread_out(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
     if len(x.full) == 2 or x.stripped:
         return windowed(walk, x, 1, "fold", **attributes)
-    wider = {k: [{"padding": 0, "output_size": x.full[0]}.get(k, 1), *v] for k, v in attributes.items()}
-    columns = walk.lowering.shaped(permuted(walk, x, [1, 0, 2]), (x.full[1], x.full[0] * x.full[2]))
+    wider: dict[str, Any] = {k: [{"padding": 0, "output_size": x.full[0]}.get(k, 1), *v] for k, v in attributes.items()}
+    columns = walk.spread(walk.shaped(permuted(walk, x, [1, 0, 2]), (x.full[1], x.full[0] * x.full[2])))
     return permuted(walk, walk.emit("fold", columns, **wider), [1, 0, 2, 3])
 
 
@@ -185,8 +184,7 @@ def _nearest_axis(walk: Walk, node: Node, x: Value, axis: int, m: int) -> Value:
         sizes = list(value.shape[1:] if value.stripped else value.shape[2:])
         sizes[axis - 2] = m
         return windowed(walk, value, len(value.full) - 2, "resize", output_size=sizes)
-    picked = walk.emit("gather", value, axis=index, indices=taken.tolist())
-    return replace(picked, full=(1, *picked.shape) if value.stripped else picked.shape)
+    return walk.emit("gather", value, axis=index, indices=taken.tolist())
 
 
 #: What interpolates how, and whether without aliasing.
@@ -245,7 +243,7 @@ def deform_conv(walk: Walk, node: Node) -> Value:
         return walk.opaque(node)
     weight = fake_shape(a["weight"])
     extra = [offset] if mask is None else [offset, mask]
-    result = walk.emit(
+    return walk.emit(
         "deform_conv",
         x,
         *extra,
@@ -256,7 +254,6 @@ def deform_conv(walk: Walk, node: Node) -> Value:
         dilation=[a["dilation_h"], a["dilation_w"]],
         groups=a["groups"],
     )
-    return replace(result, full=(1, *result.shape))
 
 
 def _input(walk: Walk, node: Node) -> Value:

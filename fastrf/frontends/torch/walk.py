@@ -21,6 +21,7 @@ from torch.fx import Graph, GraphModule, Node
 from fastrf.errors import LimitError, NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.masking import shifted
+from fastrf.frontends.moving import constant
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
@@ -59,7 +60,6 @@ class Walk(GraphWalk):
     def __init__(self, exported: ExportedProgram, options: Options = DEFAULTS) -> None:
         super().__init__(options)
         self.values: dict[Node, Any] = {}
-        self.scope: tuple[str, ...] = ()
         self._exported = exported
         self._constants: dict[Node, Any] = {}
         self._weighty: set[Node] = set()
@@ -113,7 +113,7 @@ class Walk(GraphWalk):
 
     def unsupported(self, node: Node) -> UnsupportedOpError:
         """The error of a rule that does not cover these arguments."""
-        return self.lowering.unsupported(operator_name(node), self.scope, exist=True)
+        return self.no_rule(operator_name(node), exist=True)
 
     def settle(self, node: Node, given: Any) -> None:
         """Take an input for the constant that it is given as."""
@@ -159,8 +159,7 @@ class Walk(GraphWalk):
 
     def _lower(self, node: Node) -> Any:
         """The node's value, or values; of one that reads no value that the input reaches, the node it equals."""
-        self.scope = scope_of(node) or self.scope * bool(self._inner)
-        self.lowering.begin(self._inner + node.name, self.scope)
+        self.begin(self._inner + node.name, scope_of(node) or self.scope * bool(self._inner))
         name = operator_name(node)
         if node.target is operator.getitem:
             return self._item(node)
@@ -176,9 +175,9 @@ class Walk(GraphWalk):
                 raise
             result = self.opaque_results(node)
         if isinstance(result, Value) and name in MOVES:
-            result = replace(self.lowering.shaped(result, fake_shape(node)), known=moved(self, node))
+            result = replace(self.shaped(result, fake_shape(node)), known=moved(self, node))
         if found is not None and zeros_are_missed(self, node):
-            result = self.lowering.shaped(result, fake_shape(node)) if isinstance(result, Value) else result
+            result = self.shaped(result, fake_shape(node)) if isinstance(result, Value) else result
             result = all_loosened(self, result)
         return self._finished(node, result)
 
@@ -208,14 +207,14 @@ class Walk(GraphWalk):
         """An operator without a rule, as torch writes it in others."""
         graph = simpler(node) if self._inner.count("~") < _DEPTH else None
         if graph is None:
-            raise self.lowering.unsupported(operator_name(node), self.scope)
-        before, scope, count = self._inner, self.scope, len(self.lowering.layers)
+            raise self.no_rule(operator_name(node))
+        before, scope, count = self._inner, self.scope, len(self.layers)
         self._inner += f"{node.name}~"
         try:
             result = self._body(graph, node.all_input_nodes)
         finally:
             self._inner, self.scope = before, scope
-        self.lowering.begin(before + node.name, scope, len(self.lowering.layers) - count)
+        self.begin(before + node.name, scope, len(self.layers) - count)
         return result if isinstance(node.meta["val"], list | tuple) else result[0]
 
     def _body(self, graph: Graph, arguments: Sequence[Any]) -> list[Any]:
@@ -246,7 +245,7 @@ class Walk(GraphWalk):
 
     def _finished(self, node: Node, result: Any) -> Any:
         if isinstance(result, Value) and _is_tensor(node):
-            return with_added(self, node, self.lowering.finish(result, fake_shape(node)))
+            return with_added(self, node, self.finish(result, fake_shape(node)))
         return result
 
     def _item(self, node: Node) -> Any:
@@ -259,7 +258,7 @@ class Walk(GraphWalk):
             if source not in self._pieces:
                 self._pieces[source] = [moved(self, source, kind) for kind in ("known", "added")]
             known, added = (pieces[index] if pieces else None for pieces in self._pieces[source])
-            item = replace(self.lowering.finish(item, fake_shape(node)), known=known)
+            item = replace(self.finish(item, fake_shape(node)), known=known)
             return shifted(self, item, added)
         return self._finished(node, item) if isinstance(item, Value) else item
 
@@ -273,7 +272,7 @@ class Walk(GraphWalk):
     def nothing(self, full: tuple[int, ...]) -> Value:
         """A tensor that depends on nothing."""
         like = next(iter(self.values.values()))
-        return self.lowering.shaped(self.emit("constant", like, shape=list(full)), full)
+        return constant(self, like, full)
 
     def returns(self) -> dict[str, str]:
         """The layer of every tensor that a module call returned, by names such as "conv", "relu@1" or "lstm[0]"."""
@@ -286,9 +285,9 @@ class Walk(GraphWalk):
             numbers = calls[found.module]
             number = f"@{numbers[found.call]}" if len(numbers) > 1 else ""
             if node not in self.values:
-                self.lowering.begin(node.name)
+                self.begin(node.name)
                 full = fake_shape(node)
-                self.values[node] = self.lowering.finish(self.nothing(full), full)
+                self.values[node] = self.finish(self.nothing(full), full)
             names[f"{found.module}{number}{found.item}"] = self.values[node].name
         return names
 
@@ -306,7 +305,7 @@ class Walk(GraphWalk):
 
         def one(like: torch.Tensor) -> Value:
             full = tuple(like.shape)
-            return self.lowering.shaped(self.emit("opaque", *inputs, shape=list(full)), full)
+            return self.shaped(self.emit("opaque", *inputs, shape=list(full), full=full), full)
 
         if isinstance(outputs, torch.Tensor):
             return one(outputs)
