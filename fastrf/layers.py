@@ -6,14 +6,13 @@ name.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastrf.errors import NetworkError, UnsupportedOpError
-from fastrf.ops import OPERATORS
+from fastrf.errors import NetworkError
+from fastrf.ops import find
 
 __all__ = [
     "Layer",
@@ -58,11 +57,7 @@ def layer(
 
     Raises UnsupportedOpError for an unknown operator and NetworkError for too many or repeated values.
     """
-    found = OPERATORS.get(op)
-    if found is None:
-        close = difflib.get_close_matches(op, OPERATORS, n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "fastrf.ops.OPERATORS lists the known ones"
-        raise UnsupportedOpError(f"unknown operator {op!r}; {hint}")
+    found = find(op)
     if len(values) > len(found.attributes):
         raise NetworkError(
             f"{op} takes at most {len(found.attributes)} attributes: {', '.join(found.attributes) or 'none'}"
@@ -86,7 +81,7 @@ def _constructor(op: str) -> Callable[..., Layer]:
     ) -> Layer:
         return layer(op, *values, name=name, inputs=inputs, **attributes)
 
-    function = OPERATORS[op].function
+    function = find(op).function
     own = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     shared = [p for p in inspect.signature(layer).parameters.values() if p.kind is p.KEYWORD_ONLY]
     construct.__name__ = construct.__qualname__ = op

@@ -23,8 +23,7 @@ from fastrf.errors import (
     UnsupportedOpError,
     close_names,
 )
-from fastrf.ops import apply, frozen
-from fastrf.ops.costs import cost
+from fastrf.ops import apply, find, frozen
 from fastrf.system.locks import cached_property
 
 __all__ = ["MAX_LAYERS", "Network", "Node", "split_name"]
@@ -378,7 +377,7 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
             kind = type(error)
             raise kind(f"node {name!r} ({op}): {error}") from error
         shapes[name] = (recipe.shape, recipe.channel_axis)
-        parameters, macs = cost(op, attributes, in_shapes, recipe.shape)
+        parameters, macs = find(op).cost(attributes, in_shapes, recipe.shape)
         scope, assumes = _texts(layer.get("scope", ()), "scope"), _texts(layer.get("assumes", ()), "assumes")
         nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs, scope, assumes))
     return tuple(nodes)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.ops import pointwise
+from fastrf.ops import operator, pointwise
 from tests.one_layer import field_of, line, moved, refuses, sees
 
 # Pointwise -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("op", pointwise.UNARY)
+@pytest.mark.parametrize("op", [*pointwise.UNARY, "batch_norm"])
 def test_a_function_of_one_element_reads_that_element(op: str) -> None:
     field = field_of(op, [2, 3])
     assert field.shape == (2, 3)
@@ -208,3 +208,26 @@ def test_the_same_number_in_another_type_is_another_attribute():
     refuses("ceil_mode must be true or false, not 1", "max_pool", [1, 9], kernel_size=2, ceil_mode=1)
     refuses("beyond 2**40", "conv", [1, 9], out_channels=1, kernel_size=10**30)
     assert field_of("conv", [1, 9], out_channels=np.int64(1), kernel_size=np.array([3])).shape == (1, 7)
+
+
+@pytest.mark.parametrize("name", fastrf.ops.OPERATORS)
+def test_an_operator_says_every_fact(name: str) -> None:
+    """How weights of paths pass; cost and fan-in, where a kernel says them."""
+    facts = fastrf.ops.OPERATORS[name]
+    assert facts.paths in ("sum", "mean", "weighted", "through", "data")
+    assert facts.channel_axis in (None, "axes", -1, 0, 1)
+    assert not facts.statistics or facts.paths == "through"
+    if facts.convolution:
+        given = {"kernel_size": (3, 2), "stride": 2, "groups": 2}
+        fan_in = facts.fan_in(given, [(4, 8, 8)], (6, 4, 4))
+        assert fan_in == {"depthwise_conv": 6, "conv_transpose": 3}.get(name, 12)
+        weights = 6 * (6 if name == "depthwise_conv" else 12)
+        places = 64 if name == "conv_transpose" else 16
+        assert facts.cost(given, [(4, 8, 8)], (6, 4, 4)) == (weights + 6, weights * places)
+
+
+def test_an_operator_that_is_registered_again_forgets_its_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastrf.ops.registry.OPERATORS", dict(fastrf.ops.OPERATORS))
+    assert line("relu", 3) == [[0], [1], [2]]
+    operator("relu", paths="sum")(lambda x: x.couple(-1))
+    assert line("relu", 3) == [[0, 1, 2]] * 3

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fastrf.engine.recipe import Step
 from fastrf.frontends.options import Options
-from fastrf.ops import apply
+from fastrf.ops import apply, find
 
 __all__ = ["channel_axes", "default_axis"]
 
@@ -22,16 +22,6 @@ Label = tuple[int, int]
 Factor = tuple[frozenset[Label], int]
 Axis = tuple[Factor, ...]
 
-#: Operators on (channels, *positions).
-_WINDOWS = frozenset(
-    (
-        *("conv", "depthwise_conv", "conv_transpose", "deform_conv", "max_pool", "avg_pool", "lp_pool", "window"),
-        *("adaptive_avg_pool", "adaptive_max_pool", "global_avg_pool", "global_max_pool", "resize", "unfold"),
-        *("instance_norm", "group_norm", "local_response_norm", "squeeze_excitation", "pixel_shuffle", "grid_sample"),
-        *("pixel_unshuffle", "space_to_depth", "depth_to_space", "channel_shuffle", "window_partition"),
-    )
-)
-_NORMS = frozenset(("layer_norm", "rms_norm", "l2_normalize"))
 _REDUCTIONS = frozenset(("mean", "sum", "norm", "var", "std"))
 #: What is told by how much, the strongest first.
 _KINDS = ("windows", "norms", "products", "hints")
@@ -139,20 +129,20 @@ def _told(layers: Sequence[Mapping[str, Any]], shapes: Mapping[str, Shape]) -> I
 
 
 def _evidence(op: str, attributes: Mapping[str, Any], inputs: Sequence[_Tracked]) -> Iterator[_Told]:
-    x = inputs[0]
-    if op in _WINDOWS and len(x.axes) > 1:
+    x, told = inputs[0], find(op).channel_axis
+    if told == 0 and len(x.axes) > 1:  # (channels, *positions)
         around = frozenset().union(*(x.labels(k) for k in range(1, len(x.axes))))
         yield _Told("windows", x.whole(0), around)
-    elif op in _NORMS:
+    elif told == "axes":
         axes = attributes.get("axes", -1)
         listed = axes if isinstance(axes, list | tuple) else [axes]
         features: frozenset[Label] = frozenset().union(*(x.labels(axis) for axis in listed))
         yield _Told("norms", features if len(features) == len(listed) == 1 else frozenset())
-    elif op == "linear":
+    elif told == -1:
         yield _Told("products", x.whole(-1))
     elif op in ("matmul", "einsum", "attention"):
         yield from _of_products(op, attributes, inputs)
-    elif op == "recurrent":
+    elif told == 1:
         yield _Told("norms", x.whole(1), x.labels(0))
     elif op == "dynamic_gather":
         yield _Told("hints", frozenset(), x.labels(attributes["axis"]))

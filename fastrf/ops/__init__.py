@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from fastrf.ops import dense, dynamic, pointwise, resize, shape, windows
-from fastrf.ops.registry import OPERATORS, Operator, apply, frozen, operator
+from fastrf.ops.registry import OPERATORS, Operator, apply, find, frozen, operator
 
 __all__ = [
     "OPERATORS",
@@ -21,6 +21,7 @@ __all__ = [
     "apply",
     "dense",
     "dynamic",
+    "find",
     "frozen",
     "operator",
     "pointwise",

@@ -15,10 +15,10 @@ from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import integer, integers, spatial_axes
-from fastrf.ops.registry import operator
+from fastrf.ops.registry import Attributes, Shape, operator
 from fastrf.ops.zeros import table_of
 
-__all__ = ["attention", "einsum", "linear", "matmul", "softmax"]
+__all__ = ["affine_cost", "attention", "einsum", "linear", "matmul", "softmax"]
 
 Axes = int | list[int] | None
 
@@ -26,7 +26,16 @@ Axes = int | list[int] | None
 MAX_RECURRENT_LAYERS = 1000
 
 
-@operator()
+def _features(_: Attributes, inputs: Sequence[Shape], __: Shape) -> int:
+    return inputs[0][-1]
+
+
+def _linear_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    weights = inputs[0][-1] * output[-1]
+    return weights + output[-1] * attributes.get("bias", True), weights * math.prod(output[:-1])
+
+
+@operator(paths="sum", cost=_linear_cost, fan_in=_features, channel_axis=-1)
 def linear(x: Tensor, *, out_features: int, bias: bool = True, used: Sequence[Sequence[bool]] | None = None) -> Tensor:
     """A fully connected layer over the last axis: `(*, in)` to `(*, out)`.
 
@@ -41,7 +50,11 @@ def linear(x: Tensor, *, out_features: int, bias: bool = True, used: Sequence[Se
     return x.reduce(last).insert(last, integer(out_features, "out_features", 0)).with_channel(last)
 
 
-@operator()
+def _matmul_cost(_: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    return 0, math.prod(output) * inputs[0][-1]
+
+
+@operator(paths="sum", cost=_matmul_cost, fan_in=_features)
 def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None) -> Tensor:
     """Matrix product `(..., M, K) x (..., K, N)`; leading axes broadcast, vectors as in NumPy.
 
@@ -71,7 +84,7 @@ def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None
     return result.reduce(result.ndim - 1) if b.ndim == 1 else result
 
 
-@operator()
+@operator(paths="sum")
 def einsum(*operands: Tensor, equation: str) -> Tensor:
     """Einstein summation without ellipsis; a letter repeated in one operand takes its diagonal.
 
@@ -123,13 +136,17 @@ def _einsum_operand(x: Tensor, letters: str, output: str, sizes: dict[str, int])
     return x
 
 
-@operator("softmax", "log_softmax", "softmin")
+@operator("softmax", "log_softmax", "softmin", paths="data")
 def softmax(x: Tensor, *, axis: int) -> Tensor:
     """Couples its whole axis; over an axis of 1 it is constant and depends on nothing."""
     return x.nothing() if x.shape[x.axis(axis)] == 1 else x.couple(axis)
 
 
-@operator()
+def _attention_cost(_: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    return 0, math.prod(output[:-1]) * inputs[1][-2] * (inputs[0][-1] + output[-1])
+
+
+@operator(paths="data", cost=_attention_cost)
 def attention(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, mask: Sequence[Sequence[bool]] | None = None
 ) -> Tensor:
@@ -204,20 +221,32 @@ def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]
     return np.tril(allowed) if causal else allowed
 
 
-@operator()
+def affine_cost(_: Attributes, __: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    """Two parameters a channel."""
+    return 2 * output[0] if output else 0, 0
+
+
+def _layer_norm_cost(attributes: Attributes, _: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    axes = attributes.get("axes", -1)
+    axes = range(len(output)) if axes is None else [axes] if isinstance(axes, int) else axes
+    return 2 * math.prod(output[a] for a in axes), 0
+
+
+@operator(paths="through", cost=_layer_norm_cost, channel_axis="axes", statistics=True)
 def layer_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
     """Normalisation by mean and deviation over whole axes; over a single element it is constant."""
     listed = _axes(x, axes)
     return x.nothing() if math.prod(x.shape[a] for a in listed) == 1 else x.couple(listed)
 
 
-@operator("rms_norm", "l2_normalize")
+@operator("l2_normalize", paths="through", channel_axis="axes")
+@operator("rms_norm", paths="through", channel_axis="axes", statistics=True)
 def rms_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
     """Normalisation by the root mean square (or L2 norm) over whole axes."""
     return x.couple(_axes(x, axes))
 
 
-@operator()
+@operator(paths="through", cost=affine_cost, channel_axis=0, statistics=True)
 def group_norm(x: Tensor, *, groups: int) -> Tensor:
     """Normalisation over each group of channels and all positions. Source: torch.nn.GroupNorm."""
     parts = integer(groups, "groups", 1)
@@ -229,20 +258,21 @@ def group_norm(x: Tensor, *, groups: int) -> Tensor:
     return grouped.couple(range(1, grouped.ndim)).reshape(x.shape).with_channel(x.channel_axis)
 
 
-@operator()
+@operator(paths="through", channel_axis=0, statistics=True)
 def instance_norm(x: Tensor) -> Tensor:
     """Normalisation of each channel over all its positions. Source: torch.nn.InstanceNorm2d."""
     axes = list(spatial_axes(x))
     return x.nothing() if math.prod(x.shape[a] for a in axes) == 1 else x.couple(axes)
 
 
-@operator("sum", "mean", "max", "min", "prod", "norm", "logsumexp", "any", "all")
+@operator("sum", "prod", paths="sum")
+@operator("mean", "max", "min", "norm", "logsumexp", "any", "all", paths="mean")
 def reduction(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """One value per whole axis (default: all axes)."""
     return x.reduce(_axes(x, axes), keepdims=keepdims)
 
 
-@operator("std", "var")
+@operator("std", "var", paths="data")
 def deviation(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """Standard deviation or variance; over a single element it is constant."""
     listed = _axes(x, axes)
@@ -250,20 +280,33 @@ def deviation(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor
     return result.nothing() if math.prod(x.shape[a] for a in listed) == 1 else result
 
 
-@operator("argmax", "argmin")
+@operator("argmax", "argmin", paths="data")
 def arg_reduction(x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
     """The index of the largest or smallest value: reads the whole axis; over an axis of 1 it is constant."""
     result = x.reduce(x.axis(axis), keepdims=keepdims)
     return result.nothing() if x.shape[x.axis(axis)] == 1 else result
 
 
-@operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
+@operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", paths="sum")
 def cumulation(x: Tensor, *, axis: int, reverse: bool = False, exclusive: bool = False) -> Tensor:
     """Running total: element `o` reads `[0, o]`; from `o` on when reversed; without `o` when exclusive."""
     return x.map_axis(axis, maps.cumulative(x.shape[x.axis(axis)], bool(reverse), bool(exclusive)))
 
 
-@operator()
+def _recurrent_cost(attributes: Attributes, inputs: Sequence[Shape], _: Shape) -> tuple[int, int]:
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[attributes.get("mode", "lstm")]
+    ways = 2 if attributes.get("direction") == "bidirectional" else 1
+    hidden, features = attributes["hidden_size"], inputs[0][1]
+    parameters = macs = 0
+    for _layer in range(attributes.get("num_layers", 1)):
+        weights = ways * gates * hidden * (features + hidden)
+        parameters += weights + 2 * ways * gates * hidden * attributes.get("bias", True)
+        macs += weights * inputs[0][0]
+        features = ways * hidden
+    return parameters, macs
+
+
+@operator(paths="data", cost=_recurrent_cost, channel_axis=1)
 def recurrent(
     x: Tensor,
     *,
@@ -294,12 +337,18 @@ def recurrent(
     return x.with_channel(1)
 
 
-@operator()
+def _gate_cost(attributes: Attributes, _: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    squeezed: int = attributes["squeeze_channels"]
+    return 2 * output[0] * squeezed + output[0] + squeezed, 2 * output[0] * squeezed
+
+
+@operator(paths="mean", cost=_gate_cost, channel_axis=0)
 def squeeze_excitation(x: Tensor, *, squeeze_channels: int) -> Tensor:
     """Each channel scaled by a gate that reads everything. Source: Hu et al. 2018."""
-    integer(squeeze_channels, "squeeze_channels", 1)
+    squeezed = integer(squeeze_channels, "squeeze_channels", 1)
     spatial_axes(x)
-    return x.union(x.couple(range(x.ndim)))
+    gate = x.couple(range(x.ndim)).insert(0, squeezed).reduce(0)  # a path through each squeezed channel
+    return x.union(gate)
 
 
 def _axes(x: Tensor, axes: Axes) -> list[int]:

@@ -6,11 +6,12 @@ from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, integers, paddings, per_axis, spatial_axes, window_output
 from fastrf.ops.registry import operator
+from fastrf.ops.windows import conv_cost, kernel_of_group
 
 __all__: list[str] = []
 
 
-@operator()
+@operator(paths="data", cost=conv_cost, fan_in=kernel_of_group, channel_axis=0, convolution=True)
 def deform_conv(
     x: Tensor,
     offsets: Tensor,
@@ -47,7 +48,7 @@ def deform_conv(
     return parts[0].union(*parts[1:]).with_channel(0).approximate()
 
 
-@operator()
+@operator(paths="data", channel_axis=0)
 def grid_sample(x: Tensor, grid: Tensor) -> Tensor:
     """Sampling of `(C, *n)` at the places of a grid `(*m, dims)`: each may be anywhere.
 
@@ -61,7 +62,7 @@ def grid_sample(x: Tensor, grid: Tensor) -> Tensor:
     return sampled.union(grid.reduce(-1).insert(0, x.shape[0])).with_channel(0).approximate()
 
 
-@operator()
+@operator(paths="data")
 def dynamic_gather(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
     """Indices along an axis chosen by data: each output reads its index, and may read any of the axis."""
     if index.ndim != 1:
@@ -75,7 +76,7 @@ def dynamic_gather(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
     return picked.union(chosen).with_channel(x.channel_axis).approximate()
 
 
-@operator()
+@operator(paths="data")
 def topk(x: Tensor, *, axis: int, k: int) -> Tensor:
     """The `k` largest along an axis: each may be any of it."""
     at, count = x.axis(axis), integer(k, "k", 0)
@@ -84,19 +85,19 @@ def topk(x: Tensor, *, axis: int, k: int) -> Tensor:
     return x.reduce(at).insert(at, count).with_channel(x.channel_axis).approximate()
 
 
-@operator()
+@operator(paths="data")
 def sort(x: Tensor, *, axis: int) -> Tensor:
     """Values along an axis in order: each may be any of it."""
     return x.couple(axis).approximate()
 
 
-@operator()
+@operator(paths="data")
 def loosened(x: Tensor) -> Tensor:
     """The same values, of which a superset of what they read is known, as behind weights whose zeros are lost."""
     return x.approximate()
 
 
-@operator()
+@operator(paths="data")
 def opaque(*parts: Tensor, shape: Ints) -> Tensor:
     """An operator that nothing is known of but its output shape: it may read everything."""
     sizes = integers(shape, "shape", 0)

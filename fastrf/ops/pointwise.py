@@ -11,7 +11,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, integers
-from fastrf.ops.dense import broadcast_shape
+from fastrf.ops.dense import affine_cost, broadcast_shape
 from fastrf.ops.registry import operator
 
 __all__ = ["elementwise", "pointwise"]
@@ -19,12 +19,13 @@ __all__ = ["elementwise", "pointwise"]
 UNARY = (
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu hardswish hardsigmoid hardtanh sigmoid "
     "tanh softplus softsign mish glu_gate exp log sqrt rsqrt square abs neg clip dropout identity pow "
-    "sign floor ceil round erf sin cos tan reciprocal logical_not cast batch_norm "
+    "sign floor ceil round erf sin cos tan reciprocal logical_not cast"
 ).split()
 N_ARY = ("add sub mul div maximum minimum where elementwise compare logical_and logical_or ").split()
 
 
-@operator(*UNARY)
+@operator(*UNARY, paths="sum")
+@operator("batch_norm", paths="sum", cost=affine_cost)
 def pointwise(x: Tensor) -> Tensor:
     """A function of one element: it reads the element itself.
 
@@ -33,7 +34,7 @@ def pointwise(x: Tensor) -> Tensor:
     return x
 
 
-@operator(*N_ARY)
+@operator(*N_ARY, paths="sum")
 def elementwise(*parts: Tensor) -> Tensor:
     """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there.
 
@@ -46,7 +47,7 @@ def elementwise(*parts: Tensor) -> Tensor:
     return same[0].union(*same[1:]).with_channel(min(told, default=None))
 
 
-@operator()
+@operator(paths="sum")
 def constant(x: Tensor, *, shape: Ints) -> Tensor:
     """A tensor of a given shape that depends on nothing; `x` only says on what it might.
 
@@ -56,7 +57,7 @@ def constant(x: Tensor, *, shape: Ints) -> Tensor:
     return found.with_channel(x.channel_axis) if found.shape == x.shape else found
 
 
-@operator()
+@operator(paths="sum")
 def keep(x: Tensor, *, mask: Sequence[Any], axes: Ints) -> Tensor:
     """Elements where a constant mask over some axes is true; the others become constants.
 

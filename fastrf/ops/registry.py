@@ -1,121 +1,177 @@
-"""The registry of operators: a name, a function on symbolic tensors, and the attributes it takes."""
+"""The registry of operators: a name, a function on symbolic tensors, and every fact that the rest asks for."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from fastrf.engine.recipe import Recipe, Tensor, record
-from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError
+from fastrf.engine.recipe import Recipe, record
+from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError, close_names
+from fastrf.system.locks import cached_property
 
-__all__ = ["OPERATORS", "Operator", "apply", "frozen", "operator"]
+__all__ = ["OPERATORS", "Operator", "apply", "find", "frozen", "operator"]
 
-OperatorFunction = Callable[..., Tensor]
+Shape: TypeAlias = tuple[int, ...]
+Attributes: TypeAlias = Mapping[str, Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+Paths: TypeAlias = Literal["sum", "mean", "weighted", "through", "data"]
+Cost: TypeAlias = Callable[[Attributes, Sequence[Shape], Shape], tuple[int | None, int | None]]
+FanIn: TypeAlias = Callable[[Attributes, Sequence[Shape], Shape], float]
 
 
-@dataclass(frozen=True)
+def free(_: Attributes, __: Sequence[Shape], ___: Shape) -> tuple[int, int]:
+    """The cost of what has no parameters and multiplies no matrices."""
+    return 0, 0
+
+
+def unknown(_: Attributes, __: Sequence[Shape], ___: Shape) -> tuple[None, None]:
+    """The cost of what does not say its channels."""
+    return None, None
+
+
+def one(_: Attributes, __: Sequence[Shape], ___: Shape) -> float:
+    """The fan-in of what has no kernel."""
+    return 1
+
+
+@dataclass(frozen=True, eq=False)
 class Operator:
-    """An operator: its function takes tensors by position and attributes by keyword, and returns a tensor."""
+    """An operator: its function takes tensors by position and attributes by keyword, and returns a tensor.
+
+    `paths` says how the weights of paths pass: added up ("sum"), averaged ("mean"), averaged by weights of the
+    operator's own ("weighted"), from an element to itself alone, statistics aside ("through"), or as "data" decides.
+    `cost` gives parameters and multiply-accumulates, `fan_in` how many inputs an output reads through a kernel, both
+    of attributes, input shapes and output shape. `channel_axis` is the axis of the first input that holds channels or
+    features, where the operator tells ("axes": as that attribute says). A norm whose statistics are gathered over
+    positions or features says `statistics`.
+    """
 
     name: str
-    function: OperatorFunction
-    min_inputs: int
-    max_inputs: int | None
-    attributes: tuple[str, ...]
-    required: tuple[str, ...]
-    flags: tuple[str, ...]
+    function: Callable[..., Any]
+    paths: Paths = "sum"
+    cost: Cost = free
+    fan_in: FanIn = one
+    channel_axis: int | str | None = None
+    convolution: bool = False
+    statistics: bool = False
+
+    @cached_property
+    def parameters(self) -> tuple[inspect.Parameter, ...]:
+        """All parameters of the function."""
+        return tuple(inspect.signature(self.function).parameters.values())
+
+    @property
+    def inputs(self) -> tuple[inspect.Parameter, ...]:
+        """Parameters that take one tensor each."""
+        return tuple(p for p in self.parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+
+    @property
+    def min_inputs(self) -> int:
+        """How many tensors it needs."""
+        return sum(p.default is p.empty for p in self.inputs) or int(self.max_inputs is None)
+
+    @property
+    def max_inputs(self) -> int | None:
+        """How many tensors it takes; None for any number."""
+        return None if any(p.kind is p.VAR_POSITIONAL for p in self.parameters) else len(self.inputs)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of attributes, in order."""
+        return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Attributes without a default."""
+        return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Attributes that are true or false."""
+        return tuple(p.name for p in self.parameters if isinstance(p.default, bool))
+
+    def recipe(self, attributes: Attributes, shapes: Sequence[Shape], channel_axes: Sequence[int | None]) -> Recipe:
+        """What the operator does to inputs of these shapes."""
+        check_count(len(shapes), self.min_inputs, self.max_inputs)
+        for attribute in attributes:
+            if attribute not in self.attributes:
+                raise NetworkError(f"unknown attribute {attribute!r}; it takes {', '.join(self.attributes) or 'none'}")
+        self.check(attributes)
+        tensors, notes = record(shapes, channel_axes)
+        return notes.finish(self.function(*tensors, **attributes))
+
+    def check(self, given: Attributes) -> None:
+        """Raise NetworkError unless flags are booleans and what has no default is there."""
+        for attribute, value in given.items():
+            if attribute in self.flags and not isinstance(value, bool):
+                raise NetworkError(f"{attribute} must be true or false, not {value!r}")
+        missing = [attribute for attribute in self.required if attribute not in given]
+        if missing:
+            raise NetworkError(f"attribute {missing[0]!r} is missing; give it a value")
 
 
-#: Every operator by name.
+def check_count(count: int, low: int, high: int | None) -> None:
+    """Raise NetworkError for too few or too many inputs."""
+    if count < low or (high is not None and count > high):
+        wanted = f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
+        raise NetworkError(f"it has {count} inputs but needs {wanted} inputs; list them in 'inputs'")
+
+
+#: Every operator of fastrf's own by name.
 OPERATORS: dict[str, Operator] = {}
 
+#: Users' rules by name, which come first (see `rules`).
+RULES: dict[str, Operator] = {}
 
-def operator(*names: str) -> Callable[[OperatorFunction], OperatorFunction]:
-    """Register a function as one operator, or as several that depend alike."""
 
-    def register(function: OperatorFunction) -> OperatorFunction:
-        parameters = inspect.signature(function).parameters.values()
-        inputs = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        attributes = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-        n_ary = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        for name in names or (function.__name__,):
-            OPERATORS[name] = Operator(
-                name,
-                function,
-                sum(p.default is p.empty for p in inputs) or int(n_ary),
-                None if n_ary else len(inputs),
-                tuple(p.name for p in attributes),
-                tuple(p.name for p in attributes if p.default is p.empty),
-                tuple(p.name for p in attributes if isinstance(p.default, bool)),
-            )
+def operator(*names: str, **facts: Any) -> Callable[[Function], Function]:
+    """Register a function as one operator, or as several that depend alike, with the facts of `Operator`."""
+
+    def register(function: Function) -> Function:
+        OPERATORS.update({name: Operator(name, function, **facts) for name in names or (function.__name__,)})
         return function
 
     return register
 
 
-def apply(
-    name: str, attributes: Mapping[str, Any], shapes: Sequence[tuple[int, ...]], channel_axes: Sequence[int | None]
-) -> Recipe:
+def find(name: str) -> Operator:
+    """The operator of a name: a user's rule, or fastrf's own. Raises UnsupportedOpError."""
+    found = RULES.get(name) or OPERATORS.get(name)
+    if found is None:
+        close = close_names(name, [*RULES, *OPERATORS])
+        hint = f"did you mean {', '.join(close)}?" if close else "fastrf.ops.OPERATORS lists the known ones"
+        raise UnsupportedOpError(f"unknown operator {name[:80]!r}; {hint}")
+    return found
+
+
+def apply(name: str, attributes: Attributes, shapes: Sequence[Shape], channel_axes: Sequence[int | None]) -> Recipe:
     """Call an operator on symbolic inputs and return what it does.
 
     Raises UnsupportedOpError for an unknown name and NetworkError (ShapeError) for what does not fit.
     """
     try:
         plain = frozen(attributes)
-        return _apply(name, plain, _types(plain), tuple(shapes), tuple(channel_axes))
+        return _apply(find(name), plain, _types(plain), tuple(shapes), tuple(channel_axes))
     except FastRFError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        wanted = ", ".join(attributes) or "none"
-        raise NetworkError(f"an attribute ({wanted}) or a shape does not fit the operator ({_short(error)})") from error
+        wanted, said = ", ".join(attributes) or "none", " ".join(str(error).split())[:120]
+        short = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise NetworkError(f"an attribute ({wanted}) or a shape does not fit the operator ({short})") from error
 
 
 @lru_cache(maxsize=1 << 14)
 def _apply(
-    name: str,
+    found: Operator,  # a name that is registered again is another operator
     attributes: tuple[tuple[str, Any], ...],
     types: tuple[Any, ...],  # makes 3, 3.0 and True different keys
-    shapes: tuple[tuple[int, ...], ...],
+    shapes: tuple[Shape, ...],
     channel_axes: tuple[int | None, ...],
 ) -> Recipe:
-    found = OPERATORS.get(name)
-    if found is None:
-        raise UnsupportedOpError(f"unknown operator {name[:80]!r}{_suggestion(name, OPERATORS)}")
-    _check_inputs(found, len(shapes))
-    _check_attributes(found, dict(attributes))
-    tensors, notes = record(shapes, channel_axes)
-    return notes.finish(found.function(*tensors, **dict(attributes)))
-
-
-def _check_inputs(found: Operator, count: int) -> None:
-    low, high = found.min_inputs, found.max_inputs
-    if count < low or (high is not None and count > high):
-        wanted = (
-            f"{low} or more inputs" if high is None else f"{low} inputs" if low == high else f"{low} to {high} inputs"
-        )
-        raise NetworkError(f"it has {count} inputs but needs {wanted}; list them in 'inputs'")
-
-
-def _check_attributes(found: Operator, given: Mapping[str, Any]) -> None:
-    for attribute in given:
-        if attribute not in found.attributes:
-            known = ", ".join(found.attributes) or "none"
-            raise NetworkError(f"unknown attribute {attribute!r}; it takes {known}")
-    for attribute, value in given.items():
-        if attribute in found.flags and not isinstance(value, bool):
-            raise NetworkError(f"{attribute} must be true or false, not {value!r}")
-    missing = [attribute for attribute in found.required if attribute not in given]
-    if missing:
-        raise NetworkError(f"attribute {missing[0]!r} is missing; give it a value")
-
-
-def _suggestion(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    return f"; did you mean {', '.join(close)}?" if close else "; fastrf.ops.OPERATORS lists the known ones"
+    return found.recipe(dict(attributes), shapes, channel_axes)
 
 
 def frozen(value: Any) -> Any:
@@ -131,8 +187,3 @@ def frozen(value: Any) -> Any:
 
 def _types(value: Any) -> Any:
     return tuple(_types(item) for item in value) if isinstance(value, tuple) else type(value)
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__

@@ -30,7 +30,7 @@ _ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 _CUBIC = -0.75
 
 
-@operator()
+@operator(paths="weighted", channel_axis=0)
 def resize(
     x: Tensor,
     *,

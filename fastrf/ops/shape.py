@@ -21,7 +21,7 @@ __all__: list[str] = []
 MAX_PARTS = 1 << 28
 
 
-@operator()
+@operator(paths="sum")
 def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """Axes `start_axis` to `end_axis` as one. Source: torch.flatten."""
     if x.ndim == 0:
@@ -32,7 +32,7 @@ def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     return x.reshape([*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]])
 
 
-@operator()
+@operator(paths="sum")
 def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tensor:
     """The same elements, row-major, in another shape; one size may be -1.
 
@@ -42,13 +42,13 @@ def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tenso
     return result if channel_axis is None else result.with_channel(result.axis(integer(channel_axis, "channel_axis")))
 
 
-@operator()
+@operator(paths="sum")
 def permute(x: Tensor, *, order: Ints) -> Tensor:
     """The axes in another order."""
     return x.permute(integers(order, "order"))
 
 
-@operator()
+@operator(paths="sum")
 def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
     """Two axes exchanged."""
     order = list(range(x.ndim))
@@ -57,7 +57,7 @@ def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
     return x.permute(order)
 
 
-@operator()
+@operator(paths="sum")
 def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     """Axes of 1 dropped (default: all of them)."""
     listed = (
@@ -68,7 +68,7 @@ def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     return x.reshape([n for a, n in enumerate(x.shape) if a not in listed])
 
 
-@operator()
+@operator(paths="sum")
 def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
     """A new axis of 1."""
     if not -x.ndim - 1 <= axis <= x.ndim:
@@ -76,7 +76,7 @@ def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
     return x.insert(axis % (x.ndim + 1), 1)
 
 
-@operator()
+@operator(paths="sum")
 def expand(x: Tensor, *, shape: Ints) -> Tensor:
     """Axes of 1 repeated to a shape; -1 keeps an axis. Source: torch.Tensor.expand."""
     sizes = integers(shape, "shape", -1)
@@ -84,7 +84,7 @@ def expand(x: Tensor, *, shape: Ints) -> Tensor:
     return x.broadcast_to([old if new == -1 else new for new, old in zip(sizes, kept, strict=False)])
 
 
-@operator()
+@operator(paths="sum")
 def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") -> Tensor:
     """Each axis lengthened before and after (negative: cropped).
 
@@ -104,7 +104,7 @@ def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") 
     return x
 
 
-@operator("slice")
+@operator("slice", paths="sum")
 def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
     """Every `step`-th index from `start` to `stop`, as Python slices; `step` may be negative."""
     for name, value in (("start", start), ("stop", stop), ("step", step)):
@@ -116,7 +116,7 @@ def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None =
     return x.map_axis(axis, maps.strided_slice(x.shape[x.axis(axis)], picked.start, picked.step, len(picked)))
 
 
-@operator()
+@operator(paths="sum")
 def select(x: Tensor, *, axis: int, index: int) -> Tensor:
     """One index along an axis, which is dropped."""
     at = x.axis(integer(axis, "axis"))
@@ -126,7 +126,7 @@ def select(x: Tensor, *, axis: int, index: int) -> Tensor:
     return x.map_axis(at, maps.strided_slice(n, index % n, 1, 1)).reshape([*x.shape[:at], *x.shape[at + 1 :]])
 
 
-@operator()
+@operator(paths="sum")
 def flip(x: Tensor, *, axes: Ints) -> Tensor:
     """Axes reversed."""
     for axis in integers(axes, "axes"):
@@ -134,7 +134,7 @@ def flip(x: Tensor, *, axes: Ints) -> Tensor:
     return x
 
 
-@operator()
+@operator(paths="sum")
 def roll(x: Tensor, *, shifts: Ints, axes: Ints) -> Tensor:
     """Axes rotated: output `(i + shift) mod n` reads `i`. Source: torch.roll."""
     moves, listed = integers(shifts, "shifts"), integers(axes, "axes")
@@ -145,13 +145,13 @@ def roll(x: Tensor, *, shifts: Ints, axes: Ints) -> Tensor:
     return x
 
 
-@operator()
+@operator(paths="sum")
 def gather(x: Tensor, *, axis: int, indices: Ints) -> Tensor:
     """The listed indices along an axis, in their order, repeated or not."""
     return x.map_axis(axis, maps.take(x.shape[x.axis(axis)], _listed(x, axis, indices)))
 
 
-@operator()
+@operator(paths="sum")
 def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str = "none") -> Tensor:
     """`x` with the listed indices along an axis replaced by, or (`reduce="add"`) increased by, the updates.
 
@@ -178,7 +178,7 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
     return x.map_axis(axis, maps.take(n, kept)).union(updates.map_axis(axis, maps.take(index.size, last)))
 
 
-@operator()
+@operator(paths="sum")
 def concat(*parts: Tensor, axis: int) -> Tensor:
     """One input after another along an axis."""
     length = sum(part.shape[part.axis(axis)] for part in parts)
@@ -189,14 +189,14 @@ def concat(*parts: Tensor, axis: int) -> Tensor:
     return parts[0].concat(axis, *parts[1:])
 
 
-@operator()
+@operator(paths="sum")
 def stack(*parts: Tensor, axis: int) -> Tensor:
     """Inputs of one shape along a new axis."""
     raised = [unsqueeze(part, axis=axis) for part in parts]
     return raised[0].concat(axis if axis >= 0 else raised[0].ndim + axis, *raised[1:])
 
 
-@operator()
+@operator(paths="sum")
 def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     """Part `index` of an axis cut into pieces of one size (the last may be shorter) or of listed sizes.
 
@@ -219,7 +219,7 @@ def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     return x.map_axis(axis, maps.strided_slice(n, offsets[index % len(sizes)], 1, sizes[index]))
 
 
-@operator()
+@operator(paths="sum")
 def chunk(x: Tensor, *, axis: int, chunks: int, index: int) -> Tensor:
     """Part `index` of an axis cut into `chunks` pieces of equal size (the last may be shorter).
 
@@ -229,7 +229,7 @@ def chunk(x: Tensor, *, axis: int, chunks: int, index: int) -> Tensor:
     return split(x, axis=axis, sections=max(width, 1), index=index)
 
 
-@operator()
+@operator(paths="sum")
 def repeat(x: Tensor, *, repeats: Ints) -> Tensor:
     """Each axis tiled as often as listed. Source: numpy.tile."""
     times = per_axis(repeats, x.ndim, "repeats", 0)
@@ -239,32 +239,32 @@ def repeat(x: Tensor, *, repeats: Ints) -> Tensor:
     return x
 
 
-@operator()
+@operator(paths="sum")
 def repeat_interleave(x: Tensor, *, axis: int, repeats: int) -> Tensor:
     """Each index along an axis repeated. Source: torch.repeat_interleave."""
     n, times = x.shape[x.axis(axis)], integer(repeats, "repeats", 0)
     return x.map_axis(axis, maps.nearest(n, n * times) if n and times else maps.take(n, []))
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def pixel_shuffle(x: Tensor, *, factor: int) -> Tensor:
     """`(C r r, H, W)` to `(C, H r, W r)`. Source: torch.nn.PixelShuffle."""
     return depth_to_space(x, block=factor, mode="CRD")
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def pixel_unshuffle(x: Tensor, *, factor: int) -> Tensor:
     """`(C, H r, W r)` to `(C r r, H, W)`, channels slowest. Source: torch.nn.PixelUnshuffle."""
     return _space_to_depth(x, factor, channels_first=True)
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def space_to_depth(x: Tensor, *, block: int) -> Tensor:
     """`(C, H b, W b)` to `(b b C, H, W)`, block offsets slowest. Source: ONNX SpaceToDepth."""
     return _space_to_depth(x, block, channels_first=False)
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def depth_to_space(x: Tensor, *, block: int, mode: str = "DCR") -> Tensor:
     """`(b b C, H, W)` to `(C, H b, W b)`; the channel axis holds offsets then channels (DCR) or reversed (CRD).
 
@@ -295,7 +295,7 @@ def _space_to_depth(x: Tensor, block: int, *, channels_first: bool) -> Tensor:
     return x.reshape([channels * b**n, *small]).with_channel(0)
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def channel_shuffle(x: Tensor, *, groups: int) -> Tensor:
     """Channels of `groups` groups interleaved. Source: ShuffleNet, torch.nn.ChannelShuffle."""
     parts = integer(groups, "groups", 1)
@@ -305,7 +305,7 @@ def channel_shuffle(x: Tensor, *, groups: int) -> Tensor:
     return grouped.permute([1, 0, *range(2, grouped.ndim)]).reshape(x.shape).with_channel(0)
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def window_partition(x: Tensor, *, window: Ints) -> Tensor:
     """`(C, H, W)` to `(windows, C, h, w)`, windows row-major. Source: Swin Transformer."""
     axes = spatial_axes(x)
@@ -318,7 +318,7 @@ def window_partition(x: Tensor, *, window: Ints) -> Tensor:
     return x.reshape([math.prod(counts), x.shape[n], *sizes]).with_channel(1)
 
 
-@operator()
+@operator(paths="sum")
 def window_reverse(x: Tensor, *, window: Ints, output_size: Ints) -> Tensor:
     """`window_partition` undone: `(windows, C, h, w)` to `(C, H, W)`."""
     n = x.ndim - 2

@@ -11,16 +11,18 @@ from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
-from fastrf.ops.registry import operator
+from fastrf.ops.registry import Attributes, Shape, operator, unknown
 from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
 
 __all__ = [
     "adaptive_pool",
     "conv",
+    "conv_cost",
     "conv_transpose",
     "depthwise_conv",
     "fold",
     "global_pool",
+    "kernel_of_group",
     "local_response_norm",
     "pool",
     "unfold",
@@ -71,7 +73,44 @@ def mix_channels(x: Tensor, out_channels: int, groups: int, table: Mask | None =
     return x.map_axis(0, maps.blocks(channels, out, parts)).with_channel(0)
 
 
-@operator()
+def _product(value: Any, n_axes: int) -> int:
+    """The product of one number, or of one per axis, over the spatial axes."""
+    return math.prod(value) if isinstance(value, list | tuple) else int(value) ** n_axes
+
+
+def _taps(attributes: Attributes, _: Sequence[Shape], output: Shape) -> int:
+    return _product(attributes["kernel_size"], len(output) - 1)
+
+
+def kernel_of_group(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> int:
+    """Inputs that a convolution's output reads: taps times channels of its group."""
+    return _taps(attributes, inputs, output) * (inputs[0][0] // int(attributes.get("groups", 1)))
+
+
+def _transposed_fan_in(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> float:
+    return kernel_of_group(attributes, inputs, output) / _product(attributes.get("stride", 1), len(output) - 1)
+
+
+def _weights(per_channel: int, attributes: Attributes, output: Shape, places: Shape) -> tuple[int, int]:
+    """Weights of all output channels, their biases, and their products at every place."""
+    weights = output[0] * per_channel
+    return weights + output[0] * attributes.get("bias", True), weights * math.prod(places)
+
+
+def conv_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    """A kernel per output channel, over the channels of its group."""
+    return _weights(kernel_of_group(attributes, inputs, output), attributes, output, output[1:])
+
+
+def _depthwise_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    return _weights(_taps(attributes, inputs, output), attributes, output, output[1:])
+
+
+def _transposed_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+    return _weights(kernel_of_group(attributes, inputs, output), attributes, output, inputs[0][1:])
+
+
+@operator(paths="sum", cost=conv_cost, fan_in=kernel_of_group, channel_axis=0, convolution=True)
 def conv(
     x: Tensor,
     *,
@@ -102,7 +141,7 @@ def conv(
     return over_products(part, used, shape)
 
 
-@operator()
+@operator(paths="sum", cost=_depthwise_cost, fan_in=_taps, channel_axis=0, convolution=True)
 def depthwise_conv(
     x: Tensor,
     *,
@@ -123,7 +162,7 @@ def depthwise_conv(
     return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode)
 
 
-@operator()
+@operator(paths="sum", cost=_transposed_cost, fan_in=_transposed_fan_in, channel_axis=0, convolution=True)
 def conv_transpose(
     x: Tensor,
     *,
@@ -169,7 +208,7 @@ def conv_transpose(
     return over_products(part, used, shape)
 
 
-@operator("max_pool", "avg_pool", "lp_pool")
+@operator("max_pool", "avg_pool", "lp_pool", paths="sum", fan_in=_taps, channel_axis=0)
 def pool(
     x: Tensor,
     *,
@@ -190,7 +229,7 @@ def pool(
     return slide(x, kernel_size, steps, padding, dilation, ceil_mode=ceil_mode)
 
 
-@operator("adaptive_avg_pool", "adaptive_max_pool")
+@operator("adaptive_avg_pool", "adaptive_max_pool", paths="mean", channel_axis=0)
 def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> Tensor:
     """Pooling to a given size: output `o` reads `[floor(o n / m), ceil((o + 1) n / m))`.
 
@@ -210,13 +249,13 @@ def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> T
     return x
 
 
-@operator("global_avg_pool", "global_max_pool")
+@operator("global_avg_pool", "global_max_pool", paths="mean", channel_axis=0)
 def global_pool(x: Tensor, *, keepdims: bool = True) -> Tensor:
     """Pooling of each channel over all positions, to one (`keepdims`) or to a vector of channels."""
     return x.reduce(list(spatial_axes(x)), keepdims=keepdims)
 
 
-@operator()
+@operator(paths="sum", cost=unknown, fan_in=kernel_of_group, channel_axis=0)
 def window(x: Tensor, *, kernel_size: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1) -> Tensor:
     """A row of the classic table: convolution or pooling, it does not say which.
 
@@ -225,7 +264,7 @@ def window(x: Tensor, *, kernel_size: Ints, stride: Ints = 1, padding: Padding =
     return slide(x, kernel_size, stride, padding, dilation).couple(0)
 
 
-@operator()
+@operator(paths="sum", channel_axis=0)
 def unfold(x: Tensor, *, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> Tensor:
     """Windows as columns: `(C, *n)` to `(C prod(k), L)`; channel slowest, then taps, both row-major.
 
@@ -247,7 +286,7 @@ def unfold(x: Tensor, *, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     return x.reshape([channels * math.prod(kernel), math.prod(counts)]).with_channel(0)
 
 
-@operator()
+@operator(paths="sum")
 def fold(
     x: Tensor, *, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
 ) -> Tensor:
@@ -275,7 +314,7 @@ def fold(
     return x.with_channel(0)
 
 
-@operator()
+@operator(paths="through", channel_axis=0)
 def local_response_norm(x: Tensor, *, size: int) -> Tensor:
     """Division by a sum over neighbouring channels, `c - size // 2` to `c + (size - 1) // 2`, of the same pixel.
 

@@ -11,13 +11,11 @@ from fnmatch import fnmatchcase
 
 from fastrf.errors import UnknownNodeError, close_names
 from fastrf.network import Network, Node
-from fastrf.ops import apply
+from fastrf.ops import apply, find
 from fastrf.queries.naming import exits
 
 __all__ = ["without"]
 
-#: Norms whose statistics are gathered over an input's positions or features.
-NORMS = frozenset(("layer_norm", "group_norm", "instance_norm", "rms_norm"))
 _SCALES = frozenset(("mul", "div"))
 _KINDS = ("statistics", "gates")
 
@@ -53,7 +51,7 @@ def _constant(network: Network, node: Node, pattern: str) -> Node:
 def _pointwise(network: Network, node: Node) -> Node | None:
     """A norm without its statistics."""
     said = "the statistics of norms are taken for constants, as ignore='statistics' says"
-    return _passing(network, node, node.inputs[0], said) if node.op in NORMS else None
+    return _passing(network, node, node.inputs[0], said) if find(node.op).statistics else None
 
 
 def _ungated(network: Network, node: Node) -> Node | None:

@@ -17,8 +17,9 @@ from fastrf.columns.programs import Columns, Evaluated
 from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, ShapeError
 from fastrf.network import Network
+from fastrf.ops import find
 from fastrf.sweeps.candidates import Source
-from fastrf.sweeps.metrics import CONVOLUTIONS, Facts, Metric, Values, costs, field_of, layers_beyond
+from fastrf.sweeps.metrics import Facts, Metric, Values, costs, field_of, layers_beyond
 from fastrf.sweeps.onnx import last_map
 from fastrf.sweeps.table import Figures
 
@@ -170,7 +171,7 @@ def network_row(network: Network, node: str | None, metrics: Sequence[Metric], n
     walked = [metric for metric in metrics if metric.source == "network"]
     targets = [target]
     if any(metric.name == "layers_beyond" for metric in walked):
-        targets += [other.inputs[0] for other in network.nodes if other.op in CONVOLUTIONS]
+        targets += [other.inputs[0] for other in network.nodes if find(other.op).convolution]
     analysis = analyze(network, targets=list(dict.fromkeys(targets)))
     field = analysis[target]
     if len(field.pixel_shape) != n_axes:

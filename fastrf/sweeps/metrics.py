@@ -24,10 +24,10 @@ from fastrf.engine.terms import Group
 from fastrf.errors import UsageError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, Node
+from fastrf.ops import find
 from fastrf.system.locks import cached_property
 
 __all__ = [
-    "CONVOLUTIONS",
     "DEFAULT",
     "Facts",
     "Metric",
@@ -39,9 +39,6 @@ __all__ = [
 ]
 
 Values = tuple[float | int | bool | str | None, ...]
-
-#: Operators that are layers in the tally of `layers_beyond`.
-CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "conv_transpose", "deform_conv"})
 
 
 class Facts:
@@ -235,7 +232,7 @@ def layers_beyond(analysis: Analysis, output: str) -> int:
     """How many convolutions that `output` needs read a map whose nominal size already covers the image."""
     beyond = 0
     for node in _needed(analysis.network, output):
-        if node.op in CONVOLUTIONS:
+        if find(node.op).convolution:
             field = analysis[node.inputs[0]]
             beyond += all(size >= n for size, n in zip(field.size, field.pixel_shape, strict=True))
     return beyond
