@@ -1,5 +1,7 @@
 """What `ignore` leaves out of an answer, and what the answer says of it."""
 
+import math
+
 import pytest
 
 import fastrf
@@ -106,6 +108,12 @@ def test_the_channel_axis_can_be_said_and_is_shown():
     for options in ({"mask_below": "low"}, {"values": {"sr": 1}}, {"on_unsupported": "skip"}):
         with pytest.raises(fastrf.NetworkError, match=next(iter(options))):
             fastrf.load(spec, **options)
+    for below in (0, 5, math.inf, math.nan):  # what adds nothing cannot exclude: nothing would be seen at all
+        with pytest.raises(fastrf.NetworkError, match="a number below 0"):
+            fastrf.load(spec, mask_below=below)
+    for ignore in (3, ["statistics", None]):
+        with pytest.raises(fastrf.UsageError, match="ignore must be statistics, gates, a name"):
+            fastrf.analyze(spec, ignore=ignore)
 
 
 def test_options_of_a_source_on_the_command_line(capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
@@ -36,8 +35,8 @@ class Options:
         if self.on_unsupported not in ("raise", "full"):
             raise NetworkError(f"on_unsupported must be 'raise' or 'full', not {self.on_unsupported!r}")
         below = self.mask_below
-        if isinstance(below, bool) or not isinstance(below, int | float) or math.isnan(below):
-            raise NetworkError(f"mask_below must be a number such as -1e6 or -math.inf, not {below!r}")
+        if isinstance(below, bool) or not isinstance(below, int | float) or not below < 0:
+            raise NetworkError(f"mask_below must be a number below 0, such as -1e6 or -math.inf, not {below!r}")
         if not isinstance(self.values, Mapping) or not all(isinstance(name, str) for name in self.values):
             raise NetworkError(f"values must map names of inputs to values, not {str(self.values)[:60]!r}")
         axis = self.channel_axis

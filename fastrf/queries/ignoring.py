@@ -5,11 +5,11 @@ Only recipes and what they read change; names, shapes and costs stay, so that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from fastrf.errors import UnknownNodeError, close_names
+from fastrf.errors import UnknownNodeError, UsageError, close_names
 from fastrf.network import Network, Node
 from fastrf.ops import apply, find
 from fastrf.queries.naming import exits
@@ -23,9 +23,11 @@ _KINDS = ("statistics", "gates")
 def without(network: Network, ignore: Sequence[str] | str) -> Network:
     """The network as it is analysed when `ignore` is taken for constants: see `fastrf.analyze`.
 
-    Raises UnknownNodeError for a name or pattern that no node and no module has.
+    Raises UnknownNodeError for a name or pattern that no node and no module has, UsageError for what is no name.
     """
-    wanted = [ignore] if isinstance(ignore, str) else list(ignore)
+    wanted = [ignore] if isinstance(ignore, str) else list(ignore) if isinstance(ignore, Iterable) else [ignore]
+    if not all(isinstance(pattern, str) for pattern in wanted):
+        raise UsageError(f"ignore must be statistics, gates, a name or pattern, or several, not {str(ignore)[:60]!r}")
     constants = {name: pattern for pattern in wanted if pattern not in _KINDS for name in _named(network, pattern)}
     rules = [rule for kind, rule in (("statistics", _pointwise), ("gates", _ungated)) if kind in wanted]
     nodes = [
