@@ -164,3 +164,31 @@ def test_low_numbers_before_a_softmax_exclude(fill: float, form: str) -> None:
     alone = 1 if form == "chosen" else 3  # what the first row reads where only itself is not filled, or nothing is
     assert field.to_csr(channels=True).toarray().sum(1)[:3].tolist() == [0 if excludes else alone] * 3
     assert bool(field.assumes) == (excludes and np.isfinite(fill))
+
+
+#: Operators from p, three elements along the last axis or the channels, to q.
+ZERO_OF_ZEROS = {
+    "Conv": ([1, 1, 3], node("Conv", ["s", "kernel"], ["r"], pads=[1, 0])),
+    "ConvTranspose": ([1, 1, 3], node("ConvTranspose", ["s", "one"], ["r"])),
+    "Resize": ([1, 1, 3], node("Resize", ["s", "", "", "sizes"], ["r"])),
+    "LpPool": ([1, 1, 3], node("LpPool", ["s"], ["r"], kernel_shape=[1])),
+    "MaxPool": ([1, 1, 3], node("MaxPool", ["s"], ["r"], kernel_shape=[1])),
+    "GlobalAveragePool": ([1, 3, 1], node("GlobalAveragePool", ["s"], ["r"])),
+    "GlobalLpPool": ([1, 3, 1], node("GlobalLpPool", ["s"], ["r"])),
+    "LRN": ([1, 3, 1], node("LRN", ["s"], ["r"], size=3)),
+    "Gemm": ([3, 1], node("Gemm", ["s", "flat"], ["r"])),
+}
+
+
+@pytest.mark.parametrize("op", ZERO_OF_ZEROS)
+def test_zeros_of_zeros_are_known(op: str) -> None:
+    shape, made = ZERO_OF_ZEROS[op]
+    there, back = fixed("there", shape, np.int64), fixed("back", [-1], np.int64)
+    nodes = [there, back, node("Reshape", ["p", "there"], ["s"]), made, node("Slice", ["r", "a", "b", "c"], ["t"])]
+    ends = [fixed("a", [0], np.int64), fixed("b", [3], np.int64), fixed("c", [len(shape) - 1], np.int64)]
+    nodes = [*ends, fixed("sizes", [1, 1, 5], np.int64), *nodes, node("Reshape", ["t", "back"], ["q"])]
+    proto = padded_then(*nodes, fill=0.0)
+    kernels = {"kernel": [[[1.0, 2.0]]], "one": [[[3.0]]], "flat": [[2.0]]}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.float32(v), k) for k, v in kernels.items())
+    wanted = [[], [], [2]] if op == "Resize" else [[], [1], [2]]
+    assert reads(proto, "x") == wanted

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
 
-__all__ = ["blocked", "broad", "kept", "settled", "uniform"]
+__all__ = ["blocked", "broad", "keeping", "kept", "settled", "uniform"]
 
 
 def settled(walk: GraphWalk, x: Value, known: Known | None) -> Value:
@@ -21,14 +21,22 @@ def settled(walk: GraphWalk, x: Value, known: Known | None) -> Value:
 
 def kept(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     """Elements where a constant mask, broadcastable to the full shape, is true."""
+    attributes = keeping(x, mask)
+    if attributes is None:
+        return walk.emit_nothing(x)
+    return walk.emit("keep", x, **attributes) if attributes else x
+
+
+def keeping(x: Value, mask: np.ndarray[Any, Any]) -> dict[str, Any] | None:
+    """Attributes of the layer that keeps elements where a mask is true; none for all elements, None for no element."""
     if mask.all():
-        return x
+        return {}
     table = mask.reshape((1,) * (len(x.full) - mask.ndim) + mask.shape)
     axes = [k for k in range(table.ndim) if table.shape[k] > 1 and not (table == table.take([0], axis=k)).all()]
     if not axes:
-        return walk.emit_nothing(x)
+        return None
     small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
-    return walk.emit("keep", x, mask=small.tolist(), axes=[x.axis(k) for k in axes])
+    return {"mask": small.tolist(), "axes": [x.axis(k) for k in axes]}
 
 
 def blocked(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:

@@ -17,11 +17,22 @@ from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
 from fastrf.frontends.onnx.calls import Call
 from fastrf.frontends.onnx.constants import Constant, evaluate
+from fastrf.frontends.vanishing import vanishing
 
 if TYPE_CHECKING:
     from fastrf.frontends.onnx.walk import Walk
 
-__all__ = ["ELEMENTWISE", "MOVES", "computed", "followed", "gathered", "loses", "of_weights", "with_added"]
+__all__ = [
+    "ELEMENTWISE",
+    "MOVES",
+    "computed",
+    "followed",
+    "gathered",
+    "loses",
+    "of_weights",
+    "with_added",
+    "with_zeros",
+]
 
 Array = npt.NDArray[Any]
 
@@ -44,6 +55,13 @@ _MOVES_NAMES = """
     GatherND ReverseSequence Compress DepthToSpace SpaceToDepth Trilu CenterCropPad
 """
 MOVES = _JOINS | frozenset(_MOVES_NAMES.split())
+
+#: Operators whose results are zero where all that they read is, and the input that would be added to them.
+_ZERO_OF_ZEROS = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm"), 2),
+    **dict.fromkeys(("Resize", "Upsample", "MaxPool", "AveragePool", "LpPool", "Col2Im", "TopK"), 9),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), 9),
+}
 
 #: Operators of which `masking.offset` knows what constants add.
 _KINDS = {"Add": "add", "Sum": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "maximum", "Min": "minimum"}
@@ -252,6 +270,16 @@ def loses(call: Call) -> bool:
         return any(item.decided is not None for item in constants)
     unread = [item for item in constants if item.values is None and item.decided is None]
     return any(not item.weight for item in unread) or (call.op == "Mul" and len(unread) > 1)
+
+
+def with_zeros(walk: Walk, call: Call, results: list[Any], start: int) -> list[Any]:
+    """The results, the first with the zeros that it has where all that it reads is zero."""
+    x, result, bias = call.value(0), results[0] if results else None, _ZERO_OF_ZEROS.get(call.op)
+    moved = call.get("coordinate_transformation_mode") == "tf_crop_and_resize" and call.get("extrapolation_value")
+    if call.domain or bias is None or call.has(bias) or moved or x is None or not isinstance(result, Value):
+        return results
+    first = vanishing(walk, x, result, start)
+    return [first, *results[1:]]
 
 
 def with_added(walk: Walk, call: Call, result: Value) -> Value:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrf.errors import FormatError, ShapeError
+from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, permuted
@@ -229,11 +230,12 @@ def global_pool(walk: Walk, call: Call) -> Value:
 def response_norm(walk: Walk, call: Call) -> Value:
     """Neighbouring channels of the same pixel: an even window reaches one further up."""
     x, size = call.operand(walk, 0), call.get("size", 1)
+    zeros = None if x.zeroed is None else np.where(x.zeroed, 0.0, np.nan)
     if size % 2:
-        return windowed(walk, x, len(x.full) - 2, "local_response_norm", size=size)
+        return settled(walk, windowed(walk, x, len(x.full) - 2, "local_response_norm", size=size), zeros)
     turned = walk.emit("flip", x, axes=[x.axis(1)])
     result = windowed(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
-    return walk.emit("flip", result, axes=[result.axis(1)])
+    return settled(walk, walk.emit("flip", result, axes=[result.axis(1)]), zeros)
 
 
 @rule("Col2Im")

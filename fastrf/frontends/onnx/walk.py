@@ -19,7 +19,7 @@ from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
 from fastrf.frontends.onnx.cutting import reads
-from fastrf.frontends.onnx.known import loses, of_weights, with_added
+from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros
 from fastrf.frontends.onnx.ordering import in_order
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
@@ -243,8 +243,10 @@ class Walk(GraphWalk):
             if written is None:
                 raise self._without_rule(call)
             return self.function(written, call, {call.domain: call.version})
+        start = len(self.layers)
         results = found(self, call)
-        return self._all_finished(call, results if isinstance(results, list) else [results])
+        results = with_zeros(self, call, results if isinstance(results, list) else [results], start)
+        return self._all_finished(call, results)
 
     def _all_finished(self, call: Call, items: Sequence[Any]) -> list[Item]:
         """Results with the names of their outputs; one that stands twice is made once."""

@@ -13,14 +13,16 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.lowering import Known, compressed
+from fastrf.frontends.hiding import settled
+from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
-from fastrf.frontends.torch.names import JOINS
+from fastrf.frontends.torch.names import JOINS, ZERO_OF_ZEROS
+from fastrf.frontends.vanishing import vanishing
 
 if TYPE_CHECKING:
     from fastrf.frontends.torch.walk import Walk
 
-__all__ = ["computed", "moved", "table_of"]
+__all__ = ["computed", "moved", "table_of", "with_zeros"]
 
 #: Operators that put truths at places, which are not followed.
 _PUTS = frozenset(name.removeprefix("aten::") for name in JOINS) - {"cat", "concat", "stack", "where", "masked_fill"}
@@ -90,8 +92,9 @@ def _selected(walk: Walk, node: Node, kind: str) -> Known | None:
     chosen = table_of(walk, condition)
     chosen = chosen.reshape((1,) * (len(fake_shape(node)) - chosen.ndim) + chosen.shape)
     blank = np.nan if kind == "known" else 0.0
-    either = np.where(chosen == 0, table(second), np.where(np.isnan(chosen), blank, table(first)))
-    return compressed(either)
+    sides = table(first), table(second)
+    open_ = np.where(sides[0] == sides[1], sides[0], blank)
+    return compressed(np.where(np.isnan(chosen), open_, np.where(chosen == 0, sides[1], sides[0])))
 
 
 def table_of(walk: Walk, argument: Any) -> Known:
@@ -168,3 +171,20 @@ def _decided(walk: Walk, node: Node) -> list[tuple[float, np.ndarray[Any, Any]]]
     if name in ("mul", "multiply"):
         return [(0.0, (first == 0) | (second == 0))]
     return [(0.0, first == 0)]
+
+
+def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:
+    """A rule's result, its first tensor with the zeros that it has because of those that it reads."""
+    several = isinstance(result, list)
+    first = result[0] if several and result else result
+    x, name = walk.value(node.args[0]) if node.args else None, operator_name(node)
+    if x is None or x.zeroed is None or not isinstance(first, Value):
+        return result
+    if name in ("aten::prod", "aten::cumprod"):
+        factors = torch.from_numpy(np.where(x.zeroed, 0.0, 1.0)).expand(x.full)
+        assert callable(node.target)
+        product = node.target(factors, *node.args[1:], **{**node.kwargs, "dtype": torch.float64})
+        first = settled(walk, first, compressed(np.where(product.numpy() == 0, 0.0, np.nan)))
+    elif name in ZERO_OF_ZEROS and bound(node).get("bias") is None and bound(node).get("other") is None:
+        first = vanishing(walk, x, first, start)
+    return [first, *result[1:]] if several else first

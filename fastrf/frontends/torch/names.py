@@ -19,6 +19,7 @@ __all__ = [
     "SUMS",
     "VALUE_FREE",
     "ZEROS_LEFT_OUT",
+    "ZERO_OF_ZEROS",
 ]
 
 
@@ -81,6 +82,19 @@ OF_SEVERAL = _named(
 SUMS = _named(
     "matmul mm bmm mv dot linear einsum addmm baddbmm addbmm addmv sum mean cumsum norm linalg_vector_norm nansum",
     "conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d kron trace outer",
+)
+
+#: Operators whose results are zero where all that they read is; a bias or another tensor aside.
+ZERO_OF_ZEROS = _named(
+    "conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d linear im2col col2im",
+    "sum mean nansum nanmean norm linalg_vector_norm amax amin max min median cumsum cummax cummin var std",
+    *(
+        f"max_pool{n}d avg_pool{n}d adaptive_avg_pool{n}d _adaptive_avg_pool{n}d adaptive_max_pool{n}d"
+        for n in (1, 2, 3)
+    ),
+    *(f"max_pool{n}d_with_indices upsample_nearest{n}d _upsample_nearest_exact{n}d" for n in (1, 2, 3)),
+    "upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_bilinear2d_aa",
+    "_upsample_bicubic2d_aa index glu topk sort",
 )
 
 #: The first argument, scaled row by row.

@@ -25,7 +25,7 @@ from fastrf.frontends.moving import constant
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.added import with_added
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
-from fastrf.frontends.torch.known import moved
+from fastrf.frontends.torch.known import moved, with_zeros
 from fastrf.frontends.torch.names import MOVES, VALUE_FREE
 from fastrf.frontends.torch.returning import Returned, returned_by
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
@@ -165,11 +165,11 @@ class Walk(GraphWalk):
             return self._item(node)
         if name in ("wrap_with_set_grad_enabled", "wrap_with_autocast"):
             return self._inline(node)
-        found = RULES.get(name)
+        found, start = RULES.get(name), len(self.layers)
         try:
             if (found is None or node.all_input_nodes[0] not in self.values) and self._reads_nothing(node):
                 return self._constant_of_shapes(node)
-            result = self._taken_apart(node) if found is None else found(self, node)
+            result = self._taken_apart(node) if found is None else with_zeros(self, node, found(self, node), start)
         except UnsupportedOpError:
             if not self.options.full:
                 raise

@@ -1,0 +1,83 @@
+"""Zeros after operators that make nothing but zeros of zeros: sums with weights and without, pools, resampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrf.engine.axis_map import MAX_LENGTH
+from fastrf.engine.dependency import Dependency
+from fastrf.engine.recipe import replay
+from fastrf.errors import LimitError
+from fastrf.frontends.hiding import keeping
+from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
+from fastrf.ops import apply
+
+__all__ = ["vanishing"]
+
+_LAYER_KEYS = ("name", "op", "inputs", "scope", "assumes")
+
+
+def vanishing(walk: GraphWalk, x: Value, result: Value, start: int) -> Value:
+    """The result of an operator that reads `x` alone and keeps zeros, with the zeros that it has.
+
+    It is zero where all that it reads of `x` is; what it reads is what its layers (from number `start` on) do to a
+    dependency on the elements of `x` that are not zero. Raises LimitError for a table that is too large.
+    """
+    if x.zeroed is None or result.known is not None or result is x:
+        return result
+    seen = _replayed(x, result, walk.layers[start:])
+    if seen is None:
+        return result
+    table = _speaks(seen)
+    table = table[None] if result.stripped else table
+    return replace(result, known=compressed(np.where(table, np.nan, 0.0)))
+
+
+def _replayed(x: Value, result: Value, layers: Sequence[dict[str, Any]]) -> Dependency | None:
+    """What the result reads of the elements of `x` that are not zero; None where it reads other tensors, too."""
+    assert x.zeroed is not None
+    whole = Dependency.identity(x.shape)
+    attributes = keeping(x, ~x.zeroed)
+    if attributes is None:
+        whole = whole.nothing()
+    elif attributes:
+        whole = replay(apply("keep", attributes, [x.shape], [x.channel_axis]), [whole])
+    values = {x.name: (whole, x.channel_axis)}
+    for layer in layers:
+        if any(name not in values for name in layer["inputs"]):
+            return None
+        read = [values[name] for name in layer["inputs"]]
+        more = {key: value for key, value in layer.items() if key not in _LAYER_KEYS}
+        recipe = apply(layer["op"], more, [value.shape for value, _ in read], [axis for _, axis in read])
+        values[layer["name"]] = (replay(recipe, [value for value, _ in read]), recipe.channel_axis)
+    return values[result.name][0] if result.name in values else None
+
+
+def _speaks(seen: Dependency) -> Mask:
+    """Where a tensor reads anything, as a table of its rank."""
+    for _ in seen.input_shape:
+        seen = seen.any_input(0)
+    guards = [group for term in seen.terms for group in term]
+    shown = {factor for group in guards for factor in group.rows}
+    sizes, axes, at = [], [], 0
+    for factors in seen.axes:
+        here = range(at, at + len(factors))
+        wide = not shown.isdisjoint(here)
+        sizes += [seen.sizes[f] if wide else 1 for f in here]
+        axes.append(math.prod(factors) if wide else 1)
+        at += len(factors)
+    if math.prod(sizes) > MAX_LENGTH:
+        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
+    table = np.zeros(sizes, bool)
+    for term in seen.terms:
+        part = np.ones((), bool)
+        for rows, _, relation in term:
+            used = (relation.counts > 0).reshape([seen.sizes[f] for f in rows])
+            part = part & np.expand_dims(used, [f for f in range(len(sizes)) if f not in rows])
+        table |= part
+    return table.reshape(axes)
