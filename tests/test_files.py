@@ -468,3 +468,15 @@ def test_a_store_is_resumed_only_where_it_is_what_would_be_written(tmp_path):
     with pytest.raises(fastrf.FormatError, match="has links in it"):
         field.to_zarr(path, chunks=4, resume=True)
     assert list((home / "0").iterdir()) == []
+
+
+def test_a_field_of_another_format_says_what_to_do(tmp_path):
+    path = tmp_path / "field.npz"
+    fastrf.analyze([fastrf.conv(1, 3)], (1, 5)).output.save(path)
+    with np.load(path) as saved:
+        arrays = dict(saved)
+    old = arrays["header"].tobytes().replace(b"fastrf field 2", b"fastrf field 1")
+    np.savez(path, **{**arrays, "header": np.frombuffer(old, np.uint8)})
+    with pytest.raises(fastrf.FormatError, match=r"'fastrf field 1'.*analyse the network again") as error:
+        fastrf.load_field(path)
+    assert str(path) in str(error.value)

@@ -96,6 +96,8 @@ def load_parts(path: str | os.PathLike[str]) -> Parts:
         return _parts(parse_json(header, "header"), arrays)
     except LimitError as error:
         raise LimitError(f"{path}: {error}") from error
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
     except Exception as error:  # whatever it says may not fit
         raise FormatError(f"{path}: not a field that fastrf saved ({type(error).__name__}: {error})") from error
 
@@ -103,7 +105,10 @@ def load_parts(path: str | os.PathLike[str]) -> Parts:
 def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts:
     """The field that a header and its arrays describe; any exception where they do not."""
     if header["format"] != _FORMAT:
-        raise ValueError(f"format {header['format']!r} is not {_FORMAT!r}")
+        raise FormatError(
+            f"it has format {str(header['format'])[:40]!a}, this version reads {_FORMAT!r}: analyse the network again "
+            "and save its field, or read the file with the version that wrote it"
+        )
     relations = [
         _relation(_natural(n_cols), arrays[f"indptr{k}"], arrays[f"start{k}"], arrays[f"stop{k}"])
         for k, n_cols in enumerate(header["columns"])

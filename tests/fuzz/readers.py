@@ -162,8 +162,6 @@ def _program() -> bytes:
 
 @functools.cache
 def _programs() -> list[dict[str, bytes]]:
-    if importlib.util.find_spec("torch") is None:
-        return []
     Path("seed.pt2").write_bytes(_program())
     fastrf.load("seed.pt2")
     Path("seed.pt2").unlink()
@@ -386,11 +384,11 @@ def _resume_store() -> None:
     assert array.shape == (12, 6, 5)
 
 
-#: By name; the weights make a run of 10,000 cases take ten minutes on one core.
+#: By name, programs where PyTorch is there; the weights make a run of 10,000 cases take ten minutes on one core.
 READERS = {
     "spec": Reader(_specs, _analyse, 6),
     "onnx": _Onnx(list, _analyse, 4),
-    "pt2": Reader(_programs, _analyse, 0.8, _programs),
+    **({"pt2": Reader(_programs, _analyse, 0.8, _programs)} if importlib.util.find_spec("torch") else {}),
     "field": Reader(_fields, _ask, 6),
     "boxes": Reader(_boxes, _match, 6),
     "anchors": Reader(_forms, _read_anchors, 4),
