@@ -25,6 +25,7 @@ from fastrf.engine import compiling, relation
 from fastrf.engine import memo as memory
 from fastrf.sweeps import candidates
 from fastrf.sweeps import onnx as onnx_files
+from fastrf.system import locks
 from tests.conftest import INTERPRETED
 
 SPEC = {
@@ -161,14 +162,14 @@ def test_locks_come_from_where_forks_are_known():
         for name in node.names
         if name.name in ("cached_property", "Lock", "RLock")
     }
-    assert found == {("memory.py", "RLock"), ("sweeps/onnx.py", "Lock")}
+    assert found == {("system/locks.py", "RLock"), ("sweeps/onnx.py", "Lock")}
 
 
 def test_a_cached_property_is_worked_out_once():
     class Counted:
         calls = 0
 
-        @memory.cached_property
+        @locks.cached_property
         def value(self) -> int:
             """What it is."""
             self.calls += 1
