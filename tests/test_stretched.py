@@ -101,7 +101,7 @@ def test_a_stretched_relation_answers_as_a_whole_one(from_rows):
 def test_equal_relations_are_the_same_object(from_rows):
     from_rows(20)
     one, three = axis_map.window(900, 900, 1, 1, 0, 1).relation, axis_map.window(900, 900, 3, 1, 1, 1).relation
-    assert one is Relation.identity(900)
+    assert one is stretched.identity(900)
     assert one.is_identity
     assert three.compose(one) is three
     five = three.compose(three)
@@ -116,14 +116,14 @@ def test_equal_relations_are_the_same_object(from_rows):
 
 def test_full_rows(from_rows):
     from_rows(20)
-    full = Relation.full(500, 30)
+    full = stretched.full(500, 30)
     assert full.is_full
     assert full.is_constant
-    assert full.occupied is Relation.full(500, 1)
-    assert full.contains(Relation.full(500, 30))
-    assert full.compose(Relation.full(30, 7)) is Relation.full(500, 7)
+    assert full.occupied is stretched.full(500, 1)
+    assert full.contains(stretched.full(500, 30))
+    assert full.compose(Relation.full(30, 7)) is stretched.full(500, 7)
     assert Relation.full(1, 500).compose(full) is Relation.full(1, 30)
-    assert Relation.from_runs(500, [3], [9]).compose(Relation.identity(500)).row(0) == [(3, 9)]
+    assert Relation.from_runs(500, [3], [9]).compose(stretched.identity(500)).row(0) == [(3, 9)]
 
 
 def test_what_does_not_move_alike_is_kept_whole(from_rows):
@@ -132,7 +132,7 @@ def test_what_does_not_move_alike_is_kept_whole(from_rows):
     both = half.union(same)
     assert not isinstance(both, Stretched)
     assert np.array_equal(both.to_mask(), whole(half).to_mask() | whole(same).to_mask())
-    assert not both.contains(Relation.full(200, 400))
+    assert not both.contains(stretched.full(200, 400))
     back = axis_map.flip(400).relation
     assert not isinstance(back, Stretched)
     assert back.compose(back) is whole(Relation.identity(400))
@@ -148,7 +148,7 @@ def test_ten_million_samples_cost_what_their_ends_cost():
 
 def test_periods_are_made_as_short_as_they_can_be(from_rows):
     from_rows(20)
-    assert stretched.stretched(Relation.identity(8), 4, 2, 2, 50) is Relation.identity(108)
+    assert stretched.stretched(Relation.identity(8), 4, 2, 2, 50) is stretched.identity(108)
     assert stretched.stretched(Relation.identity(8), 4, 2, 2, 0) is Relation.identity(8)
 
 
@@ -178,7 +178,7 @@ def test_a_saved_field_of_a_long_axis_is_equal_to_what_was_saved(tmp_path):
 
 @pytest.mark.parametrize("wrong", range(0, 70_000, 9_999))
 def test_long_relations_are_equal_only_where_every_row_is(wrong):
-    periods = Relation.identity(70_000)
+    periods = stretched.identity(70_000)
     start, stop = (array.copy() for array in (periods.start, periods.stop))
     arrays = (periods.indptr.copy(), start.copy(), stop.copy())
     assert stretched.content(periods) == stretched.content(Relation.from_arrays(70_000, *arrays))

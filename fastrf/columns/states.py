@@ -20,6 +20,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import NOTHING, Extent, Phase, mapped, opened, united
 from fastrf.engine.relation import Relation
+from fastrf.engine.stretched import full, identity
 from fastrf.errors import LimitError, NetworkError, ShapeError
 from fastrf.ops.arguments import window_output
 from fastrf.system.locks import process_lock
@@ -85,7 +86,7 @@ class Table:
         self._axis_results: dict[Hashable, Extent] = {}
         one = np.zeros(1)
         own = Extent((Phase(0, 1, 1),), one, one + 1)
-        self.add_exact(Exact(image, (tuple(Relation.identity(n) for n in image),)))
+        self.add_exact(Exact(image, (tuple(identity(n) for n in image),)))
         self.add_nominal(Unbounded(image, (own,) * len(image)))
         self.add_exact(Exact(image, ()))
         self.add_nominal(Unbounded(image, (NOTHING,) * len(image)))
@@ -287,7 +288,7 @@ def compiled(step: Step, shape: tuple[int, ...]) -> Exact:
         axes = axis_maps(step, shape)
         return Exact(tuple([axis.n_out for axis in axes]), (tuple([axis.relation for axis in axes]),))
     if isinstance(step, Sequence):
-        reads = Exact(shape, (tuple(Relation.identity(n) for n in shape),))
+        reads = Exact(shape, (tuple(identity(n) for n in shape),))
         for inner in step.steps:
             after = compiled(inner, reads.shape)
             pairs = itertools.product(after.terms, reads.terms)
@@ -300,7 +301,7 @@ def compiled(step: Step, shape: tuple[int, ...]) -> Exact:
             raise ShapeError(f"branches of a map of {shape} give {[part.shape for part in parts]}; they must agree")
         return Exact(parts[0].shape, _simplified([term for part in parts for term in part.terms]))
     if isinstance(step, Whole):
-        return Exact(shape, (tuple(Relation.full(n, n) for n in shape),))
+        return Exact(shape, (tuple(full(n, n) for n in shape),))
     raise NetworkError(f"{step!r} is no step; make steps with fastrf.columns.programs")
 
 

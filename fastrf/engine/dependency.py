@@ -1,22 +1,23 @@
 """Dependency: which elements of the input each element of a tensor depends on, exactly.
 
 A union of terms (see `terms`) over the tensor's factors. The methods are the steps of a recipe (see
-`recipe.Value`); each returns a new Dependency, and costs time linear in axis lengths, never in elements. Called by
-`analysis`, queried by `field`.
+`recipe.Value`); each returns a new Dependency, and costs time linear in axis lengths, never in elements.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.factors import Factors, common, put
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
-from fastrf.engine.stretched import content
-from fastrf.engine.terms import Group, Term, expand, join, make_term, normalise, relabel, simplify
+from fastrf.engine.stretched import content, identity
+from fastrf.engine.terms import Group, Term, expand, join, make_term, normal_term, relabel, simplify
 from fastrf.errors import LimitError
 from fastrf.system.locks import cached_property
 
@@ -29,18 +30,18 @@ MAX_TERMS = 1 << 8
 class Dependency:
     """A union of products of relations, from a tensor of `shape` to an input of `input_shape`.
 
-    `axes` lists, for every axis of the tensor, the sizes of its factors (none for an axis of 1); factors are
-    numbered over all axes in order. Two dependencies are equal if their factors and their set of terms are.
+    `axes` are the tensor's factors (none for an axis of 1). Two dependencies are equal if their factors and their set
+    of terms are.
     """
 
     __slots__ = ("__dict__", "axes", "input_shape", "sizes", "terms")
 
     def __init__(
-        self, input_shape: tuple[int, ...], axes: tuple[tuple[int, ...], ...], terms: Sequence[Term] = ()
+        self, input_shape: tuple[int, ...], axes: Iterable[tuple[int, ...]], terms: Sequence[Term] = ()
     ) -> None:
         self.input_shape = input_shape
-        self.axes = axes
-        self.sizes = tuple(itertools.chain.from_iterable(axes))
+        self.axes = axes if isinstance(axes, Factors) else Factors(axes)
+        self.sizes = self.axes.sizes
         self.terms = tuple(terms) if 0 not in self.sizes and 0 not in input_shape else ()
         if len(self.terms) > MAX_TERMS:
             raise LimitError(f"a node needs more than fastrf.engine.dependency.MAX_TERMS = {MAX_TERMS} terms; raise it")
@@ -48,23 +49,21 @@ class Dependency:
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Dependency:
         """Every element depends on itself."""
-        axes = _plain_axes(shape)
-        factors = itertools.count()
-        groups = [
-            Group((next(factors),), (axis,), Relation.identity(n))
-            if n != 1
-            else Group((), (axis,), Relation.full(1, 1))
-            for axis, n in enumerate(shape)
-        ]
+        axes = Factors.of(shape)
+        groups = [Group(tuple(axes.at(axis)), (axis,), identity(n)) for axis, n in enumerate(shape)]
         return cls(shape, axes, [make_term(groups)])
 
     @classmethod
     def none(cls, shape: tuple[int, ...], input_shape: tuple[int, ...]) -> Dependency:
         """No element depends on anything."""
-        return cls(input_shape, _plain_axes(shape))
+        return cls(input_shape, Factors.of(shape))
 
     def __repr__(self) -> str:
         return f"Dependency(shape={self.shape}, input_shape={self.input_shape}, terms={len(self.terms)})"
+
+    def __setstate__(self, state: tuple[object, dict[str, Any]]) -> None:
+        """Pickles of version 0.1 hold axes as plain tuples."""
+        Dependency.__init__(self, *(state[1][name] for name in ("input_shape", "axes", "terms")))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Dependency):
@@ -84,88 +83,58 @@ class Dependency:
         """Memory held by the relations, shared or not."""
         return sum(group.relation.nbytes for term in self.terms for group in term)
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape."""
-        return tuple([math.prod(factors) for factors in self.axes])
+        return self.axes.shape
 
     # The steps of a recipe -------------------------------------------------------------------------------
 
     def map_axis(self, axis: int, axis_map: AxisMap) -> Dependency:
         """Read the axis through the map."""
-        n_out = axis_map.n_out
-        if axis_map.is_identity:
-            return self
-        whole = self._fused(axis)
-        position = whole._position(axis)
-        if not whole.axes[axis]:
-            whole = whole._with_factors(axis, (1,))
-        sizes = (*whole.sizes[:position], n_out, *whole.sizes[position + 1 :])
-        terms = whole._rewritten(
-            lambda term: _map_factor(term, position, axis_map.relation, whole.sizes, sizes, self.input_shape)
-        )
-        axes = (*whole.axes[:axis], (n_out,), *whole.axes[axis + 1 :])
-        mapped = Dependency(self.input_shape, axes, terms)
-        mapped = mapped._simplified() if len(terms) > 1 else mapped
-        return mapped._without_factor(axis) if n_out == 1 else mapped
+        return self if axis_map.is_identity else self._fused(axis)._through(axis, axis_map.relation)._simplified()
 
     def reduce(self, axis: int) -> Dependency:
         """Gather a whole axis into one index, and drop it."""
         result = self
         while result.axes[axis]:
-            position = result._position(axis)
-            whole = Relation.full(1, result.axes[axis][0])
-            sizes = (*result.sizes[:position], 1, *result.sizes[position + 1 :])
-            terms = result._rewritten(
-                lambda term: _map_factor(term, position, whole, result.sizes, sizes, self.input_shape)  # noqa: B023
-            )
-            axes = (*result.axes[:axis], (1, *result.axes[axis][1:]), *result.axes[axis + 1 :])
-            result = Dependency(self.input_shape, axes, terms)._without_factor(axis)
-        axes = result.axes[:axis] + result.axes[axis + 1 :]
-        reduced = Dependency(self.input_shape, axes, result.terms)
-        return reduced._simplified() if len(reduced.terms) > 1 else reduced
+            result = result._through(axis, Relation.full(1, result.axes[axis][0]))
+        return Dependency(self.input_shape, result.axes.put(axis), result.terms)._simplified()
 
     def insert(self, axis: int, size: int) -> Dependency:
         """A new axis before `axis`, along which nothing changes."""
-        axes = (*self.axes[:axis], (), *self.axes[axis:])
-        return Dependency(self.input_shape, axes, self.terms).stretch(axis, size)
+        return self._relabelled(*self.axes.insert(axis, () if size == 1 else (size,)))
 
     def stretch(self, axis: int, size: int) -> Dependency:
         """An axis of 1 repeated `size` times."""
-        return self if size == 1 else self._with_factors(axis, (size,))
+        return self if size == 1 else self._relabelled(*self.axes.change(axis, 0, 0, (size,)))
 
     def permute(self, order: tuple[int, ...]) -> Dependency:
         """The axes in another order."""
-        starts = [self._position(axis) for axis in order]
-        old = [start + k for start, axis in zip(starts, order, strict=True) for k in range(len(self.axes[axis]))]
-        new = [old.index(f) for f in range(len(old))]
-        axes = tuple([self.axes[axis] for axis in order])
-        terms = [
-            make_term([_reordered(Group(tuple([new[f] for f in g.rows]), *g[1:]), g.rows, self.sizes) for g in term])
-            for term in self.terms
-        ]
+        axes, new = self.axes.permute(order)
+        terms = [make_term([_reordered(group, new, self.sizes) for group in term]) for term in self.terms]
         return Dependency(self.input_shape, axes, terms)._tidied()
 
     def reshape(self, shape: tuple[int, ...]) -> Dependency:
         """The same elements, row-major, in another shape: factors are split, and fused only where they must be."""
         if 0 in shape or not self.terms:
             return Dependency.none(shape, self.input_shape)
-        result = self
+        flat = Dependency(self.input_shape, Factors([self.sizes]), self.terms)
         axes: list[tuple[int, ...]] = []
         done = 0
         for size in shape:
             factors: list[int] = []
             while (need := size // math.prod(factors)) > 1:
-                have = result.sizes[done]
+                have = flat.sizes[done]
                 if need % have and have % need:
-                    result = result._fuse_factors(done, 2)
+                    flat = flat._fuse(0, done, 2)
                     continue
                 if have > need:
-                    result = result._split_factor(done, (need, have // need))
-                factors.append(result.sizes[done])
+                    flat = flat._split(0, done, (need, have // need))
+                factors.append(flat.sizes[done])
                 done += 1
             axes.append(tuple(factors))
-        return Dependency(self.input_shape, tuple(axes), result.terms)._tidied()
+        return Dependency(self.input_shape, axes, flat.terms)._tidied()
 
     def union(self, *others: Dependency) -> Dependency:
         """What any of the values depends on; all have the same shape."""
@@ -178,17 +147,14 @@ class Dependency:
 
     def _concat(self, axis: int, others: Sequence[Dependency]) -> Dependency:
         values = (self, *others)
-        lengths = [math.prod(value.axes[axis]) for value in values]
-        total = sum(lengths)
-        offsets = itertools.accumulate(lengths, initial=0)
+        offsets = [0, *itertools.accumulate(value.shape[axis] for value in values)]
         placed = [
-            value.map_axis(axis, maps.place(length, total, offset))
-            for value, length, offset in zip(values, lengths, offsets, strict=False)
+            value.map_axis(axis, maps.place(value.shape[axis], offsets[-1], offset))
+            for value, offset in zip(values, offsets, strict=False)
             if value.terms
         ]
         if not placed:
-            shape = self.shape
-            return Dependency.none((*shape[:axis], total, *shape[axis + 1 :]), self.input_shape)
+            return Dependency.none(put(self.shape, axis, offsets[-1]), self.input_shape)
         return _united(placed, disjoint=True) if len(placed) > 1 else placed[0]
 
     def along(self, _: Dependency) -> Dependency:
@@ -203,66 +169,37 @@ class Dependency:
 
     def any_input(self, axis: int) -> Dependency:
         """Drop an input axis: which indices along the remaining ones matter, for any index along this one."""
-
-        def drop(term: Term) -> list[Group] | None:
-            groups: list[Group] | None = []
-            for group in term:
-                groups = _extend(groups, _forget_column(group, axis, self.input_shape), self.sizes, shape)
-            return groups
-
-        shape = self.input_shape[:axis] + self.input_shape[axis + 1 :]
-        terms = self._rewritten(drop) if self.input_shape[axis] else []
-        return Dependency(shape, self.axes, terms)._simplified()
+        shape = put(self.input_shape, axis)
+        normal = [
+            normal_term([_forget_column(group, axis, self.input_shape) for group in term], self.sizes, shape)
+            for term in (self.terms if self.input_shape[axis] else ())
+        ]
+        return Dependency(shape, self.axes, [term for term in normal if term is not None])._simplified()
 
     def transpose(self) -> Dependency:
         """Input and output exchanged: which output elements depend on each input element."""
-        whole = self
+        whole, axes, terms = self, Factors.of(self.input_shape), []
         for axis in range(len(self.axes)):
             whole = whole._fused(axis)
-        axis_of = [axis for axis, factors in enumerate(whole.axes) for _ in factors]
-        factor_of = list(itertools.accumulate((n != 1 for n in self.input_shape), initial=0))
-        terms = []
         for term in whole.terms:
             named = {f for group in term for f in group.rows}
             groups = [
-                Group(
-                    tuple([factor_of[a] for a in group.cols if self.input_shape[a] != 1]),
-                    tuple([axis_of[f] for f in group.rows]),
-                    group.relation.transpose,
-                )
-                for group in term
+                Group(tuple([f for axis in cols for f in axes.at(axis)]), rows, relation.transpose)
+                for rows, cols, relation in term
             ]
-            groups += [
-                Group((), (axis_of[f],), Relation.full(1, whole.sizes[f]))
-                for f in range(len(axis_of))
-                if f not in named
-            ]
-            groups += [
-                Group((), (axis,), Relation.full(1, 1)) for axis, factors in enumerate(whole.axes) if not factors
-            ]
-            flipped = Dependency(self.shape, _plain_axes(self.input_shape))
-            parts = flipped.normal_term(groups)
-            if parts is not None:
-                terms.append(parts)
-        return Dependency(self.shape, _plain_axes(self.input_shape), terms)._simplified()
+            groups += [Group((), (f,), Relation.full(1, n)) for f, n in enumerate(whole.sizes) if f not in named]
+            terms.append(normal_term(groups, axes.sizes, self.shape))
+        return Dependency(self.shape, axes, [term for term in terms if term is not None])._simplified()
 
     # Factors ---------------------------------------------------------------------------------------------
 
-    def _position(self, axis: int) -> int:
-        """The number of the axis' first factor."""
-        return sum(map(len, self.axes[:axis]))
+    def _relabelled(self, axes: Factors, new: Sequence[int]) -> Dependency:
+        return Dependency(self.input_shape, axes, [relabel(term, new) for term in self.terms])
 
-    def normal_term(self, groups: Sequence[Group]) -> Term | None:
-        """The term of groups over this tensor's factors, in normal form; None where it relates nothing."""
-        done: list[Group] | None = []
-        for group in groups:
-            done = _extend(done, group, self.sizes, self.input_shape)
-        return None if done is None else make_term(done)
-
-    def _rewritten(self, change: Callable[[Term], list[Group] | None]) -> list[Term]:
-        """Every term changed; those that relate nothing any more are dropped."""
+    def _rewritten(self, axes: Factors, change: Callable[[Term], Term | None]) -> Dependency:
+        """With other factors and every term changed; those that relate nothing any more are dropped."""
         changed = [change(term) for term in self.terms]
-        return [make_term(groups) for groups in changed if groups is not None]
+        return Dependency(self.input_shape, axes, [term for term in changed if term is not None])
 
     def _simplified(self, *, disjoint: bool = False) -> Dependency:
         if len(self.terms) < 2:
@@ -270,77 +207,68 @@ class Dependency:
         terms = simplify(self.terms, self.sizes, self.input_shape, disjoint=disjoint)
         return self if len(terms) == len(self.terms) else Dependency(self.input_shape, self.axes, terms)
 
-    def _with_factors(self, axis: int, factors: tuple[int, ...]) -> Dependency:
-        """Give an axis without factors some, along which nothing changes."""
-        position = self._position(axis)
-        shift = len(factors)
-        new = [f if f < position else f + shift for f in range(len(self.sizes))]
-        axes = (*self.axes[:axis], factors, *self.axes[axis + 1 :])
-        return Dependency(self.input_shape, axes, [relabel(term, new) for term in self.terms])
+    def _through(self, axis: int, relation: Relation) -> Dependency:
+        """The axis' first factor read through a relation; dropped where one index is left of it."""
+        position, old, n = self.axes.at(axis).start, self.sizes, relation.n_rows
+        axes = self.axes.put(axis, (n, *self.axes[axis][1:]))
 
-    def _without_factor(self, axis: int) -> Dependency:
-        """Drop the axis' first factor, which is 1 and in no group."""
-        position = self._position(axis)
-        new = [f - (f > position) for f in range(len(self.sizes))]
-        axes = (*self.axes[:axis], self.axes[axis][1:], *self.axes[axis + 1 :])
-        return Dependency(self.input_shape, axes, [relabel(term, new) for term in self.terms])
+        def read(term: Term) -> Term | None:
+            for k, (rows, cols, inner) in enumerate(term):
+                if position in rows:
+                    at = rows.index(position)
+                    before, after = math.prod([old[f] for f in rows[:at]]), math.prod([old[f] for f in rows[at + 1 :]])
+                    composed = Group(rows, cols, relation.compose(inner, before, after))
+                    return normal_term([composed], axes.sizes, self.input_shape, (*term[:k], *term[k + 1 :]))
+            return normal_term([Group((position,), (), relation.occupied)], axes.sizes, self.input_shape, term)
+
+        result = self._rewritten(axes, read)
+        return result._relabelled(*axes.change(axis, 0, 1, ())) if n == 1 else result
 
     def _fused(self, axis: int) -> Dependency:
-        """The axis as at most one factor."""
-        if len(self.axes[axis]) < 2:
-            return self
-        fused = self._fuse_factors(self._position(axis), len(self.axes[axis]))
-        axes = (*self.axes[:axis], (math.prod(self.axes[axis]),), *self.axes[axis + 1 :])
-        return Dependency(self.input_shape, axes, fused.terms)
+        """The axis as one factor."""
+        count = len(self.axes[axis])
+        if count == 0:
+            return self._relabelled(*self.axes.change(axis, 0, 0, (1,)))
+        return self._fuse(axis, 0, count) if count > 1 else self
 
-    def _fuse_factors(self, first: int, count: int) -> Dependency:
-        """Factors `first .. first + count - 1` as one; the axes are left as one list of factors."""
+    def _fuse(self, axis: int, k: int, count: int) -> Dependency:
+        """`count` factors of an axis as one, from its `k`-th on."""
+        axes, new = self.axes.fuse(axis, k, count)
+        first = self.axes.at(axis).start + k
         wanted = range(first, first + count)
-        new = [min(f, first) if f in wanted else f - (count - 1) * (f > first) for f in range(len(self.sizes))]
-        sizes = (*self.sizes[:first], math.prod(self.sizes[first : first + count]), *self.sizes[first + count :])
 
-        def fuse(term: Term) -> list[Group] | None:
+        def fuse(term: Term) -> Term:
             touched = [g for g in term if any(f in wanted for f in g.rows)]
-            groups = [g for g in term if g not in touched]
             if touched:
-                groups.append(expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes))
-            return [Group(tuple(dict.fromkeys(new[f] for f in g.rows)), *g[1:]) for g in groups]
+                whole = expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes)
+                term = (*(g for g in term if g not in touched), whole)
+            return relabel(term, new)
 
-        return Dependency(self.input_shape, (sizes,), self._rewritten(fuse))
+        return self._rewritten(axes, fuse)
 
-    def _split_factor(self, position: int, parts: tuple[int, ...]) -> Dependency:
-        """One factor as several; the axes are left as one list of factors."""
-        more = len(parts) - 1
-        sizes = (*self.sizes[:position], *parts, *self.sizes[position + 1 :])
+    def _split(self, axis: int, k: int, parts: tuple[int, ...]) -> Dependency:
+        """An axis' `k`-th factor as several."""
+        axes, new = self.axes.change(axis, k, 1, parts)
+        position = self.axes.at(axis).start + k
+        within = range(position, position + len(parts))
 
-        def split(term: Term) -> list[Group] | None:
-            groups: list[Group] | None = []
-            for rows, cols, relation in term:
-                renamed = tuple(
-                    [
-                        g
-                        for f in rows
-                        for g in (range(f, f + more + 1) if f == position else [f + more * (f > position)])
-                    ]
-                )
-                group = Group(renamed, cols, relation)
-                groups = (
-                    _extend(groups, group, sizes, self.input_shape) if position in rows else [*(groups or []), group]
-                )
-            return groups
+        def split(term: Term) -> Term | None:
+            touched = next((group for group in term if position in group.rows), None)
+            kept = relabel([group for group in term if group is not touched], new)
+            if touched is None:
+                return kept
+            rows = [g for f in touched.rows for g in (within if f == position else (new[f],))]
+            return normal_term([Group(tuple(rows), *touched[1:])], axes.sizes, self.input_shape, kept)
 
-        return Dependency(self.input_shape, (sizes,), self._rewritten(split))
+        return self._rewritten(axes, split)
 
     def _refined(self, axis: int, factors: tuple[int, ...]) -> Dependency:
         """The axis with finer factors: each of its own is a product of consecutive ones of `factors`."""
-        result, position, todo = self, self._position(axis), list(factors)
-        for size in self.axes[axis]:
-            parts = [todo.pop(0)]
-            while math.prod(parts) < size:
-                parts.append(todo.pop(0))
-            result = result._split_factor(position, tuple(parts)) if len(parts) > 1 else result
-            position += len(parts)
-        return Dependency(self.input_shape, (*self.axes[:axis], factors, *self.axes[axis + 1 :]), result.terms)
+        result, k = self, 0
+        for parts in self.axes.refinement(axis, factors):
+            result = result._split(axis, k, parts) if len(parts) > 1 else result
+            k += len(parts)
+        return result
 
     def _tidied(self) -> Dependency:
         """Neighbouring factors of one axis made one again, where no term tells them apart."""
@@ -348,59 +276,19 @@ class Dependency:
         for axis in range(len(self.axes)):
             k = 0
             while k + 1 < len(result.axes[axis]):
-                first = result._position(axis) + k
+                first = result.axes.at(axis).start + k
                 if all((first in g.rows) == (first + 1 in g.rows) for term in result.terms for g in term):
-                    factors = result.axes[axis]
-                    merged = (*factors[:k], factors[k] * factors[k + 1], *factors[k + 2 :])
-                    new = [f - (f > first) for f in range(len(result.sizes))]
-                    terms = [
-                        make_term(Group(tuple(dict.fromkeys(new[f] for f in g.rows)), *g[1:]) for g in term)
-                        for term in result.terms
-                    ]
-                    axes = (*result.axes[:axis], merged, *result.axes[axis + 1 :])
-                    result = Dependency(self.input_shape, axes, terms)
+                    result = result._relabelled(*result.axes.fuse(axis, k, 2))
                 else:
                     k += 1
         return result
 
 
-def _plain_axes(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    return tuple([() if n == 1 else (n,) for n in shape])
-
-
-def _extend(
-    groups: list[Group] | None, group: Group, sizes: Sequence[int], input_shape: Sequence[int]
-) -> list[Group] | None:
-    """The list with the normal form of one more group; None where the term relates nothing."""
-    parts = normalise(group, sizes, input_shape)
-    return None if groups is None or parts is None else groups + parts
-
-
-def _map_factor(
-    term: Term,
-    position: int,
-    relation: Relation,
-    sizes: Sequence[int],
-    new_sizes: Sequence[int],
-    input_shape: Sequence[int],
-) -> list[Group] | None:
-    """Compose the group that holds a factor with a relation of the factor's new indices to its old ones."""
-    for k, (rows, cols, inner) in enumerate(term):
-        if position in rows:
-            at = rows.index(position)
-            before = math.prod([sizes[f] for f in rows[:at]])
-            after = math.prod([sizes[f] for f in rows[at + 1 :]])
-            composed = Group(rows, cols, relation.compose(inner, before, after))
-            return _extend([*term[:k], *term[k + 1 :]], composed, new_sizes, input_shape)
-    guard = Group((position,), (), relation.occupied)
-    return _extend(list(term), guard, new_sizes, input_shape)
-
-
-def _reordered(group: Group, old_rows: Sequence[int], sizes: Sequence[int]) -> Group:
-    """A group whose renumbered rows may have lost their order, with its relation's rows moved to restore it."""
-    order = sorted(range(len(group.rows)), key=group.rows.__getitem__)
-    relation = group.relation.reorder_rows([sizes[f] for f in old_rows], order)
-    return Group(tuple(sorted(group.rows)), group.cols, relation)
+def _reordered(group: Group, new: Sequence[int], sizes: Sequence[int]) -> Group:
+    """A group of renumbered factors, its relation's rows moved where those have lost their order."""
+    rows = [new[f] for f in group.rows]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    return Group(tuple(sorted(rows)), group.cols, group.relation.reorder_rows([sizes[f] for f in group.rows], order))
 
 
 def _forget_column(group: Group, axis: int, input_shape: Sequence[int]) -> Group:
@@ -420,19 +308,8 @@ def _united(values: list[Dependency], *, disjoint: bool) -> Dependency:
     for axis in range(len(values[0].axes)):
         lists = [value.axes[axis] for value in values]
         if len(set(lists)) > 1:
-            common = _common_factors(lists)
-            values = [v._fused(axis) if common is None else v._refined(axis, common) for v in values]
+            shared = common(lists)
+            values = [v._fused(axis) if shared is None else v._refined(axis, shared) for v in values]
     terms = [term for value in values for term in value.terms]
     whole = Dependency(values[0].input_shape, values[0].axes, terms)._simplified(disjoint=disjoint)
     return whole if all(len(factors) < 2 for factors in whole.axes) else whole._tidied()
-
-
-def _common_factors(lists: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The coarsest factors that refine every list; None where their boundaries do not divide each other."""
-    bounds = {1}
-    for factors in lists:
-        bounds |= set(itertools.accumulate(reversed(factors), int.__mul__))
-    ordered = sorted(bounds)
-    if any(high % low for low, high in itertools.pairwise(ordered)):
-        return None
-    return tuple(high // low for low, high in reversed(list(itertools.pairwise(ordered))))

@@ -481,14 +481,12 @@ def fused(extent: Extent, first: int, inner: int, *, regular: bool = True) -> Ex
     return reduced(Extent(_with(phases, k, whole), table.low.reshape(shape), table.high.reshape(shape)), [k])
 
 
-def split(extent: Extent, position: int, inner: int, new: Sequence[int]) -> Extent:
-    """A factor as `(outer, inner)`, the later factors renumbered."""
+def split(extent: Extent, position: int, inner: int) -> Extent:
+    """A factor as `(outer, inner)`; the number after it is free for the inner one."""
     k = extent.find(position)
     if k is None:
-        return extent.renumbered(new)
-    phase = extent.phases[k]
-    others = tuple(Phase(new[p.factor], p.period, p.shift) for p in extent.phases)
-    before, after = others[:k], others[k + 1 :]
+        return extent
+    phase, before, after = extent.phases[k], extent.phases[:k], extent.phases[k + 1 :]
     if phase.period == 1 or not extent.is_plain:
         pair = (_ratio(position, phase.ratio * inner), _ratio(position + 1, phase.ratio))
         if not extent.is_plain:

@@ -15,9 +15,10 @@ import numpy as np
 
 from fastrf.engine import axis_map as maps
 from fastrf.engine.extent import MAX_TABLE, Extent, Phase, irregular, mapped, reduced
+from fastrf.engine.factors import Factors, put
 from fastrf.engine.pieces import CHANNEL, FIXED, GRID, Piece
 
-__all__ = ["aligned", "continued", "crossed", "cut_at", "extended", "flat_offset", "listed", "parted", "unknown"]
+__all__ = ["continued", "crossed", "cut_at", "extended", "flat_offset", "listed", "parted", "unknown"]
 
 
 def continued(pieces: Iterable[Piece], axis: int) -> list[Piece]:
@@ -43,7 +44,7 @@ def _continues(first: Piece, second: Piece, axis: int) -> bool:
         return all(a.same(b) for a, b in zip(first.extents, second.extents, strict=True))
     if len(first.axes[axis]) != 1:
         return False
-    (factor,), length = first.factors(axis), first.lengths[axis]
+    (factor,), length = first.axes.at(axis), first.lengths[axis]
     if any(phase.factor == factor and not phase.shift for extent in first.extents for phase in extent.phases):
         return False
     onwards = maps.strided_slice(length, length, 1, second.lengths[axis])
@@ -60,7 +61,7 @@ def extended(group: Sequence[Piece], axis: int, length: int) -> Piece | None:
     if not main.matters(axis) or main.crosses(axis):
         return None
     whole = main.fused(axis)
-    (factor,) = whole.factors(axis)
+    (factor,) = whole.axes.at(axis)
     if whole.kinds[factor] != GRID or sum(p.lengths[axis] for p in group) * 2 > main.lengths[axis] * 3:
         return None
     steps = _steps(whole, axis)
@@ -71,7 +72,7 @@ def extended(group: Sequence[Piece], axis: int, length: int) -> Piece | None:
 
 def _steps(piece: Piece, axis: int) -> list[object]:
     """Per extent, the pixels per step along an axis but for their direction; None where it stays."""
-    at = piece.factors(axis)
+    at = piece.axes.at(axis)
     found: list[object] = []
     for extent in piece.extents:
         steps = {(phase.factor, abs(phase.ratio)) for phase in extent.phases if phase.factor in at}
@@ -83,7 +84,7 @@ def listed(group: Sequence[Piece], axis: int, length: int) -> Piece | None:
     """The pieces on a line as one that lists what each index reads; None where a part grows with the input."""
     pieces = [piece.fused(axis) for piece in group]
     first = pieces[0]
-    (factor,) = first.factors(axis)
+    (factor,) = first.axes.at(axis)
     for piece in pieces:
         if (piece.axes[:axis], piece.axes[axis + 1 :]) != (first.axes[:axis], first.axes[axis + 1 :]):
             return None
@@ -98,9 +99,8 @@ def listed(group: Sequence[Piece], axis: int, length: int) -> Piece | None:
             return None
         extents.append(table)
     channels = all(piece.kinds[factor] == CHANNEL for piece in pieces)
-    kinds = (*first.kinds[:factor], CHANNEL if channels else FIXED, *first.kinds[factor + 1 :])
-    axes = (*first.axes[:axis], (length,), *first.axes[axis + 1 :])
-    return replace(first.moved(axis, 0), axes=axes, kinds=kinds, extents=tuple(extents))
+    kinds = put(first.kinds, factor, CHANNEL if channels else FIXED)
+    return replace(first.moved(axis, 0), axes=first.axes.put(axis, (length,)), kinds=kinds, extents=tuple(extents))
 
 
 def _table(parts: Sequence[tuple[Extent, int, int]], factor: int, length: int) -> Extent | None:
@@ -152,7 +152,7 @@ def crossed(group: Sequence[Piece], axis: int, length: int) -> Piece:
 def unknown(shape: tuple[int, ...], pieces: Sequence[Piece], reason: str) -> Piece:
     """A tensor of which nothing regular is known; what every piece reads wholly is still read wholly."""
     kinds = [
-        GRID if any(p.kinds[f] == GRID for p in pieces for f in p.factors(axis)) else CHANNEL
+        GRID if any(p.kinds[f] == GRID for p in pieces for f in p.axes.at(axis)) else CHANNEL
         for axis in range(len(shape))
     ]
     phases = [Phase(axis, 1, 0) for axis in range(len(shape))]
@@ -160,7 +160,7 @@ def unknown(shape: tuple[int, ...], pieces: Sequence[Piece], reason: str) -> Pie
     for group in zip(*(piece.extents for piece in pieces), strict=True):
         some = next((extent for extent in group if not extent.is_everything), group[0])
         extents.append(irregular(some, phases, reason))
-    return Piece((0,) * len(shape), tuple((n,) for n in shape), tuple(kinds), tuple(extents))
+    return Piece((0,) * len(shape), Factors((n,) for n in shape), tuple(kinds), tuple(extents))
 
 
 def cut_at(piece: Piece, axis: int, ends: Iterable[int]) -> list[Piece]:
@@ -194,22 +194,3 @@ def parted(piece: Piece, axis: int, lengths: Sequence[int]) -> list[Piece]:
         return parted(at, axis + 1, lengths[1:])
     ends = [-(-first // inner) * inner, stop // inner * inner]
     return [part for cut in cut_at(piece, axis, sorted(set(ends))) for part in parted(cut, axis, lengths)]
-
-
-def aligned(old: Sequence[int], new: Sequence[int]) -> list[tuple[range, range]]:
-    """Consecutive axes of two shapes of one size that hold the same elements, as small groups as there are."""
-    groups, i, j = [], 0, 0
-    while i < len(old) or j < len(new):
-        begin, start = i, j
-        left = right = 1
-        if i < len(old):
-            left, i = old[i], i + 1
-        if j < len(new):
-            right, j = new[j], j + 1
-        while left != right:
-            if left < right:
-                left, i = left * old[i], i + 1
-            else:
-                right, j = right * new[j], j + 1
-        groups.append((range(begin, i), range(start, j)))
-    return groups

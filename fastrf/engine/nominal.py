@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from fastrf.engine.axis_map import MAX_LENGTH, AxisMap
 from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
-from fastrf.engine.joining import aligned, continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
+from fastrf.engine.factors import Factors, aligned
+from fastrf.engine.joining import continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
 from fastrf.engine.pieces import CHANNEL, GRID, Piece
 from fastrf.errors import LimitError
 
@@ -54,7 +55,7 @@ class Nominal:
     def of(cls, shape: tuple[int, ...], extents: Sequence[Extent], channel_axis: int | None = None) -> Nominal:
         """One piece; factor `k` is axis `k`."""
         kinds = tuple(CHANNEL if axis == channel_axis else GRID for axis in range(len(shape)))
-        piece = Piece((0,) * len(shape), tuple((n,) for n in shape), kinds, tuple(extents))
+        piece = Piece((0,) * len(shape), Factors((n,) for n in shape), kinds, tuple(extents))
         return cls(shape, [piece], len(extents))
 
     @classmethod

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from fastrf.engine.extent import (
     split,
     united,
 )
+from fastrf.engine.factors import Factors, put
 from fastrf.engine.regular import factored
 from fastrf.system.locks import cached_property
 
@@ -41,22 +43,26 @@ FIXED, CHANNEL, GRID = range(3)
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A box that begins at `offsets`; `axes` are its factors' sizes, `kinds` says what each of them is."""
+    """A box that begins at `offsets`; `axes` are its factors, `kinds` says what each of them is."""
 
     offsets: tuple[int, ...]
-    axes: tuple[tuple[int, ...], ...]
+    axes: Factors
     kinds: tuple[int, ...]
     extents: tuple[Extent, ...]
 
-    @cached_property
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Pickles of version 0.1 hold axes as plain tuples."""
+        self.__dict__.update(state, axes=Factors(state["axes"]))
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Of all factors."""
-        return tuple(itertools.chain.from_iterable(self.axes))
+        return self.axes.sizes
 
-    @cached_property
+    @property
     def lengths(self) -> tuple[int, ...]:
         """The box's shape."""
-        return tuple([math.prod(factors) for factors in self.axes])
+        return self.axes.shape
 
     @cached_property
     def moving(self) -> frozenset[int]:
@@ -68,14 +74,9 @@ class Piece:
         """Factors that do not grow with the input."""
         return frozenset(f for f, kind in enumerate(self.kinds) if kind != GRID)
 
-    def factors(self, axis: int) -> range:
-        """The numbers of an axis' factors."""
-        first = sum(map(len, self.axes[:axis]))
-        return range(first, first + len(self.axes[axis]))
-
     def matters(self, axis: int) -> bool:
         """Whether anything that is read changes along an axis."""
-        return not self.moving.isdisjoint(self.factors(axis))
+        return not self.moving.isdisjoint(self.axes.at(axis))
 
     def covers(self, axis: int, length: int) -> bool:
         """Whether the box goes over the whole of an axis of this length."""
@@ -83,81 +84,77 @@ class Piece:
 
     def moved(self, axis: int, offset: int) -> Piece:
         """The box at another place along an axis."""
-        return replace(self, offsets=(*self.offsets[:axis], offset, *self.offsets[axis + 1 :]))
+        return replace(self, offsets=put(self.offsets, axis, offset))
 
     # Factors ---------------------------------------------------------------------------------------------
 
-    def _changed(self, axis: int, factors: Sequence[int], kinds: Sequence[int], extents: Iterable[Extent]) -> Piece:
-        """With other factors on an axis, whose extents are numbered accordingly."""
-        old = self.factors(axis)
+    def _changed(
+        self,
+        axis: int,
+        k: int,
+        count: int,
+        sizes: tuple[int, ...],
+        kinds: tuple[int, ...],
+        extents: Iterable[Extent] | None = None,
+    ) -> Piece:
+        """Factors of these sizes and kinds in the place of `count` of an axis, from its `k`-th on.
+
+        `extents` are those of the new factors by the old numbers.
+        """
+        axes, new = self.axes.change(axis, k, count, sizes)
+        first = self.axes.at(axis).start + k
         return Piece(
             self.offsets,
-            (*self.axes[:axis], tuple(factors), *self.axes[axis + 1 :]),
-            (*self.kinds[: old.start], *kinds, *self.kinds[old.stop :]),
-            tuple(extents),
+            axes,
+            (*self.kinds[:first], *kinds, *self.kinds[first + count :]),
+            tuple([extent.renumbered(new) for extent in (self.extents if extents is None else extents)]),
         )
 
     def _cut_factor(self, axis: int, k: int, inner: int) -> Piece:
         """The `k`-th factor of an axis as two."""
-        at, factors = self.factors(axis), self.axes[axis]
-        position = at.start + k
-        new = [f + (f > position) for f in range(len(self.sizes))]
+        position = self.axes.at(axis).start + k
         kind = self.kinds[position]
-        kinds = [*self.kinds[at.start : position], kind, FIXED if kind == GRID else kind]
-        return self._changed(
-            axis,
-            (*factors[:k], factors[k] // inner, inner, *factors[k + 1 :]),
-            [*kinds, *self.kinds[position + 1 : at.stop]],
-            [split(extent, position, inner, new) for extent in self.extents],
-        )
+        pair = (kind, FIXED if kind == GRID else kind)
+        piece = self._changed(axis, k, 1, (self.axes[axis][k] // inner, inner), pair)
+        return replace(piece, extents=tuple([split(extent, position, inner) for extent in piece.extents]))
 
     def _fuse_factors(self, axis: int, k: int) -> Piece:
         """The `k`-th factor of an axis and the next one as one."""
-        at, factors = self.factors(axis), self.axes[axis]
-        position, inner = at.start + k, factors[k + 1]
-        new = [f - (f > position) for f in range(len(self.sizes))]
-        kind, within = self.kinds[position], self.kinds[position + 1]
-        single = position if factors[k] == 1 else position + 1 if inner == 1 else None
-        extents = []
-        for extent in self.extents:
-            one = (
-                fused(extent, position, inner, regular=within != GRID)
-                if single is None
-                else gathered(extent, single, 1, True)
-            )
-            extents.append(one.renumbered(new))
-        kinds = [*self.kinds[at.start : position], max(kind, within), *self.kinds[position + 2 : at.stop]]
-        return self._changed(axis, (*factors[:k], factors[k] * inner, *factors[k + 2 :]), kinds, extents)
+        position, (outer, inner) = self.axes.at(axis).start + k, self.axes[axis][k : k + 2]
+        kinds = self.kinds[position : position + 2]
+        if 1 in (outer, inner):
+            single = position if outer == 1 else position + 1
+            extents = [gathered(extent, single, 1, True) for extent in self.extents]
+        else:
+            extents = [fused(extent, position, inner, regular=kinds[1] != GRID) for extent in self.extents]
+        return self._changed(axis, k, 2, (outer * inner,), (max(kinds),), extents)
 
     def _drop_factor(self, axis: int, k: int) -> Piece:
         """Without the `k`-th factor of an axis, which has one index."""
-        at, factors = self.factors(axis), self.axes[axis]
-        position = at.start + k
-        new = [f - (f > position) for f in range(len(self.sizes))]
-        extents = [gathered(extent, position, 1, True).renumbered(new) for extent in self.extents]
-        kinds = [*self.kinds[at.start : position], *self.kinds[position + 1 : at.stop]]
-        return self._changed(axis, (*factors[:k], *factors[k + 1 :]), kinds, extents)
+        position = self.axes.at(axis).start + k
+        return self._changed(axis, k, 1, (), (), [gathered(extent, position, 1, True) for extent in self.extents])
+
+    def _remade(self, axis: int, length: int, kind: int, extents: Iterable[Extent] | None = None) -> Piece:
+        """An axis of one factor; `extents` go by the number of its first."""
+        return self._changed(axis, 0, len(self.axes[axis]), (length,), (kind,), extents)
 
     def fused(self, axis: int) -> Piece:
         """An axis as exactly one factor."""
-        result = self
-        if not self.axes[axis]:
-            position = self.factors(axis).start
-            new = [f + (f >= position) for f in range(len(self.sizes))]
-            return self._changed(axis, (1,), (FIXED,), [extent.renumbered(new) for extent in self.extents])
-        if len(self.axes[axis]) > 1 and not self.matters(axis):
+        count = len(self.axes[axis])
+        if count != 1 and not self.matters(axis):
             return self.blank(axis, self.lengths[axis])
-        while len(result.axes[axis]) > 1:
-            result = result._fuse_factors(axis, len(result.axes[axis]) - 2)
+        result = self
+        for k in range(count - 2, -1, -1):
+            result = result._fuse_factors(axis, k)
         return result
+
+    def _kind(self, axis: int) -> int:
+        """What an axis is as one factor."""
+        return max([self.kinds[f] for f in self.axes.at(axis) if self.sizes[f] > 1], default=FIXED)
 
     def blank(self, axis: int, length: int) -> Piece:
         """An axis along which nothing changes, of another length."""
-        at = self.factors(axis)
-        gone = len(at) - 1
-        new = [f if f < at.stop else f - gone for f in range(len(self.sizes))]
-        kind = max([self.kinds[f] for f in at if self.sizes[f] > 1], default=FIXED)
-        return self._changed(axis, (length,), (kind,), [extent.renumbered(new) for extent in self.extents])
+        return self._remade(axis, length, self._kind(axis))
 
     def settled(self) -> Piece:
         """Pixel axes together with the windows and repetitions that follow them, where a period can say both."""
@@ -165,9 +162,8 @@ class Piece:
         for axis in range(len(self.axes)):
             k = 0
             while k + 1 < len(result.axes[axis]):
-                first = result.factors(axis).start + k
-                kinds = result.kinds[first : first + 2]
-                if kinds == (GRID, FIXED) or 1 in result.axes[axis][k : k + 2]:
+                first = result.axes.at(axis).start + k
+                if result.kinds[first : first + 2] == (GRID, FIXED) or 1 in result.axes[axis][k : k + 2]:
                     tried = result._fuse_factors(axis, k)
                     if sum(bool(e.irregular) for e in tried.extents) == sum(bool(e.irregular) for e in result.extents):
                         result = tried
@@ -175,32 +171,12 @@ class Piece:
                 k += 1
         return result
 
-    def refined(self, axis: int, wanted: Sequence[int]) -> list[tuple[int, ...]] | None:
-        """How an axis' factors make up consecutive axes of the `wanted` lengths; None where some must be cut."""
-        sizes, found, done = self.axes[axis], [], 0
-        for size in wanted:
-            first = done
-            if size == 1 and done < len(sizes) and sizes[done] == 1:
-                done += 1
-            while math.prod(sizes[first:done]) < size and done < len(sizes):
-                done += 1
-            if math.prod(sizes[first:done]) != size:
-                return None
-            found.append(sizes[first:done])
-        if done < len(sizes):
-            found[-1] = found[-1] + sizes[done:]
-        return found
-
     def apart(self, axis: int, wanted: Sequence[int], offsets: Sequence[int]) -> Piece:
         """An axis as consecutive axes of the `wanted` lengths, at these offsets."""
         piece = self
-        while (groups := piece.refined(axis, wanted)) is None:
+        while (groups := _grouped(piece.axes[axis], wanted)) is None:
             piece = piece._towards(axis, wanted)
-        piece = replace(
-            piece,
-            offsets=(*piece.offsets[:axis], *offsets, *piece.offsets[axis + 1 :]),
-            axes=(*piece.axes[:axis], *groups, *piece.axes[axis + 1 :]),
-        )
+        piece = replace(piece, offsets=put(piece.offsets, axis, *offsets), axes=piece.axes.put(axis, *groups))
         return piece.absorbed(range(axis, axis + len(wanted)))
 
     def _towards(self, axis: int, wanted: Sequence[int]) -> Piece:
@@ -224,7 +200,7 @@ class Piece:
         piece = replace(
             self,
             offsets=(*self.offsets[:axis], offset, *self.offsets[axis + count :]),
-            axes=(*self.axes[:axis], factors, *self.axes[axis + count :]),
+            axes=Factors((*self.axes[:axis], factors, *self.axes[axis + count :])),
         )
         return piece.absorbed((axis,))
 
@@ -232,7 +208,7 @@ class Piece:
         """Channels that follow the only pixel axis of an axis are phases of it (pixel shuffle), else anchors."""
         kinds = list(self.kinds)
         for axis in axes:
-            at = self.factors(axis)
+            at = self.axes.at(axis)
             grid = [f for f in at if kinds[f] == GRID]
             if len(grid) == 1:
                 for f in range(grid[0] + 1, at.stop):
@@ -249,16 +225,17 @@ class Piece:
         flips = pattern.period == 1 and (pattern.shift, axis_map.n_in) == (-1, axis_map.n_out)
         if len(self.axes[axis]) > 1 and flips and pattern.low[0] == axis_map.n_in - 1:
             return self._each(axis, [maps.flip(size) for size in self.axes[axis]])
-        whole = self if len(self.axes[axis]) > 1 and self.crosses(axis) else self.fused(axis)
+        whole = self if self.crosses(axis) else self.fused(axis)
         if len(whole.axes[axis]) > 1:
             parts = factored(axis_map.relation, self.axes[axis]) if pattern.period > 1 or pattern.irregular else None
             if parts is not None:
                 return self._each(axis, [maps.from_relation(part) for part in parts])
             if axis_map.n_out <= MAX_TABLE and int(axis_map.relation.counts.max(initial=0)) < 2:
-                return self._picked(axis, axis_map)
+                at = self.axes.at(axis)
+                picked = [read_exactly(extent, at, self.axes[axis], axis_map) for extent in self.extents]
+                return self._remade(axis, axis_map.n_out, GRID, picked)
             whole = self.fused(axis)
-        (factor,) = whole.factors(axis)
-        size = whole.sizes[factor]
+        (factor,), (size,) = whole.axes.at(axis), whole.axes[axis]
         exactly = whole.loses(axis, axis_map)
         extents = [
             read_exactly(extent, [factor], [size], axis_map)
@@ -266,11 +243,11 @@ class Piece:
             else mapped(extent, factor, axis_map, size)
             for extent in whole.extents
         ]
-        return whole._changed(axis, (axis_map.n_out,), (whole.kinds[factor],), extents)
+        return whole._remade(axis, axis_map.n_out, whole.kinds[factor], extents)
 
     def loses(self, axis: int, axis_map: AxisMap) -> bool:
         """Whether a map leaves out taps of a window: those at its ends are no borders, which a rule would go beyond."""
-        kinds = [self.kinds[f] for f in self.factors(axis)]
+        kinds = [self.kinds[f] for f in self.axes.at(axis)]
         window = len(kinds) == 1 and kinds[0] != GRID and self.matters(axis)
         return window and axis_map.n_out <= MAX_TABLE and not axis_map.relation.counts.all()
 
@@ -279,7 +256,7 @@ class Piece:
 
         None where every output does, or where an axis is the grid's: what lies outside of it is a border, not nothing.
         """
-        kinds = {self.kinds[f] for f in self.factors(axis)}
+        kinds = {self.kinds[f] for f in self.axes.at(axis)}
         if GRID in kinds or self.matters(axis) or axis_map.n_out > MAX_TABLE:
             return None
         counts = axis_map.relation.counts
@@ -287,26 +264,17 @@ class Piece:
         runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
         return runs if counts.size and not counts.all() and len(runs) <= MAX_RUNS else None
 
-    def _picked(self, axis: int, axis_map: AxisMap) -> Piece:
-        """Single indices of an axis of several factors, listed."""
-        at = self.factors(axis)
-        sizes = self.axes[axis]
-        extents = [read_exactly(extent, at, sizes, axis_map) for extent in self.extents]
-        new = [f if f < at.stop else f - len(at) + 1 for f in range(len(self.sizes))]
-        return self._changed(axis, (axis_map.n_out,), (GRID,), [extent.renumbered(new) for extent in extents])
-
     def crosses(self, axis: int) -> bool:
         """Whether an axis holds a pixel axis behind another factor, so that no period says both for every length."""
-        large = [f for f in self.factors(axis) if self.sizes[f] > 1]
+        large = [f for f in self.axes.at(axis) if self.sizes[f] > 1]
         return any(self.kinds[f] == GRID for f in large[1:])
 
     def _each(self, axis: int, axis_maps: Sequence[AxisMap]) -> Piece:
         """Every factor of an axis read through its own map."""
-        extents = list(self.extents)
-        for factor, axis_map in zip(self.factors(axis), axis_maps, strict=True):
-            extents = [mapped(extent, factor, axis_map, self.sizes[factor]) for extent in extents]
-        at = self.factors(axis)
-        return self._changed(axis, self.axes[axis], self.kinds[at.start : at.stop], extents)
+        extents = self.extents
+        for factor, axis_map in zip(self.axes.at(axis), axis_maps, strict=True):
+            extents = tuple([mapped(extent, factor, axis_map, self.sizes[factor]) for extent in extents])
+        return replace(self, extents=extents)
 
     def sliced(self, axis: int, start: int, step: int, n_out: int) -> Piece | None:
         """The part of `n_out` outputs `start + o step` that reads this box, or None where none does."""
@@ -340,11 +308,8 @@ class Piece:
         """`cut` of an axis of several factors."""
         factors = self.axes[axis]
         inner = math.prod(factors[1:])
-        outer = replace(
-            self,
-            offsets=(*self.offsets[:axis], 0, *self.offsets[axis:]),
-            axes=(*self.axes[:axis], factors[:1], factors[1:], *self.axes[axis + 1 :]),
-        )
+        offsets, axes = put(self.offsets, axis, 0, self.offsets[axis]), self.axes.put(axis, factors[:1], factors[1:])
+        outer = replace(self, offsets=offsets, axes=axes)
         if start % inner == 0 and stop % inner == 0:
             return outer.cut(axis, start // inner, stop // inner).merged(axis, 2, 0)
         if start // inner == (stop - 1) // inner:
@@ -360,65 +325,60 @@ class Piece:
 
     def unknown(self, axis: int, length: int, reason: str, *, force: bool = False) -> Piece:
         """An axis of another length, along which nothing regular is known of what matters there (or, of anything)."""
-        at = self.factors(axis)
-        gone = len(at) - 1
-        new = [f if f < at.start else max(f - gone, at.start) for f in range(len(self.sizes))]
-        extents = []
-        for extent in self.extents:
-            rest = [Phase(new[p.factor], p.period, p.shift) for p in extent.phases if p.factor not in at]
+        piece = self._remade(axis, length, self._kind(axis))
+        first, extents = piece.axes.at(axis).start, []
+        for extent in piece.extents:
+            rest = [phase for phase in extent.phases if phase.factor != first]
             if force or len(rest) < len(extent.phases):
-                phases = sorted([*rest, Phase(at.start, 1, 0)], key=lambda phase: phase.factor)
-                extents.append(irregular(extent, phases, reason))
+                k = sum(phase.factor < first for phase in rest)
+                extents.append(irregular(extent, [*rest[:k], Phase(first, 1, 0), *rest[k:]], reason))
             else:
-                extents.append(extent.renumbered(new))
-        kind = max([self.kinds[f] for f in at if self.sizes[f] > 1], default=FIXED)
-        return self._changed(axis, (length,), (kind,), extents)
+                extents.append(extent)
+        return replace(piece, extents=tuple(extents))
 
     def reduced(self, axis: int) -> Piece:
         """An axis gathered into one index, and dropped."""
-        at = self.factors(axis)
-        extents = list(self.extents)
+        at, (axes, new) = self.axes.at(axis), self.axes.remove(axis)
+        extents = self.extents
         for f in at:
-            extents = [gathered(extent, f, self.sizes[f], self.kinds[f] != GRID) for extent in extents]
-        new = [f if f < at.start else f - len(at) for f in range(len(self.sizes))]
+            extents = tuple([gathered(extent, f, self.sizes[f], self.kinds[f] != GRID) for extent in extents])
         return Piece(
-            self.offsets[:axis] + self.offsets[axis + 1 :],
-            self.axes[:axis] + self.axes[axis + 1 :],
+            put(self.offsets, axis),
+            axes,
             self.kinds[: at.start] + self.kinds[at.stop :],
-            tuple(extent.renumbered(new) for extent in extents),
+            tuple([extent.renumbered(new) for extent in extents]),
         )
 
     def inserted(self, axis: int, size: int) -> Piece:
         """A new axis before `axis`, along which nothing changes."""
-        first = sum(map(len, self.axes[:axis]))
-        new = [f + (f >= first) for f in range(len(self.sizes))]
+        axes, new = self.axes.insert(axis, (size,))
+        first = axes.at(axis).start
         return Piece(
             (*self.offsets[:axis], 0, *self.offsets[axis:]),
-            (*self.axes[:axis], (size,), *self.axes[axis:]),
+            axes,
             (*self.kinds[:first], CHANNEL if size > 1 else FIXED, *self.kinds[first:]),
-            tuple(extent.renumbered(new) for extent in self.extents),
+            tuple([extent.renumbered(new) for extent in self.extents]),
         )
 
     def stretched(self, axis: int, size: int) -> Piece:
         """An axis of 1 repeated."""
         one = self.reduced(axis).inserted(axis, 1)
-        return replace(one, axes=(*one.axes[:axis], (size,), *one.axes[axis + 1 :]))
+        return replace(one, axes=one.axes.put(axis, (size,)))
 
     def longer(self, axis: int, length: int) -> Piece:
         """The same rule for an axis of another length, which has one factor or does not matter."""
         if len(self.axes[axis]) != 1:
             return self.blank(axis, length)
-        return replace(self, axes=(*self.axes[:axis], (length,), *self.axes[axis + 1 :]))
+        return replace(self, axes=self.axes.put(axis, (length,)))
 
     def permuted(self, order: tuple[int, ...]) -> Piece:
         """The axes in another order."""
-        old = [f for axis in order for f in self.factors(axis)]
-        new = [old.index(f) for f in range(len(old))]
+        axes, new = self.axes.permute(order)
         return Piece(
             tuple(self.offsets[axis] for axis in order),
-            tuple(self.axes[axis] for axis in order),
-            tuple(self.kinds[f] for f in old),
-            tuple(extent.renumbered(new) for extent in self.extents),
+            axes,
+            tuple(self.kinds[f] for axis in order for f in self.axes.at(axis)),
+            tuple([extent.renumbered(new) for extent in self.extents]),
         )
 
     # Two boxes -------------------------------------------------------------------------------------------
@@ -478,3 +438,18 @@ def _matched(left: Piece, right: Piece, axis: int) -> tuple[Piece, Piece]:
         else:
             right = right._fuse_factors(axis, k)
     return left, right
+
+
+def _grouped(sizes: Sequence[int], wanted: Sequence[int]) -> list[tuple[int, ...]] | None:
+    """How an axis' factors make up consecutive axes of the `wanted` lengths; None where some must be cut."""
+    found, done = list[tuple[int, ...]](), 0
+    for size in wanted:
+        first = done
+        if size == 1 and done < len(sizes) and sizes[done] == 1:
+            done += 1
+        while math.prod(sizes[first:done]) < size and done < len(sizes):
+            done += 1
+        if math.prod(sizes[first:done]) != size:
+            return None
+        found.append(tuple(sizes[first:done]))
+    return [*found[:-1], (*found[-1], *sizes[done:])]

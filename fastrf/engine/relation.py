@@ -23,7 +23,7 @@ from fastrf.system.locks import cached_property, process_lock
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Relation", "intern_as"]
+__all__ = ["Relation", "check_size", "intern_as"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -43,7 +43,7 @@ def _fingerprint(array: IntArray) -> int:
     return hash(tuple(int(np.dot(block, _weights[: block.size])) for block in blocks))
 
 
-def _check_size(rows: int, runs: int, indices: int = 0) -> None:
+def check_size(rows: int, runs: int, indices: int = 0) -> None:
     """LimitError for more rows or runs than allowed, or indices that do not fit 64 bits."""
     if indices > np.iinfo(np.int64).max:
         raise LimitError(
@@ -57,7 +57,7 @@ def _check_size(rows: int, runs: int, indices: int = 0) -> None:
 
 
 def _allocate(rows: int, runs: int) -> kernels.Runs:
-    _check_size(rows, runs)
+    check_size(rows, runs)
     return np.empty(rows + 1, np.int64), np.empty(runs, np.int64), np.empty(runs, np.int64)
 
 
@@ -117,21 +117,13 @@ class Relation:
     @classmethod
     def identity(cls, n: int) -> Relation:
         """Row `i` holds column `i`."""
-        from fastrf.engine.stretched import MIN_ROWS, stretched
-
-        _check_size(n, n)
-        if n > MIN_ROWS:
-            return stretched(cls.identity(2), 1, 1, 1, n - 2)
+        check_size(n, n)
         return remembered(("identity", n), lambda: cls.from_runs(n, np.arange(n), np.arange(1, n + 1)))
 
     @classmethod
     def full(cls, n_rows: int, n_cols: int) -> Relation:
         """Every row holds every column."""
-        from fastrf.engine.stretched import MIN_ROWS, stretched
-
-        _check_size(n_rows, n_rows)
-        if n_rows > MIN_ROWS:
-            return stretched(cls.full(2, n_cols), 1, 1, 0, n_rows - 2)
+        check_size(n_rows, n_rows)
         return remembered(
             ("full", n_rows, n_cols), lambda: cls.from_runs(n_cols, np.zeros(n_rows), np.full(n_rows, n_cols))
         )
@@ -156,7 +148,7 @@ class Relation:
     @classmethod
     def from_points(cls, n_rows: int, n_cols: int, rows: npt.ArrayLike, columns: npt.ArrayLike) -> Relation:
         """The pairs `(rows[k], columns[k])`, in any order, repeated or not; columns outside are dropped."""
-        _check_size(n_rows, 0, n_rows * n_cols)
+        check_size(n_rows, 0, n_rows * n_cols)
         row, column = np.asarray(rows, np.int64).ravel(), np.asarray(columns, np.int64).ravel()
         keep = (column >= 0) & (column < n_cols)
         flat = np.unique(row[keep] * n_cols + column[keep])
@@ -347,7 +339,7 @@ class Relation:
 
     def _kron(self, other: Relation) -> Relation:
         points = int(np.sum(self.stop - self.start))
-        _check_size(self.n_rows * other.n_rows, points * other.start.size, self.n_cols * other.n_cols)
+        check_size(self.n_rows * other.n_rows, points * other.start.size, self.n_cols * other.n_cols)
         out = _allocate(self.n_rows * other.n_rows, points * other.start.size)
         n = kernels.kron_rows(self.runs, other.runs, other.n_cols, out)
         return self._filled(self.n_cols * other.n_cols, out, n)
@@ -381,7 +373,7 @@ class Relation:
         """Columns `sizes` (row-major) put into the axis order `order`."""
         if list(order) == sorted(order):
             return self
-        _check_size(self.n_rows, self.n_cols)
+        check_size(self.n_rows, self.n_cols)
         new_index = np.empty(self.n_cols, np.int64)
         new_index[np.arange(self.n_cols).reshape(sizes).transpose(order).ravel()] = np.arange(self.n_cols)
         rows = np.repeat(np.arange(self.n_rows), self.counts)

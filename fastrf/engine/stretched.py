@@ -16,10 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.engine.memo import forget, remembered
-from fastrf.engine.relation import Relation, intern_as
+from fastrf.engine.relation import Relation, check_size, intern_as
 from fastrf.system.locks import cached_property
 
-__all__ = ["MIN_ROWS", "Stretched", "content", "stretched", "stretched_family", "stretched_from"]
+__all__ = [
+    "MIN_ROWS",
+    "Stretched",
+    "content",
+    "full",
+    "identity",
+    "stretched",
+    "stretched_family",
+    "stretched_from",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -189,6 +198,22 @@ class Stretched(Relation):
             if composed is not None:
                 return composed
         return super()._compose(inner, before, after)
+
+
+def identity(n: int) -> Relation:
+    """Row `i` holds column `i`."""
+    return Relation.identity(n) if n <= MIN_ROWS else _repeated(Relation.identity(2), n, 1)
+
+
+def full(n_rows: int, n_cols: int) -> Relation:
+    """Every row holds every column."""
+    return Relation.full(n_rows, n_cols) if n_rows <= MIN_ROWS else _repeated(Relation.full(2, n_cols), n_rows, 0)
+
+
+def _repeated(two: Relation, n_rows: int, step: int) -> Relation:
+    """`n_rows` rows that go on as the given two do."""
+    check_size(n_rows, n_rows)
+    return stretched(two, 1, 1, step, n_rows - 2)
 
 
 def _unrolled_runs(relation: Stretched, times: int) -> tuple[IntArray, IntArray, IntArray]:

@@ -20,7 +20,18 @@ import numpy.typing as npt
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
 
-__all__ = ["Group", "Term", "common_grouping", "expand", "join", "make_term", "normalise", "relabel", "simplify"]
+__all__ = [
+    "Group",
+    "Term",
+    "common_grouping",
+    "expand",
+    "join",
+    "make_term",
+    "normal_term",
+    "normalise",
+    "relabel",
+    "simplify",
+]
 
 #: Two terms are not compared when bringing them to a common grouping would need more rows or runs than this.
 MAX_COMPARED = 1 << 16
@@ -47,9 +58,22 @@ def make_term(groups: Iterable[Group]) -> Term:
     return tuple(sorted(groups, key=lambda group: (group.cols, group.rows)))
 
 
-def relabel(term: Term, new: Sequence[int]) -> Term:
-    """Factors renumbered: factor `f` becomes `new[f]`, which keeps their order within every group."""
-    return make_term(Group(tuple([new[f] for f in rows]), cols, relation) for rows, cols, relation in term)
+def relabel(term: Iterable[Group], new: Sequence[int]) -> Term:
+    """Factors renumbered: `f` becomes `new[f]`, which keeps their order within every group, and makes some one."""
+    return make_term([Group(tuple(dict.fromkeys([new[f] for f in g.rows])), g.cols, g.relation) for g in term])
+
+
+def normal_term(
+    groups: Iterable[Group], sizes: Sequence[int], input_shape: Sequence[int], normal: Iterable[Group] = ()
+) -> Term | None:
+    """The term of groups in normal form, and of some that are; None where it relates nothing."""
+    found = [*normal]
+    for group in groups:
+        parts = normalise(group, sizes, input_shape)
+        if parts is None:
+            return None
+        found += parts
+    return make_term(found)
 
 
 def normalise(group: Group, sizes: Sequence[int], input_shape: Sequence[int]) -> list[Group] | None:

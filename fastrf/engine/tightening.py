@@ -38,9 +38,9 @@ def tightened(nominal: Nominal, dependency: Dependency, pixel_axes: Sequence[int
     extents = list(piece.extents)
     for k, extent in enumerate(extents):
         found = _along_one_axis(dependency, pixel_axes[k]) if extent.is_everything else None
-        grid = found is not None and [piece.kinds[f] for f in piece.factors(found[0])] == [GRID]
+        grid = found is not None and [piece.kinds[f] for f in piece.axes.at(found[0])] == [GRID]
         if found is not None and grid:
-            extents[k] = _moving(piece.factors(found[0]).start, found[1]) or extent
+            extents[k] = _moving(piece.axes.at(found[0]).start, found[1]) or extent
     if all(new is old for new, old in zip(extents, piece.extents, strict=True)):
         return nominal
     return Nominal(nominal.shape, [replace(piece, extents=tuple(extents))], nominal.n_extents)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastrf.budget import require_memory
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.factors import aligned
 from fastrf.erf.path_kernels import apply_rows
 from fastrf.erf.path_matrices import folded, matrix_of
 
@@ -135,7 +136,7 @@ class PathWeights:
         if math.prod(shape) == 0:
             return self.none(len(self.data), shape)
         sizes, widths, spread = list[int](), list[IntArray](), self
-        for old, new in _aligned(self.shape, shape):
+        for old, new in aligned(self.shape, shape):
             stored = [self.data.shape[a + 1] for a in old]
             if len(old) == len(new) == 1:
                 widths.append(self.widths[old[0]])
@@ -215,28 +216,6 @@ class PathWeights:
         return self._new(
             np.take(self.data, first, axis=axis + 1), [*self.widths[:axis], width, *self.widths[axis + 1 :]]
         )
-
-
-def _aligned(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """The smallest groups of consecutive axes, old and new, that hold the same number of elements."""
-    groups = list[tuple[list[int], list[int]]]()
-    i = j = 0
-    while i < len(old) or j < len(new):
-        left, right = list[int](), list[int]()
-        have = want = 1
-        while True:
-            if have <= want and i < len(old) and (have < want or not left):
-                have *= old[i]
-                left.append(i)
-                i += 1
-            elif j < len(new) and (want < have or not right):
-                want *= new[j]
-                right.append(j)
-                j += 1
-            else:
-                break
-        groups.append((left, right))
-    return groups
 
 
 def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathWeights]:

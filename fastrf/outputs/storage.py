@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.extent import Extent, Phase
+from fastrf.engine.factors import Factors
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.pieces import GRID, Piece
 from fastrf.engine.relation import Relation
-from fastrf.engine.terms import Group, Term, make_term, normalise
+from fastrf.engine.terms import Group, Term, normal_term
 from fastrf.errors import FormatError, LimitError
 from fastrf.network import MAX_NAME
 from fastrf.system.files import parse_json, read_arrays, whole_file
@@ -114,8 +115,7 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
         for k, n_cols in enumerate(header["columns"])
     ]
     axes, input_shape = _axes(header["axes"]), _sizes(header["input_shape"])
-    sizes = [n for factors in axes for n in factors]
-    terms = [_term(term, relations, sizes, input_shape) for term in header["terms"]]
+    terms = [_term(term, relations, axes.sizes, input_shape) for term in header["terms"]]
     dependency = Dependency(input_shape, axes, [term for term in terms if term is not None])
     channels = [
         None if axis is None else range(ndim)[_natural(axis)]
@@ -149,7 +149,7 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
 def _piece(part: dict[str, Any], shape: tuple[int, ...], tables: Sequence[tuple[FloatArray, FloatArray]]) -> Piece:
     """One part of the nominal field; any exception where it is none of a map of `shape`."""
     axes, offsets = _axes(part["axes"]), _sizes(part["offsets"])
-    n_factors = sum(map(len, axes))
+    n_factors = len(axes.sizes)
     kinds = tuple(range(GRID + 1)[_natural(kind)] for kind in part["kinds"])
     extents = []
     for phases, reason, (low, high) in zip(part["phases"], part["irregular"], tables, strict=True):
@@ -188,10 +188,10 @@ def _sizes(values: Any) -> tuple[int, ...]:
     return found
 
 
-def _axes(values: Any) -> tuple[tuple[int, ...], ...]:
+def _axes(values: Any) -> Factors:
     """Axes as their factors."""
-    axes = tuple(tuple(map(_natural, factors)) for factors in values)
-    _sizes(n for factors in axes for n in factors)
+    axes = Factors(tuple(map(_natural, factors)) for factors in values)
+    _sizes(axes.sizes)
     return axes
 
 
@@ -234,5 +234,4 @@ def _term(given: Any, relations: list[Relation], sizes: Sequence[int], input_sha
     )
     if sorted(cols) != list(range(len(input_shape))) or len(set(rows)) != len(rows) or not fits:
         raise ValueError("terms do not fit the shapes")
-    parts = [normalise(group, sizes, input_shape) for group in groups]
-    return None if None in parts else make_term(group for part in parts for group in part or ())
+    return normal_term(groups, sizes, input_shape)

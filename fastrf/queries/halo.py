@@ -58,7 +58,7 @@ def _along(nominal: Nominal, axis: int, period: int) -> tuple[float, float, int,
     steps = set()
     for piece in nominal.pieces:
         phases = piece.extents[axis].phases
-        if len(phases) != 1 or [phases[0].factor] != list(piece.factors(axis)) or phases[0].shift <= 0:
+        if len(phases) != 1 or [phases[0].factor] != list(piece.axes.at(axis)) or phases[0].shift <= 0:
             return unknown
         if not piece.covers(axis, nominal.shape[axis]):
             return unknown
@@ -97,7 +97,7 @@ class Aligned:
         """Read the axis through the map."""
         shift, periods = axis_map.pattern.shift, list(self.periods)
         for piece in self.nominal.settled().pieces:
-            at = piece.factors(axis)
+            at = piece.axes.at(axis)
             for k, extent in enumerate(piece.extents):
                 for phase in extent.phases:
                     if phase.factor in at and shift and phase.shift:

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from fastrf.analysis import Analysis
 from fastrf.columns.states import Exact, Unbounded
 from fastrf.engine.dependency import Dependency
+from fastrf.engine.factors import Factors
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.relation import Relation
-from fastrf.engine.terms import Group
+from fastrf.engine.terms import Group, normal_term
 from fastrf.errors import UsageError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, Node
@@ -199,23 +200,17 @@ def field_of(exact: Exact, nominal: Unbounded, image: Sequence[int], channels: i
 
     Its `shape` is `(1, *map)` and its `input_shape` `(channels, *image)`.
     """
-    n = len(image)
-    axes = ((), *[() if size == 1 else (size,) for size in exact.shape])
-    own = Dependency((channels, *image), axes)
-    factors = {axis: k for k, axis in enumerate(axis for axis in range(n) if exact.shape[axis] != 1)}
+    axes, shape = Factors.of((1, *exact.shape)), (channels, *image)
     terms = []
     for term in exact.terms:
-        groups = [Group((), (0,), Relation.full(1, channels))]
-        for axis, relation in enumerate(term):
-            rows = (factors[axis],) if axis in factors else ()
-            groups.append(Group(rows, (axis + 1,), relation))
-        normal = own.normal_term(groups)
+        groups = [Group(tuple(axes.at(axis)), (axis,), relation) for axis, relation in enumerate(term, 1)]
+        normal = normal_term([Group((), (0,), Relation.full(1, channels)), *groups], axes.sizes, shape)
         if normal is not None:
             terms.append(normal)
     extents = tuple(extent.renumbered([k]) for k, extent in enumerate(nominal.extents))
     steps = tuple(max(1, *(abs(phase.shift) for phase in extent.phases)) if extent.phases else 1 for extent in extents)
     return ReceptiveField(
-        Dependency(own.input_shape, axes, terms),
+        Dependency(shape, axes, terms),
         channel_axis=0,
         input_channel_axis=0,
         approximate_at=(),
