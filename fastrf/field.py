@@ -92,7 +92,7 @@ class ReceptiveField:
         """`shape` without its channel axis."""
         return tuple(n for axis, n in enumerate(self.shape) if axis != self.channel_axis)
 
-    @property
+    @cached_property
     def pixel_shape(self) -> tuple[int, ...]:
         """`input_shape` without its channel axis."""
         return tuple(n for axis, n in enumerate(self.input_shape) if axis != self.input_channel_axis)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from fastrf.system.locks import cached_property
@@ -20,17 +20,17 @@ _Item = TypeVar("_Item")
 
 
 class Factors(tuple[Shape, ...]):
-    """Per axis of a tensor, the sizes of its factors."""
+    """Per axis of a tensor, the sizes of its factors; `sizes` are those of all axes."""
+
+    sizes: Shape
+
+    def __init__(self, _: Iterable[Shape] = ()) -> None:
+        self.sizes = tuple(itertools.chain.from_iterable(self))
 
     @classmethod
     def of(cls, shape: Sequence[int]) -> Factors:
         """One factor per axis, none for an axis of 1."""
         return cls([() if n == 1 else (n,) for n in shape])
-
-    @cached_property
-    def sizes(self) -> Shape:
-        """The sizes of all factors."""
-        return tuple(itertools.chain.from_iterable(self))
 
     @cached_property
     def shape(self) -> Shape:

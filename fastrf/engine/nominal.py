@@ -17,16 +17,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.engine.axis_map import MAX_LENGTH, AxisMap
 from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
-from fastrf.engine.factors import Factors, aligned
+from fastrf.engine.factors import Factors, aligned, put
 from fastrf.engine.joining import continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
 from fastrf.engine.pieces import CHANNEL, GRID, Piece
 from fastrf.errors import LimitError
@@ -34,6 +35,7 @@ from fastrf.errors import LimitError
 __all__ = ["Nominal", "bounds"]
 
 FloatArray = npt.NDArray[np.float64]
+_Answer = TypeVar("_Answer")
 
 #: A tensor in more pieces than this is not regular.
 MAX_PIECES = 1 << 7
@@ -43,11 +45,11 @@ _TOO_MANY = f"more than {MAX_PIECES} parts"
 class Nominal:
     """What a tensor of `shape` reads of each of `n_extents` input axes; positions in no piece read nothing."""
 
-    __slots__ = ("_reduced", "n_extents", "pieces", "shape")
+    __slots__ = ("_answers", "n_extents", "pieces", "shape")
 
     def __init__(self, shape: tuple[int, ...], pieces: Iterable[Piece], n_extents: int) -> None:
         self.shape, self.n_extents = shape, n_extents
-        self._reduced: dict[int, Nominal] = {}  # norms and activations hand one value on, whose channels all ask for
+        self._answers: dict[Hashable, Any] = {}  # norms and activations hand one value on, and all of them are asked
         found = [] if 0 in shape else [p for p in pieces if not any(extent.is_nothing for extent in p.extents)]
         self.pieces = tuple(found if len(found) <= MAX_PIECES else [unknown(shape, found, _TOO_MANY)])
 
@@ -75,6 +77,16 @@ class Nominal:
         """Everything is read."""
         return cls.of(shape, (UNBOUNDED,) * n_extents)
 
+    def __setstate__(self, state: tuple[object, dict[str, Any]]) -> None:
+        """Pickles of version 0.1 hold other answers."""
+        Nominal.__init__(self, *(state[1][name] for name in ("shape", "pieces", "n_extents")))
+
+    def _once(self, question: Hashable, answer: Callable[[], _Answer]) -> _Answer:
+        """The answer to a question, worked out the first time."""
+        if question not in self._answers:
+            self._answers[question] = answer()
+        return cast("_Answer", self._answers[question])
+
     def _with(self, shape: tuple[int, ...], pieces: Iterable[Piece]) -> Nominal:
         return Nominal(shape, pieces, self.n_extents)
 
@@ -87,7 +99,7 @@ class Nominal:
         same = single and (pattern.low[0], pattern.shift, axis_map.n_out) == (0, 1, n_in)
         if same and not any(piece.loses(axis, axis_map) for piece in self.pieces):
             return self
-        shape = (*self.shape[:axis], axis_map.n_out, *self.shape[axis + 1 :])
+        shape = put(self.shape, axis, axis_map.n_out)
         if 0 in shape:
             return self._with(shape, ())
         pieces: list[Piece] = []
@@ -123,10 +135,8 @@ class Nominal:
 
     def reduce(self, axis: int) -> Nominal:
         """Gather a whole axis into one index, and drop it."""
-        if axis not in self._reduced:
-            shape = self.shape[:axis] + self.shape[axis + 1 :]
-            self._reduced[axis] = self._overlaid(shape, [piece.reduced(axis) for piece in self.pieces])
-        return self._reduced[axis]
+        shape = put(self.shape, axis)
+        return self._once(("reduce", axis), lambda: self._overlaid(shape, [p.reduced(axis) for p in self.pieces]))
 
     def insert(self, axis: int, size: int) -> Nominal:
         """A new axis before `axis`, along which nothing changes."""
@@ -135,7 +145,7 @@ class Nominal:
 
     def stretch(self, axis: int, size: int) -> Nominal:
         """An axis of 1 repeated `size` times."""
-        shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
+        shape = put(self.shape, axis, size)
         return self._with(shape, [piece.stretched(axis, size) for piece in self.pieces])
 
     def permute(self, order: tuple[int, ...]) -> Nominal:
@@ -183,7 +193,7 @@ class Nominal:
 
     def _apart(self, axis: int, lengths: list[int]) -> Nominal:
         """An axis as consecutive ones of these lengths."""
-        shape = (*self.shape[:axis], *lengths, *self.shape[axis + 1 :])
+        shape = put(self.shape, axis, *lengths)
         if not lengths:
             return self.reduce(axis)
         return self._with(shape, [part for piece in self.pieces for part in parted(piece, axis, lengths)])
@@ -196,7 +206,7 @@ class Nominal:
         """One value after another along an axis: the parts stay apart."""
         values = (self, *others)
         starts = [0, *itertools.accumulate(value.shape[axis] for value in values)]
-        shape = (*self.shape[:axis], starts[-1], *self.shape[axis + 1 :])
+        shape = put(self.shape, axis, starts[-1])
         placed = [
             piece.moved(axis, piece.offsets[axis] + start)
             for value, start in zip(values, starts, strict=False)
@@ -259,26 +269,37 @@ class Nominal:
 
     def size_range(self, k: int) -> tuple[float, float]:
         """The smallest and the largest size on an input axis, over phases and parts."""
+        return self._once(("size", k), lambda: self._size_range(k))
+
+    def _size_range(self, k: int) -> tuple[float, float]:
         sizes = [piece.extents[k].sizes for piece in self.pieces] or [np.zeros(1)]
         return min(float(size.min()) for size in sizes), max(float(size.max()) for size in sizes)
 
     def stride(self, k: int) -> float:
         """Pixels per step: inf where no position moves, NaN where parts differ, nothing is read or it is unknown."""
-        steps = {step for piece in self.pieces if (step := _step(piece, k)) is not None}
-        listed = any(_stepless(piece, k) for piece in self.pieces) or (not steps and self._differs(k))
+        steps, listed = self._steps(k)
         if not self.pieces or len(steps) > 1 or listed:
             return math.nan
-        return float(steps.pop()) if steps else math.inf
+        return float(steps[0]) if steps else math.inf
 
     def irregular(self, k: int) -> str:
         """Why a size or stride on an input axis is unknown, or nothing."""
         reasons = [piece.extents[k].irregular for piece in self.pieces]
-        steps = sorted({step for piece in self.pieces if (step := _step(piece, k)) is not None})
+        steps, listed = self._steps(k)
         if len(steps) > 1:
             reasons.append(f"parts that move by {' and '.join(map(str, steps))} pixels a step")
-        listed = any(_stepless(piece, k) for piece in self.pieces) or (not steps and self._differs(k))
         reasons += ["positions listed one by one"] * listed
-        return next((reason for reason in reasons if reason), "")
+        return next(filter(None, reasons), "")
+
+    def _steps(self, k: int) -> tuple[list[Fraction], bool]:
+        """The steps of all parts along an input axis, and whether some positions are listed one by one."""
+
+        def answer() -> tuple[list[Fraction], bool]:
+            steps = {step for piece in self.pieces if (step := _step(piece, k)) is not None}
+            listed = any(_stepless(piece, k) for piece in self.pieces) or (not steps and self._differs(k))
+            return sorted(steps), listed
+
+        return self._once(("steps", k), answer)
 
     def _differs(self, k: int) -> bool:
         """Whether parts that read something read different things of an input axis."""
@@ -287,12 +308,13 @@ class Nominal:
 
     def phases(self, k: int) -> FloatArray:
         """float64[n, 2]: the intervals of the first positions on an input axis, phase by phase and part by part."""
-        rows = [np.stack([e.low.ravel(), e.high.ravel()], 1) for e in (piece.extents[k] for piece in self._ordered)]
-        return np.concatenate(rows) if rows else np.array([[np.inf, -np.inf]])
 
-    @property
-    def _ordered(self) -> list[Piece]:
-        return sorted(self.pieces, key=lambda piece: piece.offsets)
+        def answer() -> FloatArray:
+            extents = [piece.extents[k] for piece in sorted(self.pieces, key=lambda piece: piece.offsets)]
+            rows = [np.stack([e.low.ravel(), e.high.ravel()], 1) for e in extents]
+            return np.concatenate(rows or [np.array([[np.inf, -np.inf]])])
+
+        return self._once(("phases", k), answer)
 
     def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
         """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, or may; `pixels` are the sizes `n`."""
@@ -306,6 +328,9 @@ class Nominal:
 
     def clipped_share(self, pixels: Sequence[int]) -> float:
         """The share of positions that `clipped` marks; NaN where it is unknown."""
+        return self._once(("clipped", *pixels), lambda: self._clipped_share(pixels))
+
+    def _clipped_share(self, pixels: Sequence[int]) -> float:
         if any(extent.irregular and not extent.is_everything for p in self.pieces for extent in p.extents):
             return math.nan
         total = sum(_cut_share(piece, pixels) * math.prod(piece.lengths) for piece in self.pieces)

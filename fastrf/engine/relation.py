@@ -117,16 +117,22 @@ class Relation:
     @classmethod
     def identity(cls, n: int) -> Relation:
         """Row `i` holds column `i`."""
-        check_size(n, n)
-        return remembered(("identity", n), lambda: cls.from_runs(n, np.arange(n), np.arange(1, n + 1)))
+
+        def make() -> Relation:
+            check_size(n, n)
+            return cls.from_runs(n, np.arange(n), np.arange(1, n + 1))
+
+        return remembered(("identity", n), make)
 
     @classmethod
     def full(cls, n_rows: int, n_cols: int) -> Relation:
         """Every row holds every column."""
-        check_size(n_rows, n_rows)
-        return remembered(
-            ("full", n_rows, n_cols), lambda: cls.from_runs(n_cols, np.zeros(n_rows), np.full(n_rows, n_cols))
-        )
+
+        def make() -> Relation:
+            check_size(n_rows, n_rows)
+            return cls.from_runs(n_cols, np.zeros(n_rows), np.full(n_rows, n_cols))
+
+        return remembered(("full", n_rows, n_cols), make)
 
     @classmethod
     def from_runs(cls, n_cols: int, start: npt.ArrayLike, stop: npt.ArrayLike) -> Relation:

@@ -60,7 +60,9 @@ def make_term(groups: Iterable[Group]) -> Term:
 
 def relabel(term: Iterable[Group], new: Sequence[int]) -> Term:
     """Factors renumbered: `f` becomes `new[f]`, which keeps their order within every group, and makes some one."""
-    return make_term([Group(tuple(dict.fromkeys([new[f] for f in g.rows])), g.cols, g.relation) for g in term])
+    return make_term(
+        [Group(tuple(dict.fromkeys([new[f] for f in g.rows])), g.cols, g.relation) if g.rows else g for g in term]
+    )
 
 
 def normal_term(
