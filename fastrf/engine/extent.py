@@ -178,6 +178,10 @@ UNBOUNDED = Extent((), np.array(-np.inf), np.array(np.inf))
 NOTHING = Extent((), np.array(np.inf), np.array(-np.inf))
 
 
+def _moveaxis(table: FloatArray, source: int, target: int) -> FloatArray:
+    return table if source == target else np.moveaxis(table, source, target)
+
+
 def _with(phases: tuple[Phase, ...], k: int, phase: Phase) -> tuple[Phase, ...]:
     return (*phases[:k], phase, *phases[k + 1 :])
 
@@ -239,11 +243,11 @@ def mapped(extent: Extent, factor: int, axis_map: AxisMap, size: int) -> Extent:
     rest = extent.low.size // phase.period
     if moved.period * rest > MAX_TABLE:
         return _too_many(extent, phases)
-    bounds = _through(np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0), phase, pattern, moved.period)
+    bounds = _through(_moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0), phase, pattern, moved.period)
     if bounds is None:
         return _too_many(extent, phases)
     low, high = bounds
-    return reduced(Extent(phases, np.moveaxis(low, 0, k), np.moveaxis(high, 0, k)), [k])
+    return reduced(Extent(phases, _moveaxis(low, 0, k), _moveaxis(high, 0, k)), [k])
 
 
 def _without(phases: tuple[Phase, ...], k: int) -> tuple[Phase, ...]:
@@ -338,7 +342,7 @@ def read_exactly(extent: Extent, factors: Sequence[int], sizes: Sequence[int], a
     move = sum((i // phase.period * float(phase.shift) for i, phase in zip(at, phases, strict=True)), start=np.zeros(1))
     shift = move.reshape(-1, *[1] * len(rest))
     lows, highs = _runs(low[pick] + shift, high[pick] + shift, relation.counts)
-    moved = Extent((*rest[:k], whole, *rest[k:]), np.moveaxis(lows, 0, k), np.moveaxis(highs, 0, k))
+    moved = Extent((*rest[:k], whole, *rest[k:]), _moveaxis(lows, 0, k), _moveaxis(highs, 0, k))
     return reduced(moved, [k])
 
 
@@ -356,7 +360,7 @@ def gathered(extent: Extent, factor: int, size: int, fixed: bool) -> Extent:
         low, high = (np.nan, np.nan) if unknown else (-math.inf, math.inf)
         return _flat(rest, low, high, extent.irregular)
     ends = np.array([0.0]), np.array([float(size)])
-    bounds = _windows(np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0), phase, *ends)
+    bounds = _windows(_moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0), phase, *ends)
     return _too_many(extent, rest) if bounds is None else Extent(rest, bounds[0][0], bounds[1][0])
 
 
@@ -431,7 +435,7 @@ def reduced(extent: Extent, which: Iterable[int]) -> Extent:
         if phase.period == 1:
             extent = extent if phase.matters else extent.first(k)
             continue
-        low, high = np.moveaxis(extent.low, k, 0), np.moveaxis(extent.high, k, 0)
+        low, high = _moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0)
         for short in range(1, phase.period // 2 + 1):
             if phase.period % short or phase.shift * short % phase.period:
                 continue
@@ -440,7 +444,7 @@ def reduced(extent: Extent, which: Iterable[int]) -> Extent:
                 phase = Phase(phase.factor, short, step)
                 low, high = low[:short], high[:short]
                 break
-        extent = Extent(_with(extent.phases, k, phase), np.moveaxis(low, 0, k), np.moveaxis(high, 0, k))
+        extent = Extent(_with(extent.phases, k, phase), _moveaxis(low, 0, k), _moveaxis(high, 0, k))
         if not phase.matters:
             extent = extent.first(k)
     return extent

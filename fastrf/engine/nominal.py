@@ -314,7 +314,7 @@ class Nominal:
             rows = [np.stack([e.low.ravel(), e.high.ravel()], 1) for e in extents]
             return np.concatenate(rows or [np.array([[np.inf, -np.inf]])])
 
-        return self._once(("phases", k), answer)
+        return self._once(("phases", k), answer).copy()
 
     def clipped(self, pixels: Sequence[int]) -> npt.NDArray[np.bool_]:
         """bool[*shape]: where what is read reaches beyond `[0, n)` on some axis, or may; `pixels` are the sizes `n`."""
