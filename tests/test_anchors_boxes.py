@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -91,7 +92,36 @@ def test_yolo_labels(tmp_path):
     assert read_boxes(str(labels / "b.txt"), image_size=(10, 20)).sizes.tolist() == [[20, 10]]
 
 
-@pytest.mark.parametrize("header", [b"", b"GIF89a", png(0, 3), b"\xff\xd8\x00\x00\x00\x00", png(1, 1)[:20]])
+BMP = b"BM" + bytes(12) + struct.pack("<Iii", 40, 6, -4) + bytes(8)  # of negative height: stored from the top
+WEBP = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\x05\0\0" + b"\x03\0\0"
+TIFF = b"II*\0" + struct.pack("<IHHHIIHHII", 8, 2, 257, 3, 1, 4, 256, 4, 1, 6)
+
+
+@pytest.mark.parametrize(("ending", "header"), [(".bmp", BMP), (".webp", WEBP), (".tif", TIFF), (".tiff", TIFF)])
+def test_sizes_of_other_pictures(tmp_path, ending, header):
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.25\n")
+    (tmp_path / f"a{ending}").write_bytes(header)
+    assert read_boxes(tmp_path).sizes.tolist() == [[3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "package"),
+    [("a.png", png(4, 4), "imagesize"), ("a.xml", b"<annotation/>", "defusedxml")],
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, name, content, package):
+    """No size is made up where a picture is there that cannot be read."""
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.25\n")
+    (tmp_path / name).write_bytes(content)
+    for module in (package, f"{package}.ElementTree"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(fastrf.MissingExtraError, match=rf"needs {package}; pip install 'fastrf\[anchors\]'"):
+        read_boxes(tmp_path, image_size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"", b"GIF89a", b"<svg xmlns='x' width='8' height='8'/>", png(0, 3), b"\xff\xd8\x00\x00\x00\x00", png(1, 1)[:20]],
+)
 def test_pictures_without_a_size(tmp_path, header):
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.25\n")
     (tmp_path / "a.png").write_bytes(header)

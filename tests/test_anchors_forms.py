@@ -99,7 +99,10 @@ def test_ssd_spreads_from_a_fifth_to_nine_tenths(levels):
         "anchors: [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119], [116,90, 156,198, 373,326]]\n",
         "anchors:\n- [10, 13, 16, 30, 33, 23]\n- [30, 61, 62, 45,\n   59, 119]\n# last\n"
         "- [116,90, 156,198, 373,326]\nhead: 3\n",
+        "anchors:\n  -\n    - 10\n    - 13\n    - 16\n    - 30\n    - 33\n    - 23\n  - - [30, 61]\n    - [62, 45]\n"
+        "    - [59, 119]\n  - 116,90, 156,198, 373,326\n",
     ],
+    ids=["flow", "one line", "over lines", "blocks"],
 )
 def test_yolo_yaml(tmp_path, text):
     (tmp_path / "m.yaml").write_text(text)
@@ -297,6 +300,15 @@ def test_bad_anchors(source, message):
         ("a.json", "[" * 100_000, "not JSON"),
         ("a.json", "[[[0, 1]]]", "sizes are positive"),
         ("a.yaml", "nc: 3\n", "has no line 'anchors:'"),
+        ("a.yaml", "- anchors\n", "has no line 'anchors:'"),
+        ("a.yaml", "anchors: 3\n", "holds no rows"),
+        ("a.yaml", "anchors: {a: 3}\n", "holds no rows"),
+        ("a.yaml", "anchors: [[10, {a: 3}]]\n", "anchors hold"),
+        ("a.yaml", "anchors: [", "not YAML"),
+        ("a.yaml", "anchors: " + "[" * 10_000, "not YAML"),
+        ("a.yaml", "a: &a [1, 2]\nanchors: [*a, *a]\n", "has a YAML alias"),
+        ("a.yaml", "anchors: !!python/object/apply:os.getcwd []\n", "holds no rows"),
+        ("a.yaml", "#" * 70_000, "at most 65,536"),
         ("a.py", " \n", "the file is empty"),
     ],
 )

@@ -6,9 +6,11 @@ Source of the mutation: ultralytics/yolov5, utils/autoanchor.py, whose fitness i
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
+from scipy.cluster.vq import kmeans2
 
 from fastrf.anchors import iou_kernels as kernels
 from fastrf.errors import FormatError
@@ -24,7 +26,7 @@ SAMPLE = 10_000
 STARTS, REFINED = 24, 4
 #: Steps of k-means, at most.
 STEPS = 60
-#: Steps of the k-means on logarithms that each start begins with, at most.
+#: Steps of the k-means on logarithms that each start begins with.
 LOG_STEPS = 30
 #: Spread of the random factors, from the first generation to the last.
 SPREAD = (0.1, 0.005)
@@ -93,21 +95,9 @@ def _k_means(
 def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
     """Centres to start from: plain k-means on the logarithms of the sizes, begun by k-means++."""
     logs = np.log(sizes)
-    centres = logs[rng.integers(len(logs))][None]
-    far = np.full(len(logs), np.inf)
-    while len(centres) < count:
-        far = np.minimum(far, ((logs - centres[-1]) ** 2).sum(axis=1))
-        total = far.sum()
-        pick = rng.choice(len(logs), p=far / total) if total > 0 else rng.integers(len(logs))
-        centres = np.concatenate([centres, logs[pick][None]])
-    for _ in range(LOG_STEPS):
-        nearest = cKDTree(centres).query(logs)[1]
-        own = np.bincount(nearest, minlength=count)
-        sums = np.stack([np.bincount(nearest, logs[:, axis], count) for axis in (0, 1)], axis=1)
-        moved = np.where(own[:, None] > 0, sums / np.maximum(own, 1)[:, None], centres)
-        if np.array_equal(moved, centres):
-            break
-        centres = moved
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", UserWarning)  # where sizes are fewer than centres, some have none
+        centres, _ = kmeans2(logs, count, LOG_STEPS, minit="++", seed=rng)
     return np.asarray(np.exp(centres))
 
 

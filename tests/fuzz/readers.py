@@ -248,8 +248,8 @@ def _boxes() -> list[dict[str, bytes]]:
         for x, y, w, h in _ROWS
     )
     xml = f"<annotation><size><width>640</width><height>480</height></size>{parts}</annotation>"
-    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 640, 480)
-    jpg = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640)
+    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 640, 480) + b"\x08\x02"
+    jpg = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640) + b"\3"
     labels = b"0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.3 0.1 0.3 0.4\n"
     table = "image,xmin,ymin,xmax,ymax,width,height\na,1,2,30,40,640,480\nb,5,5,60,70,320,320\n"
     return [

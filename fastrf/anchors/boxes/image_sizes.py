@@ -1,48 +1,44 @@
-"""The size of a JPEG or PNG from its header, for labels that are shares of their image; no pixels are read."""
+"""The size of a picture from its header, for labels that are shares of their image; no pixels are read."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from fastrf.errors import FormatError
+from fastrf.system.extras import require
 from fastrf.system.files import opened
 
-__all__ = ["picture_size"]
+__all__ = ["ENDINGS", "picture_size"]
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-#: More segments before the first frame make no JPEG.
-MAX_SEGMENTS = 10_000
-#: JPEG markers that open a frame: they hold the size.
-_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+#: Endings of pictures that are looked for, and how JPEG, PNG, BMP, WebP and TIFF files begin.
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_HEADS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0")
+#: A header that takes more reads than this is none: damaged files are searched byte by byte.
+MAX_READS = 100_000
+
+
+class _Header:
+    """A file of which only so much is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self._file, self._left = file.seek, file, MAX_READS
+
+    def read(self, size: int) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise FormatError("no end of the header")
+        return self._file.read(min(size, 1 << 16))
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
-    """(rows, columns) of a `.jpg` or `.png` file, as stored; None where there is none, or its header is damaged."""
+    """(rows, columns) of a picture, as stored; None where there is none, or its header is damaged."""
     try:
         with opened(path) as file:
-            head = file.read(24)
-            if head[:8] == _PNG and len(head) == 24:
-                width, height = struct.unpack(">II", head[16:])
-                size = height, width
-            elif head[:2] == b"\xff\xd8":
-                file.seek(2)
-                size = _jpeg_size(file)
-            else:
+            if not file.read(4).startswith(_HEADS):
                 return None
-    except (OSError, ValueError, struct.error):
+            imagesize = require("imagesize", "anchors", "the size of a picture")
+            width, height = imagesize.get(_Header(file), exif_rotation=False)
+    except (FormatError, OSError):
         return None
-    return size if min(size) > 0 else None
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
-    """The size in the first frame header; struct.error where the file ends before it."""
-    for _ in range(MAX_SEGMENTS):
-        prefix, marker, length = struct.unpack(">BBH", file.read(4))
-        if prefix != 0xFF or length < 2:
-            raise ValueError("not a marker")
-        if marker in _FRAMES:
-            _, height, width = struct.unpack(">BHH", file.read(5))
-            return height, width
-        file.seek(length - 2, 1)
-    raise ValueError("no frame")
+    return (height, width) if min(height, width) > 0 else None

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fastrf.anchors.boxes import voc
 from fastrf.anchors.boxes.box_set import Boxes, Columns, checked
-from fastrf.anchors.boxes.image_sizes import picture_size
+from fastrf.anchors.boxes.image_sizes import ENDINGS, picture_size
 from fastrf.errors import FormatError
 from fastrf.system.files import parse_json, read_array, read_text
 
@@ -29,8 +29,6 @@ ImageSize = tuple[int, int] | None
 
 #: Text files of one image may be so large, in bytes.
 MAX_LABEL_BYTES = 1 << 24
-#: Folders and endings where the picture of a YOLO label is looked for.
-_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
@@ -175,7 +173,7 @@ def _size(value: Any) -> float:
 def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> Boxes:
     """Boxes of YOLO labels: a line `class x_center y_center width height`, as shares of the image; polygons by hull.
 
-    An image's size is read from the `.jpg` or `.png` of the same name, beside the label or in `images` where the
+    An image's size is read from the picture of the same name, beside the label or in `images` where the
     labels are in `labels`, or else it is `image_size`. Raises FormatError where neither is there.
     """
     rows, places, sizes = [], [], []
@@ -224,7 +222,7 @@ def _picture(label: Path) -> tuple[int, int] | None:
         k = len(parts) - 1 - parts[::-1].index("labels")
         folders.append(Path(*parts[:k], "images", *parts[k + 1 :]))
     for folder in folders:
-        for ending in _PICTURES:
+        for ending in ENDINGS:
             size = picture_size(folder / f"{label.stem}{ending}")
             if size is not None:
                 return size

@@ -1,25 +1,23 @@
-"""Pascal VOC annotations, read by expat alone: a document type or an entity is refused, nothing is fetched.
-
-`readers.from_voc` calls it.
-"""
+"""Pascal VOC annotations by defusedxml: a document type or an entity is refused, nothing is fetched."""
 
 from __future__ import annotations
 
+import io
 import math
-from xml.parsers import expat
+from typing import TYPE_CHECKING
 
 from fastrf.errors import FormatError
+from fastrf.system.extras import require
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 __all__ = ["parse"]
 
-#: Elements do not lie deeper in each other, and numbers have not so many characters.
-MAX_DEPTH, MAX_NUMBER = 64, 64
+#: Elements do not lie deeper in each other.
+MAX_DEPTH = 64
 
 Corners = tuple[float, float, float, float]
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_SIZE = ("annotation", "size")
-_OBJECT = ("annotation", "object")
-_BOX = (*_OBJECT, "bndbox")
 
 
 def parse(text: str, source: str) -> tuple[tuple[float, float], list[Corners]]:
@@ -27,63 +25,45 @@ def parse(text: str, source: str) -> tuple[tuple[float, float], list[Corners]]:
 
     Raises FormatError for what is no VOC annotation, and for document types and entities.
     """
-    document = _Document(source)
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = document.refuse
-    parser.StartElementHandler = document.start
-    parser.EndElementHandler = document.end
-    parser.CharacterDataHandler = document.text
+    xml = require("defusedxml.ElementTree", "anchors", "a Pascal VOC annotation")
+    path: list[Element] = []
+    size: dict[str, float] = {}
+    objects: list[dict[str, float]] = []
     try:
-        parser.Parse(text, True)
-    except expat.ExpatError as error:
+        for event, element in xml.iterparse(io.StringIO(text), ("start", "end"), forbid_dtd=True):
+            if event == "start":
+                path.append(element)
+                _check(path, source)
+                continue
+            path.pop()
+            if len(path) == 1:
+                size = _numbers(element, "*") if element.tag == "size" else size
+                objects += [_numbers(element, "bndbox/*")] if element.tag == "object" else []
+                path[0].clear()  # so that a long file takes little memory
+    except xml.DTDForbidden as error:
+        raise FormatError(f"{source}: declares a document type or an entity; annotations need none") from error
+    except xml.ParseError as error:
         raise FormatError(f"{source}: not XML: {error}") from error
-    if document.root != "annotation":
-        raise FormatError(f"{source}: the root is {document.root!r}; Pascal VOC has 'annotation'")
-    height, width = (document.size.get(name, math.nan) for name in ("height", "width"))
+    height, width = size.get("height", math.nan), size.get("width", math.nan)
     known = height > 0 and width > 0
-    return (height, width) if known else (math.nan, math.nan), document.corners
+    return (height, width) if known else (math.nan, math.nan), [_corners(numbers) for numbers in objects]
 
 
-class _Document:
-    """What the handlers gather; the path of open elements tells where a text stands."""
+def _check(path: list[Element], source: str) -> None:
+    if path[0].tag != "annotation":
+        raise FormatError(f"{source}: the root is {path[0].tag!r}; Pascal VOC has 'annotation'")
+    if len(path) > MAX_DEPTH:
+        raise FormatError(f"{source}: elements more than {MAX_DEPTH} deep; annotations have five")
 
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.root = ""
-        self.size: dict[str, float] = {}
-        self.corners: list[Corners] = []
-        self._path: list[str] = []
-        self._box: dict[str, float] = {}
-        self._text = ""
 
-    def refuse(self, *_: object) -> None:
-        raise FormatError(f"{self.source}: declares a document type or an entity; annotations need none")
+def _corners(numbers: dict[str, float]) -> Corners:
+    left, top, right, bottom = (numbers.get(name, math.nan) for name in ("xmin", "ymin", "xmax", "ymax"))
+    return left, top, right, bottom
 
-    def start(self, name: str, _: dict[str, str]) -> None:
-        if len(self._path) >= MAX_DEPTH:
-            raise FormatError(f"{self.source}: elements more than {MAX_DEPTH} deep; annotations have five")
-        self.root = self.root or name
-        self._path.append(name)
-        self._text = ""
-        if tuple(self._path) == _OBJECT:
-            self._box = {}
 
-    def text(self, text: str) -> None:
-        if len(self._text) < MAX_NUMBER:
-            self._text += text
-
-    def end(self, name: str) -> None:
-        path = tuple(self._path)
-        if path[:-1] == _SIZE:
-            self.size[name] = _number(self._text)
-        elif path[:-1] == _BOX and name in _CORNERS:
-            self._box[name] = _number(self._text)
-        elif path == _OBJECT:
-            left, top, right, bottom = (self._box.get(corner, math.nan) for corner in _CORNERS)
-            self.corners.append((left, top, right, bottom))
-        self._path.pop()
-        self._text = ""
+def _numbers(element: Element, below: str) -> dict[str, float]:
+    """The numbers in some elements by their tags; NaN for any other text."""
+    return {leaf.tag: _number(leaf.text or "") for leaf in element.iterfind(below)}
 
 
 def _number(text: str) -> float:

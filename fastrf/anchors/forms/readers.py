@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from fastrf.anchors.forms import literals
 from fastrf.anchors.forms.anchor_set import Anchors, Pair, make_anchors
 from fastrf.anchors.forms.builtin import NAMES, build
 from fastrf.errors import FormatError
+from fastrf.system.extras import require
 from fastrf.system.files import check_nesting, parse_json, read_text
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["from_file", "from_objects", "from_text", "read_anchors"]
 
 Levels = Sequence["Level"]
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+#: PyYAML takes seconds for more characters than these, and a model has far fewer.
+MAX_YAML = 1 << 16
 _LFFD_KEYS = ("param_receptive_field_stride", "param_bbox_small_list", "param_bbox_large_list")
 
 
@@ -120,20 +122,16 @@ def _is_pair(item: Any) -> bool:
 
 
 def _from_yaml(text: str, source: str) -> Anchors:
-    """The rows below `anchors:`, `[10,13, 16,30, 33,23]` for each level, with or without YAML's dash."""
-    lines = iter(text.splitlines())
-    head = next((line for line in lines if re.match(r"anchors\s*:", line)), None)
-    if head is None:
+    """What a model's YAML says of `anchors`, in any of YAML's styles: widths and heights in turn for each level."""
+    found = _parsed_yaml(text, source)
+    if not isinstance(found, dict) or "anchors" not in found:
         raise FormatError(f"{source}: has no line 'anchors:'")
-    kept = [head.partition(":")[2]]
-    for line in lines:
-        if line.strip() and not line.startswith((" ", "\t", "-", "#", "]")):
-            break
-        kept.append(line)
-    bare = " ".join(line.partition("#")[0] for line in kept)
-    rows = [_numbers(row, source) for row in _BRACKETS.findall(bare)]
+    given = found["anchors"]
+    rows = [list(_numbers(row, source)) for row in given] if isinstance(given, list) else []
     if not rows:
         raise FormatError(f"{source}: 'anchors:' holds no rows of sizes like [10,13, 16,30, 33,23]")
+    if all(len(row) == 1 for row in rows):
+        rows = [[number for row in rows for number in row]]  # one level
     if any(len(row) % 2 or not row for row in rows):
         raise FormatError(
             f"{source}: a row of anchors has an odd count of numbers; they are widths and heights in turn"
@@ -141,10 +139,35 @@ def _from_yaml(text: str, source: str) -> Anchors:
     return make_anchors(source, [list(zip(row[::2], row[1::2], strict=True)) for row in rows], center_offset=0.5)
 
 
-def _numbers(text: str, source: str) -> list[float]:
+def _parsed_yaml(text: str, source: str) -> Any:
+    """Lists, mappings and texts of YAML. Its aliases, which can grow beyond all memory, and its types are left out."""
+    if len(text) > MAX_YAML:
+        raise FormatError(f"{source}: {len(text):,} characters; a model's YAML has at most {MAX_YAML:,}")
+    yaml = require("yaml", "anchors", "a YOLO configuration")
+
+    base: Any = yaml.BaseLoader
+
+    class Loader(base):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise FormatError(f"{source}: has a YAML alias; write out what it stands for")
+            return super().compose_node(parent, index)
+
     try:
-        return [float(word) for word in text.replace(",", " ").split()]
-    except ValueError as error:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise FormatError(f"{source}: not YAML: {' '.join(str(error).split())[:160]}") from error
+
+
+def _numbers(value: Any, source: str) -> Iterator[float]:
+    """The numbers of a text or of lists of texts."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _numbers(item, source)
+        return
+    try:
+        yield from [float(word) for word in value.replace(",", " ").split()]
+    except (AttributeError, ValueError) as error:
         raise FormatError(f"{source}: anchors hold {error}") from error
 
 
