@@ -16,7 +16,7 @@ import onnx
 from rich.progress import track
 
 import fastrf
-from fastrf.frontends.onnx.walk import RULES
+from fastrf.frontends.onnx.registry import RULES
 from tests.onnx_oracle.cases import Case, cases, skipped
 from tests.onnx_oracle.perturbation import Unsuitable, quiet
 from tests.test_onnx_operators import differences

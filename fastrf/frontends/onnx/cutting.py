@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 
-from fastrf.frontends.onnx.calls import printable
+from fastrf.frontends.onnx.ordering import reads
+from fastrf.frontends.onnx.printing import shown
 
-__all__ = ["cut", "reads"]
+__all__ = ["cut"]
 
 
 def cut(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -19,7 +18,7 @@ def cut(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output if output}
-    end = next((node.output[0] for node in graph.node if _shown(node) == name and node.output), None)
+    end = next((node.output[0] for node in graph.node if shown(node) == name and node.output), None)
     if end is None and name in makers:
         end = name
     if end is None:
@@ -38,19 +37,3 @@ def cut(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     short.graph.node.extend(kept)
     short.graph.output.append(onnx.ValueInfoProto(name=end))
     return short
-
-
-def _shown(node: onnx.NodeProto) -> str:
-    """The name that the front-end gives a node's layer."""
-    name = node.name or next((output for output in node.output if output), node.op_type)
-    return printable(name).strip("/") or node.op_type
-
-
-def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """Every tensor that a node reads, its bodies included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for body in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
-            for inner in body.node:
-                yield from reads(inner)
-            yield from (output.name for output in body.output)

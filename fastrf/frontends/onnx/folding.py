@@ -5,10 +5,10 @@ from __future__ import annotations
 import onnx
 
 from fastrf.errors import FastRFError
-from fastrf.frontends.onnx.calls import Scope
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.cutting import reads
-from fastrf.frontends.onnx.walk import Walk
+from fastrf.frontends.onnx.ordering import reads
+from fastrf.frontends.onnx.registry import Scope
+from fastrf.frontends.onnx.walk import ModelWalk
 
 __all__ = ["folded"]
 
@@ -19,7 +19,7 @@ def folded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Constant]
     A node that cannot be evaluated by itself stays.
     """
     graph = model.graph
-    walk, scope = Walk(model), Scope()
+    walk, scope = ModelWalk(model), Scope()
     walk.initialize(graph, scope)
     reached = {entry.name for entry in graph.input if entry.name not in scope}
     known: dict[str, Constant] = {}
@@ -40,7 +40,7 @@ def folded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Constant]
     return short, known
 
 
-def _evaluated(walk: Walk, node: onnx.NodeProto, scope: Scope) -> bool:
+def _evaluated(walk: ModelWalk, node: onnx.NodeProto, scope: Scope) -> bool:
     """Whether a node gave constants only."""
     try:
         walk.run([node], scope)

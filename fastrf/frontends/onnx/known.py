@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,9 @@ from fastrf.errors import LimitError
 from fastrf.frontends.hiding import broad
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
-from fastrf.frontends.onnx.calls import Call
 from fastrf.frontends.onnx.constants import Constant, evaluate
+from fastrf.frontends.onnx.registry import Call, Walk
 from fastrf.frontends.vanishing import vanishing
-
-if TYPE_CHECKING:
-    from fastrf.frontends.onnx.walk import Walk
 
 __all__ = [
     "ELEMENTWISE",

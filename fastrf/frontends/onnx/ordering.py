@@ -1,52 +1,52 @@
-"""Nodes in an order in which they can be run."""
+"""Nodes in an order in which they can be run, and what each of them reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 import onnx
 
 from fastrf.errors import FormatError
-from fastrf.frontends.onnx.calls import Scope
 from fastrf.frontends.onnx.printing import printable
 
-__all__ = ["in_order"]
+__all__ = ["bodies", "in_order", "reads"]
 
 
-def in_order(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
+def in_order(nodes: Sequence[onnx.NodeProto], known: Container[str]) -> Iterator[onnx.NodeProto]:
     """Nodes each after those that it reads; from the first that is too early on, sorted."""
     for k, node in enumerate(nodes):
-        if any(name not in scope for name in _reads(node)):
-            yield from _sorted(nodes[k:], scope)
+        if any(name and name not in known for name in node.input):
+            yield from _sorted(nodes[k:], known)
             return
         yield node
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
-    return [name for name in node.input if name]
-
-
-def _sorted(nodes: Sequence[onnx.NodeProto], scope: Scope) -> Iterator[onnx.NodeProto]:
-    makers = {output: k for k, node in enumerate(nodes) for output in node.output if output}
-    missing = {}
-    readers: dict[int, list[int]] = {}
-    for k, node in enumerate(nodes):
-        needs = {makers[name] for name in _reads(node) if name in makers and name not in scope}
-        missing[k] = len(needs)
-        for need in needs:
-            readers.setdefault(need, []).append(k)
-    ready = [k for k in range(len(nodes) - 1, -1, -1) if not missing[k]]
-    done = 0
-    while ready:
-        k = ready.pop()
-        done += 1
-        yield nodes[k]
-        for reader in readers.get(k, ()):
-            missing[reader] -= 1
-            if not missing[reader]:
-                ready.append(reader)
-    if done < len(nodes):
-        stuck = next(node for k, node in enumerate(nodes) if missing[k])
+def _sorted(nodes: Sequence[onnx.NodeProto], known: Container[str]) -> Iterator[onnx.NodeProto]:
+    makers = {output: k for k, node in enumerate(nodes) for output in node.output if output and output not in known}
+    needs = {k: {makers[name] for name in node.input if name in makers} for k, node in enumerate(nodes)}
+    try:
+        order = list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        stuck = nodes[error.args[1][0]]
         raise FormatError(
             f"node {printable(stuck.name or stuck.op_type)!r} reads itself through a cycle; check the model"
-        )
+        ) from error
+    yield from (nodes[k] for k in order)
+
+
+def reads(node: onnx.NodeProto) -> Iterator[str]:
+    """Every tensor that a node reads, its bodies included."""
+    yield from (name for name in node.input if name)
+    for body in bodies(node):
+        for inner in body.node:
+            yield from reads(inner)
+        yield from (output.name for output in body.output)
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node holds: branches, and bodies of loops."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs

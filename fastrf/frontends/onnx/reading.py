@@ -12,11 +12,12 @@ from google.protobuf.message import DecodeError
 
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
-from fastrf.frontends.onnx.calls import Scope, printable
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.inputs import control, declared, dtype_of_input, fits, named_sizes, solved
+from fastrf.frontends.onnx.printing import printable
+from fastrf.frontends.onnx.registry import Scope
 from fastrf.frontends.onnx.skimming import skim
-from fastrf.frontends.onnx.walk import Walk, modules_of
+from fastrf.frontends.onnx.walk import ModelWalk, modules_of
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import Network
 
@@ -53,7 +54,7 @@ def to_network(
     FormatError for a graph that is none, or LimitError.
     """
     _check_versions(model)
-    walk = Walk(model, options)
+    walk = ModelWalk(model, options)
     scope = Scope()
     walk.initialize(model.graph, scope)
     for tensor, constant in (known or {}).items():
@@ -82,7 +83,7 @@ def _check_versions(model: onnx.ModelProto) -> None:
 
 
 def _inputs(
-    walk: Walk, graph: onnx.GraphProto, given: Sequence[onnx.ValueInfoProto], wanted: Any, scope: Scope
+    walk: ModelWalk, graph: onnx.GraphProto, given: Sequence[onnx.ValueInfoProto], wanted: Any, scope: Scope
 ) -> list[Value]:
     """Values for the inputs, noted in the scope; empty ones and those whose value is given are constants."""
     values = {name: value for name, value in walk.options.values.items() if name not in scope}
@@ -121,7 +122,7 @@ def _inputs(
     return found
 
 
-def _outputs(walk: Walk, graph: onnx.GraphProto, scope: Scope) -> list[str]:
+def _outputs(walk: ModelWalk, graph: onnx.GraphProto, scope: Scope) -> list[str]:
     """The layers of the model's outputs, by the outputs' names; one that does not depend on the input is left out."""
     names: list[str] = []
     for output in graph.output:

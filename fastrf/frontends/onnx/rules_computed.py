@@ -9,8 +9,7 @@ from dataclasses import replace
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import on_axis
-from fastrf.frontends.onnx.calls import Call
-from fastrf.frontends.onnx.walk import Walk
+from fastrf.frontends.onnx.registry import Call, Walk
 
 __all__ = ["by_computed_indices"]
 

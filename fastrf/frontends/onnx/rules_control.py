@@ -12,9 +12,8 @@ import onnx
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import constant, joined, on_axis
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 
 __all__: list[str] = []
 

@@ -13,9 +13,8 @@ from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import connected, normed, reduced, softened
 from fastrf.frontends.moving import on_axis, permuted
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.known import gathered
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis, zero_products
 
 __all__: list[str] = []

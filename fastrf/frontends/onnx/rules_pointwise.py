@@ -13,10 +13,9 @@ import onnx
 from fastrf.frontends.hiding import broad, kept, settled
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.mixing import reduced
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant
 from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["combined", "shape_of_all"]

@@ -9,8 +9,7 @@ from fastrf.errors import ShapeError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import one_way
 from fastrf.frontends.moving import joined, on_axis, permuted
-from fastrf.frontends.onnx.calls import Call
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Walk, rule
 
 __all__: list[str] = []
 

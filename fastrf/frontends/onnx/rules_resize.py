@@ -16,8 +16,7 @@ from fastrf.errors import FormatError, LimitError
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import on_axis
-from fastrf.frontends.onnx.calls import Call
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Walk, rule
 from fastrf.network import MAX_AXIS
 
 __all__: list[str] = []

@@ -15,11 +15,10 @@ from fastrf.errors import FormatError, LimitError, ShapeError, UnsupportedOpErro
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.moving import joined, on_axis, padded, padded_added, permuted, picked_flat
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
 from fastrf.frontends.onnx.known import followed
+from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.onnx.rules_computed import by_computed_indices
-from fastrf.frontends.onnx.walk import Walk, rule
 
 __all__: list[str] = []
 

@@ -14,10 +14,9 @@ from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, permuted
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import gathered
-from fastrf.frontends.onnx.walk import Walk, rule
+from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.sliding import windowed
 from fastrf.ops.zeros import products
 

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.onnx.calls import Call, Item
 from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.registry import Call, Item
 
 __all__ = ["default_attributes", "dtype_of_output", "with_attributes", "written_out"]
 

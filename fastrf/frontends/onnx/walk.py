@@ -5,9 +5,8 @@ from __future__ import annotations
 import collections
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,17 @@ import onnx
 from onnx import numpy_helper
 
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Value
-from fastrf.frontends.onnx.calls import Call, Item, Scope, printable
+from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
-from fastrf.frontends.onnx.cutting import reads
 from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros
-from fastrf.frontends.onnx.ordering import in_order
+from fastrf.frontends.onnx.ordering import bodies, in_order, reads
+from fastrf.frontends.onnx.printing import printable, shown
+from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.network import MAX_LAYERS
 
-__all__ = ["RULES", "Walk", "modules_of", "rule"]
+__all__ = ["ModelWalk", "modules_of"]
 
 
 def _too_many() -> LimitError:
@@ -43,11 +42,6 @@ def _weight_of(item: Item) -> int:
     return sum(table.nbytes for table in tables if table is not None)
 
 
-Rule = Callable[["Walk", "Call"], Any]
-
-#: Every rule by domain and operator, the standard domain being "".
-RULES: dict[tuple[str, str], Rule] = {}
-
 #: So many nodes are looked at, those that make constants included.
 MAX_STEPS = 2 * MAX_LAYERS
 
@@ -58,30 +52,16 @@ MAX_HELD = 1 << 30
 MAX_DEPTH = 50
 
 
-def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
-    """Register a rule for operators."""
-
-    def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(((domain, name) for name in names), function))
-        return function
-
-    return register
-
-
-class Walk(GraphWalk):
-    """The state of lowering one model."""
+class ModelWalk(Walk):
+    """The state of lowering one model: it runs bodies node by node."""
 
     def __init__(self, model: onnx.ModelProto, options: Options = DEFAULTS) -> None:
         super().__init__(options)
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
-        self.dtypes: dict[str, np.dtype[Any]] = {}
         self.stores_weights = any(
             len(tensor.dims) > 1 and tensor.data_type in _FLOATS for tensor in model.graph.initializer
         )
-        self.switches: list[str] = []  # inputs of one integer or truth value, which may steer what is computed
-        self.anything: Value  # some input: what constants are shaped like
-        self.times = 1  # how often the body at hand is run by the loops around it
         self._steps = 0
         self._held = 0
         self._counts: dict[tuple[str, str], int] = {}
@@ -128,9 +108,7 @@ class Walk(GraphWalk):
             return 0
         total = len(nodes)
         for node in nodes:
-            for attribute in node.attribute:
-                for graph in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
-                    total += self._count(graph.node, depth + 1)
+            total += sum(self._count(body.node, depth + 1) for body in bodies(node))
             key = (node.domain, node.op_type)
             if key in self.functions:
                 if key not in self._counts:
@@ -158,7 +136,7 @@ class Walk(GraphWalk):
 
     def body(self, graph: onnx.GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
         """The outputs of a subgraph."""
-        scope = Scope(outer)
+        scope = outer.inner()
         self.initialize(graph, scope)
         for given, item in zip(graph.input, inputs, strict=True):
             scope[given.name] = item
@@ -196,38 +174,38 @@ class Walk(GraphWalk):
         return Call(node, node.op_type, domain, version, inputs, attributes, scope)
 
     def _results(self, call: Call) -> Sequence[Item]:
-        shown = _shown(call.node)
-        self.begin(shown, modules_of(call.node))
+        name = shown(call.node)
+        self.begin(name, modules_of(call.node))
         try:
             return self._lowered(call)
         except UnsupportedOpError as error:
             if not self.options.full:
-                raise self._located(error, shown) from error
-            return self._unruled(call, shown)
+                raise self._located(error, name) from error
+            return self._unruled(call, name)
         except FastRFError as error:
-            raise self._located(error, shown) from error
+            raise self._located(error, name) from error
         except RecursionError as error:
-            raise LimitError(f"node {shown!r}: bodies nested too deep") from error
+            raise LimitError(f"node {name!r}: bodies nested too deep") from error
         except Exception as error:
             reason = " ".join(str(error).split())[:160]
             raise FormatError(
-                f"node {shown!r} ({printable(call.op)}): it does not fit its inputs "
+                f"node {name!r} ({printable(call.op)}): it does not fit its inputs "
                 f"({type(error).__name__}: {reason}); check the model with onnx.checker"
             ) from error
 
-    def _unruled(self, call: Call, shown: str) -> Sequence[Item]:
+    def _unruled(self, call: Call, name: str) -> Sequence[Item]:
         """Outputs of an operator without a rule: over-approximated, or tensors that nothing is known of."""
         try:
             if call.dynamic():
                 return self._all_finished(call, self.opaque(call))
             return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
         except FastRFError as error:
-            raise self._located(error, shown) from error
+            raise self._located(error, name) from error
 
     @staticmethod
-    def _located(error: FastRFError, shown: str) -> FastRFError:
+    def _located(error: FastRFError, name: str) -> FastRFError:
         text = str(error)
-        return error if text.startswith(("node ", "model ")) else type(error)(f"node {shown!r}: {text}")
+        return error if text.startswith(("node ", "model ")) else type(error)(f"node {name!r}: {text}")
 
     def _lowered(self, call: Call) -> Sequence[Item]:
         body = self.functions.get((call.node.domain, call.op))
@@ -269,32 +247,15 @@ class Walk(GraphWalk):
         self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
         return with_added(self, call, done) if k == 0 else done
 
-    def suppose(self, sentence: str) -> None:
-        """Note what the whole network takes for granted."""
-        if sentence not in self.assumes:
-            self.assumes.append(sentence)
-
-    def dtype_of(self, item: Value | Constant) -> np.dtype[Any]:
-        """The type of a tensor's elements."""
-        return item.dtype if isinstance(item, Constant) else self.dtypes.get(item.name, np.dtype(np.float32))
-
     def _without_rule(self, call: Call) -> UnsupportedOpError:
         name = f"{call.domain}.{call.op}" if call.domain else call.op
         return self.no_rule(f"{printable(name)} (opset {call.version})")
-
-    def opaque(self, call: Call) -> list[Any]:
-        """An over-approximation of every output, made when it is read: it may read all of every input."""
-        return [partial(self.everything, call, result.full) for result in self.inferred(call, needed=True)]
-
-    def everything(self, call: Call, full: tuple[int, ...]) -> Value:
-        """A tensor of which every element may read all of every input."""
-        return self.shaped(self.emit("opaque", *call.dynamic(), shape=list(full), full=full), full)
 
     # Constants -------------------------------------------------------------------------------------------
 
     def _folded(self, call: Call) -> list[Item] | None:
         """The outputs of a node whose inputs are all constants; None for what is no plain operator on tensors."""
-        if call.dynamic() or any(isinstance(item, list) for item in call.inputs) or _has_body(call.node):
+        if call.dynamic() or any(isinstance(item, list) for item in call.inputs) or any(bodies(call.node)):
             return None
         if not onnx.defs.has(call.op, call.domain):
             return None
@@ -361,18 +322,12 @@ class Walk(GraphWalk):
         return Constant(tuple(sizes), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
 
 
-def _shown(node: onnx.NodeProto) -> str:
-    """The name that a node goes by."""
-    name = node.name or next((output for output in node.output if output), node.op_type)
-    return printable(name).strip("/") or node.op_type
-
-
 def modules_of(node: onnx.NodeProto) -> list[str]:
     """The modules that a node comes from: as PyTorch's exporter notes them, or the folders of its name."""
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes" and len(entry.value) < MAX_INFERRED:
             return [printable(name) for name in re.findall(r"'([^']+)'", entry.value)[:-1]]
-    path = _shown(node).split("/")
+    path = shown(node).split("/")
     return ["/".join(path[:k]) for k in range(1, len(path))]
 
 
@@ -385,15 +340,11 @@ MAX_INFERRED = 4096
 
 def _touches(call: Call) -> bool:
     """Whether a node without dynamic inputs still needs its rule: sequences, and bodies that read from outside."""
-    return any(isinstance(item, list) for item in call.inputs) or _has_body(call.node) or call.op in _LOCAL
+    return any(isinstance(item, list) for item in call.inputs) or any(bodies(call.node)) or call.op in _LOCAL
 
 
 #: Operators whose rules work on constants and shapes alone.
 _LOCAL = frozenset(("Shape", "Size", "Constant", "ConstantOfShape", "Range", "SequenceConstruct", "SequenceEmpty"))
-
-
-def _has_body(node: onnx.NodeProto) -> bool:
-    return any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

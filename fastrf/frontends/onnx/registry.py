@@ -1,47 +1,39 @@
-"""One node with what it reads: tensors by number, attributes by name."""
+"""What rules of ONNX operators see: the walk, one node with what it reads, and where rules are registered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
 
 from fastrf.errors import FormatError, UnsupportedOpError
-from fastrf.frontends.lowering import Known, Mask, Value, compressed
+from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
 from fastrf.frontends.moving import constant
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.printing import printable
+from fastrf.frontends.options import DEFAULTS, Options
 
-if TYPE_CHECKING:
-    from fastrf.frontends.onnx.walk import Walk
-
-__all__ = ["Call", "Item", "Scope", "printable"]
+__all__ = ["RULES", "Call", "Item", "Rule", "Scope", "Walk", "rule"]
 
 #: What a name in a graph stands for; a list is a sequence, None an optional value that is absent.
 Item = Value | Constant | list[Any] | None
 
 
-class Scope:
+class Scope(ChainMap[str, Item]):
     """Names of one body, and of those around it."""
 
-    def __init__(self, outer: Scope | None = None) -> None:
-        self._items: dict[str, Item] = {}
-        self._outer = outer
-        self.depth: int = 0 if outer is None else outer.depth + 1
+    depth = 0  # bodies around this one
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._items or (self._outer is not None and name in self._outer)
-
-    def __getitem__(self, name: str) -> Item:
-        if name in self._items or self._outer is None:
-            return self._items[name]
-        return self._outer[name]
-
-    def __setitem__(self, name: str, item: Item) -> None:
-        self._items[name] = item
+    def inner(self) -> Scope:
+        """Names of a body within this one."""
+        found = Scope({}, *self.maps)
+        found.depth = self.depth + 1
+        return found
 
 
 @dataclass(frozen=True)
@@ -120,3 +112,60 @@ class Call:
             return found
         assert isinstance(found, Constant)
         return replace(constant(walk, walk.anything, found.full), known=compressed(found.known))
+
+
+class Walk(GraphWalk, ABC):
+    """The state of lowering one model, as rules see it."""
+
+    def __init__(self, options: Options = DEFAULTS) -> None:
+        super().__init__(options)
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.stores_weights = False  # whether the file has kernels and matrices among its stored tensors
+        self.switches: list[str] = []  # inputs of one integer or truth value, which may steer what is computed
+        self.anything: Value  # some input: what constants are shaped like
+        self.times = 1  # how often the body at hand is run by the loops around it
+
+    @abstractmethod
+    def body(self, graph: onnx.GraphProto, outer: Scope, inputs: Sequence[Item]) -> list[Item]:
+        """The outputs of a subgraph."""
+
+    @abstractmethod
+    def expect(self, times: int, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Raise LimitError where running a body so often, in the loops around it, takes too many steps."""
+
+    @abstractmethod
+    def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
+        """Shapes of the outputs, by ONNX's shape inference or as the file states; where not `needed`, those found."""
+
+    def suppose(self, sentence: str) -> None:
+        """Note what the whole network takes for granted."""
+        if sentence not in self.assumes:
+            self.assumes.append(sentence)
+
+    def dtype_of(self, item: Value | Constant) -> np.dtype[Any]:
+        """The type of a tensor's elements."""
+        return item.dtype if isinstance(item, Constant) else self.dtypes.get(item.name, np.dtype(np.float32))
+
+    def opaque(self, call: Call) -> list[Any]:
+        """An over-approximation of every output, made when it is read: it may read all of every input."""
+        return [partial(self.everything, call, result.full) for result in self.inferred(call, needed=True)]
+
+    def everything(self, call: Call, full: tuple[int, ...]) -> Value:
+        """A tensor of which every element may read all of every input."""
+        return self.shaped(self.emit("opaque", *call.dynamic(), shape=list(full), full=full), full)
+
+
+Rule = Callable[[Walk, Call], Any]
+
+#: Every rule by domain and operator, the standard domain being "".
+RULES: dict[tuple[str, str], Rule] = {}
+
+
+def rule(*names: str, domain: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule for operators."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(((domain, name) for name in names), function))
+        return function
+
+    return register
