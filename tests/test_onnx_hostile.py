@@ -79,7 +79,7 @@ def test_what_loops_and_functions_write_out_is_counted_first(monkeypatch: pytest
     for model in (loops(3, 100), onnx.ModelProto.FromString(exploding(60))):
         with pytest.raises(fastrf.LimitError, match="once loops and functions are written out"):
             fastrf.load(model)
-    assert walk_of_onnx.Walk(loops(2, 3)).times == 1
+    assert walk_of_onnx.ModelWalk(loops(2, 3)).times == 1
 
 
 def test_long_chains_of_constants() -> None:

@@ -45,6 +45,27 @@ def test_linear_from_four_pixels_to_one(coordinates: str, wanted: list) -> None:
     assert line("resize", 4, mode="linear", output_size=1, coordinates=coordinates) == wanted
 
 
+@pytest.mark.parametrize(
+    ("attributes", "wanted"),
+    [
+        ({"coordinates": "tf_half_pixel_for_nn"}, [[1], [3]]),  # 1 and 3
+        ({"coordinates": "tf_crop_and_resize", "roi": [[0, 0.5]]}, [[0], [1]]),  # 0 and 3/2
+        ({"coordinates": "tf_crop_and_resize", "roi": [[1, 0]]}, [[3], [0]]),
+        ({"coordinates": "tf_crop_and_resize", "roi": [[-1, 1]]}, [[], [3]]),  # -3 lies outside
+        ({"mode": "linear", "coordinates": "half_pixel_symmetric", "step": [[3, 2]]}, [[0, 1], [2, 3]]),  # 3/4 and 9/4
+        ({"mode": "cubic", "cubic_coeff_a": 0}, [[0, 1], [2, 3]]),  # no weight beyond the two neighbours
+    ],
+)
+def test_the_places_of_onnx(attributes: dict, wanted: list) -> None:
+    assert line("resize", 4, output_size=2, **attributes) == wanted
+
+
+def test_what_lies_outside_can_be_left_out() -> None:
+    # One output at 3, beyond pixel 2: all its weight is on a pixel outside, which pixel 2 stands for unless left out.
+    assert line("resize", 3, mode="cubic", output_size=1, step=[[7, 1]]) == [[2]]
+    assert line("resize", 3, mode="cubic", output_size=1, step=[[7, 1]], exclude_outside=True) == [[]]
+
+
 def test_a_tap_of_weight_zero_does_not_count() -> None:
     assert line("resize", 6, mode="linear", output_size=2) == [[1], [4]]  # at 1 and at 4, exactly
     assert line("resize", 9, mode="cubic", output_size=3) == [[1], [4], [7]]
@@ -117,6 +138,7 @@ def test_axes_are_separate() -> None:
         ({"scale": float("nan")}, "scale must be a positive number"),
         ({"scale": 2, "mode": "bilinear"}, "mode 'bilinear' is unknown; use one of nearest, linear, cubic, area"),
         ({"scale": 2, "coordinates": "corners"}, "coordinates 'corners' is unknown; use one of half_pixel"),
+        ({"scale": 2, "roi": [[0, 1], [0, 1]]}, "roi must be one [start, end] per spatial axis"),
         ({"scale": 2, "rounding": "up"}, "rounding 'up' is unknown; use one of floor, ceil"),
         ({"output_size": [2, 2]}, "output_size has 2 values for 1 axes"),
     ],

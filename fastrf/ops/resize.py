@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["resize"]
 
 IntArray = npt.NDArray[np.int64]
-_COORDINATES = ("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel")
+FloatArray = npt.NDArray[np.float64]
+_COORDINATES = (
+    *("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric"),
+    *("tf_half_pixel_for_nn", "tf_crop_and_resize"),
+)
 _ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
-#: Keys' cubic parameter; the antialiased form uses -0.5.
-_CUBIC = -0.75
+#: Keys' cubic parameter; that of the antialiased form.
+_CUBIC, _CUBIC_ANTIALIAS = -0.75, -0.5
 
 
 @operator(paths="weighted", channel_axis=0)
@@ -41,13 +46,16 @@ def resize(
     rounding: str = "floor",
     antialias: bool = False,
     step: list[list[int]] | None = None,
+    roi: list[list[float]] | None = None,
+    exclude_outside: bool = False,
+    cubic_coeff_a: float | None = None,
 ) -> Tensor:
     """Each spatial axis sampled at `r = n / m` times as many places, by one of four kernels.
 
-    `coordinates` gives the place of output `o`: half_pixel `(o + 1/2) r - 1/2`, align_corners
-    `o (n - 1) / (m - 1)`, asymmetric `o r`, pytorch_half_pixel as half_pixel but 0 where m is 1. The default
-    is asymmetric for nearest (torch's "nearest"), else half_pixel. A tap of weight 0 does not count. `step` gives
-    `r` as `[numerator, denominator]` per spatial axis where it is not `n / m`.
+    `coordinates` gives the place of output `o`: half_pixel `(o + 1/2) r - 1/2`, align_corners `o (n - 1) / (m - 1)`,
+    asymmetric `o r`, and those of ONNX; the default is asymmetric for nearest (torch's "nearest"), else half_pixel. A
+    tap of weight 0 does not count. `step` gives `r` as `[numerator, denominator]` per spatial axis where it is not
+    `n / m`; `roi` is `[start, end]` per spatial axis for tf_crop_and_resize, where places beyond an end read nothing.
     Example: linear, half_pixel, 2 pixels to 4 read `[0]`, `[0, 1]`, `[0, 1]`, `[1]`.
     Source: ONNX Resize; torch.nn.functional.interpolate.
     """
@@ -60,21 +68,29 @@ def resize(
     ):
         if value not in known:
             raise NetworkError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
+    sizes = _sizes([x.shape[a] for a in axes], output_size, scale)
+    steps = [(x.shape[a], m) for a, m in zip(axes, sizes, strict=True)] if step is None else _steps(step, len(axes))
+    crops = _crops(roi, len(axes))
+    for axis, m, ratio, crop in zip(axes, sizes, steps, crops, strict=True):
+        more = (mode, place, rounding, bool(antialias), ratio, crop, bool(exclude_outside), cubic_coeff_a)
+        x = x.map_axis(axis, resize_axis(x.shape[axis], m, *more))
+    return x
+
+
+def _sizes(lengths: Sequence[int], output_size: Ints | None, scale: Any) -> Sequence[int]:
+    """The sizes of outputs, as given or by factors."""
     if (output_size is None) == (scale is None):
         raise NetworkError("give either output_size or scale")
     if output_size is not None:
-        sizes = per_axis(output_size, len(axes), "output_size", 0)
-    else:
-        factors: list[Any] = list(scale) if isinstance(scale, list | tuple) else [scale] * len(axes)
-        if len(factors) != len(axes) or not all(
-            isinstance(f, int | float) and f > 0 and math.isfinite(f) for f in factors
-        ):
-            raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
-        sizes = [_scaled_size(x.shape[a], f) for a, f in zip(axes, factors, strict=True)]
-    steps = [(x.shape[a], m) for a, m in zip(axes, sizes, strict=True)] if step is None else _steps(step, len(axes))
-    for axis, m, ratio in zip(axes, sizes, steps, strict=True):
-        x = x.map_axis(axis, resize_axis(x.shape[axis], m, mode, place, rounding, antialias, ratio))
-    return x
+        return per_axis(output_size, len(lengths), "output_size", 0)
+    factors: list[Any] = list(scale) if isinstance(scale, list | tuple) else [scale] * len(lengths)
+    if len(factors) != len(lengths) or not all(_is_number(f) and f > 0 for f in factors):
+        raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
+    return [_scaled_size(n, f) for n, f in zip(lengths, factors, strict=True)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _scaled_size(n: int, factor: float) -> int:
@@ -88,68 +104,121 @@ def _steps(step: Sequence[Sequence[int]], n: int) -> list[tuple[int, int]]:
     return [(integer(a, "step", 1), integer(b, "step", 1)) for a, b in step]
 
 
+def _crops(roi: Any, n: int) -> list[tuple[float, float]]:
+    """Where sampling begins and ends along each axis, as parts of it."""
+    if roi is None:
+        return [(0.0, 1.0)] * n
+    if len(roi) != n or not all(len(pair) == 2 and all(map(_is_number, pair)) for pair in roi):
+        raise NetworkError(f"roi must be one [start, end] per spatial axis, not {roi!r}")
+    return [(float(start), float(end)) for start, end in roi]
+
+
 @lru_cache(maxsize=1024)
 def resize_axis(
-    n_in: int, n_out: int, mode: str, coordinates: str, rounding: str, antialias: bool, ratio: tuple[int, int]
+    n_in: int,
+    n_out: int,
+    mode: str,
+    coordinates: str,
+    rounding: str,
+    antialias: bool,
+    ratio: tuple[int, int],
+    roi: tuple[float, float] = (0.0, 1.0),
+    exclude_outside: bool = False,
+    cubic_coeff_a: float | None = None,
 ) -> AxisMap:
     """The axis map of one resized axis."""
-    if n_in == 0 or n_out == 0:
-        return adaptive(n_in, n_out)
-    if mode == "area":
+    if n_in == 0 or n_out == 0 or mode == "area":
         return adaptive(n_in, n_out)
     if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor" and ratio == (n_in, n_out):
         return nearest(n_in, n_out)
-    sampling = _Sampling(n_in, n_out, mode, coordinates, rounding, antialias, ratio)
+    antialias = antialias and mode != "nearest"
+    start, step = _places(n_in, n_out, coordinates, Fraction(*ratio), roi)
+    stretch = Fraction(*ratio)
+    if antialias and coordinates == "align_corners":  # as torch has it
+        start, stretch = (step - 1) / 2, step
+    keys = (_CUBIC_ANTIALIAS if antialias else _CUBIC) if cubic_coeff_a is None else float(cubic_coeff_a)
+    stretch = max(stretch, Fraction(1)) if antialias else Fraction(1)
+    crop = coordinates == "tf_crop_and_resize"
+    sampling = _Sampling(n_in, n_out, mode, rounding, start, step, stretch, antialias, exclude_outside, crop, keys)
     weigh = None if mode == "nearest" else sampling.weights
     return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, weigh=weigh)
 
 
+def _places(n: int, m: int, coordinates: str, r: Fraction, roi: tuple[float, float]) -> tuple[Fraction, Fraction]:
+    """Where output 0 of m lies on an input axis of n, and how far the next ones are."""
+    half = Fraction(1, 2)
+    if coordinates == "tf_crop_and_resize":
+        first, last = (Fraction(v).limit_denominator(1 << 20) * (n - 1) for v in roi)
+        return ((first + last) * half, Fraction(0)) if m == 1 else (first, (last - first) / (m - 1))
+    if coordinates in ("align_corners", "pytorch_half_pixel") and m == 1:
+        return Fraction(0), Fraction(0)
+    if coordinates == "align_corners":
+        return Fraction(0), (n - 1) * r / (n - r) if n != r else Fraction(0)
+    starts = {
+        "asymmetric": Fraction(0),
+        "tf_half_pixel_for_nn": r * half,
+        "half_pixel_symmetric": (r - 1) * half + (n - m * r) * half,
+    }
+    return starts.get(coordinates, (r - 1) * half), r
+
+
 @dataclass(frozen=True)
 class _Sampling:
-    """Where one axis is sampled, in exact integer arithmetic."""
+    """Where one axis is sampled, in exact integer arithmetic: output `o` lies at `start + o * step`."""
 
     n_in: int
     n_out: int
     mode: str
-    coordinates: str
     rounding: str
+    start: Fraction
+    step: Fraction
+    stretch: Fraction
     antialias: bool
-    ratio: tuple[int, int]
+    exclude_outside: bool
+    crop: bool
+    keys: float
 
     def source(self, o: IntArray) -> tuple[IntArray, int]:
         """The place of each output, as numerators over one denominator."""
-        step, unit = self._step
-        if self.coordinates in ("align_corners", "asymmetric"):
-            return o * step, unit
-        if self.coordinates == "pytorch_half_pixel" and self.n_out == 1:
-            return o * 0, 1
-        return (2 * o + 1) * step - unit, 2 * unit
-
-    @property
-    def _step(self) -> tuple[int, int]:
-        """Inputs per output as a fraction."""
-        if self.coordinates == "align_corners":
-            return (self.n_in - 1, self.n_out - 1) if self.n_out > 1 else (0, 1)
-        return self.ratio
+        unit = math.lcm(self.start.denominator, self.step.denominator)
+        start, step = int(self.start * unit), int(self.step * unit)
+        farthest = abs(start) + abs(step) * self.n_out + (self.n_in + 8 * math.ceil(self.stretch)) * unit
+        if 2 * farthest * (self.stretch.numerator + self.stretch.denominator) >= 1 << 63:
+            raise LimitError(f"resizing {self.n_in} to {self.n_out} at places of 1 / {unit} needs more than 64 bits")
+        return start + o * step, unit
 
     def taps(self, o: IntArray, *, clip: bool) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """int64[outputs, taps] input indices, and whether each counts."""
-        if self.antialias and self.mode != "nearest":
-            return self._antialiased(o)
         place, unit = self.source(o)
+        inside = (place >= 0) & (place <= (self.n_in - 1) * unit) if self.crop and clip else np.ones(o.size, bool)
         if self.mode == "nearest":
-            return self._rounded(place, unit)[:, None], np.ones((o.size, 1), bool)
+            index = self._rounded(place, unit)[:, None]
+            return np.clip(index, 0, self.n_in - 1) if clip else index, inside[:, None]
+        index, distance = self._window(place, unit, clip=clip)
+        near, wide = distance * self.stretch.denominator, self.stretch.numerator * unit
+        weights = self._kernel(near / wide)
         if self.mode == "linear":
-            place = np.clip(place, 0, (self.n_in - 1) * unit) if clip else place
-            base, rest = place // unit, place % unit
-            return base[:, None] + np.arange(2), np.stack([np.ones(o.size, bool), rest > 0], axis=1)
-        base, rest = place // unit, place % unit
-        index = base[:, None] + np.arange(-1, 3)
-        weights = _cubic(np.abs(np.arange(-1, 3) - (rest / unit)[:, None]))
-        if clip:
+            counts = near < wide
+        elif self.antialias or self.exclude_outside or not clip:
+            counts = (near < 2 * wide) & (near != wide)
+            counts &= (np.abs(weights) > 1e-12) if self.keys >= 0 else True
+        else:
             index = np.clip(index, 0, self.n_in - 1)
             weights = np.where(index[:, :, None] == index[:, None, :], weights[:, None, :], 0.0).sum(axis=2)
-        return index, np.abs(weights) > 1e-12
+            counts = np.abs(weights) > 1e-12
+        return index, counts & inside[:, None]
+
+    def _window(self, place: IntArray, unit: int, *, clip: bool) -> tuple[IntArray, IntArray]:
+        """Indices that a kernel may reach, and how far they are, over the same denominator."""
+        if self.mode == "linear" and clip and not self.antialias:
+            place = np.clip(place, 0, (self.n_in - 1) * unit)
+        reach = math.ceil((2 if self.mode == "cubic" else 1) * self.stretch)
+        if 2 * reach * place.size > MAX_LENGTH:
+            raise LimitError(
+                f"antialiasing {self.n_in} to {self.n_out} reads {2 * reach} taps each, too many; resize in steps"
+            )
+        index = (place // unit)[:, None] + np.arange(1 - reach, reach + 1)
+        return index, np.abs(index * unit - place[:, None])
 
     def _rounded(self, place: IntArray, unit: int) -> IntArray:
         if self.rounding == "floor":
@@ -160,70 +229,43 @@ class _Sampling:
             return -((unit - 2 * place) // (2 * unit))
         return (2 * place + unit) // (2 * unit)
 
-    def _antialiased(self, o: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-        """Taps within the kernel stretched by the scale; its zeros (1 and 2 for cubic) do not count."""
-        step, unit = self._step
-        reach = 2 if self.mode == "cubic" else 1
-        wide = max(step, unit)
-        width = 2 * reach * wide // unit + 3
-        if width * o.size > MAX_LENGTH:
-            raise LimitError(
-                f"antialiasing {self.n_in} to {self.n_out} reads {width} taps each, too many; resize in steps"
-            )
-        first = ((2 * o + 1) * step - 2 * reach * wide) // (2 * unit) - 1
-        index = first[:, None] + np.arange(width)
-        distance = np.abs((2 * index + 1) * unit - ((2 * o + 1) * step)[:, None])
-        return index, (distance < 2 * reach * wide) & ((distance != 2 * wide) | (reach == 1))
+    def _kernel(self, distance: FloatArray) -> FloatArray:
+        """A triangle, or Keys' convolution kernel."""
+        if self.mode == "linear":
+            return np.asarray(np.maximum(1 - distance, 0))
+        a, d = self.keys, distance
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+        return np.where(d < 1, near, np.where(d < 2, far, 0.0))
 
     def relation(self) -> Relation:
         """The exact relation at the true size."""
-        o = np.arange(self.n_out, dtype=np.int64)
-        index, counts = self.taps(o, clip=True)
-        if self.mode == "nearest":
-            index = np.clip(index, 0, self.n_in - 1)
-        rows = np.broadcast_to(np.arange(o.size)[:, None], index.shape)
-        return Relation.from_points(o.size, self.n_in, rows[counts], index[counts])
+        index, counts = self.taps(np.arange(self.n_out, dtype=np.int64), clip=True)
+        rows = np.broadcast_to(np.arange(self.n_out)[:, None], index.shape)
+        return Relation.from_points(self.n_out, self.n_in, rows[counts], index[counts])
 
     def weights(self) -> csr_array:
         """The size of each tap's weight; every row sums to 1 but for the signs of a cubic kernel."""
         from scipy.sparse import csr_array
 
         o = np.arange(self.n_out, dtype=np.int64)
-        index, _ = self.taps(o, clip=True)
         place, unit = self.source(o)
-        step, per = self._step
-        if self.antialias:
-            wide = max(step, per)
-            distance = ((2 * index + 1) * per - ((2 * o + 1) * step)[:, None]) / (2 * wide)
-        else:
-            place = np.clip(place, 0, (self.n_in - 1) * unit) if self.mode == "linear" else place
-            first = place // unit - (self.mode == "cubic")
-            distance = first[:, None] + np.arange(index.shape[1]) - (place / unit)[:, None]
-        distance = np.abs(distance)
-        linear = self.mode == "linear"
-        kernel = np.maximum(1 - distance, 0) if linear else _cubic(distance, -0.5 if self.antialias else _CUBIC)
+        index, distance = self._window(place, unit, clip=True)
+        kernel = self._kernel(distance * self.stretch.denominator / (self.stretch.numerator * unit))
+        if not (self.antialias or self.exclude_outside):
+            index = np.clip(index, 0, self.n_in - 1)
         kept = (index >= 0) & (index < self.n_in) & (kernel != 0)
-        kernel = kernel / np.where(kept, kernel, 0.0).sum(axis=1, keepdims=True)
+        total = np.where(kept, kernel, 0.0).sum(axis=1, keepdims=True)
+        kernel = kernel / np.where(total == 0, 1, total)
         rows = np.broadcast_to(o[:, None], index.shape)
-        shape = (self.n_out, self.n_in)
-        summed = csr_array((kernel[kept], (rows[kept], index[kept])), shape=shape)
+        summed = csr_array((kernel[kept], (rows[kept], index[kept])), shape=(self.n_out, self.n_in))
         return csr_array(abs(summed).multiply(self.relation().to_scipy()))
 
     def pattern(self) -> Pattern:
         """What is read where no border is near."""
-        step, unit = self._step
-        common = math.gcd(step, unit) or 1
-        return phased(unit // common, step // common, self._bounds)
+        return phased(self.step.denominator, self.step.numerator, self._bounds)
 
     def _bounds(self, o: IntArray) -> tuple[IntArray, IntArray]:
         index, counts = self.taps(o, clip=False)
         low = np.where(counts, index, np.iinfo(np.int64).max).min(axis=1)
         return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
-
-
-def _cubic(distance: npt.NDArray[np.float64], a: float = _CUBIC) -> npt.NDArray[np.float64]:
-    """Keys' convolution kernel."""
-    d = distance
-    near = ((a + 2) * d - (a + 3)) * d * d + 1
-    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d < 1, near, np.where(d < 2, far, 0.0))

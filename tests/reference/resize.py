@@ -17,9 +17,10 @@ def resize(attrs: dict, x: Dep) -> Dep:
         return adaptive_pool({"output_size": out}, x)
     require(all(n > 0 for n in (*sizes, *out)), "resize: empty axis")
     steps = attrs.get("step") or list(zip(sizes, out, strict=True))
+    crops = attrs.get("roi") or [[0, 1]] * len(sizes)
     taps = [
-        [axis_taps(attrs, o, n, m, Fraction(*step)) for o in range(m)]
-        for n, m, step in zip(sizes, out, steps, strict=True)
+        [axis_taps(attrs, o, n, m, Fraction(*step), crop) for o in range(m)]
+        for n, m, step, crop in zip(sizes, out, steps, crops, strict=True)
     ]
 
     def reads(o: tuple) -> Reads:
@@ -36,22 +37,26 @@ def resized(attrs: dict, sizes: tuple) -> list[int]:
     return [math.floor(n * s) for n, s in zip(sizes, per_axis(attrs["scale"], len(sizes)), strict=True)]
 
 
-def axis_taps(attrs: dict, o: int, n: int, out: int, r: Fraction) -> list[int]:
+def axis_taps(attrs: dict, o: int, n: int, out: int, r: Fraction, crop: list) -> list[int]:
     """The input positions with a non-zero weight for output position o on one axis."""
     mode = attrs.get("mode", "nearest")
     coordinates = attrs.get("coordinates") or ("asymmetric" if mode == "nearest" else "half_pixel")
     if attrs.get("antialias", False) and mode != "nearest":
         weights = antialias_weights(mode, coordinates, o, n, out, r)
     else:
-        src = source_coordinate(coordinates, o, n, out, r)
+        src = source_coordinate(coordinates, o, n, out, r, crop)
+        if coordinates == "tf_crop_and_resize" and not 0 <= src <= n - 1:
+            return []
         if mode == "nearest":
             return [min(max(rounded(src, attrs.get("rounding", "floor")), 0), n - 1)]
         require(mode in ("linear", "cubic"), f"unknown resize mode {mode}")
-        weights = linear_weights(src, n) if mode == "linear" else cubic_weights(src, n)
+        a = Fraction(attrs.get("cubic_coeff_a", -0.75))
+        outside = not attrs.get("exclude_outside", False)
+        weights = linear_weights(src, n) if mode == "linear" else cubic_weights(src, n, a, outside=outside)
     return sorted(i for i, w in weights.items() if w != 0)
 
 
-def source_coordinate(coordinates: str, o: int, n: int, out: int, r: Fraction) -> Fraction:
+def source_coordinate(coordinates: str, o: int, n: int, out: int, r: Fraction, crop: list) -> Fraction:
     """Where output position o lies on the input axis, with r inputs per output."""
     if coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and out > 1):
         return (o + Fraction(1, 2)) * r - Fraction(1, 2)
@@ -59,6 +64,13 @@ def source_coordinate(coordinates: str, o: int, n: int, out: int, r: Fraction) -
         return o * Fraction(n - 1, out - 1)
     if coordinates in ("align_corners", "pytorch_half_pixel"):
         return Fraction(0)
+    if coordinates == "half_pixel_symmetric":  # sampled around the middle of the input
+        return (o + Fraction(1, 2) - Fraction(out, 2)) * r + Fraction(n, 2) - Fraction(1, 2)
+    if coordinates == "tf_half_pixel_for_nn":
+        return (o + Fraction(1, 2)) * r
+    if coordinates == "tf_crop_and_resize":
+        start, end = (Fraction(part) * (n - 1) for part in crop)
+        return start + o * (end - start) / (out - 1) if out > 1 else (start + end) / 2
     require(coordinates == "asymmetric", f"unknown coordinates {coordinates}")
     return o * r
 
@@ -89,12 +101,13 @@ def keys(t: Fraction, a: Fraction) -> Fraction:
     return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else Fraction(0)
 
 
-def cubic_weights(src: Fraction, n: int) -> dict[int, Fraction]:
-    """Weights of the four neighbours, summed where clipping makes them meet."""
+def cubic_weights(src: Fraction, n: int, a: Fraction, *, outside: bool) -> dict[int, Fraction]:
+    """Weights of the four neighbours, summed where clipping makes them meet, or without those outside."""
     weights: dict[int, Fraction] = {}
     for tap in range(math.floor(src) - 1, math.floor(src) + 3):
         index = min(max(tap, 0), n - 1)
-        weights[index] = weights.get(index, Fraction(0)) + keys(src - tap, Fraction(-3, 4))
+        if outside or index == tap:
+            weights[index] = weights.get(index, Fraction(0)) + keys(src - tap, a)
     return weights
 
 

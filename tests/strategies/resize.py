@@ -22,8 +22,12 @@ def make_resize(b: Builder, op: str) -> None:
         if antialias:
             attrs |= {"antialias": True, **b.optional(0.6, coordinates=b.choice(["half_pixel", "align_corners"]))}
         elif mode != "area":
-            rules = ["half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"]
-            attrs |= b.optional(0.7, coordinates=b.choice(rules))
+            rules = ["half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric"]
+            attrs |= b.optional(0.7, coordinates=b.choice([*rules, "tf_half_pixel_for_nn", "tf_crop_and_resize"]))
+        if attrs.get("coordinates") == "tf_crop_and_resize":
+            attrs |= b.optional(0.8, roi=[[b.integer(-2, 8) / 8, b.integer(0, 10) / 8] for _ in range(ndim)])
+        if mode == "cubic" and not antialias:
+            attrs |= b.optional(0.3, cubic_coeff_a=b.choice([-0.5, -1.0, 0.0]), exclude_outside=b.chance(0.5))
         if mode == "nearest":
             attrs |= b.optional(0.7, rounding=b.choice(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]))
         if b.chance(0.2) and mode != "area" and attrs.get("coordinates") != "align_corners":
