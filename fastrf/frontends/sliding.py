@@ -9,7 +9,7 @@ import numpy as np
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.moving import permuted
 
-__all__ = ["windowed"]
+__all__ = ["folded", "windowed"]
 
 
 #: What an attribute is along an axis that the window does not touch.
@@ -30,3 +30,14 @@ def windowed(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attri
     if used is not None:
         wider["used"] = np.expand_dims(np.array(used), 2).tolist()
     return permuted(walk, walk.emit(op, turned, *others, **wider), [1, 0, *range(2, n + 2)])
+
+
+def folded(walk: GraphWalk, x: Value, **attributes: Any) -> Value:
+    """Columns summed where their windows lie; a batch beyond 1 is one more axis of the image with a window of 1."""
+    if len(x.full) == 2 or x.stripped:
+        return windowed(walk, x, 1, "fold", **attributes)
+    neutral = {**_NEUTRAL, "output_size": x.full[0]}
+    wider: dict[str, Any] = {k: [neutral.get(k, 1), *v] for k, v in attributes.items()}
+    columns = walk.shaped(permuted(walk, x, [1, 0, 2]), (x.full[1], x.full[0] * x.full[2]))
+    image = walk.emit("fold", walk.spread(columns), **wider)
+    return permuted(walk, image, [1, 0, *range(2, len(image.full))])

@@ -17,7 +17,7 @@ from fastrf.frontends.moving import constant, permuted
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.sliding import windowed
+from fastrf.frontends.sliding import folded, windowed
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
@@ -244,11 +244,9 @@ def fold(walk: Walk, call: Call) -> Value:
     image, block = call.integers(1) or [], call.integers(2) or []
     n = len(image)
     pads = _numbers(call, "pads", 2 * n, 0)
-    return windowed(
+    return folded(
         walk,
         x,
-        1,
-        "fold",
         output_size=image,
         kernel_size=block,
         dilation=_numbers(call, "dilations", n, 1),
