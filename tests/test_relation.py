@@ -6,6 +6,7 @@ import itertools
 import pickle
 import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -155,6 +156,49 @@ def test_memory_is_bounded(monkeypatch):
     assert memory.remembered(("big", 1), lambda: big) is big
     assert ("big", 1) not in memory._results
     memory.forget()
+
+
+def test_memory_counts_keys_too_and_each_object_once():
+    memory.forget()
+    ones = [Relation.from_runs(4000, np.arange(2000) + k, np.arange(2000) + k + 9) for k in range(6)]
+    for a, b in itertools.permutations(ones, 2):
+        assert not a.contains(b)
+    assert memory.held() == sum(one.nbytes for one in ones)
+    union = ones[0].union(ones[1])
+    parts = memory.remembered(("parts", ones[2]), lambda: [Group((0,), (0,), union), Group((), (1,), ones[3])])
+    assert memory.held() == sum(one.nbytes for one in (*ones, union))
+    assert memory.remembered(("parts", ones[2]), lambda: []) is parts
+    memory.forget()
+    assert memory.held() == 0
+    assert not memory._holders
+
+
+def test_operands_of_comparisons_are_let_go(monkeypatch):
+    """Each comparison answers yes or no, which is small; what it compared is not."""
+    memory.forget()
+    nbytes = Relation.from_runs(4000, np.arange(2000), np.arange(2000) + 9).nbytes
+    monkeypatch.setattr(memory, "MAX_BYTES", 20 * nbytes)
+    seen = []
+    for k in range(60):
+        pair = [Relation.from_runs(4000, np.arange(2000) + i, np.arange(2000) + i + 9) for i in (k, k + 99)]
+        seen += map(weakref.ref, pair)
+        pair[0].contains(pair[1])
+        assert memory.held() <= memory.MAX_BYTES
+    del pair
+    assert sum(ref() is not None for ref in seen) <= 20
+    memory.forget()
+    assert not any(ref() for ref in seen)
+
+
+def test_what_is_larger_than_half_the_memory_is_not_kept(monkeypatch):
+    memory.forget()
+    big = Relation.from_runs(4000, np.arange(2000), np.arange(2000) + 9)
+    monkeypatch.setattr(memory, "MAX_BYTES", 2 * big.nbytes)
+    assert memory.remembered(("kept", big), lambda: 1) == memory.remembered(("kept", big), lambda: 2)
+    memory.forget()
+    monkeypatch.setattr(memory, "MAX_BYTES", 2 * big.nbytes - 1)
+    assert memory.remembered(("kept", big), lambda: 1) != memory.remembered(("kept", big), lambda: 2)
+    assert (memory.held(), memory._results, memory._holders) == (0, {}, {})
 
 
 def test_groups_compare_by_identity_of_relations():

@@ -78,7 +78,7 @@ class Dependency:
         terms = [[(rows, cols, content(relation)) for rows, cols, relation in term] for term in self.terms]
         return self.input_shape, self.axes, frozenset(map(tuple, terms))
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Memory held by the relations, shared or not."""
         return sum(group.relation.nbytes for term in self.terms for group in term)

@@ -330,7 +330,7 @@ def read_exactly(extent: Extent, factors: Sequence[int], sizes: Sequence[int], a
         return extent
     n_rest = math.prod(phase.period for phase in rest)
     relation = axis_map.relation if extent.is_plain and 0 < axis_map.n_out * n_rest <= MAX_TABLE else None
-    if relation is None or int(relation.counts.sum()) * n_rest > MAX_WORK:
+    if relation is None or relation.n_points * n_rest > MAX_WORK:
         known = all(phase.matters and not phase.shift for phase in (extent.phases[k] for k in mine))
         unknown = [] if known and not extent.is_plain else [Phase(first, 1, 0)]
         return irregular(extent, [*rest[:k], *unknown, *rest[k:]], reason)

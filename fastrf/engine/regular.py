@@ -119,7 +119,7 @@ def _reads(
 def factored(relation: Relation, sizes: tuple[int, ...]) -> list[Relation] | None:
     """The relations of the axes that make up rows and columns alike, if the relation is their product; else None."""
     size = math.prod(sizes)
-    if (relation.n_rows, relation.n_cols) != (size, size) or not 0 < int(relation.counts.sum()) <= MAX_POINTS:
+    if (relation.n_rows, relation.n_cols) != (size, size) or not 0 < relation.n_points <= MAX_POINTS:
         return None
     rows, columns = np.repeat(np.arange(size), relation.counts), relation.points()
     found: list[Relation] = []
@@ -127,4 +127,4 @@ def factored(relation: Relation, sizes: tuple[int, ...]) -> list[Relation] | Non
         n = sizes[len(found)]
         pairs = np.unique(outer * n + inner)
         found.append(Relation.from_points(n, n, pairs // n, pairs % n))
-    return found if math.prod(int(part.counts.sum()) for part in found) == rows.size else None
+    return found if math.prod(part.n_points for part in found) == rows.size else None

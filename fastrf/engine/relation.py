@@ -262,6 +262,11 @@ class Relation:
         )
 
     @cached_property
+    def n_points(self) -> int:
+        """Number of pairs of a row and a column that it holds."""
+        return int(np.sum(self.stop - self.start))
+
+    @cached_property
     def counts(self) -> IntArray:
         """int64[n_rows]: how many columns each row holds."""
         total = np.zeros(self.start.size + 1, np.int64)
@@ -324,8 +329,8 @@ class Relation:
 
     def contains(self, other: Relation) -> bool:
         """Whether every row of `other` is a subset of the same row here."""
-        if self is other:
-            return True
+        if self is other or self.n_points < other.n_points:
+            return self is other
         return remembered(("contains", self, other), lambda: bool(kernels.rows_contain(self.runs, other.runs)))
 
     @cached_property
@@ -344,7 +349,7 @@ class Relation:
         return remembered(("kron", self, other), lambda: self._kron(other))
 
     def _kron(self, other: Relation) -> Relation:
-        points = int(np.sum(self.stop - self.start))
+        points = self.n_points
         check_size(self.n_rows * other.n_rows, points * other.start.size, self.n_cols * other.n_cols)
         out = _allocate(self.n_rows * other.n_rows, points * other.start.size)
         n = kernels.kron_rows(self.runs, other.runs, other.n_cols, out)
@@ -387,7 +392,7 @@ class Relation:
 
     def points(self) -> IntArray:
         """int64[n_points]: the columns of every row, one row after another."""
-        out = np.empty(int(np.sum(self.stop - self.start)), np.int64)
+        out = np.empty(self.n_points, np.int64)
         kernels.points_of_runs(self.runs, out)
         return out
 

@@ -140,6 +140,11 @@ class Stretched(Relation):
         return super().is_constant_along(before, middle, after)
 
     @cached_property
+    def n_points(self) -> int:
+        """Number of pairs of a row and a column that it holds."""
+        return self.core.n_points + self.times * int(self.core.counts[self.head : self.cut].sum())
+
+    @cached_property
     def counts(self) -> IntArray:
         """int64[n_rows]: how many columns each row holds."""
         return self._spread(self.core.counts, 0)

@@ -137,9 +137,9 @@ def _separate(
     used = [f for part in parts for f in part.rows]
     if len(used) != len(set(used)):
         return []
-    points = math.prod(int(part.relation.counts.sum()) for part in parts)
+    points = math.prod(part.relation.n_points for part in parts)
     points *= math.prod(row_sizes[f] for f in rows if f not in used)
-    return parts if points == int(relation.counts.sum()) else []
+    return parts if points == relation.n_points else []
 
 
 def join(groups: Sequence[Group], sizes: Sequence[int], input_shape: Sequence[int]) -> Group:
@@ -261,13 +261,12 @@ def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) 
 
 def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequence[int]) -> bool:
     """Whether `big` surely contains `small`, group by group after bringing both to a common grouping."""
-    alike = len(big) == len(small)
-    for b, s in zip(big, small, strict=False):
-        if b.rows != s.rows or b.cols != s.cols:
-            alike = False
-        elif b.relation is not s.relation and not b.relation.contains(s.relation):
-            return False
-    if alike:
+    pairs = [(b, s) for b, s in zip(big, small, strict=False) if b.rows == s.rows and b.cols == s.cols]
+    if any(b.relation.n_points < s.relation.n_points for b, s in pairs):
+        return False
+    if not all(b.relation is s.relation or b.relation.contains(s.relation) for b, s in pairs):
+        return False
+    if len(pairs) == len(big) == len(small):
         return True
     for rows, cols in common_grouping((*big, *small)):
         large, little = ([g for g in term if rows & set(g.rows) or cols & set(g.cols)] for term in (big, small))

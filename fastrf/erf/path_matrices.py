@@ -53,7 +53,7 @@ def matrix_of(axis_map: AxisMap, average: bool, transposed: bool) -> Matrix:
     Weights are 1 but where the map has its own. With `average`, rows that read anything sum to 1.
     """
     relation = axis_map.relation
-    points = int(relation.counts.sum())
+    points = relation.n_points
     require_memory(48 * points, f"path weights between {points} pairs of indices", "use a smaller input_shape")
     if axis_map.weigh is None:
         indptr = np.zeros(relation.n_rows + 1, np.int64)
