@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fastrf import anchors, ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
+    from fastrf.budget import Limits, limits
     from fastrf.engine.relation import Relation
     from fastrf.errors import (
         FastRFError,
@@ -63,6 +64,7 @@ _HOME = {
     "FastRFError": "errors",
     "FormatError": "errors",
     "Layer": "layers",
+    "Limits": "budget",
     "LimitError": "errors",
     "MissingExtraError": "errors",
     "Network": "network",
@@ -90,6 +92,7 @@ _HOME = {
     "flatten": "layers",
     "global_avg_pool": "layers",
     "layer": "layers",
+    "limits": "budget",
     "linear": "layers",
     "load": "loading",
     "load_field": "field",
@@ -108,6 +111,7 @@ __all__ = [
     "FormatError",
     "Layer",
     "LimitError",
+    "Limits",
     "MissingExtraError",
     "Network",
     "NetworkError",
@@ -135,6 +139,7 @@ __all__ = [
     "flatten",
     "global_avg_pool",
     "layer",
+    "limits",
     "linear",
     "load",
     "load_field",

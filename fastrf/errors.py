@@ -28,7 +28,7 @@ __all__ = [
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
-    "close_names",
+    "did_you_mean",
     "shown",
 ]
 
@@ -84,10 +84,14 @@ class MissingExtraError(FastRFError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
-def close_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Names like a name that is unknown; comparing takes the square of the length, so only short ones are."""
+def did_you_mean(name: object, known: Iterable[str], otherwise: str) -> str:
+    """The known names that are like an unknown one, as a question; where none is, what else there is to say.
+
+    Comparing takes the square of the length, so only short names are.
+    """
     short = [one for one in known if len(one) <= MAX_COMPARED][:MAX_NAMES]
-    return difflib.get_close_matches(name, short, n) if len(name) <= MAX_COMPARED else []
+    close = difflib.get_close_matches(str(name), short, cutoff=0.5) if len(str(name)) <= MAX_COMPARED else []
+    return f"did you mean {', '.join(close)}?" if close else otherwise
 
 
 def shown(text: str) -> str:

@@ -67,6 +67,10 @@ class ReceptiveField:
         self._make_nominal = nominal
         self._make_periods = periods
 
+    def __repr__(self) -> str:
+        exact = "exact" if self.exact else "approximate"
+        return f"ReceptiveField({self.name!r}, shape={self.shape}, input_shape={self.input_shape}, {exact})"
+
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickled, tuple(self._parts)
 
@@ -387,7 +391,7 @@ def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
     """Read a field that `ReceptiveField.save` wrote.
 
     Raises FormatError for anything else, and LimitError for one that unpacks to more than
-    fastrf.system.files.MAX_ARRAY_BYTES.
+    fastrf.limits(arrays=...).
     """
     return _unpickled(*storage.load_parts(path))
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastrf.errors import FormatError, MissingExtraError
+from fastrf.errors import FormatError
 from fastrf.frontends import spec
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network
+from fastrf.system.extras import require
 
 __all__ = ["load"]
 
@@ -119,10 +120,7 @@ def _is_onnx(source: Any) -> bool:
 
 def _from_onnx(source: Any, input_shape: Any, options: Options) -> Network:
     """An ONNX model, read first where it is a file."""
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("an ONNX model needs onnx; pip install 'fastrf[onnx]'") from error
+    require("onnx", "onnx", "an ONNX model")
     from fastrf.frontends import onnx as frontend
 
     name = source.graph.name or "model" if not isinstance(source, str) else Path(source).stem
@@ -132,10 +130,7 @@ def _from_onnx(source: Any, input_shape: Any, options: Options) -> Network:
 
 def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
     """A PyTorch model, captured first where it is a module."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("a PyTorch model needs torch; pip install 'fastrf[torch]'") from error
+    torch = require("torch", "torch", "a PyTorch model")
     from fastrf.frontends import torch as frontend
 
     name = type(source).__name__

@@ -13,26 +13,24 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from fastrf.budget import limits
 from fastrf.engine.recipe import Recipe
 from fastrf.errors import (
     FastRFError,
     FormatError,
-    LimitError,
     NetworkError,
     ShapeError,
     UnsupportedOpError,
-    close_names,
+    did_you_mean,
 )
 from fastrf.ops import apply, find, frozen
 from fastrf.system.locks import cached_property
 
-__all__ = ["MAX_LAYERS", "Network", "Node", "split_name"]
+__all__ = ["Network", "Node", "split_name"]
 
 Shape = tuple[int, ...]
 InputShape = Sequence[int] | Mapping[str, Sequence[int]]
 
-#: A network of more layers than this raises LimitError.
-MAX_LAYERS = 200_000
 #: No axis may be longer than this: index arithmetic stays within 64 bits.
 MAX_AXIS = 1 << 40
 #: No name may be longer.
@@ -307,10 +305,8 @@ def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict
     named: dict[str, dict[str, Any]] = {}
     previous = next(iter(inputs))
     for number, layer in enumerate(layers):
-        if number == MAX_LAYERS:
-            raise LimitError(
-                f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers; raise it if this is no mistake"
-            )
+        if number >= limits.layers:
+            limits.require("layers", number + 1, f"a network of {number + 1} layers or more")
         if not isinstance(layer, Mapping) or not isinstance(layer.get("op"), str):
             raise FormatError(f"layer {number} has no 'op'; write it as {{name, op, inputs, attributes}}")
         name = _checked_name(layer.get("name", f"{layer['op']}{number + 1}"))
@@ -395,5 +391,4 @@ def _listed(value: Any) -> Any:
 
 
 def _close(name: str, known: Iterable[str]) -> str:
-    matches = close_names(name, known)
-    return f"; did you mean {', '.join(matches)}?" if matches else "; check its spelling"
+    return f"; {did_you_mean(name, known, 'check its spelling')}"

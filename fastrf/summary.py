@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import MissingExtraError, NetworkError
+from fastrf.errors import NetworkError
 from fastrf.outputs.tabular import Table, ascii_only, wrapped
 from fastrf.outputs.texts import csv_rows, markdown_rows, markdown_text
 from fastrf.queries.naming import result_within
+from fastrf.system.extras import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,11 +155,8 @@ class Summary:
 
     def to_pandas(self) -> pd.DataFrame:
         """As a `pandas.DataFrame`. Raises MissingExtraError without pandas."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
-        return pd.DataFrame([vars(row) for row in self.rows])
+        frame: pd.DataFrame = require("pandas", "sweep", "to_pandas").DataFrame([vars(row) for row in self.rows])
+        return frame
 
 
 def _noted(kind: str, told: list[str]) -> list[str]:

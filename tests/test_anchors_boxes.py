@@ -282,8 +282,8 @@ def test_what_is_no_source(tmp_path):
 
 
 def test_labels_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastrf.anchors.boxes.readers.MAX_LABEL_BYTES", 10)
-    with pytest.raises(fastrf.LimitError, match="MAX_LABEL_BYTES = 10; raise it"):
+    monkeypatch.setattr(fastrf.limits, "labels", 10)
+    with pytest.raises(fastrf.LimitError, match=r"\(labels=10\) allows; raise it"):
         read_boxes(write(tmp_path / "a.xml", VOC))
 
 

@@ -316,16 +316,16 @@ def test_bad_files(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(fastrf.FormatError, match=message):
         read_anchors(str(tmp_path / name))
-    (tmp_path / "large.py").write_text("#" * (literals.MAX_CHARS + 1))
-    with pytest.raises(fastrf.LimitError, match="MAX_CHARS"):
+    (tmp_path / "large.py").write_text("#" * (fastrf.limits.anchor_file + 1))
+    with pytest.raises(fastrf.LimitError, match="anchor_file="):
         read_anchors(str(tmp_path / "large.py"))
 
 
 def test_an_lffd_mapping_and_bounded_text():
     values = literals.parse(LFFD, "here")
     assert read_anchors(values).ranges == ((10, 20), (20, 40))
-    with pytest.raises(fastrf.FormatError, match="at most"):
-        literals.parse("#" * (literals.MAX_CHARS + 1), "here")
+    with pytest.raises(fastrf.LimitError, match="anchor_file="):
+        literals.parse("#" * (fastrf.limits.anchor_file + 1), "here")
 
 
 def test_literals_are_worked_out_and_nothing_else():

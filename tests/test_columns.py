@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrf
-from fastrf.columns import states
 from fastrf.columns.programs import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.sweeps.metrics import axis_names, field_of
 from fastrf.system.terminal import progress_bar
@@ -107,7 +106,7 @@ def test_a_memo_that_has_grown_is_begun_anew(monkeypatch):
     first.close()
     second = Columns(1, (6, 6), memo)
     assert second.table is first.table
-    monkeypatch.setattr(states, "MAX_STATES", 0)
+    monkeypatch.setattr(fastrf.limits, "states", 1)
     second.close()
     assert Columns(1, (6, 6), memo).table is not first.table
 
@@ -131,8 +130,8 @@ def test_what_is_refused(monkeypatch):
         columns.union(columns.image, columns.apply(conv(1, 2), columns.image))
     with pytest.raises(fastrf.NetworkError, match="is no step"):
         columns.apply("conv", columns.image)
-    monkeypatch.setattr(states, "MAX_TERMS", 1)
-    with pytest.raises(fastrf.LimitError, match="MAX_TERMS"):
+    monkeypatch.setattr(fastrf.limits, "terms", 1)
+    with pytest.raises(fastrf.LimitError, match=r"terms=1"):
         columns.union(
             columns.apply(conv((3, 1), padding=(1, 0)), columns.image),
             columns.apply(conv((1, 3), padding=(0, 1)), columns.image),

@@ -41,8 +41,8 @@ def test_areas_of_as_many_terms_as_can_be_counted(rng):
 def test_counting_ends_in_an_answer_or_an_error(rng, monkeypatch):
     found = of_sets(*[[Relation.from_mask(rng.random((1, 60)) < 0.5) for _ in range(3)] for _ in range(12)])
     assert int(counting.areas(found)) == masks.dense_row(found, ()).sum()
-    monkeypatch.setattr(counting, "MAX_COUNTING", 1000)
-    with pytest.raises(fastrf.LimitError, match="MAX_COUNTING"):
+    monkeypatch.setattr(fastrf.limits, "counting", 1000)
+    with pytest.raises(fastrf.LimitError, match="counting=1000"):
         counting.areas(found)
 
 

@@ -122,7 +122,7 @@ def test_comparison_of_very_wide_terms_is_left_out(monkeypatch):
     small = Dependency.identity((6, 6))
     entangled = small.reshape((36,)).map_axis(0, maps.window(36, 36, 3, 1, 1, 1)).reshape((6, 6))
     assert small.union(entangled).terms == entangled.terms
-    monkeypatch.setattr("fastrf.engine.terms.MAX_COMPARED", 1)
+    monkeypatch.setattr(fastrf.limits, "compared", 1)
     assert len(small.union(entangled).terms) == 2
     assert (dense(small.union(entangled)) == dense(entangled)).all()
 

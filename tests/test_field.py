@@ -121,14 +121,6 @@ def test_areas_beyond_64_bits():
         field.areas()
 
 
-def test_systems_that_do_not_tell_their_memory(monkeypatch):
-    def fail(*arguments, **options):
-        raise OSError
-
-    monkeypatch.setattr("builtins.open", fail)
-    assert limits.free_memory() == 1 << 40
-
-
 @pytest.mark.parametrize("position", [(0,), (0, 0, 0), (-1, 0), (11, 0), (0, 9), (0.5, 0), "ab", None, 3])
 def test_positions_outside_are_errors(crossed, position):
     with pytest.raises(fastrf.PositionError):

@@ -7,7 +7,6 @@ import json
 import pytest
 
 import fastrf
-from fastrf import network as network_module
 
 CONV = {"name": "conv", "op": "conv", "out_channels": 4, "kernel_size": 3}
 TOML = """
@@ -228,15 +227,15 @@ def test_unreadable_files(tmp_path):
 def test_too_many_layers_and_too_large_files(tmp_path, monkeypatch):
     path = tmp_path / "many.json"
     path.write_text(json.dumps({"input_shape": [1, 4], "layers": [{"op": "relu"}] * 1_000_000}))
-    with pytest.raises(fastrf.LimitError, match="MAX_LAYERS = 200000"):
+    with pytest.raises(fastrf.LimitError, match="fastrf\\.limits\\(layers=200000\\) allows; raise it"):
         fastrf.load(path)
-    monkeypatch.setattr("fastrf.system.files.MAX_FILE_BYTES", 10)
-    with pytest.raises(fastrf.LimitError, match=r"larger than fastrf\.system\.files\.MAX_FILE_BYTES = 10; raise it"):
+    monkeypatch.setattr(fastrf.limits, "file", 10)
+    with pytest.raises(fastrf.LimitError, match=r"fastrf\.limits\(file=10\) allows; raise it"):
         fastrf.load(path)
 
 
 def test_a_deep_chain_is_read_and_analysed(monkeypatch):
-    monkeypatch.setattr(network_module, "MAX_LAYERS", 5000)
+    monkeypatch.setattr(fastrf.limits, "layers", 5000)
     chain = {"input_shape": [1, 4], "layers": [{"op": "relu"}] * 5000}
     assert fastrf.analyze(chain).output.areas().tolist() == [1, 1, 1, 1]
 
@@ -312,11 +311,11 @@ def test_approximate_nodes_are_listed_downstream():
 
 
 def test_term_limit_names_the_node(monkeypatch):
-    monkeypatch.setattr("fastrf.engine.dependency.MAX_TERMS", 1)
+    monkeypatch.setattr(fastrf.limits, "terms", 1)
     rows = {"name": "rows", "op": "avg_pool", "kernel_size": [3, 1], "stride": 1}
     columns = {"name": "columns", "op": "avg_pool", "kernel_size": [1, 3], "stride": 1, "inputs": ["input"]}
     cut = [{**rows, "padding": [1, 0]}, {**columns, "padding": [0, 1]}]
-    with pytest.raises(fastrf.LimitError, match=r"node 'sum' \(add\): .*MAX_TERMS = 1"):
+    with pytest.raises(fastrf.LimitError, match=r"node 'sum' \(add\): .*needs 2 terms.*\(terms=1\)"):
         fastrf.analyze(spec(*cut, {"name": "sum", "op": "add", "inputs": ["rows", "columns"]}))
 
 
@@ -344,6 +343,6 @@ def test_huge_kernels_cost_no_more_than_the_axis():
 
 
 def test_run_limit(monkeypatch):
-    monkeypatch.setattr("fastrf.engine.relation.MAX_RUNS", 10)
-    with pytest.raises(fastrf.LimitError, match="MAX_RUNS = 10; raise it"):
+    monkeypatch.setattr(fastrf.limits, "runs", 10)
+    with pytest.raises(fastrf.LimitError, match=r"\(runs=10\) allows; raise it"):
         fastrf.analyze([fastrf.conv(1, 3, dilation=7, padding=7), fastrf.conv(1, 2, dilation=3)], (1, 97))

@@ -125,7 +125,7 @@ def test_too_many_phases_are_not_regular(monkeypatch):
 
 
 def test_patterns_with_too_many_phases(monkeypatch):
-    monkeypatch.setattr("fastrf.engine.axis_map.MAX_PHASES", 4)
+    monkeypatch.setattr(fastrf.limits, "phases", 4)
     field = fastrf.analyze([fastrf.adaptive_avg_pool([13])], (1, 17)).output
     assert field.size_range == ((2, 3),)  # every position by itself, since no period is tabulated
     assert math.isnan(field.stride[0])

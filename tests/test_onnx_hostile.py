@@ -75,7 +75,7 @@ def loops(depth: int, trips: int) -> Any:
 
 def test_what_loops_and_functions_write_out_is_counted_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(fastrf.load(loops(2, 3)).nodes) == 10
-    monkeypatch.setattr(walk_of_onnx, "MAX_STEPS", 1000)
+    monkeypatch.setattr(fastrf.limits, "layers", 500)
     for model in (loops(3, 100), onnx.ModelProto.FromString(exploding(60))):
         with pytest.raises(fastrf.LimitError, match="once loops and functions are written out"):
             fastrf.load(model)
@@ -99,8 +99,8 @@ def test_constants_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = onnx.helper.make_tensor("s", onnx.TensorProto.INT64, [1], [1000])
     nodes = [start, *chain, *last, node("Add", ["x", "f"], ["y"])]
     model = onnx.ModelProto.FromString(hostile_model(nodes, [shape]))
-    monkeypatch.setattr(walk_of_onnx, "MAX_HELD", 20_000)
+    monkeypatch.setattr(fastrf.limits, "constants", 20_000)
     assert fastrf.analyze(model).output.areas().max() == 1
-    monkeypatch.setattr(walk_of_onnx, "MAX_HELD", 2_000)
-    with pytest.raises(fastrf.LimitError, match="constants of more than"):
+    monkeypatch.setattr(fastrf.limits, "constants", 2_000)
+    with pytest.raises(fastrf.LimitError, match=r"constants of \d+ bytes at a time.*limits\(constants=2000\)"):
         fastrf.load(model)

@@ -113,7 +113,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_parsed_files_are_bounded_and_noticed_when_they_change(path, monkeypatch):
-    monkeypatch.setattr(onnx_files, "MAX_PARSED", 2)
+    monkeypatch.setattr(fastrf.limits, "parsed", 2)
     models = [model() for _ in range(4)]
     fastrf.sweep([(str(k), given) for k, given in enumerate(models)], metrics=["size"])
     assert len(onnx_files._files) == 2

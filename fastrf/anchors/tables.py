@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import MissingExtraError, shown
+from fastrf.errors import shown
 from fastrf.outputs.tabular import Table, ascii_only, wrapped
 from fastrf.outputs.texts import csv_rows, markdown_rows
+from fastrf.system.extras import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,16 +47,13 @@ def to_csv(report: Report) -> str:
 
 def to_pandas(report: Report) -> pd.DataFrame:
     """A row for each level."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtraError("to_pandas needs pandas; pip install 'fastrf[sweep]'") from error
     rows = []
     for row in report.levels:
         record = {field.name: getattr(row, field.name) for field in fields(row)}
         recall = record.pop("recall")
         rows.append(record | {f"recall_{t}": share for t, share in (recall or {}).items()})
-    return pd.DataFrame(rows)
+    frame: pd.DataFrame = require("pandas", "sweep", "to_pandas").DataFrame(rows)
+    return frame
 
 
 def to_text(report: Report, width: int | None = None) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FormatError, MissingExtraError
+from fastrf.errors import FormatError
 from fastrf.field import ReceptiveField
 from fastrf.outputs.tabular import Table, ascii_only
 from fastrf.outputs.texts import csv_rows
+from fastrf.system.extras import require
 from fastrf.system.files import whole_file
 from fastrf.system.terminal import terminal_width
 
@@ -116,12 +117,9 @@ def write_mask(mask: Mask, path: Path) -> None:
 def _write_png(mask: Mask, path: Path) -> None:
     if mask.ndim > 2:
         raise FormatError(f"{path}: a mask of {mask.ndim} axes is no picture; write .npy or .npz")
-    try:
-        from matplotlib.image import imsave
-    except ImportError as error:
-        raise MissingExtraError("a .png needs matplotlib; pip install 'fastrf[plot]'") from error
+    image = require("matplotlib.image", "plot", "a .png")
     with whole_file(path) as file:
-        imsave(file, np.atleast_2d(mask), cmap="gray", vmin=0, vmax=1, format="png")
+        image.imsave(file, np.atleast_2d(mask), cmap="gray", vmin=0, vmax=1, format="png")
 
 
 def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.budget import limits
 from fastrf.columns.steps import Branches, Sequence, Step, Whole, Window, per_axis
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import NOTHING, Extent, Phase, mapped, opened, united
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import full, identity
-from fastrf.errors import LimitError, NetworkError, ShapeError
+from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import window_output
 from fastrf.system.locks import process_lock
 
@@ -30,10 +31,6 @@ __all__ = ["Exact", "Memo", "Table", "Unbounded"]
 Ids = npt.NDArray[np.int32]
 Product = tuple[Relation, ...]
 
-#: A state of more terms than this raises LimitError.
-MAX_TERMS = 1 << 8
-#: A memo with more states than this is begun anew by the next run.
-MAX_STATES = 1 << 18
 
 _lock = process_lock()
 
@@ -65,9 +62,9 @@ class Memo:
             return idle.pop() if idle else Table(image)
 
     def give_back(self, table: Table) -> None:
-        """Keep a table for the next run, unless it has grown beyond MAX_STATES."""
+        """Keep a table for the next run, unless it has grown beyond the limit `states`."""
         with _lock:
-            if table.n_states <= MAX_STATES:
+            if table.n_states <= limits.states:
                 self._tables.setdefault(table.image, []).append(table)
 
 
@@ -345,8 +342,7 @@ def _simplified(terms: list[Product]) -> tuple[Product, ...]:
                 break
         else:
             done.append(term)
-    if len(done) > MAX_TERMS:
-        raise LimitError(f"a map needs more than fastrf.columns.states.MAX_TERMS = {MAX_TERMS} terms; raise it")
+    limits.require("terms", len(done), f"a map needs {len(done)} terms")
     return tuple(done)
 
 

@@ -12,24 +12,23 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.budget import limits, require_memory
 from fastrf.engine import stretched
 from fastrf.engine.regular import MAX_WORK, rule_of
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import stretched_family
-from fastrf.errors import LimitError, ShapeError
+from fastrf.errors import ShapeError
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 __all__ = [
-    "MAX_LENGTH",
-    "MAX_PHASES",
     "AxisMap",
     "Pattern",
     "adaptive",
@@ -55,10 +54,9 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-#: An axis that an operator changes may not be longer than this.
-MAX_LENGTH = 1 << 26
-#: A pattern of more phases than this is called unbounded rather than tabulated.
-MAX_PHASES = 1 << 16
+#: Bytes that one row takes while a relation of one run each is made.
+_ROW_BYTES = 40
+_SMALLER = "use a smaller input_shape"
 #: A map does not keep a relation of more bytes than this.
 MAX_KEPT = 1 << 25
 
@@ -104,22 +102,24 @@ class AxisMap:
 
     @property
     def relation(self) -> Relation:
-        """The exact relation, `n_out` rows by `n_in` columns. Raises LimitError for an axis beyond MAX_LENGTH.
+        """The exact relation, `n_out` rows by `n_in` columns. Raises LimitError for an axis beyond the limit `axis`.
 
         A large one is made anew once nobody holds it any more: maps are remembered, and would keep it for good.
         """
         kept, made_for = self.__dict__.get("_kept", (lambda: None, 0))
         relation: Relation | None = kept()
         if relation is None or made_for != stretched.MIN_ROWS:
-            if max(self.n_in, self.n_out) > MAX_LENGTH:
-                raise LimitError(
-                    f"an axis goes from {self.n_in} to {self.n_out} indices, more than "
-                    f"fastrf.engine.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it, or use a smaller input_shape"
-                )
-            relation = self._stretched() or self.build()
+            told = f"an axis goes from {self.n_in} to {self.n_out} indices"
+            limits.require("axis", max(self.n_in, self.n_out), told, _SMALLER)
+            relation = self._stretched() or self._built(told)
             kept = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
             self.__dict__["_kept"] = kept, stretched.MIN_ROWS
         return relation
+
+    def _built(self, told: str) -> Relation:
+        """The relation, row by row."""
+        require_memory(_ROW_BYTES * self.n_out, f"{told}, whose rows", _SMALLER)
+        return self.build()
 
     def _stretched(self) -> Relation | None:
         """The relation of a long axis, without making its rows."""
@@ -145,10 +145,13 @@ class AxisMap:
         """Whether every output reads the input of the same index."""
         return self.relation.is_identity
 
-    @cached_property
+    @property
     def pattern(self) -> Pattern:
-        """The same on an unbounded axis."""
-        return self.sketch()
+        """The same on an unbounded axis, within as many phases as allowed."""
+        made_for, pattern = self.__dict__.get("_pattern", (0, None))
+        if made_for != limits.phases:
+            made_for, pattern = self.__dict__["_pattern"] = limits.phases, self.sketch()
+        return cast("Pattern", pattern)
 
 
 def shifted(shift: int, low: float, high: float) -> Pattern:
@@ -158,8 +161,8 @@ def shifted(shift: int, low: float, high: float) -> Pattern:
 
 def phased(period: int, shift: int, bounds: Callable[[IntArray], tuple[IntArray, IntArray]]) -> Pattern:
     """The pattern whose phases `bounds` gives; none where there are too many of them."""
-    if period > MAX_PHASES:
-        return _no_rule(f"more than {MAX_PHASES} phases")
+    if period > limits.phases:
+        return _no_rule(f"more than {limits.phases} phases")
     low, high = bounds(np.arange(period, dtype=np.int64))
     return Pattern(period, shift, low.astype(np.float64), high.astype(np.float64))
 
@@ -234,8 +237,8 @@ def _writers(place: int, kernel: int, stride: int, dilation: int) -> tuple[IntAr
 
 def _written(period: int, shift: int, kernel: int, reads: Callable[[int], IntArray]) -> Pattern:
     """The pattern of explicit reads."""
-    if max(period, kernel) > MAX_PHASES:
-        return _no_rule(f"more than {MAX_PHASES} phases")
+    if max(period, kernel) > limits.phases:
+        return _no_rule(f"more than {limits.phases} phases")
     phases = [reads(o) for o in range(period)]
     low = np.array([read.min() if read.size else np.inf for read in phases], float)
     high = np.array([read.max() + 1 if read.size else -np.inf for read in phases], float)

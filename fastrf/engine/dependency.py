@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fastrf.budget import limits
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.factors import Factors, common, put
@@ -18,13 +19,9 @@ from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import content, identity
 from fastrf.engine.terms import Group, Term, expand, join, make_term, normal_term, relabel, simplify
-from fastrf.errors import LimitError
 from fastrf.system.locks import cached_property
 
 __all__ = ["Dependency"]
-
-#: More terms than this raise LimitError: the network's structure does not suit products of relations.
-MAX_TERMS = 1 << 8
 
 
 class Dependency:
@@ -43,8 +40,8 @@ class Dependency:
         self.axes = axes if isinstance(axes, Factors) else Factors(axes)
         self.sizes = self.axes.sizes
         self.terms = tuple(terms) if 0 not in self.sizes and 0 not in input_shape else ()
-        if len(self.terms) > MAX_TERMS:
-            raise LimitError(f"a node needs more than fastrf.engine.dependency.MAX_TERMS = {MAX_TERMS} terms; raise it")
+        if len(self.terms) > limits.terms:
+            limits.require("terms", len(self.terms), f"a node needs {len(self.terms)} terms")
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Dependency:

@@ -25,12 +25,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.axis_map import MAX_LENGTH, AxisMap
+from fastrf.budget import limits
+from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
 from fastrf.engine.factors import Factors, aligned, put
 from fastrf.engine.joining import continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
 from fastrf.engine.pieces import CHANNEL, GRID, Piece
-from fastrf.errors import LimitError
 
 __all__ = ["Nominal", "bounds"]
 
@@ -365,10 +365,7 @@ def bounds(piece: Piece, k: int) -> tuple[FloatArray, FloatArray]:
     extent, sizes = piece.extents[k], piece.sizes
     used = {phase.factor for phase in extent.phases if phase.matters}
     longest = max((sizes[f] for f in used), default=0)
-    if longest > MAX_LENGTH:
-        raise LimitError(
-            f"an axis of {longest} is longer than fastrf.engine.axis_map.MAX_LENGTH = {MAX_LENGTH}; raise it"
-        )
+    limits.require("axis", longest, f"an axis has {longest} indices")
     index = [
         np.arange(n if f in used else 1).reshape([-1 if k == f else 1 for k in range(len(sizes))])
         for f, n in enumerate(sizes)

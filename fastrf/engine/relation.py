@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.budget import limits
 from fastrf.engine import kernels
 from fastrf.engine.memo import remembered
 from fastrf.errors import LimitError
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Relation", "check_size", "intern_as"]
 
 IntArray = npt.NDArray[np.int64]
-
-#: A single relation may not hold more rows or runs than this (8 bytes a row, 16 a run).
-MAX_RUNS = 1 << 27
 
 _interned: weakref.WeakValueDictionary[Hashable, Relation] = weakref.WeakValueDictionary()
 _lock = process_lock()
@@ -49,11 +47,9 @@ def check_size(rows: int, runs: int, indices: int = 0) -> None:
         raise LimitError(
             f"a relation of {rows} rows needs {indices} indices, more than fit 64 bits; analyse a smaller input_shape"
         )
-    if max(rows, runs) > MAX_RUNS:
-        raise LimitError(
-            f"a relation of {rows} rows may need {runs} runs, more than fastrf.engine.relation.MAX_RUNS = {MAX_RUNS}; "
-            "raise it, or analyse a smaller input_shape"
-        )
+    most = max(rows, runs)
+    if most > limits.runs:
+        limits.require("runs", most, f"a relation of {rows} rows may need {runs} runs", "analyse a smaller input_shape")
 
 
 def _allocate(rows: int, runs: int) -> kernels.Runs:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.budget import limits
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
 
@@ -33,8 +34,6 @@ __all__ = [
     "simplify",
 ]
 
-#: Two terms are not compared when bringing them to a common grouping would need more rows or runs than this.
-MAX_COMPARED = 1 << 16
 #: So many terms are compared each with each; of more, those first whose boxes at some places lie inside each other.
 FEW_TERMS = 24
 _PLACES = 16
@@ -276,7 +275,7 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
             return False
         n_rows = math.prod(sizes[f] for f in rows)
         runs = max(g.relation.n_runs * n_rows // g.relation.n_rows for g in (*large, *little))
-        if any(g.rows for g in large) and max(n_rows, runs) > MAX_COMPARED:
+        if any(g.rows for g in large) and max(n_rows, runs) > limits.compared:
             return False
         key = ("covers", tuple(large), tuple(little), tuple([sizes[f] for f in sorted(rows)]))
         if not remembered(key, lambda: _covers(large, little, rows, sizes, input_shape)):  # noqa: B023 (called at once)

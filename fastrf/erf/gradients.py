@@ -6,7 +6,6 @@ Called by users; PyTorch is imported when it is called.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.erf.maps import Effective, theoretical_size
-from fastrf.errors import FormatError, MissingExtraError, NetworkError, ShapeError, UnknownNodeError, UsageError
+from fastrf.errors import FormatError, NetworkError, ShapeError, UnknownNodeError, UsageError, did_you_mean
 from fastrf.queries.positions import all_or_given
+from fastrf.system.extras import require
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def gradient_effective(
     UnknownNodeError, PositionError, ShapeError, FormatError for inputs that are not finite numbers, NetworkError where
     the module fails, and UsageError.
     """
-    torch = _torch()
+    torch = require("torch", "torch", "gradients")
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"a torch.nn.Module is needed, not {type(module).__name__}; use effective for a network")
     _check_node(module, node)
@@ -77,19 +77,10 @@ def gradient_effective(
     return Effective(node or type(module).__name__, reference if len(where) == 1 else None, weights, theoretical)
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("gradients need torch; pip install 'fastrf[torch]'") from error
-    return torch
-
-
 def _check_node(module: torch.nn.Module, node: str) -> None:
     names = [name for name, _ in module.named_modules()]
     if node not in names:
-        close = difflib.get_close_matches(str(node), names, n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "module.named_modules() lists them"
+        hint = did_you_mean(node, names, "module.named_modules() lists them")
         raise UnknownNodeError(f"{type(module).__name__} has no submodule {node!r}; {hint}")
 
 
@@ -97,7 +88,7 @@ def _images(
     module: torch.nn.Module, input_shape: Sequence[int], inputs: npt.ArrayLike | None, samples: int, seed: int
 ) -> Any:
     """The inputs as a leaf of the graph, in the type and place of the module's first parameter."""
-    torch = _torch()
+    torch = require("torch", "torch", "gradients")
     shape = tuple(input_shape)
     if len(shape) < 2 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ShapeError(f"input_shape must be channels and sizes such as (3, 224, 224), not {input_shape!r}")

@@ -38,7 +38,7 @@ def from_zoo(name: str, input_shape: InputShape | None = None, options: Options 
 
 def from_file(path: Path, input_shape: InputShape | None = None, options: Options = DEFAULTS) -> Network:
     """A `.toml` or `.json` file."""
-    text = files.read_text(path, files.MAX_FILE_BYTES)
+    text = files.read_text(path, "file")
     is_toml = path.suffix.lower() == ".toml"
     spec = files.parse_toml(text, path) if is_toml else files.parse_json(text, path, once=True)
     if isinstance(spec, list):

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.engine.axis_map import MAX_LENGTH
+from fastrf.budget import limits
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.recipe import replay
-from fastrf.errors import LimitError
 from fastrf.frontends.hiding import keeping
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
 from fastrf.ops import apply
@@ -71,8 +70,8 @@ def _speaks(seen: Dependency) -> Mask:
         sizes += [seen.sizes[f] if wide else 1 for f in here]
         axes.append(math.prod(factors) if wide else 1)
         at += len(factors)
-    if math.prod(sizes) > MAX_LENGTH:
-        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
+    n = math.prod(sizes)
+    limits.require("axis", n, f"{n} elements of which some are constant by position", "use a smaller input")
     table = np.zeros(sizes, bool)
     for term in seen.terms:
         part = np.ones((), bool)

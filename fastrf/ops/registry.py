@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from fastrf.engine.recipe import Recipe, record
-from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError, close_names
+from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError, did_you_mean
 from fastrf.system.locks import cached_property
 
 __all__ = ["OPERATORS", "Operator", "apply", "find", "frozen", "operator"]
@@ -141,8 +141,7 @@ def find(name: str) -> Operator:
     """The operator of a name: a user's rule, or fastrf's own. Raises UnsupportedOpError."""
     found = RULES.get(name) or OPERATORS.get(name)
     if found is None:
-        close = close_names(name, [*RULES, *OPERATORS])
-        hint = f"did you mean {', '.join(close)}?" if close else "fastrf.ops.OPERATORS lists the known ones"
+        hint = did_you_mean(name, [*RULES, *OPERATORS], "fastrf.ops.OPERATORS lists the known ones")
         raise UnsupportedOpError(f"unknown operator {name[:80]!r}; {hint}")
     return found
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.axis_map import MAX_LENGTH, AxisMap, Pattern, adaptive, nearest, phased
+from fastrf.budget import limits
+from fastrf.engine.axis_map import AxisMap, Pattern, adaptive, nearest, phased
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import LimitError, NetworkError
@@ -213,10 +214,8 @@ class _Sampling:
         if self.mode == "linear" and clip and not self.antialias:
             place = np.clip(place, 0, (self.n_in - 1) * unit)
         reach = math.ceil((2 if self.mode == "cubic" else 1) * self.stretch)
-        if 2 * reach * place.size > MAX_LENGTH:
-            raise LimitError(
-                f"antialiasing {self.n_in} to {self.n_out} reads {2 * reach} taps each, too many; resize in steps"
-            )
+        told = f"antialiasing {self.n_in} to {self.n_out} reads {2 * reach} taps each"
+        limits.require("axis", 2 * reach * place.size, told, "resize in steps")
         index = (place // unit)[:, None] + np.arange(1 - reach, reach + 1)
         return index, np.abs(index * unit - place[:, None])
 

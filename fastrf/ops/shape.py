@@ -8,17 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastrf.budget import limits
 from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
-from fastrf.errors import LimitError, NetworkError, ShapeError
+from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import Ints, integer, integers, per_axis, spatial_axes
 from fastrf.ops.registry import operator
 
 __all__: list[str] = []
-
-#: A concatenation may not have more parts times indices.
-MAX_PARTS = 1 << 28
 
 
 @operator(paths="sum")
@@ -160,10 +158,7 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
     if reduce not in ("none", "add"):
         raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
     n = x.shape[x.axis(axis)]
-    if n > maps.MAX_LENGTH:
-        raise LimitError(
-            f"an axis of {n} is longer than fastrf.engine.axis_map.MAX_LENGTH = {maps.MAX_LENGTH}; raise it"
-        )
+    limits.require("axis", n, f"an axis has {n} indices")
     index = np.array(_listed(x, axis, indices), np.int64)
     if updates.shape != (*x.shape[: x.axis(axis)], index.size, *x.shape[x.axis(axis) + 1 :]):
         raise ShapeError(
@@ -182,10 +177,7 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
 def concat(*parts: Tensor, axis: int) -> Tensor:
     """One input after another along an axis."""
     length = sum(part.shape[part.axis(axis)] for part in parts)
-    if len(parts) * length > MAX_PARTS:
-        raise LimitError(
-            f"{len(parts)} parts of {length} indices in all, more than can be kept apart; concatenate fewer"
-        )
+    limits.require("parts", len(parts) * length, f"{len(parts)} parts of {length} indices in all", "concatenate fewer")
     return parts[0].concat(axis, *parts[1:])
 
 

@@ -7,24 +7,24 @@ A chunk is some whole masks, so memory is bounded by the chunk however large the
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from fastrf.budget import require_memory
+from fastrf.budget import limits, require_memory, thread_pool
 from fastrf.engine.dependency import Dependency
-from fastrf.errors import FormatError, LimitError, MissingExtraError, ShapeError
+from fastrf.errors import FormatError, ShapeError
 from fastrf.queries import masks
 from fastrf.system import interrupts
-from fastrf.system.files import MAX_FILE_BYTES, read_text, whole_file
+from fastrf.system.extras import require
+from fastrf.system.files import read_text, whole_file
 from fastrf.system.locks import cached_property
 
 __all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
@@ -34,8 +34,6 @@ Progress = Callable[[int, int], None]
 
 #: Chunks hold about this many bytes where the caller does not say.
 CHUNK_BYTES = 1 << 24
-#: More chunks than this make a store of too many files, or a graph that no scheduler holds.
-MAX_CHUNKS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,8 @@ class Stream:
             chunk = min(max(1, CHUNK_BYTES // max(plane, 1)), max(n, 1))
         if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
             raise ShapeError(f"chunks must be a positive number of masks, not {chunk!r}")
-        if -(-n // chunk) > MAX_CHUNKS:
-            raise LimitError(
-                f"{n} masks in chunks of {chunk} make more than fastrf.outputs.streams.MAX_CHUNKS = {MAX_CHUNKS} "
-                "chunks; ask for larger chunks, or analyse a smaller input_shape"
-            )
+        told = f"{n} masks in chunks of {chunk} make {-(-n // chunk)} chunks"
+        limits.require("chunks", -(-n // chunk), told, "ask for larger chunks, or analyse a smaller input_shape")
         return cls(dependency, packed, min(chunk, max(n, 1)))
 
     @property
@@ -134,7 +129,7 @@ def to_zarr(
 ) -> Any:
     """Write a stream as a Zarr array, one chunk a file; see `ReceptiveField.to_zarr`."""
     workers = threads or os.cpu_count() or 1
-    zarr = _extra("zarr")
+    zarr = require("zarr", "zarr", "to_zarr")
     stream.require(2 * workers)
     array = _opened(zarr, stream, path, name, resume)
     todo = [k for k in range(stream.n_chunks) if not _chunk_file(array, path, k).exists()]
@@ -150,7 +145,7 @@ def to_zarr(
         with (
             interrupts.orderly,
             zarr.config.set({"array.write_empty_chunks": True}),
-            ThreadPoolExecutor(workers) as pool,
+            thread_pool(workers) as pool,
         ):
             array = array.with_config({"write_empty_chunks": True})
             pending = [pool.submit(write, k) for k in todo]
@@ -209,7 +204,7 @@ def _resumed(zarr: Any, stream: Stream, place: Path) -> Any:
     if metadata.is_symlink():
         raise FormatError(f"{place}: has links in it, which are not followed; choose another name")
     if metadata.exists():
-        read_text(metadata, MAX_FILE_BYTES)
+        read_text(metadata, "file")
     try:
         array = zarr.open_array(store=str(place), mode="r+", zarr_format=3)
         stored = array.metadata.to_dict()
@@ -240,7 +235,7 @@ def _chunk_file(array: Any, path: str | os.PathLike[str], k: int) -> Path:
 
 def to_dask(stream: Stream) -> Any:
     """A lazy `dask.array` of a stream; see `ReceptiveField.to_dask`."""
-    da, dask = _extra("dask.array"), _extra("dask")
+    da, dask = (require(name, "zarr", "to_dask") for name in ("dask.array", "dask"))
     stream.require(1)
     counts = tuple(stream.span(k).stop - stream.span(k).start for k in range(stream.n_chunks)) or (0,)
     numbers = da.arange(max(stream.n_chunks, 1), chunks=1)
@@ -295,12 +290,3 @@ def _write_npy(stream: Stream, file: IO[bytes], progress: Progress | None) -> No
 def _chunks(stream: Stream) -> Iterator[masks.Dense]:
     for k in range(stream.n_chunks):
         yield stream.read(k, threads=os.cpu_count() or 1)
-
-
-def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{module.partition('.')[0]} is not installed; pip install 'fastrf[zarr]' brings it"
-        ) from error

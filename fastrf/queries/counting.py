@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.budget import require_memory
+from fastrf.budget import limits, require_memory
 from fastrf.engine import kernels
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
@@ -26,8 +26,6 @@ IntArray = npt.NDArray[np.int64]
 
 #: More terms than this cannot be counted by bit masks.
 MAX_COUNTED_TERMS = 62
-#: Counting several terms takes at most so many steps, and 128 more for each answer.
-MAX_COUNTING = 1 << 34
 
 
 def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list[IntArray]:
@@ -167,12 +165,9 @@ def _require_count(shapes: Sequence[tuple[int, ...]], n_terms: int) -> None:
     rows, sets = [1, *(shape[0] for shape in shapes)], [*(shape[1] for shape in shapes), 1]
     held = [math.prod(rows[: k + 1]) * math.prod(sets[k:]) for k in range(len(sets))]
     work = sum(count * row for count, row in zip(held, rows[1:], strict=False))
-    if work > MAX_COUNTING + 128 * held[-1]:
-        raise LimitError(
-            f"areas of {n_terms} terms need {work:.0e} steps, more than "
-            f"fastrf.queries.counting.MAX_COUNTING = {MAX_COUNTING}; "
-            "raise it, ask for masks of some positions, or use a smaller input_shape"
-        )
+    if work > limits.counting + 128 * held[-1]:
+        remedy = "ask for masks of some positions, or use a smaller input_shape"
+        limits.require("counting", work, f"areas of {n_terms} terms need {work:.0e} steps", remedy)
     require_memory(16 * max(held), f"areas of {n_terms} terms", "ask for masks of some positions")
 
 

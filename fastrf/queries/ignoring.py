@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from fastrf.errors import UnknownNodeError, UsageError, close_names
+from fastrf.errors import UnknownNodeError, UsageError, did_you_mean
 from fastrf.network import Network, Node
 from fastrf.ops import apply, find
 from fastrf.queries.naming import exits
@@ -101,8 +101,7 @@ def _named(network: Network, pattern: str) -> list[str]:
             found += exits(network, members)
     if not found:
         known = [*network.by_name, *network.modules]
-        close = close_names(pattern, known)
-        hint = f"did you mean {', '.join(close)}?" if close else f"give {', '.join(_KINDS)}, a name or a pattern"
+        hint = did_you_mean(pattern, known, f"give {', '.join(_KINDS)}, a name or a pattern")
         raise UnknownNodeError(f"ignore={pattern!r} matches no node and no module of {network.name!r}; {hint}")
     return found
 

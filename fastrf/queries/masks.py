@@ -10,13 +10,12 @@ import math
 import os
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.budget import require_memory
+from fastrf.budget import require_memory, thread_pool
 from fastrf.engine import kernels
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
@@ -92,7 +91,7 @@ def dense(
     if others < 1:
         write()
         return target
-    with ThreadPoolExecutor(others) as pool:
+    with thread_pool(others) as pool:
         running = [pool.submit(write) for _ in range(others)]
         write()
         for one in running:

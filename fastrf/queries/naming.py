@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from fastrf.errors import UnknownNodeError, close_names
+from fastrf.errors import UnknownNodeError, did_you_mean
 from fastrf.network import Network, split_name
 
 __all__ = ["calls", "exits", "resolve", "result_within"]
@@ -34,8 +34,7 @@ def resolve(network: Network, name: str) -> str:
         several = ", ".join(found[:12])
         raise UnknownNodeError(f"{name!r} stands for several tensors; ask for one of {several}")
     known = [*network.inputs, *network.by_name, *network.modules, *network.returns]
-    close = close_names(name, known)
-    hint = f"did you mean {', '.join(close)}?" if close else "fastrf summary lists the nodes"
+    hint = did_you_mean(name, known, "fastrf summary lists the nodes")
     raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
 
 

@@ -6,7 +6,6 @@ input shapes it is asked for. `evaluating` calls that on threads.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import json
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fastrf import zoo
-from fastrf.errors import FormatError, LimitError, UsageError, shown
+from fastrf.budget import limits
+from fastrf.errors import FormatError, UsageError, did_you_mean, shown
 from fastrf.loading import load
 from fastrf.network import Network
 from fastrf.sweeps.onnx import parsed
@@ -194,17 +194,14 @@ SPACES: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 _capturing = process_lock()  # torch.export keeps state of its own
-#: A line of a list of candidates may not be longer.
-MAX_LINE = 1 << 24
 
 
 def space_named(name: str, also: str = "") -> Any:
     """A space by its name. Raises UsageError for an unknown one; `also` says what else the name is not."""
     found = SPACES.get(str(name).lower())
     if found is None:
-        close = difflib.get_close_matches(str(name).lower(), SPACES, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"unknown space {str(name)[:60]!r}; {also}{hint}the spaces are {', '.join(SPACES)}")
+        hint = did_you_mean(str(name).lower(), SPACES, "check its spelling;")
+        raise UsageError(f"unknown space {str(name)[:60]!r}; {also}{hint} the spaces are {', '.join(SPACES)}")
     from fastrf import spaces
 
     kind, arguments = found
@@ -235,13 +232,11 @@ def lines_of(path: Path) -> Iterator[Any]:
     """
     try:
         with opened(path) as binary, io.TextIOWrapper(binary, encoding="utf-8") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), start=1):
+            for number, line in enumerate(iter(lambda: file.readline(limits.line + 1), ""), start=1):
                 if not line.strip():
                     continue
                 try:
-                    if len(line) > MAX_LINE:
-                        limit = f"fastrf.sweeps.candidates.MAX_LINE = {MAX_LINE}"
-                        raise LimitError(f"{path}: line {number} has more characters than {limit}; raise it")
+                    limits.require("line", len(line), f"{path}: line {number} has {len(line)} characters or more")
                     found = json.loads(line)
                     if not isinstance(found, dict | list | str):
                         raise FormatError(f"a {type(found).__name__} is no candidate")

@@ -6,7 +6,6 @@ once per distinct field. `evaluating` asks for them.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from fastrf.engine.factors import Factors
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, normal_term
-from fastrf.errors import UsageError
+from fastrf.errors import UsageError, did_you_mean
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, Node
 from fastrf.ops import find
@@ -173,9 +172,8 @@ def _metric(wanted: Any) -> Metric:
         return Metric(getattr(wanted, "__name__", type(wanted).__name__), "float", "field", _Own(wanted))
     known = _METRICS.get(wanted) if isinstance(wanted, str) else None
     if known is None:
-        close = difflib.get_close_matches(str(wanted), DEFAULT, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"unknown metric {str(wanted)[:60]!r}; {hint}the metrics are {', '.join(DEFAULT)}")
+        hint = did_you_mean(wanted, DEFAULT, "check its spelling;")
+        raise UsageError(f"unknown metric {str(wanted)[:60]!r}; {hint} the metrics are {', '.join(DEFAULT)}")
     return known
 
 

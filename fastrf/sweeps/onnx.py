@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from fastrf.budget import limits
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.network import Network
 from fastrf.queries.naming import resolve
+from fastrf.system.extras import require
 from fastrf.system.locks import process_lock
 
 __all__ = ["last_map", "parsed"]
 
-#: So many parsed ONNX files are kept.
-MAX_PARSED = 32
 
 _lock = process_lock()
 _files: OrderedDict[object, _Parsed] = OrderedDict()
@@ -68,25 +67,14 @@ def parsed(given: Any) -> _Parsed:
             key = None
     else:
         key = id(given)
-    load_extra = sys.modules.get("onnx") or _import_onnx()
-    assert load_extra is not None
+    require("onnx", "onnx", "an ONNX model")
     with _lock:
         found = _files.setdefault(key, _Parsed(given)) if key is not None else _Parsed(given)
         if key is not None:
             _files.move_to_end(key)
-        while len(_files) > MAX_PARSED:
+        while len(_files) > limits.parsed:
             _files.popitem(last=False)
     return found
-
-
-def _import_onnx() -> Any:
-    from fastrf.errors import MissingExtraError
-
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("an ONNX model needs onnx; pip install 'fastrf[onnx]'") from error
-    return onnx
 
 
 def last_map(network: Network) -> str:

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastrf.budget import limits
 from fastrf.errors import FormatError
 from fastrf.sweeps.table import KEY, arrow, form_of, manifest_of, write_table
-from fastrf.system.files import MAX_FILE_BYTES, opened, whole_file
+from fastrf.system.files import opened, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,7 +191,7 @@ def _own_manifest(folder: Path) -> dict[str, Any] | None:
     found: object = None
     if own:
         with opened(manifest) as file:
-            text = file.read(MAX_FILE_BYTES)
+            text = file.read(limits.file)
         with contextlib.suppress(ValueError, RecursionError):
             found = json.loads(text)
         own = not isinstance(found, dict) or str(found.get("format")).startswith(_FORMAT)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import UsageError
+from fastrf.errors import UsageError, did_you_mean
 from fastrf.sweeps.table import arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
@@ -102,9 +101,8 @@ class SweepResult:
             return by
         found = next((name for name in measured if name.rpartition("_")[0] == by), None)
         if found is None:
-            close = difflib.get_close_matches(str(by), measured, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint}the table has {', '.join(measured)}")
+            hint = did_you_mean(by, measured, "check its spelling;")
+            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint} the table has {', '.join(measured)}")
         return found
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FormatError, MissingExtraError
+from fastrf.errors import FormatError
 from fastrf.outputs.texts import csv_cell, from_csv_cell
 from fastrf.sweeps.metrics import Metric
+from fastrf.system.extras import require
 from fastrf.system.files import opened
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ KEY = b"fastrf"
 
 def arrow(module: str = "pyarrow") -> Any:
     """pyarrow, or a module of it. Raises MissingExtraError."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{module.partition('.')[0]} is not installed; pip install 'fastrf[sweep]' brings it"
-        ) from error
+    return require(module, "sweep", "a sweep")
 
 
 def schema(metrics: Sequence[Metric], n_axes: int) -> pa.Schema:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
+from fastrf.budget import thread_pool
 from fastrf.sweeps.gathered import Gathered, Spans, chunked
 from fastrf.sweeps.work import Work
 from fastrf.system import interrupts
@@ -51,7 +52,7 @@ def _on_threads(work: Work, spans: Spans, gathered: Gathered, workers: int) -> N
     total = sum(stop - start for start, stop in spans)
     size = max(1, min(work.largest, total // (8 * workers))) if work.quick else 1
     todo = chunked(spans, size)
-    pool = ThreadPoolExecutor(workers)
+    pool = thread_pool(workers)
     running: dict[Future[Any], int] = {}
 
     def submit(count: int) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fastrf.budget import require_memory
+from fastrf.budget import limits, require_memory
 from fastrf.errors import FormatError, LimitError
 from fastrf.system import interrupts
 
@@ -39,18 +39,10 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 
-#: A text of fastrf's own formats (specs, lines of candidates, manifests) may not be larger.
-MAX_FILE_BYTES = 64 << 20
-#: The standard library's parser of TOML takes 500 bytes, and long, for one of dots; a text may not be larger.
-MAX_TOML_BYTES = 2 << 20
-#: Arrays of a `.npz` may hold so many bytes, or so many times the file's where that is more.
-MAX_ARRAY_BYTES, MAX_EXPANSION = 1 << 28, 100
-#: Lists and mappings may not lie deeper in each other.
-MAX_DEPTH = 64
+#: Arrays of a `.npz` may hold so many times the file's bytes, where that is more than the limit `arrays`.
+MAX_EXPANSION = 100
 #: Integers may not be longer; operators have bounds of their own.
 MAX_BITS = 1024
-#: A dotted key of TOML may not have more parts: the parser keeps every prefix of it.
-MAX_KEY_PARTS = 8
 #: Bytes that values read from JSON take per byte of text, at worst.
 _JSON_COST = 20
 
@@ -71,12 +63,12 @@ def opened(path: StrPath) -> BinaryIO:
     return file
 
 
-def read_text(path: StrPath, limit: int | None = None, constant: str = "fastrf.system.files.MAX_FILE_BYTES") -> str:
-    """A text in UTF-8. Raises FormatError, and LimitError for more than `limit` bytes, which `constant` names."""
+def read_text(path: StrPath, limit: str | None = None) -> str:
+    """A text in UTF-8. Raises FormatError, and LimitError for more bytes than the limit of this name."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if limit is not None and size > limit:
-            raise LimitError(f"{path}: {size:,} bytes, larger than {constant} = {limit:,}; raise it if that is right")
+        if limit is not None:
+            limits.require(limit, size, f"{path}: {size:,} bytes")
         require_memory(_JSON_COST * size, f"{path}: its values", "split the file")
         try:
             return file.read(size).decode("utf-8-sig")
@@ -118,15 +110,11 @@ _TOML_TEXT = re.compile(
 
 def parse_toml(text: str, source: object) -> dict[str, Any]:
     """TOML. Raises FormatError, and LimitError where its parser would take memory without end."""
-    if len(text) > MAX_TOML_BYTES:
-        limit = f"fastrf.system.files.MAX_TOML_BYTES = {MAX_TOML_BYTES:,}"
-        raise LimitError(f"{source}: {len(text):,} characters, larger than {limit}; raise it, or write JSON")
+    limits.require("toml", len(text), f"{source}: {len(text):,} characters", "write JSON")
     for words in re.split(r"[=,\[\]{}\n]", _TOML_TEXT.sub("", text)):
-        if words.count(".") >= MAX_KEY_PARTS:
-            raise LimitError(
-                f"{source}: key {words.strip()[:40]!r}... has more parts than fastrf.system.files.MAX_KEY_PARTS = "
-                f"{MAX_KEY_PARTS}; raise it if that is right"
-            )
+        parts = words.count(".") + 1
+        if parts > limits.key_parts:
+            limits.require("key_parts", parts, f"{source}: key {words.strip()[:40]!r}... has {parts} parts")
     require_memory(500 * len(text), f"{source}: its values", "write JSON")
     try:
         return tomllib.loads(text)
@@ -135,9 +123,9 @@ def parse_toml(text: str, source: object) -> dict[str, Any]:
 
 
 def check_nesting(value: Any, source: str) -> None:
-    """Raise FormatError for lists and mappings more than MAX_DEPTH deep, or an integer that is too long to be shown."""
+    """Raise FormatError for lists and mappings deeper than the limit `depth`, or an integer too long to be shown."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(limits.depth):
         if any(isinstance(item, int) and item.bit_length() > MAX_BITS for item in level):
             raise FormatError(f"{source}: holds an integer of more than {MAX_BITS} bits")
         nested = [
@@ -146,7 +134,9 @@ def check_nesting(value: Any, source: str) -> None:
         level = [item for items in nested for item in items if isinstance(item, dict | list | tuple | int)]
         if not level:
             return
-    raise FormatError(f"{source}: nested more than {MAX_DEPTH} deep; is this a network?")
+    raise FormatError(
+        f"{source}: nested more than {limits.depth} deep, which is fastrf.limits.depth; is this a network?"
+    )
 
 
 # Arrays ------------------------------------------------------------------------------------------------------
@@ -178,12 +168,8 @@ def read_arrays(path: StrPath) -> dict[str, npt.NDArray[Any]]:
 
 def check_unpacked(total: int, size: int, path: StrPath) -> None:
     """Raise LimitError where an archive of `size` bytes unpacks to more than it may, or than there is memory for."""
-    limit = max(MAX_ARRAY_BYTES, MAX_EXPANSION * size)
-    if total > limit:
-        raise LimitError(
-            f"{path}: {size:,} bytes that unpack to {total:,}, more than {limit:,}; "
-            "raise fastrf.system.files.MAX_ARRAY_BYTES if that is right"
-        )
+    if total > MAX_EXPANSION * size:
+        limits.require("arrays", total, f"{path}: {size:,} bytes that unpack to {total:,}")
     require_memory(3 * total, f"{path}: its arrays", "close other programs")
 
 

@@ -14,6 +14,8 @@ from importlib.resources import files
 from operator import index
 from typing import Any
 
+from fastrf.errors import did_you_mean
+
 __all__ = ["build", "names"]
 
 # name -> (module of this package, or JSON file; default input shape without a batch axis)
@@ -100,8 +102,5 @@ def _checked_shape(name: str, input_shape: Sequence[int], axes: int) -> tuple[in
 
 def _unknown(name: str) -> str:
     """One-line message for a name that is not in the zoo."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, _ARCHITECTURES, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(_ARCHITECTURES)}"
+    hint = did_you_mean(name, _ARCHITECTURES, f"known: {', '.join(_ARCHITECTURES)}")
     return f"no built-in network {name!r}; {hint}"

@@ -27,9 +27,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 ImageSize = tuple[int, int] | None
 
-#: Text files of one image may be so large, in bytes.
-MAX_LABEL_BYTES = 1 << 24
-
 
 def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
     """Boxes from a file, a folder or arrays; those that cannot be used are counted in `Boxes.rejected`.
@@ -91,7 +88,7 @@ def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
 
 def _label(path: Path) -> str:
     """The text of one image's boxes."""
-    return read_text(path, MAX_LABEL_BYTES, "fastrf.anchors.boxes.readers.MAX_LABEL_BYTES")
+    return read_text(path, "labels")
 
 
 # COCO ------------------------------------------------------------------------------------------------------

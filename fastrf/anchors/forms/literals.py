@@ -13,12 +13,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fastrf.budget import limits
 from fastrf.errors import FormatError
 
 __all__ = ["OPAQUE", "mappings", "parse"]
 
-#: Longer texts are no anchors; Python's syntax trees take some 500 bytes a character.
-MAX_CHARS = 1 << 18
 #: Longer sequences and larger numbers are not worked out.
 MAX_LENGTH = 10_000
 #: Names may stand for so many values in all, and multiplied sequences hold so many.
@@ -66,8 +65,7 @@ def _count(value: Any, most: int) -> int:
 
 def parse(text: str, source: str) -> dict[str, Any]:
     """The names that a text binds, in order; a bare expression is bound to "". Raises FormatError for no Python."""
-    if len(text) > MAX_CHARS:
-        raise FormatError(f"{source}: {len(text):,} characters; a file of anchors has at most {MAX_CHARS:,}")
+    limits.require("anchor_file", len(text), f"{source}: {len(text):,} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd syntax, which is not run

@@ -63,7 +63,7 @@ def from_file(path: str, levels: Levels) -> Anchors:
         raise FormatError(
             f"{path}: no anchors of that name; use {', '.join(NAMES)}, or a .yaml, .py, .txt or .json file"
         )
-    text = read_text(where, literals.MAX_CHARS, "fastrf.anchors.forms.literals.MAX_CHARS")
+    text = read_text(where, "anchor_file")
     if not text.strip():
         raise FormatError(f"{path}: the file is empty")
     if ending == ".json":

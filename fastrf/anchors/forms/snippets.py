@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FormatError, MissingExtraError, UsageError
+from fastrf.errors import FormatError, UsageError
+from fastrf.system.extras import require
 
 __all__ = ["FORMS", "Placed", "snippet", "torchvision_generator"]
 
@@ -129,15 +130,10 @@ def _torchvision(anchors: Placed) -> str:
 
 def torchvision_generator(anchors: Placed) -> Any:
     """The `AnchorGenerator` object. Raises MissingExtraError without torchvision."""
-    try:
-        import torch
-        from torchvision.models.detection.anchor_utils import AnchorGenerator  # type: ignore[import-untyped,unused-ignore]
-    except ImportError as error:
-        raise MissingExtraError(
-            "an AnchorGenerator needs torchvision; pip install 'fastrf[torch]' torchvision"
-        ) from error
+    torch = require("torch", "torch", "an AnchorGenerator")
+    utils = require("torchvision.models.detection.anchor_utils", "torch", "an AnchorGenerator")
     sizes, ratios = _torchvision_arguments(anchors)
-    generator = AnchorGenerator(sizes=sizes, aspect_ratios=ratios)
+    generator = utils.AnchorGenerator(sizes=sizes, aspect_ratios=ratios)
     if _needs_cells(anchors):
         generator.cell_anchors = [torch.tensor(level, dtype=torch.float32) for level in _cells(anchors)]
     return generator

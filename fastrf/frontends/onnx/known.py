@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fastrf.engine.axis_map import MAX_LENGTH
-from fastrf.errors import LimitError
+from fastrf.budget import limits
 from fastrf.frontends.hiding import broad
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
@@ -135,8 +134,7 @@ def _multiplier(walk: Walk, call: Call, k: int) -> Known:
 
 
 def _check_size(size: int) -> None:
-    if size > MAX_LENGTH:
-        raise LimitError(f"more than {MAX_LENGTH} elements of which some are constant by position; use a smaller input")
+    limits.require("axis", size, f"{size} elements of which some are constant by position", "use a smaller input")
 
 
 def _fillings(columns: Array, dtypes: Sequence[np.dtype[Any]]) -> list[list[Array]]:

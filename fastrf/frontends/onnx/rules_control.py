@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
+from fastrf.budget import limits
+from fastrf.errors import FastRFError, FormatError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import constant, joined, on_axis
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 
 __all__: list[str] = []
-
-#: No loop is unrolled more often.
-MAX_ITERATIONS = 2000
 
 
 @rule("If")
@@ -66,10 +64,10 @@ def loop(walk: Walk, call: Call) -> list[Item]:
     carried: list[Item] = list(call.inputs[2:])
     scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     step = 0
-    within = _entered(walk, min(trips or 1, MAX_ITERATIONS), body)
+    within = _entered(walk, min(trips or 1, limits.iterations), body)
     while going and (trips is None or step < trips):
-        if step >= MAX_ITERATIONS:
-            raise LimitError(f"a loop of more than {MAX_ITERATIONS} iterations; unroll it or make it shorter")
+        if step >= limits.iterations:
+            limits.require("iterations", step + 1, f"a loop of {step + 1} iterations or more", "make it shorter")
         number = Constant((), np.dtype(np.int64), np.array(step, np.int64))
         true = Constant((), np.dtype(bool), np.array(True))
         condition, *results = walk.body(body, call.scope, [number, true, *carried])
@@ -95,9 +93,10 @@ def scan(walk: Walk, call: Call) -> list[Item]:
     axes = call.get("scan_input_axes") or [0] * count
     backward = call.get("scan_input_directions") or [0] * count
     lengths = {call.full(len(carried) + k)[axis] for k, axis in enumerate(axes)}
-    if len(lengths) != 1 or max(lengths) > MAX_ITERATIONS:
-        raise FormatError(f"scanned inputs of lengths {sorted(lengths)[:8]}, not one of at most {MAX_ITERATIONS}")
+    if len(lengths) != 1:
+        raise FormatError(f"scanned inputs of lengths {sorted(lengths)[:8]}, not one")
     steps = lengths.pop()
+    limits.require("iterations", steps, f"a scan of {steps} iterations")
     results: list[list[Item]] = [[] for _ in range(len(body.output) - len(carried))]
     within = _entered(walk, steps, body)
     for step in range(steps):
@@ -177,7 +176,7 @@ def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
     sizes = [int(v) for v in given.ravel()]
     if given.ndim == 0:
         sizes = [min(sizes[0], n - k) for k in range(0, n, max(sizes[0], 1))]
-    if len(sizes) > MAX_ITERATIONS or sum(sizes) != n:
+    if len(sizes) > limits.iterations or sum(sizes) != n:
         raise FormatError(f"{len(sizes)} pieces do not add up to {n}, the size of axis {axis}")
     parts = []
     for k, size in enumerate(sizes):

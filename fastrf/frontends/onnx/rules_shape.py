@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from fastrf.engine.axis_map import MAX_LENGTH
-from fastrf.errors import FormatError, LimitError, ShapeError, UnsupportedOpError
+from fastrf.budget import limits
+from fastrf.errors import FormatError, ShapeError, UnsupportedOpError
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.moving import joined, on_axis, padded, padded_added, permuted, picked_flat
@@ -257,8 +257,7 @@ def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
             numbers.append(call.array(k) if call.has(k) else None)
             continue
         size = math.prod(call.full(k))
-        if size > MAX_LENGTH:
-            raise LimitError(f"{size} elements to move one by one, more than {MAX_LENGTH}; use a smaller input")
+        limits.require("axis", size, f"{size} elements to move one by one", "use a smaller input")
         value = call.value(k)
         own = np.arange(first, first + size) if value is not None else np.zeros(size, np.int64)
         numbers.append(own.reshape(call.full(k)))

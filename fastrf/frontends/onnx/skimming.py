@@ -10,15 +10,14 @@ import mmap
 import os
 from typing import BinaryIO
 
-from fastrf.errors import FormatError, LimitError
+from fastrf.budget import limits
+from fastrf.errors import FormatError
 from fastrf.system.files import opened
 
-__all__ = ["MAX_STRUCTURE", "SMALL", "skim"]
+__all__ = ["SMALL", "skim"]
 
 #: Tensors of fewer bytes are kept with their values.
 SMALL = 1 << 22
-#: What is left of a file without its big tensors may not be more bytes.
-MAX_STRUCTURE = 1 << 29
 #: Messages within messages: subgraphs of subgraphs.
 MAX_DEPTH = 100
 
@@ -81,15 +80,17 @@ def _message(view: memoryview, at: int, end: int, kind: str, depth: int) -> list
                 else _message(view, at, at + length, child, depth + 1)
             )
             size = sum(map(len, inner))
-            if size > MAX_STRUCTURE:
-                raise LimitError(f"more than {MAX_STRUCTURE} bytes of structure; is this a model?")
+            _check(size)
             parts.extend((_encoded(tag), _encoded(size), *inner))
             kept = at + length
         at += length
-    if end - kept > MAX_STRUCTURE:
-        raise LimitError(f"more than {MAX_STRUCTURE} bytes of structure; is this a model?")
+    _check(end - kept)
     parts.append(bytes(view[kept:end]))
     return parts
+
+
+def _check(size: int) -> None:
+    limits.require("structure", size, f"{size} bytes of structure; is this a model?")
 
 
 def _tensor(view: memoryview, at: int, end: int) -> list[bytes]:

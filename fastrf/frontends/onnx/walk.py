@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
@@ -22,16 +23,8 @@ from fastrf.frontends.onnx.printing import printable, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
-from fastrf.network import MAX_LAYERS
 
 __all__ = ["ModelWalk", "modules_of"]
-
-
-def _too_many() -> LimitError:
-    return LimitError(
-        f"more than fastrf.network.MAX_LAYERS = {MAX_LAYERS} layers once loops and functions are written out; "
-        "raise it if this is no mistake"
-    )
 
 
 def _weight_of(item: Item) -> int:
@@ -40,16 +33,6 @@ def _weight_of(item: Item) -> int:
         (item.known, item.added) if isinstance(item, Value) else (item.values,) if isinstance(item, Constant) else ()
     )
     return sum(table.nbytes for table in tables if table is not None)
-
-
-#: So many nodes are looked at, those that make constants included.
-MAX_STEPS = 2 * MAX_LAYERS
-
-#: So many bytes of constants, and of what is known of tensors, are held at a time.
-MAX_HELD = 1 << 30
-
-#: Bodies within bodies: branches, loops and functions.
-MAX_DEPTH = 50
 
 
 class ModelWalk(Walk):
@@ -79,15 +62,13 @@ class ModelWalk(Walk):
         whole: bool = False,
     ) -> None:
         """Lower or evaluate all nodes of a body; of a `whole` graph, numbers that no other node reads are let go."""
-        if scope.depth > MAX_DEPTH:
-            raise LimitError(f"bodies more than {MAX_DEPTH} deep: does a function call itself?")
+        limits.require("nested", scope.depth, f"bodies {scope.depth} deep", "does a function call itself?")
         if scope.depth == 0:
             self.expect(1, nodes)
         readers = collections.Counter(name for node in nodes for name in reads(node)) if whole else None
         for node in in_order(nodes, scope):
             self._steps += 1
-            if self._steps > MAX_STEPS or len(self.layers) > MAX_LAYERS:
-                raise _too_many()
+            self._check_steps(max(self._steps // 2, len(self.layers)))
             call = self._call(node, scope, opsets or self.opsets)
             results = self._results(call)
             for name, item in zip(node.output, results, strict=False):
@@ -99,12 +80,17 @@ class ModelWalk(Walk):
 
     def expect(self, times: int, nodes: Sequence[onnx.NodeProto]) -> None:
         """Raise LimitError where running a body so often, in the loops around it, takes too many steps."""
-        if self.times * times * self._count(nodes, 0) > MAX_STEPS:
-            raise _too_many()
+        self._check_steps(self.times * times * self._count(nodes, 0) // 2)
+
+    @staticmethod
+    def _check_steps(n: int) -> None:
+        """Raise LimitError for more layers, or twice as many nodes with those that make constants, than allowed."""
+        if n > limits.layers:
+            limits.require("layers", n, f"{n} layers or more once loops and functions are written out")
 
     def _count(self, nodes: Sequence[onnx.NodeProto], depth: int) -> int:
         """How many nodes these are with their bodies and functions written out; loops count once."""
-        if depth > MAX_DEPTH:
+        if depth > limits.nested:
             return 0
         total = len(nodes)
         for node in nodes:
@@ -120,8 +106,9 @@ class ModelWalk(Walk):
     def _hold(self, size: int) -> None:
         """Note memory that constants take. Raises LimitError where it is too much."""
         self._held += size
-        if self._held > MAX_HELD:
-            raise LimitError(f"constants of more than {MAX_HELD >> 20} MiB at a time; use a smaller input_shape")
+        if self._held > limits.constants:
+            told = f"constants of {self._held} bytes at a time"
+            limits.require("constants", self._held, told, "use a smaller input_shape")
 
     def _release(self, node: onnx.NodeProto, scope: Scope, readers: collections.Counter[str]) -> None:
         """Forget the numbers of tensors that no other node reads."""

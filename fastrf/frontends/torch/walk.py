@@ -18,7 +18,8 @@ import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
-from fastrf.errors import LimitError, NetworkError, ShapeError, UnsupportedOpError
+from fastrf.budget import limits
+from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.moving import constant
@@ -35,8 +36,6 @@ __all__ = ["RULES", "Walk", "rule", "scope_of"]
 
 Rule = Callable[["Walk", Node], Any]
 
-#: A constant that is evaluated may not have more values.
-MAX_CONSTANT = 1 << 28
 #: Recipes of operators within recipes are followed so deep.
 _DEPTH = 8
 
@@ -331,9 +330,7 @@ class Walk(GraphWalk):
             return operator.attrgetter(str(node.target))(self._exported.graph_module)
         leaves = pytree.tree_leaves(node.meta.get("val"))
         count = sum(math.prod(map(int, leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
-        if count > MAX_CONSTANT:
-            limit = f"fastrf.frontends.torch.walk.MAX_CONSTANT = {MAX_CONSTANT}"
-            raise LimitError(f"node {node.name!r}: a constant of {count} values, more than {limit}; raise it")
+        limits.require("constant", count, f"node {node.name!r}: a constant of {count} values")
         arguments, named = self.constant((node.args, node.kwargs))
         assert callable(node.target)
         try:
