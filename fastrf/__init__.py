@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from fastrf.loading import load
     from fastrf.network import Network, Node
+    from fastrf.ops.rules import rule
     from fastrf.summary import Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.run import sweep
@@ -100,6 +101,7 @@ _HOME = {
     "ops": "ops",
     "relu": "layers",
     "resize": "layers",
+    "rule": "ops.rules",
     "spaces": "spaces",
     "sweep": "sweeps.run",
     "zoo": "zoo",
@@ -147,6 +149,7 @@ __all__ = [
     "ops",
     "relu",
     "resize",
+    "rule",
     "spaces",
     "sweep",
     "zoo",

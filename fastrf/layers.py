@@ -66,9 +66,9 @@ def layer(
     twice = given.keys() & attributes.keys()
     if twice:
         raise NetworkError(f"{op}: attribute {sorted(twice)[0]!r} is given twice")
-    unknown = [attribute for attribute in attributes if attribute not in found.attributes]
+    unknown = [attribute for attribute in attributes if attribute not in found.accepted]
     if unknown:
-        raise NetworkError(f"{op}: unknown attribute {unknown[0]!r}; it takes {', '.join(found.attributes) or 'none'}")
+        raise NetworkError(f"{op}: unknown attribute {unknown[0]!r}; it takes {', '.join(found.accepted) or 'none'}")
     reads = None if inputs is None else (inputs,) if isinstance(inputs, str) else tuple(inputs)
     return Layer(op, {**given, **attributes}, name, reads)
 

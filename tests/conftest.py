@@ -29,3 +29,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """A generator seeded with 0, or with the parameter where a test is parametrised over `rng`."""
     return np.random.default_rng(getattr(request, "param", 0))
+
+
+@pytest.fixture
+def rules_of_one_test():
+    """Rules that a test registers are no other's."""
+    from fastrf.ops import rules
+
+    kept = [(held, dict(held)) for held in (rules.RULES, rules.MODULES)]
+    for held, _ in kept:
+        held.clear()
+    rules.load_packages.cache_clear()
+    yield
+    for held, before in kept:
+        held.clear()
+        held.update(before)
+    rules.load_packages.cache_clear()

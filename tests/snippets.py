@@ -18,19 +18,19 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-def check_python(page):
+def check_python(page, names=None):
     """Run the blocks; the comment behind an expression is its value, or `dtype[shape]`. How many were checked."""
-    names: dict[str, object] = {"fastrf": fastrf}
+    names = {} if names is None else names
+    names["fastrf"] = fastrf
     checked = 0
     for block in blocks(page, "python"):
         lines = block.splitlines()
         for statement in ast.parse(block).body:
-            code = ast.get_source_segment(block, statement)
             comment = lines[statement.end_lineno - 1][statement.end_col_offset :].strip().removeprefix("#")
             if not isinstance(statement, ast.Expr) or not comment:
-                exec(code, names)
+                exec(compile(ast.Module([statement], []), "page", "exec", dont_inherit=True), names)
                 continue
-            check(eval(code, names), comment.strip().partition(":")[0], names)
+            check(eval(ast.get_source_segment(block, statement), names), comment.strip().partition(":")[0], names)
             checked += 1
     return checked
 

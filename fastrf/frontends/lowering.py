@@ -230,7 +230,7 @@ class GraphWalk:
         what = "is not supported with these arguments" if exist else "has no rule"
         return UnsupportedOpError(
             f"node {self.node!r}{where}: operator {operator} {what}; "
-            'pass on_unsupported="full" to over-approximate it, or add a rule'
+            'pass on_unsupported="full" to over-approximate it, or add a rule (fastrf.rule)'
         )
 
     def spec(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastrf import zoo
-from fastrf.errors import FormatError, NetworkError, ShapeError, shown
+from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, shown
 from fastrf.frontends.masking import decided
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
+from fastrf.ops import find
 from fastrf.system import files
 
 __all__ = ["from_file", "from_layers", "from_mapping", "from_zoo"]
@@ -90,6 +91,8 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
             f"values names {next(iter(options.values))!r}, but a spec has no control inputs; leave it out"
         )
     layers = spec.get("layers")
+    if isinstance(layers, list | tuple) and options.full:
+        layers = [_known(layer) for layer in layers]
     if isinstance(layers, list | tuple):
         spec = {**spec, "layers": [_masked(layer, options.mask_below) for layer in layers]}
     network = Network.from_dict(spec, input_shape)
@@ -101,6 +104,22 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
         axis = options.axis_of(name, given.shape)
         axes[name] = given.channel_axis if axis is ... else axis
     return Network.from_dict({**spec, "channel_axis": axes, "guessed": []}, input_shape)
+
+
+def _known(layer: Any) -> Any:
+    """The layer, or one that may read everything in place of an operator without a rule, which says its shape."""
+    op = layer.get("op") if isinstance(layer, Mapping) else None
+    if not isinstance(op, str):
+        return layer
+    try:
+        find(op)
+    except UnsupportedOpError as error:
+        if "shape" not in layer:
+            said = f"node {layer.get('name', op)!r}: {error}; as its shape is not known, give it 'shape', or add a rule"
+            raise UnsupportedOpError(said) from error
+        notes = {key: layer[key] for key in ("name", "inputs", "scope", "assumes", "shape") if key in layer}
+        return {**notes, "op": "opaque"}
+    return layer
 
 
 def _masked(layer: Any, mask_below: float) -> Any:

@@ -8,12 +8,15 @@
 | `resize` | nearest, linear, cubic, area interpolation |
 | `pointwise` | everything that acts on one element |
 | `dynamic` | data-dependent ones, as sound over-approximations |
+| `registry`, `applying` | the facts of an operator; how one is found and called |
+| `rules` | operators of users |
 """
 
 from __future__ import annotations
 
 from fastrf.ops import dense, dynamic, pointwise, resize, shape, windows
-from fastrf.ops.registry import OPERATORS, Operator, apply, find, frozen, operator
+from fastrf.ops.applying import apply, find, frozen
+from fastrf.ops.registry import OPERATORS, Operator, operator
 
 __all__ = [
     "OPERATORS",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from fastrf.engine.recipe import Recipe, record
-from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError, did_you_mean
+from fastrf.errors import NetworkError
 from fastrf.system.locks import cached_property
 
-__all__ = ["OPERATORS", "Operator", "apply", "find", "frozen", "operator"]
+__all__ = ["OPERATORS", "Operator", "check_count", "free", "one", "operator", "unknown"]
 
 Shape: TypeAlias = tuple[int, ...]
 Attributes: TypeAlias = Mapping[str, Any]
@@ -84,6 +83,11 @@ class Operator:
         return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY)
 
     @property
+    def accepted(self) -> tuple[str, ...]:
+        """What may be given by name."""
+        return self.attributes
+
+    @property
     def required(self) -> tuple[str, ...]:
         """Attributes without a default."""
         return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
@@ -96,16 +100,15 @@ class Operator:
     def recipe(self, attributes: Attributes, shapes: Sequence[Shape], channel_axes: Sequence[int | None]) -> Recipe:
         """What the operator does to inputs of these shapes."""
         check_count(len(shapes), self.min_inputs, self.max_inputs)
-        for attribute in attributes:
-            if attribute not in self.attributes:
-                raise NetworkError(f"unknown attribute {attribute!r}; it takes {', '.join(self.attributes) or 'none'}")
         self.check(attributes)
         tensors, notes = record(shapes, channel_axes)
         return notes.finish(self.function(*tensors, **attributes))
 
     def check(self, given: Attributes) -> None:
-        """Raise NetworkError unless flags are booleans and what has no default is there."""
+        """Raise NetworkError unless attributes are known ones, flags are booleans and what has no default is there."""
         for attribute, value in given.items():
+            if attribute not in self.accepted:
+                raise NetworkError(f"unknown attribute {attribute!r}; it takes {', '.join(self.accepted) or 'none'}")
             if attribute in self.flags and not isinstance(value, bool):
                 raise NetworkError(f"{attribute} must be true or false, not {value!r}")
         missing = [attribute for attribute in self.required if attribute not in given]
@@ -123,9 +126,6 @@ def check_count(count: int, low: int, high: int | None) -> None:
 #: Every operator of fastrf's own by name.
 OPERATORS: dict[str, Operator] = {}
 
-#: Users' rules by name, which come first (see `rules`).
-RULES: dict[str, Operator] = {}
-
 
 def operator(*names: str, **facts: Any) -> Callable[[Function], Function]:
     """Register a function as one operator, or as several that depend alike, with the facts of `Operator`."""
@@ -135,54 +135,3 @@ def operator(*names: str, **facts: Any) -> Callable[[Function], Function]:
         return function
 
     return register
-
-
-def find(name: str) -> Operator:
-    """The operator of a name: a user's rule, or fastrf's own. Raises UnsupportedOpError."""
-    found = RULES.get(name) or OPERATORS.get(name)
-    if found is None:
-        hint = did_you_mean(name, [*RULES, *OPERATORS], "fastrf.ops.OPERATORS lists the known ones")
-        raise UnsupportedOpError(f"unknown operator {name[:80]!r}; {hint}")
-    return found
-
-
-def apply(name: str, attributes: Attributes, shapes: Sequence[Shape], channel_axes: Sequence[int | None]) -> Recipe:
-    """Call an operator on symbolic inputs and return what it does.
-
-    Raises UnsupportedOpError for an unknown name and NetworkError (ShapeError) for what does not fit.
-    """
-    try:
-        plain = frozen(attributes)
-        return _apply(find(name), plain, _types(plain), tuple(shapes), tuple(channel_axes))
-    except FastRFError:
-        raise
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        wanted, said = ", ".join(attributes) or "none", " ".join(str(error).split())[:120]
-        short = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        raise NetworkError(f"an attribute ({wanted}) or a shape does not fit the operator ({short})") from error
-
-
-@lru_cache(maxsize=1 << 14)
-def _apply(
-    found: Operator,  # a name that is registered again is another operator
-    attributes: tuple[tuple[str, Any], ...],
-    types: tuple[Any, ...],  # makes 3, 3.0 and True different keys
-    shapes: tuple[Shape, ...],
-    channel_axes: tuple[int | None, ...],
-) -> Recipe:
-    return found.recipe(dict(attributes), shapes, channel_axes)
-
-
-def frozen(value: Any) -> Any:
-    """Lists and mappings as tuples and NumPy's numbers as Python's, so that a recipe can be remembered by them."""
-    if isinstance(value, Mapping):
-        return tuple((key, frozen(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
-    if hasattr(value, "tolist"):
-        return frozen(value.tolist())
-    return value
-
-
-def _types(value: Any) -> Any:
-    return tuple(_types(item) for item in value) if isinstance(value, tuple) else type(value)

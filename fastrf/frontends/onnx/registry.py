@@ -13,10 +13,11 @@ import numpy as np
 import onnx
 
 from fastrf.errors import FormatError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
+from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed, without_batch
 from fastrf.frontends.moving import constant
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.options import DEFAULTS, Options
+from fastrf.frontends.own import Table
 
 __all__ = ["RULES", "Call", "Item", "Rule", "Scope", "Walk", "rule"]
 
@@ -65,6 +66,16 @@ class Call:
     def dynamic(self, start: int = 0, stop: int | None = None) -> list[Value]:
         """All inputs from `start` to `stop` that the network's input reaches."""
         return [item for item in self.inputs[start:stop] if isinstance(item, Value)]
+
+    def arguments(self) -> list[tuple[str, Any]]:
+        """Inputs, which have no names, and attributes, as users' rules get them."""
+
+        def table(item: Item) -> Any:
+            if not isinstance(item, Constant):
+                return item
+            return Table(item.full, lambda: None if item.weight or item.values is None else item.values.tolist())
+
+        return [*(("", table(item)) for item in self.inputs), *((name, self.get(name)) for name in self.attributes)]
 
     def full(self, k: int) -> tuple[int, ...]:
         """The shape of input `k`."""
@@ -152,7 +163,7 @@ class Walk(GraphWalk, ABC):
 
     def everything(self, call: Call, full: tuple[int, ...]) -> Value:
         """A tensor of which every element may read all of every input."""
-        return self.shaped(self.emit("opaque", *call.dynamic(), shape=list(full), full=full), full)
+        return self.shaped(self.emit("opaque", *call.dynamic(), shape=list(without_batch(full)), full=full), full)
 
 
 Rule = Callable[[Walk, Call], Any]

@@ -23,6 +23,8 @@ from fastrf.frontends.onnx.printing import printable, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
+from fastrf.frontends.own import by_rule
+from fastrf.ops.rules import rule_of
 
 __all__ = ["ModelWalk", "modules_of"]
 
@@ -195,6 +197,12 @@ class ModelWalk(Walk):
         return error if text.startswith(("node ", "model ")) else type(error)(f"node {name!r}: {text}")
 
     def _lowered(self, call: Call) -> Sequence[Item]:
+        own = rule_of(f"{call.domain or 'ai.onnx'}::{call.op}")
+        if own is not None and call.dynamic():
+            stated = [self._stated(name) for name in call.node.output]
+            fulls = [None if constant is None else constant.full for constant in stated]
+            results = by_rule(self, own, call.arguments(), fulls)
+            return self._all_finished(call, results if isinstance(results, list) else [results])
         body = self.functions.get((call.node.domain, call.op))
         if body is not None:
             return self.function(body, call)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from fastrf.frontends.torch import (
     rules_dense,
     rules_index,
+    rules_own,
     rules_pointwise,
     rules_recurrent,
     rules_shape,
@@ -32,6 +33,7 @@ __all__ = [
     "load_file",
     "rules_dense",
     "rules_index",
+    "rules_own",
     "rules_pointwise",
     "rules_recurrent",
     "rules_shape",

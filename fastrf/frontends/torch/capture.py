@@ -20,6 +20,7 @@ from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import gathered, noted
+from fastrf.frontends.torch.rules_own import kept_whole
 from fastrf.system.locks import process_lock
 
 __all__ = ["capture", "load_callable", "load_file"]
@@ -41,7 +42,7 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
     with quiet(), as_it_was(model), torch.no_grad():
         model.eval()
         try:
-            with noted(model):
+            with noted(model), kept_whole(model):
                 exported = export(model, inputs.arguments, inputs.named)
             return gathered(functional(exported), model)
         except FastRFError:

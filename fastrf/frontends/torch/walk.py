@@ -20,17 +20,20 @@ from torch.fx import Graph, GraphModule, Node
 
 from fastrf.budget import limits
 from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
-from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.masking import shifted
 from fastrf.frontends.moving import constant
 from fastrf.frontends.options import DEFAULTS, Options
+from fastrf.frontends.own import Table, by_rule
 from fastrf.frontends.torch.added import with_added
-from fastrf.frontends.torch.arguments import fake_shape, operator_name
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name
 from fastrf.frontends.torch.known import moved, with_zeros
 from fastrf.frontends.torch.names import MOVES, VALUE_FREE
 from fastrf.frontends.torch.returning import Returned, returned_by
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
 from fastrf.frontends.torch.weights import all_loosened, is_random, of_weight, zeros_are_missed
+from fastrf.ops.rules import Rule as UsersRule
+from fastrf.ops.rules import rule_of
 
 __all__ = ["RULES", "Walk", "rule", "scope_of"]
 
@@ -166,6 +169,9 @@ class Walk(GraphWalk):
             return self._inline(node)
         found, start = RULES.get(name), len(self.layers)
         try:
+            own = rule_of(name)
+            if own is not None:
+                return self._finished(node, self._by_users_rule(node, own))
             if (found is None or node.all_input_nodes[0] not in self.values) and self._reads_nothing(node):
                 return self._constant_of_shapes(node)
             result = self._taken_apart(node) if found is None else with_zeros(self, node, found(self, node), start)
@@ -179,6 +185,26 @@ class Walk(GraphWalk):
             result = self.shaped(result, fake_shape(node)) if isinstance(result, Value) else result
             result = all_loosened(self, result)
         return self._finished(node, result)
+
+    def _by_users_rule(self, node: Node, own: UsersRule) -> Any:
+        outputs = node.meta["val"]
+        several = isinstance(outputs, list | tuple)
+        fulls = [tuple(like.shape) for like in (outputs if several else [outputs])]
+        arguments = [(name, self.argument(given)) for name, given in bound(node).items()]
+        results = by_rule(self, own, arguments, fulls)
+        if several != isinstance(results, list):
+            raise NetworkError(f"node {self.node!r}: the rule for {own.name} returns a tensor where there are several")
+        return results() if callable(results) else results
+
+    def argument(self, given: Any) -> Any:
+        """An argument as users' rules get it: tensors as values, or as tables where the input does not reach them."""
+
+        def of(node: Node) -> Any:
+            if node in self.values or not _is_tensor(node):
+                return self.values[node] if node in self.values else self.constant(node)
+            return Table(fake_shape(node), lambda: None if (found := self.known(node)) is None else found.tolist())
+
+        return pytree.tree_map_only(Node, of, given)
 
     def _reads_nothing(self, node: Node) -> bool:
         pointwise = operator_name(node) in RULES and torch.Tag.pointwise in getattr(node.target, "tags", ())
@@ -304,7 +330,7 @@ class Walk(GraphWalk):
 
         def one(like: torch.Tensor) -> Value:
             full = tuple(like.shape)
-            return self.shaped(self.emit("opaque", *inputs, shape=list(full), full=full), full)
+            return self.shaped(self.emit("opaque", *inputs, shape=list(without_batch(full)), full=full), full)
 
         if isinstance(outputs, torch.Tensor):
             return one(outputs)
