@@ -1,8 +1,6 @@
 """Built-in architectures as plain specs: no weights, no download, no framework.
 
-``names()`` lists them and ``build(name)`` returns the spec dict that a `Network` is made of.
-A flat network is a JSON file beside this one; a network of repeated blocks is a small builder module,
-imported when it is first asked for.
+A flat network is a JSON file beside this one, a network of repeated blocks a module, imported when it is asked for.
 """
 
 from __future__ import annotations
@@ -45,43 +43,20 @@ _ARCHITECTURES: dict[str, tuple[str, tuple[int, ...]]] = {
 
 
 def names() -> list[str]:
-    """Names of the built-in architectures, grouped by family.
-
-    >>> names()[:2]
-    ['alexnet', 'vgg16']
-    """
+    """Names of the built-in architectures, grouped by family."""
     return list(_ARCHITECTURES)
 
 
 def build(name: str, input_shape: Sequence[int] | None = None) -> dict[str, Any]:
-    """Spec of the built-in architecture ``name``.
+    """Spec of a built-in architecture: lists, strings, numbers and booleans alone, a fresh one at every call.
 
-    Parameters
-    ----------
-    name
-        One of `names()`.
-    input_shape
-        ``(channels, *spatial)`` without a batch axis; ``None`` takes the network's customary size.
-        Sizes the spec spells out (crops, resizes) are computed from it.
-
-    Returns:
-    -------
-    dict
-        ``{"name", "input_shape", "layers", "outputs"}`` of lists, strings, numbers and booleans only (ready for
-        JSON); a fresh one at every call.
-
-    Raises:
-    ------
-    KeyError
-        ``name`` is not in the zoo; the message gives the closest names.
-    ValueError
-        ``input_shape`` has the wrong number of axes, an axis below 1, or is too small for the network.
-
-    >>> build("resnet18", (3, 64, 64))["layers"][0]["name"]
-    'conv1'
+    `input_shape` is `(channels, *spatial)` without a batch (default: the network's customary size); sizes that the spec
+    spells out (crops, resizes) are computed from it. Raises KeyError for a name that is not in the zoo, ValueError for
+    a wrong number of axes, an axis below 1, or an input too small for the network.
     """
     if name not in _ARCHITECTURES:
-        raise KeyError(_unknown(name))
+        hint = did_you_mean(name, _ARCHITECTURES, f"known: {', '.join(_ARCHITECTURES)}")
+        raise KeyError(f"no built-in network {name!r}; {hint}")
     module, default_shape = _ARCHITECTURES[name]
     shape = default_shape if input_shape is None else _checked_shape(name, input_shape, len(default_shape))
     if module.endswith(".json"):
@@ -92,15 +67,8 @@ def build(name: str, input_shape: Sequence[int] | None = None) -> dict[str, Any]
 
 
 def _checked_shape(name: str, input_shape: Sequence[int], axes: int) -> tuple[int, ...]:
-    """``input_shape`` as a tuple of ints; ValueError unless it has ``axes`` axes of at least 1."""
     shape = tuple(index(size) for size in input_shape)
     if len(shape) != axes or min(shape) < 1:
         spatial = {2: "length", 3: "height, width", 4: "depth, height, width"}[axes]
         raise ValueError(f"network {name!r} takes input_shape (channels, {spatial}) of sizes >= 1, got {shape}")
     return shape
-
-
-def _unknown(name: str) -> str:
-    """One-line message for a name that is not in the zoo."""
-    hint = did_you_mean(name, _ARCHITECTURES, f"known: {', '.join(_ARCHITECTURES)}")
-    return f"no built-in network {name!r}; {hint}"

@@ -1,27 +1,21 @@
-"""What the architecture modules are written with: a list of layers that remembers the last one added."""
+"""What networks of repeated blocks are written with: a list of layers that remembers the last one added."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Builder", "window_output", "windows_output"]
+__all__ = ["Builder", "windows_output"]
 
 INPUT = "input"
+Sizes = int | Sequence[int]
 
 
 class Builder:
-    """Collects the layers of one spec.
+    """Collects the layers of one spec: `name` is the network's, `input_shape` `(channels, *spatial)` without a batch.
 
-    Every ``add...`` method returns the name of the node it added last, so calls chain by name; without ``inputs`` a
-    layer reads the one added before it (the network's input, for the first).
-
-    Parameters
-    ----------
-    name
-        The network's name.
-    input_shape
-        ``(channels, *spatial)`` without a batch axis.
+    Every method that adds returns the name of the node it added last, so calls chain by name; without `inputs` a layer
+    reads the one added before it (the network's input, for the first).
     """
 
     def __init__(self, name: str, input_shape: Sequence[int]) -> None:
@@ -31,11 +25,10 @@ class Builder:
         self._layers: dict[str, dict[str, Any]] = {}
 
     def add(self, op: str, name: str, *, inputs: str | Sequence[str] | None = None, **attrs: Any) -> str:
-        """Append one layer and return its name.
+        """Append one layer and return its name; `inputs` is a node's name or a list of them.
 
-        ``inputs`` is a node's name or a list of them; ``attrs`` are the operator's attributes; sequences are
-        copied to lists, so no two layers share one.
-        Raises ValueError when ``name`` is taken or an input does not exist yet.
+        Sequences in `attrs`, the operator's attributes, are copied to lists, so no two layers share one. Raises
+        ValueError when `name` is taken or an input does not exist yet.
         """
         sources = [self.last] if inputs is None else [inputs] if isinstance(inputs, str) else list(inputs)
         missing = [source for source in sources if source != INPUT and source not in self._layers]
@@ -47,50 +40,31 @@ class Builder:
         self.last = name
         return name
 
-    def conv_bn(
-        self,
-        names: tuple[str, str],
-        out_channels: int,
-        kernel_size: int | Sequence[int],
-        *,
-        inputs: str | None = None,
-        **attrs: Any,
-    ) -> str:
-        """A convolution without bias, then batch norm; ``names`` are theirs, ``attrs`` the convolution's."""
-        conv, norm = names
-        self.add("conv", conv, inputs=inputs, out_channels=out_channels, kernel_size=kernel_size, **attrs, bias=False)
-        return self.add("batch_norm", norm)
+    def conv(self, name: str, out_channels: int, kernel_size: Sizes, **attrs: Any) -> str:
+        """A convolution."""
+        return self.add("conv", name, out_channels=out_channels, kernel_size=kernel_size, **attrs)
+
+    def conv_bn(self, names: tuple[str, str], out_channels: int, kernel_size: Sizes, **attrs: Any) -> str:
+        """A convolution without bias, then batch norm; `names` are theirs, `attrs` the convolution's."""
+        self.conv(names[0], out_channels, kernel_size, **attrs, bias=False)
+        return self.add("batch_norm", names[1])
 
     def conv_bn_act(
-        self,
-        names: tuple[str, str, str],
-        out_channels: int,
-        kernel_size: int | Sequence[int],
-        *,
-        activation: str = "relu",
-        inputs: str | None = None,
-        **attrs: Any,
+        self, names: tuple[str, str, str], channels: int, kernel_size: Sizes, activation: str = "relu", **attrs: Any
     ) -> str:
-        """`conv_bn`, then ``activation``; ``names`` are those of the three nodes."""
-        self.conv_bn(names[:2], out_channels, kernel_size, inputs=inputs, **attrs)
+        """`conv_bn`, then `activation`; `names` are those of the three nodes."""
+        self.conv_bn(names[:2], channels, kernel_size, **attrs)
         return self.add(activation, names[2])
 
     def conv_act(
-        self,
-        names: tuple[str, str],
-        out_channels: int,
-        kernel_size: int | Sequence[int],
-        *,
-        activation: str = "relu",
-        inputs: str | None = None,
-        **attrs: Any,
+        self, names: tuple[str, str], channels: int, kernel_size: Sizes, activation: str = "relu", **attrs: Any
     ) -> str:
-        """A convolution with bias, then ``activation``; ``names`` are those of the two nodes."""
-        self.add("conv", names[0], inputs=inputs, out_channels=out_channels, kernel_size=kernel_size, **attrs)
+        """A convolution with bias, then `activation`; `names` are those of the two nodes."""
+        self.conv(names[0], channels, kernel_size, **attrs)
         return self.add(activation, names[1])
 
     def spec(self, outputs: Sequence[str] | None = None) -> dict[str, Any]:
-        """The finished spec; ``outputs`` defaults to the last layer."""
+        """The finished spec; `outputs` defaults to the last layer."""
         return {
             "name": self.name,
             "input_shape": list(self.input_shape),
@@ -100,23 +74,14 @@ class Builder:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with its sequences, at every depth, as new lists."""
+    """The value with its sequences, at every depth, as new lists."""
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def window_output(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
-    """Output length of a window operator with the same padding on both sides, rounded down.
-
-    >>> window_output(224, 7, stride=2, padding=3)
-    112
-    """
-    return (size + 2 * padding - kernel_size) // stride + 1
-
-
 def windows_output(sizes: Sequence[int], kernel_size: int, stride: int = 1, padding: int = 0) -> list[int]:
-    """`window_output` of every axis.
+    """Output sizes of a window operator with the same padding on both sides, rounded down.
 
-    >>> windows_output((512, 640), 2, stride=2)
-    [256, 320]
+    >>> windows_output((224, 640), 7, stride=2, padding=3)
+    [112, 320]
     """
-    return [window_output(size, kernel_size, stride, padding) for size in sizes]
+    return [(size + 2 * padding - kernel_size) // stride + 1 for size in sizes]

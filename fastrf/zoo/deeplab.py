@@ -21,7 +21,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     end = add_trunk(net, "resnet50", prefix="backbone.", dilate=(True, True))[-1]
     _aspp(net, end, trunk_sizes(input_shape[1:])[1])
     net.conv_bn_act(("classifier.1", "classifier.2", "classifier.3"), _CHANNELS, 3, padding=1)
-    net.add("conv", "classifier.4", out_channels=_CLASSES, kernel_size=1)
+    net.conv("classifier.4", _CLASSES, 1)
     net.add("resize", "out", output_size=list(input_shape[1:]), mode="linear")
     return net.spec()
 

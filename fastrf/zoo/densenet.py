@@ -45,7 +45,7 @@ def _dense_layer(net: Builder, label: str) -> None:
     net.add("batch_norm", f"{label}norm1")
     net.add("relu", f"{label}relu1")
     net.conv_bn_act((f"{label}conv1", f"{label}norm2", f"{label}relu2"), _BOTTLENECK_CHANNELS, 1)
-    new = net.add("conv", f"{label}conv2", out_channels=_GROWTH, kernel_size=3, padding=1, bias=False)
+    new = net.conv(f"{label}conv2", _GROWTH, 3, padding=1, bias=False)
     net.add("concat", f"{label}concat", inputs=[source, new], axis=0)
 
 
@@ -53,5 +53,5 @@ def _transition(net: Builder, label: str, channels: int) -> None:
     """Half the channels, half the size."""
     net.add("batch_norm", f"{label}norm")
     net.add("relu", f"{label}relu")
-    net.add("conv", f"{label}conv", out_channels=channels, kernel_size=1, bias=False)
+    net.conv(f"{label}conv", channels, 1, bias=False)
     net.add("avg_pool", f"{label}pool", kernel_size=2, stride=2)

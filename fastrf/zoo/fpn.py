@@ -24,13 +24,13 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     merged = ""
     for index in range(len(trunk) - 1, -1, -1):
         lateral = f"fpn.inner_blocks.{index}.0"
-        net.add("conv", lateral, inputs=trunk[index], out_channels=_CHANNELS, kernel_size=1)
+        net.conv(lateral, _CHANNELS, 1, inputs=trunk[index])
         if merged:
             up = net.add("resize", f"fpn.upsample.{index}", inputs=merged, output_size=sizes[index], mode="nearest")
             net.add("add", f"fpn.add.{index}", inputs=[lateral, up])
         merged = net.last
-        net.add("conv", f"p{index + 2}", out_channels=_CHANNELS, kernel_size=3, padding=1)
-    net.add("conv", "p6", inputs="p5", out_channels=_CHANNELS, kernel_size=3, stride=2, padding=1)
+        net.conv(f"p{index + 2}", _CHANNELS, 3, padding=1)
+    net.conv("p6", _CHANNELS, 3, inputs="p5", stride=2, padding=1)
     net.add("relu", "p6.relu")
-    net.add("conv", "p7", out_channels=_CHANNELS, kernel_size=3, stride=2, padding=1)
+    net.conv("p7", _CHANNELS, 3, stride=2, padding=1)
     return net.spec([f"p{level}" for level in range(2, 8)])

@@ -5,20 +5,17 @@ The node of a whole block is its concatenation (`Mixed_5b`); a convolution's thr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from fastrf.zoo.builder import Builder
 
 __all__ = ["build"]
 
-# (name, out_channels, kernel_size, padding, stride) of one convolution of a branch
-_Conv: TypeAlias = tuple[str, int, "int | tuple[int, int]", "int | tuple[int, int]", int]
+# arguments of `_part`: name, out_channels, kernel_size (1), stride (1)
+_Conv: TypeAlias = tuple[Any, ...]
 
-_ROW = (1, 7)
-_COLUMN = (7, 1)
-_ROW_PADDING = (0, 3)
-_COLUMN_PADDING = (3, 0)
+_ROW, _COLUMN = (1, 7), (7, 1)
+_DOUBLE: list[_Conv] = [("branch3x3dbl_1", 64), ("branch3x3dbl_2", 96, 3)]
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -50,14 +47,9 @@ def _block_a(net: Builder, block: str, pool_channels: int) -> None:
     """35x35: 1x1, 5x5, double 3x3 and an average pool."""
     source = net.last
     ends = [
-        _branch(net, block, source, [("branch1x1", 64, 1, 0, 1)]),
-        _branch(net, block, source, [("branch5x5_1", 48, 1, 0, 1), ("branch5x5_2", 64, 5, 2, 1)]),
-        _branch(
-            net,
-            block,
-            source,
-            [("branch3x3dbl_1", 64, 1, 0, 1), ("branch3x3dbl_2", 96, 3, 1, 1), ("branch3x3dbl_3", 96, 3, 1, 1)],
-        ),
+        _branch(net, block, source, ("branch1x1", 64)),
+        _branch(net, block, source, ("branch5x5_1", 48), ("branch5x5_2", 64, 5)),
+        _branch(net, block, source, *_DOUBLE, ("branch3x3dbl_3", 96, 3)),
         _pool_branch(net, block, source, pool_channels),
     ]
     net.add("concat", block, inputs=ends, axis=0)
@@ -67,13 +59,8 @@ def _block_b(net: Builder, block: str) -> None:
     """From 35x35 to 17x17: 3x3, double 3x3 and a max pool, all with stride 2."""
     source = net.last
     ends = [
-        _branch(net, block, source, [("branch3x3", 384, 3, 0, 2)]),
-        _branch(
-            net,
-            block,
-            source,
-            [("branch3x3dbl_1", 64, 1, 0, 1), ("branch3x3dbl_2", 96, 3, 1, 1), ("branch3x3dbl_3", 96, 3, 0, 2)],
-        ),
+        _branch(net, block, source, ("branch3x3", 384, 3, 2)),
+        _branch(net, block, source, *_DOUBLE, ("branch3x3dbl_3", 96, 3, 2)),
         net.add("max_pool", f"{block}.max_pool", inputs=source, kernel_size=3, stride=2),
     ]
     net.add("concat", block, inputs=ends, axis=0)
@@ -82,30 +69,13 @@ def _block_b(net: Builder, block: str) -> None:
 def _block_c(net: Builder, block: str, channels: int) -> None:
     """17x17: 7x7 as 1x7 and 7x1, once and twice."""
     source = net.last
+    once: list[_Conv] = [("branch7x7_1", channels), ("branch7x7_2", channels, _ROW), ("branch7x7_3", 192, _COLUMN)]
+    twice: list[_Conv] = [("branch7x7dbl_1", channels)]
+    twice += [(f"branch7x7dbl_{k}", channels, kernel) for k, kernel in ((2, _COLUMN), (3, _ROW), (4, _COLUMN))]
     ends = [
-        _branch(net, block, source, [("branch1x1", 192, 1, 0, 1)]),
-        _branch(
-            net,
-            block,
-            source,
-            [
-                ("branch7x7_1", channels, 1, 0, 1),
-                ("branch7x7_2", channels, _ROW, _ROW_PADDING, 1),
-                ("branch7x7_3", 192, _COLUMN, _COLUMN_PADDING, 1),
-            ],
-        ),
-        _branch(
-            net,
-            block,
-            source,
-            [
-                ("branch7x7dbl_1", channels, 1, 0, 1),
-                ("branch7x7dbl_2", channels, _COLUMN, _COLUMN_PADDING, 1),
-                ("branch7x7dbl_3", channels, _ROW, _ROW_PADDING, 1),
-                ("branch7x7dbl_4", channels, _COLUMN, _COLUMN_PADDING, 1),
-                ("branch7x7dbl_5", 192, _ROW, _ROW_PADDING, 1),
-            ],
-        ),
+        _branch(net, block, source, ("branch1x1", 192)),
+        _branch(net, block, source, *once),
+        _branch(net, block, source, *twice, ("branch7x7dbl_5", 192, _ROW)),
         _pool_branch(net, block, source, 192),
     ]
     net.add("concat", block, inputs=ends, axis=0)
@@ -113,20 +83,11 @@ def _block_c(net: Builder, block: str, channels: int) -> None:
 
 def _block_d(net: Builder, block: str) -> None:
     """From 17x17 to 8x8."""
-    source = net.last
+    source, name = net.last, "branch7x7x3"
+    seven: list[_Conv] = [(f"{name}_1", 192), (f"{name}_2", 192, _ROW), (f"{name}_3", 192, _COLUMN)]
     ends = [
-        _branch(net, block, source, [("branch3x3_1", 192, 1, 0, 1), ("branch3x3_2", 320, 3, 0, 2)]),
-        _branch(
-            net,
-            block,
-            source,
-            [
-                ("branch7x7x3_1", 192, 1, 0, 1),
-                ("branch7x7x3_2", 192, _ROW, _ROW_PADDING, 1),
-                ("branch7x7x3_3", 192, _COLUMN, _COLUMN_PADDING, 1),
-                ("branch7x7x3_4", 192, 3, 0, 2),
-            ],
-        ),
+        _branch(net, block, source, ("branch3x3_1", 192), ("branch3x3_2", 320, 3, 2)),
+        _branch(net, block, source, *seven, (f"{name}_4", 192, 3, 2)),
         net.add("max_pool", f"{block}.max_pool", inputs=source, kernel_size=3, stride=2),
     ]
     net.add("concat", block, inputs=ends, axis=0)
@@ -135,20 +96,19 @@ def _block_d(net: Builder, block: str) -> None:
 def _block_e(net: Builder, block: str) -> None:
     """8x8: branches that end in a 1x3 beside a 3x1, so their union is a cross."""
     source = net.last
-    single = _branch(net, block, source, [("branch1x1", 320, 1, 0, 1)])
-    stem = _branch(net, block, source, [("branch3x3_1", 384, 1, 0, 1)])
+    single = _branch(net, block, source, ("branch1x1", 320))
+    stem = _branch(net, block, source, ("branch3x3_1", 384))
     cross = _cross(net, block, stem, ("branch3x3_2a", "branch3x3_2b"), "branch3x3")
-    stem = _branch(net, block, source, [("branch3x3dbl_1", 448, 1, 0, 1), ("branch3x3dbl_2", 384, 3, 1, 1)])
+    stem = _branch(net, block, source, ("branch3x3dbl_1", 448), ("branch3x3dbl_2", 384, 3))
     double = _cross(net, block, stem, ("branch3x3dbl_3a", "branch3x3dbl_3b"), "branch3x3dbl")
     pool = _pool_branch(net, block, source, 192)
     net.add("concat", block, inputs=[single, cross, double, pool], axis=0)
 
 
 def _cross(net: Builder, block: str, source: str, names: tuple[str, str], joined: str) -> str:
-    """A 1x3 and a 3x1 side by side; the node ``joined`` holds both."""
-    row = _branch(net, block, source, [(names[0], 384, (1, 3), (0, 1), 1)])
-    column = _branch(net, block, source, [(names[1], 384, (3, 1), (1, 0), 1)])
-    return net.add("concat", f"{block}.{joined}", inputs=[row, column], axis=0)
+    """A 1x3 and a 3x1 side by side; the node `joined` holds both."""
+    ends = [_branch(net, block, source, (names[k], 384, kernel)) for k, kernel in enumerate(((1, 3), (3, 1)))]
+    return net.add("concat", f"{block}.{joined}", inputs=ends, axis=0)
 
 
 def _pool_branch(net: Builder, block: str, source: str, channels: int) -> str:
@@ -157,23 +117,22 @@ def _pool_branch(net: Builder, block: str, source: str, channels: int) -> str:
     return _conv(net, f"{block}.branch_pool", channels, 1)
 
 
-def _branch(net: Builder, block: str, source: str, convs: Sequence[_Conv]) -> str:
-    """The convolutions of one branch, one after another from ``source``."""
-    end = source
-    for name, channels, kernel_size, padding, stride in convs:
-        end = _conv(net, f"{block}.{name}", channels, kernel_size, inputs=end, padding=padding, stride=stride)
-    return end
+def _branch(net: Builder, block: str, source: str, *convs: _Conv) -> str:
+    """The convolutions of one branch, one after another from `source`."""
+    for conv in convs:
+        source = _part(net, block, source, *conv)
+    return source
 
 
-def _conv(
-    net: Builder,
-    label: str,
-    channels: int,
-    kernel_size: int | tuple[int, int],
-    *,
-    inputs: str | None = None,
-    **attrs: Any,
+def _part(
+    net: Builder, block: str, source: str, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1
 ) -> str:
+    """One of them; of stride 1 it keeps the size, of stride 2 it is not padded."""
+    same = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
+    padding = same if stride == 1 else 0
+    return _conv(net, f"{block}.{name}", channels, kernel, inputs=source, padding=padding, stride=stride)
+
+
+def _conv(net: Builder, label: str, channels: int, kernel_size: int | tuple[int, int], **attrs: Any) -> str:
     """Torchvision's BasicConv2d."""
-    names = (f"{label}.conv", f"{label}.bn", f"{label}.relu")
-    return net.conv_bn_act(names, channels, kernel_size, inputs=inputs, **attrs)
+    return net.conv_bn_act((f"{label}.conv", f"{label}.bn", f"{label}.relu"), channels, kernel_size, **attrs)

@@ -21,21 +21,14 @@ _TAPS = (8, 10, 13, 15, 18, 21, 23, 25)
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Spec whose outputs are the eight heads ``conv8_head`` .. ``conv25_head``, smallest faces first."""
+    """Spec whose outputs are the eight heads `conv8_head` .. `conv25_head`, smallest faces first."""
     net = Builder(name, input_shape)
     skip = ""
     features: dict[int, str] = {}
     for index in range(1, _CONVS + 1):
         strided = index in _STRIDED
-        channels = 128 if index >= _WIDE_FROM else 64
-        value = net.add(
-            "conv",
-            f"conv{index}",
-            out_channels=channels,
-            kernel_size=3,
-            stride=2 if strided else 1,
-            padding=0 if strided else 1,
-        )
+        window = {"stride": 2, "padding": 0} if strided else {"stride": 1, "padding": 1}
+        value = net.conv(f"conv{index}", 128 if index >= _WIDE_FROM else 64, 3, **window)
         if index in _RESIDUAL:
             value = net.add("add", f"conv{index}_add", inputs=[skip, value])
         if strided or index in _RESIDUAL:
@@ -50,5 +43,5 @@ def _head(net: Builder, label: str, feature: str) -> str:
     ends = []
     for kind, channels in (("score", 2), ("bbox", 4)):
         net.conv_act((f"{label}_2_{kind}", f"relu_{label}_2_{kind}"), 128, 1, inputs=shared)
-        ends.append(net.add("conv", f"{label}_3_{kind}", out_channels=channels, kernel_size=1))
+        ends.append(net.conv(f"{label}_3_{kind}", channels, 1))
     return net.add("concat", f"{label}_head", inputs=ends, axis=0)

@@ -8,29 +8,16 @@ from fastrf.zoo.builder import Builder
 
 __all__ = ["build"]
 
-# (stride of the depthwise 3x3, channels of the pointwise 1x1) of layers 1..13
-_SEPARABLE = (
-    (1, 64),
-    (2, 128),
-    (1, 128),
-    (2, 256),
-    (1, 256),
-    (2, 512),
-    (1, 512),
-    (1, 512),
-    (1, 512),
-    (1, 512),
-    (1, 512),
-    (2, 1024),
-    (1, 1024),
-)
+# strides of the depthwise 3x3 and channels of the pointwise 1x1 of layers 1..13
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Spec of the 1000-class network of width 1.0."""
     net = Builder(name, input_shape)
     net.conv_bn_act(_names("Conv2d_0"), 32, 3, stride=2, padding="same", activation="relu6")
-    for index, (stride, channels) in enumerate(_SEPARABLE, start=1):
+    for index, (stride, channels) in enumerate(zip(_STRIDES, _CHANNELS, strict=True), start=1):
         conv, norm, activation = _names(f"Conv2d_{index}_depthwise")
         net.add("depthwise_conv", conv, kernel_size=3, stride=stride, padding="same", bias=False)
         net.add("batch_norm", norm)
@@ -38,7 +25,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
         net.conv_bn_act(_names(f"Conv2d_{index}_pointwise"), channels, 1, activation="relu6")
     net.add("global_avg_pool", "AvgPool_1a")
     net.add("dropout", "Dropout_1b")
-    net.add("conv", "Conv2d_1c_1x1", out_channels=1000, kernel_size=1)
+    net.conv("Conv2d_1c_1x1", 1000, 1)
     net.add("flatten", "SpatialSqueeze")
     return net.spec()
 

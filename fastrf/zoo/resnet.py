@@ -22,7 +22,7 @@ _BOTTLENECK = {
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Spec of the classifier ``name``: trunk, global pool, 1000 classes."""
+    """Spec of the classifier `name`: trunk, global pool, 1000 classes."""
     net = Builder(name, input_shape)
     add_trunk(net, name)
     net.add("global_avg_pool", "avgpool")
@@ -32,10 +32,10 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def add_trunk(net: Builder, name: str, *, prefix: str = "", dilate: tuple[bool, bool] = (False, False)) -> list[str]:
-    """Append the convolutional part of ResNet ``name`` and return the nodes C2, C3, C4, C5.
+    """Append the convolutional part of ResNet `name` and return the nodes C2, C3, C4, C5.
 
-    ``prefix`` goes before every node's name. ``dilate`` says for layer3 and layer4 whether their stride is replaced
-    with dilation, as torchvision's ``replace_stride_with_dilation`` does.
+    `prefix` goes before every node's name. `dilate` says for layer3 and layer4 whether their stride is replaced
+    with dilation, as torchvision's `replace_stride_with_dilation` does.
     """
     net.conv_bn_act((f"{prefix}conv1", f"{prefix}bn1", f"{prefix}relu"), 64, 7, stride=2, padding=3)
     net.add("max_pool", f"{prefix}maxpool", kernel_size=3, stride=2, padding=1)
@@ -74,7 +74,7 @@ def _basic_block(net: Builder, label: str, channels: int, stride: int) -> None:
 def _bottleneck(
     net: Builder, label: str, channels: int, strides: tuple[int, int], dilation: int, project: bool
 ) -> None:
-    """1x1, 3x3, 1x1 and a shortcut; ``strides`` are those of the first 1x1 and of the 3x3."""
+    """1x1, 3x3, 1x1 and a shortcut; `strides` are those of the first 1x1 and of the 3x3."""
     source = net.last
     net.conv_bn_act((f"{label}conv1", f"{label}bn1", f"{label}relu1"), channels, 1, stride=strides[0])
     names = (f"{label}conv2", f"{label}bn2", f"{label}relu2")
@@ -88,7 +88,7 @@ def _bottleneck(
 
 
 def trunk_sizes(spatial: tuple[int, ...]) -> list[list[int]]:
-    """Spatial sizes of C2, C3, C4, C5 of a trunk without dilation on an input of size ``spatial``."""
+    """Spatial sizes of C2, C3, C4, C5 of a trunk without dilation on an input of size `spatial`."""
     sizes = [windows_output(windows_output(spatial, 7, 2, 3), 3, 2, 1)]
     for _ in range(3):
         sizes.append(windows_output(sizes[-1], 3, 2, 1))

@@ -42,7 +42,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _conv(net: Builder, suffix: str, channels: int, kernel_size: int, **attrs: Any) -> str:
-    """``conv<suffix>`` and ``relu<suffix>``."""
+    """`conv<suffix>` and `relu<suffix>`."""
     return net.conv_act((f"conv{suffix}", f"relu{suffix}"), channels, kernel_size, **attrs)
 
 
@@ -51,4 +51,4 @@ def _head(net: Builder, level: str, feature: str) -> str:
     if level in _NORMALISED:
         feature = net.add("rms_norm", f"{level}_norm", inputs=feature, axes=[0])
     channels = _BOX + (_FIRST_SCORES if level == "conv3_3" else _SCORES)
-    return net.add("conv", f"{level}_head", inputs=feature, out_channels=channels, kernel_size=3, padding=1)
+    return net.conv(f"{level}_head", channels, 3, inputs=feature, padding=1)

@@ -17,7 +17,7 @@ _FILTERS = 64
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Spec on ``(features, steps)`` that returns the whole sequence, the sum of the skip connections."""
+    """Spec on `(features, steps)` that returns the whole sequence, the sum of the skip connections."""
     net = Builder(name, input_shape)
     skips = []
     for block, dilation in enumerate(_DILATIONS):
@@ -30,7 +30,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
 def _block(net: Builder, label: str, dilation: int, matched: bool) -> str:
     """A residual block; it leaves the block's output as the last node and returns the skip connection.
 
-    ``matched`` says that the input already has the block's number of channels.
+    `matched` says that the input already has the block's number of channels.
     """
     source = net.last
     padding = [[(_KERNEL - 1) * dilation, 0]]
@@ -40,7 +40,7 @@ def _block(net: Builder, label: str, dilation: int, matched: bool) -> str:
         net.add("dropout", f"{label}.SDropout_{index}")
     skip = net.add("relu", f"{label}.Act_Conv_Blocks")
     if not matched:
-        source = net.add("conv", f"{label}.matching_conv1D", inputs=source, out_channels=_FILTERS, kernel_size=1)
+        source = net.conv(f"{label}.matching_conv1D", _FILTERS, 1, inputs=source)
     net.add("add", f"{label}.Add_Res", inputs=[source, skip])
     net.add("relu", f"{label}.Act_Res_Block")
     return skip

@@ -28,7 +28,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
         up = net.add("conv_transpose", f"up{level}", out_channels=channels, kernel_size=2, stride=2, bias=False)
         net.add("concat", f"concat{level}", inputs=[skips[level - 1], up], axis=0)
         _two_convs(net, f"dec{level}", (channels // 2, channels // 2))
-    net.add("conv", "head", out_channels=_CLASSES, kernel_size=1)
+    net.conv("head", _CLASSES, 1)
     return net.spec()
 
 

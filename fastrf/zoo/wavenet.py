@@ -20,9 +20,9 @@ _LEVELS = 256
 
 
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Spec on ``(1, samples)`` with 256 logits per sample; padding on the left only, so the length is kept."""
+    """Spec on `(1, samples)` with 256 logits per sample; padding on the left only, so the length is kept."""
     net = Builder(name, input_shape)
-    net.add("conv", "causal_conv", out_channels=_RESIDUAL, kernel_size=1)
+    net.conv("causal_conv", _RESIDUAL, 1)
     skips = [
         _layer(net, f"stack{stack}.layer{layer}", 1 << (layer - 1))
         for stack in range(1, _STACKS + 1)
@@ -31,7 +31,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     net.add("add", "skip_sum", inputs=skips)
     net.add("relu", "relu1")
     net.conv_act(("postprocess1", "relu2"), _SKIP, 1)
-    net.add("conv", "postprocess2", out_channels=_LEVELS, kernel_size=1)
+    net.conv("postprocess2", _LEVELS, 1)
     return net.spec()
 
 
@@ -49,7 +49,7 @@ def _layer(net: Builder, label: str, dilation: int) -> str:
     net.add("conv", f"{label}.gate", inputs=source, **window)
     gate = net.add("sigmoid", f"{label}.sigmoid")
     gated = net.add("mul", f"{label}.mul", inputs=[filtered, gate])
-    skip = net.add("conv", f"{label}.skip", out_channels=_SKIP, kernel_size=1)
-    dense = net.add("conv", f"{label}.dense", inputs=gated, out_channels=_RESIDUAL, kernel_size=1)
+    skip = net.conv(f"{label}.skip", _SKIP, 1)
+    dense = net.conv(f"{label}.dense", _RESIDUAL, 1, inputs=gated)
     net.add("add", label, inputs=[source, dense])
     return skip

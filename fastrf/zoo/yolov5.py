@@ -23,7 +23,7 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     _backbone(net)
     _pyramid(net)
     for index, source in enumerate(("model.17", "model.20", "model.23")):
-        net.add("conv", f"model.24.m.{index}", inputs=source, out_channels=_PREDICTIONS, kernel_size=1)
+        net.conv(f"model.24.m.{index}", _PREDICTIONS, 1, inputs=source)
         net.add("sigmoid", f"p{index + 3}")
     return net.spec(["p3", "p4", "p5"])
 
@@ -50,22 +50,13 @@ def _pyramid(net: Builder) -> None:
         _c3(net, f"model.{index + 2}", 2 * channels, 1, shortcut=False)
 
 
-def _conv(
-    net: Builder,
-    label: str,
-    channels: int,
-    kernel_size: int,
-    *,
-    inputs: str | None = None,
-    **attrs: Any,
-) -> str:
+def _conv(net: Builder, label: str, channels: int, kernel_size: int, **attrs: Any) -> str:
     """Convolution, norm, silu; the last of them carries the module's name."""
-    names = (f"{label}.conv", f"{label}.bn", label)
-    return net.conv_bn_act(names, channels, kernel_size, activation="silu", inputs=inputs, **attrs)
+    return net.conv_bn_act((f"{label}.conv", f"{label}.bn", label), channels, kernel_size, activation="silu", **attrs)
 
 
 def _c3(net: Builder, label: str, channels: int, depth: int, *, shortcut: bool) -> None:
-    """CSP block of three 1x1 convolutions: ``depth`` bottlenecks on one half, nothing on the other."""
+    """CSP block of three 1x1 convolutions: `depth` bottlenecks on one half, nothing on the other."""
     source = net.last
     half = channels // 2
     _conv(net, f"{label}.cv1", half, 1)
