@@ -11,7 +11,7 @@ import numpy as np
 from fastrf.errors import FormatError, NetworkError
 from fastrf.loading import load
 from fastrf.network import Network
-from fastrf.spaces.space import Candidates, Codes, Space, generator, short
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 
 __all__ = ["Custom"]
 
@@ -83,13 +83,13 @@ class Custom(Space[Any]):
         """Every configuration in order."""
         return Candidates(self, np.arange(len(self.configs))[:, None])
 
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` configurations, with repetition."""
         if n and not self.configs:
             raise NetworkError(f"{self.name} has no configurations to draw from")
         return Candidates(self, generator(seed).integers(0, max(len(self.configs), 1), (n, 1)))
 
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The notation of `mutated(config, generator)`, or of another configuration. Raises NetworkError for none."""
         rng = generator(seed)
         config = self.parse(candidate)

@@ -16,10 +16,18 @@ from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import darts_genotypes as genotypes
-from fastrf.spaces.darts_cells import add_cell, add_factorized_reduce, cell_costs, edge_steps, halved, reducing
+from fastrf.spaces.darts_cells import (
+    add_cell,
+    add_factorized_reduce,
+    add_pointwise,
+    cell_costs,
+    edge_steps,
+    halved,
+    reducing,
+)
 from fastrf.spaces.darts_genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
-from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
-from fastrf.spaces.space import Candidates, Codes, Space, generator
+from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator
 from fastrf.zoo.builder import Builder
 
 __all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]
@@ -67,8 +75,6 @@ class DARTS(Space[Genotype]):
         """The numbers of the reduction cells."""
         return tuple(sorted({self.layers // 3, 2 * self.layers // 3}))
 
-    # Notation --------------------------------------------------------------------------------------------
-
     def parse(self, text: Any) -> Genotype:
         """The genotype of a text, a mapping, or a tuple of the four parts; see `Space.parse`. Nothing is evaluated."""
         return genotypes.read(text)
@@ -85,9 +91,7 @@ class DARTS(Space[Genotype]):
         """See `darts_genotypes.decode`."""
         return genotypes.decode(codes)
 
-    # Candidates ------------------------------------------------------------------------------------------
-
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` genotypes: two different nodes and an operator each, none excluded, for every node; all concatenated."""
         rng = generator(seed)
         codes = np.empty((n, 2, WIDTH // 2), np.int8)
@@ -100,7 +104,7 @@ class DARTS(Space[Genotype]):
         codes[:, :, -1] = (1 << STEPS) - 1
         return Candidates(self, codes.reshape(n, WIDTH))
 
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The genotype with another operator on one edge, or another node read by one."""
         rng = generator(seed)
         codes = np.array(self.encode(self.parse(candidate)))
@@ -114,8 +118,6 @@ class DARTS(Space[Genotype]):
             others = [op for op in range(NONE) if op != codes[start + edge]]
             codes[start + edge] = rng.choice(others)
         return self.decode(codes[None])[0]
-
-    # Networks --------------------------------------------------------------------------------------------
 
     def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
         """The whole network of a genotype; see `Space.network`. Edge `j` of cell `i` is `cells.i._ops.j`."""
@@ -136,17 +138,13 @@ class DARTS(Space[Genotype]):
             if reduced:
                 first = add_factorized_reduce(net, f"{name}.preprocess0", before, channels, self.padded)
             else:
-                net.add("relu", f"{name}.preprocess0.op.0", inputs=before)
-                first = net.conv_bn((f"{name}.preprocess0.op.1", f"{name}.preprocess0"), channels, 1)
-            net.add("relu", f"{name}.preprocess1.op.0", inputs=last)
-            second = net.conv_bn((f"{name}.preprocess1.op.1", f"{name}.preprocess1"), channels, 1)
+                first = add_pointwise(net, f"{name}.preprocess0", before, channels)
+            second = add_pointwise(net, f"{name}.preprocess1", last, channels)
             cell = (*(genotype[2:] if reduction else genotype[:2]), reduction)
             before, last = last, add_cell(net, name, cell, (first, second), (channels, *place), self.padded)
             reduced = reduction
         net.add("identity", "features", inputs=last)
-        net.add("global_avg_pool", "global_pooling", keepdims=False)
-        net.add("linear", "classifier", out_features=self.classes)
-        return Network.from_dict(net.spec(["features", "classifier"]))
+        return classified(net, self.classes)
 
     def _add_stem(self, net: Builder) -> tuple[str, str]:
         """The inputs of the first cell."""
@@ -180,8 +178,8 @@ class DARTS(Space[Genotype]):
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`."""
-        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
-        self._check_sizes(columns.spatial)
+        n_channels, *spatial = image_of(self, columns, channels)
+        self._check_sizes(spatial)
         cells = [_Cell(candidates.codes[:, : WIDTH // 2]), _Cell(candidates.codes[:, WIDTH // 2 :])]
         needed = self._needed(cells, columns.n)
         before, last = self._stem_columns(columns, needed)
@@ -193,7 +191,7 @@ class DARTS(Space[Genotype]):
             second = columns.apply(_POINT, last, used & cell.reads[1])
             before, last = last, _cell_column(cell, columns, [first, second], reduction, used, self.padded)
             reduced = reduction
-        return Evaluated(last, *self._costs(candidates.codes, columns.spatial, channels or self.input_shape[0]))
+        return Evaluated(last, *self._costs(candidates.codes, spatial, n_channels))
 
     def _stem_columns(self, columns: Columns, needed: Sequence[Flags]) -> tuple[Column, Column]:
         if self.skeleton == "cifar":
@@ -213,7 +211,7 @@ class DARTS(Space[Genotype]):
             needed[number + 1] |= needed[number + 2] & reads[1]
         return needed
 
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Any, Any]:
+    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
         c, place = self.channels, tuple(spatial)
         if self.skeleton == "cifar":
             total, macs = conv_cost(channels, 3 * c, 3), spatial_macs(channels * 27 * c, place)

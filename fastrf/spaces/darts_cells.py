@@ -7,26 +7,20 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastrf.columns.programs import Step, branches, conv, crop, identity, pool, sequence
 from fastrf.spaces.darts_genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
-from fastrf.spaces.skeleton import spatial_macs
+from fastrf.spaces.skeleton import Ints, spatial_macs
 from fastrf.spaces.space import Codes
 from fastrf.zoo.builder import Builder
 
-__all__ = ["add_cell", "add_factorized_reduce", "cell_costs", "edge_steps", "halved", "reducing"]
-
-Ints = npt.NDArray[np.int64]
+__all__ = ["add_cell", "add_factorized_reduce", "add_pointwise", "cell_costs", "edge_steps", "halved", "reducing"]
 
 
 def halved(sizes: Sequence[int]) -> tuple[int, int]:
     """Height and width behind a stride of 2, rounded up."""
     height, width = sizes
     return -(-height // 2), -(-width // 2)
-
-
-# Steps ---------------------------------------------------------------------------------------------------
 
 
 def reducing(padded: bool) -> Step:
@@ -55,9 +49,6 @@ def _step(name: str, stride: int, padded: bool) -> Step:
     return pool(3, stride, 1)
 
 
-# Costs ---------------------------------------------------------------------------------------------------
-
-
 def cell_costs(codes: Codes, reduction: bool, channels: int, spatial: Sequence[int]) -> tuple[Ints, Ints]:
     """int64[n] parameters and multiply-accumulates of the edges of one cell, `spatial` being its output's sizes."""
     parameters, weights = np.zeros((2, 2, len(OPERATORS)), np.int64)
@@ -79,9 +70,6 @@ def _weights(name: str, c: int, strided: bool) -> tuple[int, int]:
         return 0, 0
     times = 2 if kind == "sep_conv" else 1
     return times * (int(size[0]) ** 2 * c + c * c), times * 2 * c
-
-
-# Layers --------------------------------------------------------------------------------------------------
 
 
 def add_cell(
@@ -139,6 +127,12 @@ def _add_separable(net: Builder, parts: str, name: str, source: str, channels: i
     net.add("relu", f"{parts}.relu", inputs=source)
     net.add("depthwise_conv", f"{parts}.depthwise", **window, bias=False)
     return net.conv_bn((f"{parts}.pointwise", name), channels, 1)
+
+
+def add_pointwise(net: Builder, name: str, source: str, channels: int) -> str:
+    """Append ReLU, 1x1 and batch norm."""
+    net.add("relu", f"{name}.op.0", inputs=source)
+    return net.conv_bn((f"{name}.op.1", name), channels, 1)
 
 
 def add_factorized_reduce(net: Builder, name: str, source: str, channels: int, padded: bool) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrf.errors import FormatError, NetworkError
-from fastrf.spaces.space import Codes, short
+from fastrf.spaces.space import Codes, literal, short
 
 __all__ = [
     "DARTS_V1",
@@ -100,10 +99,7 @@ def _from_text(text: str) -> Any:
         raise FormatError(f"a genotype has no backslashes and at most {_MAX_TEXT} characters; this has {len(text)}")
     try:
         if text.lstrip().startswith("{"):
-            try:
-                return json.loads(text)
-            except ValueError:
-                return ast.literal_eval(text.strip())
+            return literal(text)
         tree = ast.parse(text.strip(), mode="eval").body
         if not isinstance(tree, ast.Call) or ast.unparse(tree.func).rpartition(".")[2] != "Genotype":
             raise FormatError(f"{short(text)} is not a genotype; write Genotype(normal=[('skip_connect', 0), …], …)")

@@ -18,8 +18,8 @@ from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
-from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
-from fastrf.spaces.space import Candidates, Codes, Space, generator, short
+from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.zoo.builder import Builder
 
 __all__ = ["OPERATORS", "Cell", "NASBench101"]
@@ -59,8 +59,6 @@ class NASBench101(Space[Cell]):
         self.channels, self.stacks, self.modules, self.classes = channels, stacks, modules, classes
         own = (channels, stacks, modules, classes)
         self.name = f"nasbench101{'' if own == (128, 3, 3, 10) else str(own).replace(' ', '')}"
-
-    # Notation --------------------------------------------------------------------------------------------
 
     def parse(self, text: Any) -> Cell:
         """The cell without the vertices that are on no path from input to output, as the benchmark prunes it.
@@ -129,17 +127,15 @@ class NASBench101(Space[Cell]):
         """The short notation of rows of codes."""
         return cells.notation(codes, _LETTERS)
 
-    # Candidates ------------------------------------------------------------------------------------------
-
     def all(self) -> Candidates:
         """All 423,624 cells, one of each class of isomorphic ones; takes some seconds."""
         return Candidates(self, cells.every_cell(len(OPERATORS)))
 
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` cells: random matrices of 7 vertices and random operators, pruned, those of at most 9 edges kept."""
         return Candidates(self, cells.random_cells(n, generator(seed), len(OPERATORS)))
 
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The cell with an edge put in or out, a vertex put between two, or another operator at a vertex; then pruned.
 
         Never an isomorphic cell.
@@ -165,8 +161,6 @@ class NASBench101(Space[Cell]):
             if self.hash(other) != key:
                 return self.format(other)
 
-    # Networks --------------------------------------------------------------------------------------------
-
     def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
         """The whole network of a cell; see `Space.network`. Cell `j` of stack `i` is `stack{i}.module{j}`."""
         cell = self.parse(candidate)
@@ -180,9 +174,7 @@ class NASBench101(Space[Cell]):
             for module in range(self.modules):
                 _add_module(net, f"stack{stack}.module{module}", cell, widths)
         net.add("identity", "features")
-        net.add("global_avg_pool", "pool", keepdims=False)
-        net.add("linear", "classifier", out_features=self.classes)
-        return Network.from_dict(net.spec(["features", "classifier"]))
+        return classified(net, self.classes, "pool")
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`.
@@ -190,11 +182,11 @@ class NASBench101(Space[Cell]):
         A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
         reads what any of them does.
         """
-        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
+        n_channels, *spatial = image_of(self, columns, channels)
         depth, convolutions = cells.profile(candidates.codes)
         columns.layer(columns.image)
         column = columns.apply(_WINDOW, columns.image)
-        place = tuple(columns.spatial)
+        place = tuple(spatial)
         for stack in range(self.stacks):
             if stack:
                 odd = tuple((0, n % 2) for n in place)
@@ -205,9 +197,9 @@ class NASBench101(Space[Cell]):
                     if count.any():
                         columns.layer(columns.apply(power, column), count)
                 column = columns.choose(depth, _POWERS, column)
-        return Evaluated(column, *self._costs(candidates.codes, columns.spatial, channels or self.input_shape[0]))
+        return Evaluated(column, *self._costs(candidates.codes, spatial, n_channels))
 
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Any, Any]:
+    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
         total, macs = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
         place, wide = tuple(spatial), self.channels
         for stack in range(self.stacks):

@@ -53,9 +53,6 @@ def _there(codes: Codes, vertex: int) -> Flags:
     return np.asarray(vertex < codes[:, 0] - 1)
 
 
-# Notation ------------------------------------------------------------------------------------------------
-
-
 def notation(codes: Codes, letters: str) -> list[str]:
     """`bits:letters` of every cell: entries above its own matrix's diagonal row by row, a letter per label."""
     found = np.empty(len(codes), object)
@@ -72,9 +69,6 @@ def notation(codes: Codes, letters: str) -> list[str]:
         found[rows] = text.view(f"<U{text.shape[1]}")[:, 0]
     texts: list[str] = found.tolist()
     return texts
-
-
-# What cells read and cost --------------------------------------------------------------------------------
 
 
 def profile(codes: Codes) -> tuple[Ints, list[Ints]]:
@@ -132,9 +126,6 @@ def weights(codes: Codes, widths: Ints, channels: int) -> tuple[Ints, Ints]:
             total += width * width * np.where(label == _CONV3, 9, np.where(label == _CONV1, 1, 0))
             norms += 2 * width * (label != _POOL)
     return total, norms
-
-
-# Making cells --------------------------------------------------------------------------------------------
 
 
 def random_cells(n: int, rng: np.random.Generator, n_labels: int) -> Codes:

@@ -15,8 +15,8 @@ import numpy as np
 from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
-from fastrf.spaces.space import Candidates, Codes, Space, generator, short
+from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property
 from fastrf.zoo.builder import Builder
 
@@ -57,8 +57,6 @@ class NASBench201(Space[Arch]):
         self.channels, self.n, self.classes = channels, n, classes
         own = "" if (channels, n, classes) == (16, 5, 10) else f"(channels={channels},n={n},classes={classes})"
         self.name = f"nasbench201{own}"
-
-    # Notation --------------------------------------------------------------------------------------------
 
     def parse(self, text: Any) -> Arch:
         """Per node 1..3 the operators of its edges, each `(operator, node read)`.
@@ -107,25 +105,21 @@ class NASBench201(Space[Arch]):
         names = [[OPERATORS[code] for code in row] for row in codes]
         return [f"|{a}~0|+|{b}~0|{c}~1|+" for a, b, c in names], [f"|{a}~0|{b}~1|{c}~2|" for a, b, c in names]
 
-    # Candidates ------------------------------------------------------------------------------------------
-
     def all(self) -> Candidates:
         """All 15,625 cells, the last edge of the string fastest."""
         return Candidates(self, np.ascontiguousarray(np.indices((5,) * 6, np.int8).reshape(6, -1).T))
 
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` cells drawn uniformly, with repetition."""
         return Candidates(self, generator(seed).integers(0, 5, (n, 6), np.int8))
 
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The cell with another operator on one edge."""
         rng = generator(seed)
         codes = np.array(self.encode(self.parse(candidate)), np.int8)
         edge = int(rng.integers(6))
         codes[edge] = (codes[edge] + rng.integers(1, 5)) % 5
         return self.decode(codes[None])[0]
-
-    # Networks --------------------------------------------------------------------------------------------
 
     def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
         """The whole network of a cell; see `Space.network`. The node of cell `i` is `cells.i`."""
@@ -143,9 +137,7 @@ class NASBench201(Space[Arch]):
                 _add_cell(net, f"cells.{cell}", arch, (channels, height, width))
         net.add("batch_norm", "lastact.0")
         net.add("relu", "features")
-        net.add("global_avg_pool", "global_pooling", keepdims=False)
-        net.add("linear", "classifier", out_features=self.classes)
-        return Network.from_dict(net.spec(["features", "classifier"]))
+        return classified(net, self.classes)
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`.
@@ -153,7 +145,7 @@ class NASBench201(Space[Arch]):
         A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
         reads what any of them does.
         """
-        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
+        n_channels, *spatial = image_of(self, columns, channels)
         codes = candidates.codes
         depth, convolutions = _profile(codes)
         columns.layer(columns.image)
@@ -170,10 +162,9 @@ class NASBench201(Space[Arch]):
                     if count.any():
                         columns.layer(columns.apply(_DEPTHS[k + 1] or identity, column), count)
                 column = columns.choose(depth + 1, _DEPTHS, column)
-        parameters, macs = self._costs(codes, columns.spatial, channels or self.input_shape[0])
-        return Evaluated(column, parameters, macs)
+        return Evaluated(column, *self._costs(codes, spatial, n_channels))
 
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Any, Any]:
+    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
         n_conv1, n_conv3 = (codes == _CONV1).sum(axis=1, dtype=np.int64), (codes == _CONV3).sum(axis=1, dtype=np.int64)
         c = self.channels
         parameters, macs = conv_cost(channels, c, 3), spatial_macs(channels * c * 9, spatial)
@@ -219,7 +210,7 @@ def _checked_nodes(nodes: object) -> list[list[tuple[str, int]]]:
     return [list(node) for node in nodes]
 
 
-def _profile(codes: Codes) -> tuple[Any, list[Any]]:
+def _profile(codes: Codes) -> tuple[Ints, list[Ints]]:
     """The most 3x3 windows on a path to the output (-1: no path), and how many needed convolutions read each depth."""
     n = len(codes)
     depth = np.full((4, n), -1, np.int64)

@@ -5,24 +5,20 @@ Cai et al. 2020, arXiv 1908.09791; skeleton as in mit-han-lab/once-for-all (`ofa
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import checked_shape, conv_cost, spatial_macs
-from fastrf.spaces.space import Candidates, Codes, Space, generator, short
+from fastrf.spaces.skeleton import Ints, checked_shape, conv_cost, image_of, spatial_macs
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
 from fastrf.zoo.builder import Builder
 
 __all__ = ["OFAMobileNetV3", "Subnet"]
-
-Ints = npt.NDArray[np.int64]
 
 KERNELS, EXPANSIONS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)
 STAGES, BLOCKS = 5, 4
@@ -64,8 +60,6 @@ class OFAMobileNetV3(Space[Subnet]):
         own = "" if (width, classes) == (1.0, 1000) else f"(width={width:g},classes={classes})"
         self.name = f"ofa_mbv3{own}{'' if squeeze_excitation else '-without-se'}"
 
-    # Notation --------------------------------------------------------------------------------------------
-
     def parse(self, text: Any) -> Subnet:
         """The sub-network of a JSON or Python mapping or its text; one number stands for a list of it.
 
@@ -104,15 +98,13 @@ class OFAMobileNetV3(Space[Subnet]):
         n = _N_BLOCKS
         return [f'{{"ks": {row[:n]}, "e": {row[n : 2 * n]}, "d": {row[2 * n :]}}}' for row in codes.tolist()]
 
-    # Candidates ------------------------------------------------------------------------------------------
-
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` sub-networks, every number drawn uniformly."""
         rng = generator(seed)
         drawn = [np.array(allowed, np.int8)[rng.integers(0, 3, (n, length))] for allowed, length in _CHOICES.values()]
         return Candidates(self, np.concatenate(drawn, axis=1))
 
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The sub-network with another depth of a stage, or another kernel or expansion of a block that is used."""
         rng = generator(seed)
         arch = self.parse(candidate)
@@ -123,8 +115,6 @@ class OFAMobileNetV3(Space[Subnet]):
         allowed = KERNELS if place < _N_BLOCKS else EXPANSIONS if place < 2 * _N_BLOCKS else DEPTHS
         codes[place] = rng.choice([value for value in allowed if value != codes[place]])
         return self.decode(codes[None])[0]
-
-    # Networks --------------------------------------------------------------------------------------------
 
     def network(self, candidate: Any, input_shape: Sequence[int] | None = None) -> Network:
         """The whole network of a sub-network; see `Space.network`. Used block `i` is `blocks.i`."""
@@ -168,9 +158,8 @@ class OFAMobileNetV3(Space[Subnet]):
         if within != before:
             parts = (f"{name}.expand.conv", f"{name}.expand.bn", f"{name}.expand")
             net.conv_bn_act(parts, within, 1, activation=activation)
-        net.add(
-            "depthwise_conv", f"{name}.depth.conv", kernel_size=kernel, stride=stride, padding=kernel // 2, bias=False
-        )
+        sliding: dict[str, Any] = {"kernel_size": kernel, "stride": stride, "padding": kernel // 2}
+        net.add("depthwise_conv", f"{name}.depth.conv", **sliding, bias=False)
         net.add("batch_norm", f"{name}.depth.bn")
         inside = net.add(activation, f"{name}.depth")
         if how[1]:
@@ -185,7 +174,7 @@ class OFAMobileNetV3(Space[Subnet]):
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`. A window of stride 1 reads at least what a shortcut around it does."""
-        checked_shape(self, (channels or self.input_shape[0], *columns.spatial))
+        n_channels, *spatial = image_of(self, columns, channels)
         codes = candidates.codes
         column = columns.apply(sequence(conv(3, 2, 1, layers=1), conv(3, 1, 1, layers=1), _POINT), columns.image, True)
         for stage in range(STAGES):
@@ -196,7 +185,7 @@ class OFAMobileNetV3(Space[Subnet]):
                 which = np.where(codes[:, 2 * _N_BLOCKS + stage] > block, (kernel - 3) // 2, len(KERNELS))
                 column = columns.choose(which, steps, column, True)
         columns.layer(column)
-        return Evaluated(column, *self._costs(codes, columns.spatial, channels or self.input_shape[0]))
+        return Evaluated(column, *self._costs(codes, spatial, n_channels))
 
     def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
         first, wide, *widths, last, mixed = self.channels
@@ -251,7 +240,7 @@ def _mapping(text: Any) -> Mapping[Any, Any]:
         if len(text) > _MAX_TEXT:
             raise FormatError(f"a sub-network of {len(text)} characters; more than {_MAX_TEXT} are not read")
         try:
-            text = _literal(text)
+            text = literal(text)
         except (SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
             raise FormatError(f'{short(text)} is not a sub-network; write {{"ks": […], "e": […], "d": […]}}') from None
     if isinstance(text, Subnet):
@@ -259,10 +248,3 @@ def _mapping(text: Any) -> Mapping[Any, Any]:
     if not isinstance(text, Mapping):
         raise FormatError(f'{short(text)} is not a sub-network; write {{"ks": […], "e": […], "d": […]}}')
     return text
-
-
-def _literal(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return ast.literal_eval(text.strip())

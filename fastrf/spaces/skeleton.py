@@ -1,16 +1,26 @@
-"""What the skeletons of the spaces share: checks of the input, and the costs of a convolution with batch norm."""
+"""What the skeletons of the spaces share: checks of the input, the head, and the costs of a convolution."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from fastrf.columns.programs import Columns
 from fastrf.errors import ShapeError
+from fastrf.network import Network
 from fastrf.spaces.space import Space
+from fastrf.zoo.builder import Builder
 
-__all__ = ["checked_shape", "conv_cost", "spatial_macs"]
+__all__ = ["Ints", "checked_shape", "classified", "conv_cost", "image_of", "spatial_macs"]
+
+Ints = npt.NDArray[np.int64]
+#: One number, or one for each candidate.
+Number = TypeVar("Number", int, Ints)
 
 
 def checked_shape(space: Space[Any], input_shape: Sequence[int] | None) -> tuple[int, int, int]:
@@ -25,11 +35,23 @@ def checked_shape(space: Space[Any], input_shape: Sequence[int] | None) -> tuple
     return shape[0], shape[1], shape[2]
 
 
-def conv_cost(channels_in: Any, channels_out: Any, kernel: int) -> Any:
-    """Parameters of a square convolution without bias and the batch norm after it; integers or arrays of them."""
+def image_of(space: Space[Any], columns: Columns, channels: int | None) -> tuple[int, int, int]:
+    """`checked_shape` of the image that a column program runs on."""
+    return checked_shape(space, (channels or space.input_shape[0], *columns.spatial))
+
+
+def classified(net: Builder, classes: int, pooling: str = "global_pooling") -> Network:
+    """The finished network: global pooling and a classifier behind its last map, "features"."""
+    net.add("global_avg_pool", pooling, keepdims=False)
+    net.add("linear", "classifier", out_features=classes)
+    return Network.from_dict(net.spec(["features", "classifier"]))
+
+
+def conv_cost(channels_in: Number, channels_out: Number, kernel: int) -> Number:
+    """Parameters of a square convolution without bias and the batch norm after it."""
     return channels_in * channels_out * kernel * kernel + 2 * channels_out
 
 
-def spatial_macs(weights: Any, spatial: Sequence[int]) -> Any:
+def spatial_macs(weights: Number, spatial: Sequence[int]) -> Number:
     """Multiply-accumulates of a convolution of so many weights on a map."""
     return weights * math.prod(spatial)

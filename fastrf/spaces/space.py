@@ -6,6 +6,8 @@ which everything that concerns many of them is done. `fastrf.sweeps` takes both.
 
 from __future__ import annotations
 
+import ast
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -17,10 +19,10 @@ from fastrf.columns.programs import Columns, Evaluated
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, PositionError
 from fastrf.network import Network
 
-__all__ = ["Candidates", "Codes", "Costs", "Space", "generator", "short"]
+__all__ = ["Candidates", "Codes", "Seed", "Space", "generator", "literal", "short"]
 
 Codes = npt.NDArray[np.integer]
-Costs = npt.NDArray[np.int64]
+Seed = int | np.random.Generator
 Arch = TypeVar("Arch")
 
 #: `all` holds no more candidates than this.
@@ -60,11 +62,11 @@ class Space(ABC, Generic[Arch]):
         """The notation of every row of `codes`, integers[n, width]."""
 
     @abstractmethod
-    def sample(self, n: int, seed: int | np.random.Generator = 0) -> Candidates:
+    def sample(self, n: int, seed: Seed = 0) -> Candidates:
         """`n` candidates drawn at random, with repetition; the same ones for the same seed."""
 
     @abstractmethod
-    def mutate(self, candidate: Any, seed: int | np.random.Generator = 0) -> str:
+    def mutate(self, candidate: Any, seed: Seed = 0) -> str:
         """The notation of a valid candidate that differs from the given one in one choice, drawn at random."""
 
     @abstractmethod
@@ -187,13 +189,21 @@ class Candidates(Sequence[str]):
         self.space, self.codes = state
 
 
-def generator(seed: int | np.random.Generator) -> np.random.Generator:
+def generator(seed: Seed) -> np.random.Generator:
     """A seed's generator; a generator as it is. Raises NetworkError for what is neither."""
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise NetworkError(f"seed {seed!r} must be an integer of at least 0 or a numpy.random.Generator")
     return np.random.default_rng(int(seed))
+
+
+def literal(text: str) -> Any:
+    """A text as JSON, or else as a Python literal, which is not run. Raises what the two raise."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text.strip())
 
 
 def short(value: object) -> str:
