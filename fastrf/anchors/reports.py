@@ -1,16 +1,18 @@
 """report(): which level sees which objects, where its anchors stand, and what they leave out.
 
-Brings levels (`levels`), anchors (`forms`) and boxes (`boxes`) together; `tables` prints the result.
+Brings levels, anchors and boxes together.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.anchors.assignment.dense import assign
 from fastrf.anchors.boxes.box_set import Boxes
@@ -53,41 +55,49 @@ def report(
     holds image sizes, otherwise they are in the input's pixels already). `threshold` is how many times a box may
     differ from an anchor, on both sides (YOLO's `anchor_t`), `recall_at` the shape IoUs of which recall is reported,
     the first by size, too; `effective=False` leaves the effective receptive fields out. With `exact`, boxes are laid
-    over the exact masks of all positions, holes and borders included (`assign`). `progress(done, total)` is called as
-    boxes are counted.
+    over the exact masks of all positions (`assign`). `progress(done, total)` is called as boxes are counted.
 
     Best possible recall and anchors above threshold follow ultralytics' autoanchor: sizes alone, positions apart.
     Shape IoU is that of a box and an anchor with the same centre. Raises UnknownNodeError or NetworkError for a level
     that is no feature map, FormatError for anchors or boxes that cannot be read, UsageError for thresholds.
     """
+    _check_thresholds(threshold, recall_at)
+    given = _given(analysis, levels, anchors, boxes, resize)
+    counts = None
+    if given.boxes is not None:
+        counts = count(given.boxes.sizes, given.levels, given.anchors, threshold, recall_at, progress)
+    spread, notes = _spreads(given) if effective else ((), [])
+    places = _seen_in_place(given, given.boxes) if exact and given.boxes is not None else ()
+    rows = [_row(given, k, spread, places, counts, recall_at) for k in range(len(given.levels))]
+    return _whole(given, rows, counts, recall_at, notes)
+
+
+def _check_thresholds(threshold: float, recall_at: Sequence[float]) -> None:
     if not threshold > 1 or not math.isfinite(threshold):
         raise UsageError(f"threshold {threshold} must be above 1: how many times a box may differ from an anchor")
     if not recall_at or not all(0 < least <= 1 for least in recall_at):
         raise UsageError(f"recall_at {recall_at} must be shape IoUs above 0, at most 1")
-    found = levels_of(analysis, levels)
-    size = input_pixels(analysis)
+
+
+class _Given(NamedTuple):
+    """What is laid beside each other, as it was read; `size` is the input's."""
+
+    analysis: Analysis
+    size: tuple[int, int]
+    levels: tuple[Level, ...]
+    anchors: Anchors | None
+    boxes: Boxes | None
+
+
+def _given(
+    analysis: Analysis, levels: Sequence[str] | str, anchors: Any, boxes: Any, resize: Resize | str | None
+) -> _Given:
+    found, size = levels_of(analysis, levels), input_pixels(analysis)
     table = None if anchors is None else read_anchors(anchors, found, size)
     if table is not None:
         table.check(found)
     objects = None if boxes is None else fitted(read_boxes(boxes), size, resize)
-    counts = None if objects is None else count(objects.sizes, found, table, threshold, recall_at, progress)
-    spread, notes = _spreads(analysis, found) if effective else ((), [])
-    rows = [_row(found, k, spread, table, counts, recall_at) for k in range(len(found))]
-    if exact and objects is not None:
-        places = _seen_in_place(analysis, found, objects)
-        rows = [replace(row, seen_in_place=n) for row, n in zip(rows, places, strict=True)]
-    title = f"{analysis.network.name} at {size[0]}x{size[1]}"
-    title += "" if table is None else f", anchors {table.name}"
-    title += "" if objects is None else f", {len(objects):,} boxes of {objects.source} ({_rule(objects)})"
-    return Report(
-        title,
-        tuple(rows),
-        _overall(counts, table, recall_at),
-        _size_rows(counts, table, [0.0, SMALL, LARGE, math.inf], ("small", "medium", "large")),
-        tuple(row for row in _size_rows(counts, table, [0.0, *EDGES.tolist(), math.inf]) if row.boxes),
-        () if objects is None else objects.rejected,
-        (*notes, *_notes(found, rows, table)),
-    )
+    return _Given(analysis, size, found, table, objects)
 
 
 def input_pixels(analysis: Analysis) -> tuple[int, int]:
@@ -98,86 +108,103 @@ def input_pixels(analysis: Analysis) -> tuple[int, int]:
     return rows, columns
 
 
-def _spreads(analysis: Analysis, levels: Sequence[Level]) -> tuple[tuple[Spread, ...], list[str]]:
+def _spreads(given: _Given) -> tuple[tuple[Spread, ...], list[str]]:
     """The effective fields, or a note why there are none."""
     try:
-        return spreads(analysis, levels), []
+        return spreads(given.analysis, given.levels), []
     except (UnsupportedOpError, LimitError) as error:
         return (), [f"no effective receptive fields: {error}"]
 
 
-def _seen_in_place(analysis: Analysis, levels: Sequence[Level], boxes: Boxes) -> list[int]:
+def _seen_in_place(given: _Given, boxes: Boxes) -> tuple[int, ...]:
     """Per level, how many boxes some position's exact mask holds wholly."""
-    corners, nodes = boxes.corners, [level.node for level in levels]
+    corners, nodes = boxes.corners, [level.node for level in given.levels]
     parts = [corners[k : k + EXACT_CHUNK] for k in range(0, len(corners), EXACT_CHUNK)]
-    totals = sum((assign(analysis, nodes, part).counts > 0).sum(axis=0) for part in parts)
-    return [int(n) for n in np.asarray(totals)]
-
-
-def _rule(boxes: Boxes) -> str:
-    return "as they are" if boxes.rule == "none" else boxes.rule
+    totals = sum((assign(given.analysis, nodes, part).counts > 0).sum(axis=0) for part in parts)
+    return tuple(int(n) for n in np.asarray(totals))
 
 
 def _row(
-    levels: Sequence[Level],
+    given: _Given,
     index: int,
     spread: Sequence[Spread],
-    anchors: Anchors | None,
+    places: Sequence[int],
     counts: Counts | None,
     recall_at: Sequence[float],
 ) -> LevelRow:
-    level = levels[index]
+    level = given.levels[index]
     values: dict[str, Any] = {f"effective_{k}": v for k, v in (asdict(spread[index]) if spread else {}).items()}
-    if anchors is not None:
-        x, y = anchors.center(index, (level.stride[1], level.stride[0]))
-        at = y - 0.5, x - 0.5
-        sizes = anchors.sizes[index]
-        spans = (sizes / level.limit).max(axis=1)
-        values |= {
-            "anchor_center": at,
-            "offset": tuple(tuple(at[axis] - c for c in level.centers[axis]) for axis in (0, 1)),
-            "anchors": tuple((float(w), float(h)) for w, h in sizes),
-            "anchor_share": (float(spans.min()), float(spans.max())),
-        }
+    if given.anchors is not None:
+        values |= _standing(given.anchors, level, index)
     if counts is not None:
         values |= {"seen": int(counts.seen[index]), "in_range": int(counts.in_range[index])}
-    if anchors is not None and counts is not None:
-        n = counts.n
-        values |= {
-            "best": int(counts.best[index]),
-            "bpr": float(counts.reached[index]) / n,
-            "aat": float(counts.above[index]) / n,
-            "recall": {f"{t:g}": float(counts.recalled[k, index]) / n for k, t in enumerate(recall_at)},
-            "mean_iou": float(counts.iou[index]) / n,
-        }
+        if given.anchors is not None:
+            values |= {"best": int(counts.best[index]), **_shares(counts, index, recall_at)}
+    if places:
+        values["seen_in_place"] = places[index]
     return LevelRow(
         level.name, level.grid, level.stride, level.size_range, level.centers, level.clipped, level.exact, **values
     )
 
 
-def _overall(counts: Counts | None, anchors: Anchors | None, recall_at: Sequence[float]) -> dict[str, Any]:
-    if counts is None:
-        return {}
-    found: dict[str, Any] = {"boxes": counts.n, "unseen": counts.unseen}
-    if anchors is not None:
-        found |= {
-            "bpr": counts.all_reached / counts.n,
-            "aat": float(counts.above.sum()) / counts.n,
-            "recall": {f"{t:g}": float(counts.all_recalled[k]) / counts.n for k, t in enumerate(recall_at)},
-            "mean_iou": counts.all_iou / counts.n,
-        }
-    return found
+def _standing(anchors: Anchors, level: Level, index: int) -> dict[str, Any]:
+    """Where the anchors of a level stand, and how large they are beside its receptive field."""
+    x, y = anchors.center(index, (level.stride[1], level.stride[0]))
+    at = y - 0.5, x - 0.5
+    sizes = anchors.sizes[index]
+    spans = (sizes / level.limit).max(axis=1)
+    return {
+        "anchor_center": at,
+        "offset": tuple(tuple(at[axis] - c for c in level.centers[axis]) for axis in (0, 1)),
+        "anchors": tuple((float(w), float(h)) for w, h in sizes),
+        "anchor_share": (float(spans.min()), float(spans.max())),
+    }
+
+
+def _shares(counts: Counts, index: int, recall_at: Sequence[float]) -> dict[str, Any]:
+    """How well the anchors of a level serve the boxes, those of all levels at -1."""
+    n = counts.n
+    return {
+        "bpr": float(counts.reached[index]) / n,
+        "aat": float(counts.above[index]) / n,
+        "recall": {f"{t:g}": float(row[index]) / n for t, row in zip(recall_at, counts.recalled, strict=True)},
+        "mean_iou": float(counts.iou[index]) / n,
+    }
+
+
+def _whole(
+    given: _Given,
+    rows: Sequence[LevelRow],
+    counts: Counts | None,
+    recall_at: Sequence[float],
+    notes: Sequence[str],
+) -> Report:
+    anchors, boxes, (height, width) = given.anchors, given.boxes, given.size
+    title = f"{given.analysis.network.name} at {height}x{width}"
+    title += "" if anchors is None else f", anchors {anchors.name}"
+    if boxes is not None:
+        rule = "as they are" if boxes.rule == "none" else boxes.rule
+        title += f", {len(boxes):,} boxes of {boxes.source} ({rule})"
+    overall: dict[str, Any] = {}
+    classes: tuple[SizeRow, ...] = ()
+    bins: tuple[SizeRow, ...] = ()
+    if counts is not None:
+        overall = {"boxes": counts.n, "unseen": counts.unseen}
+        overall |= {} if anchors is None else _shares(counts, -1, recall_at)
+        names = ("small", "medium", "large")
+        classes = _size_rows(counts.classes, [0.0, SMALL, LARGE, math.inf], anchors, names)
+        bins = tuple(row for row in _size_rows(counts.bins, [0.0, *EDGES.tolist(), math.inf], anchors) if row.boxes)
+    told = (*notes, *_notes(given.levels, rows, anchors))
+    return Report(title, tuple(rows), overall, classes, bins, () if boxes is None else boxes.rejected, told)
 
 
 def _size_rows(
-    counts: Counts | None, anchors: Anchors | None, edges: Sequence[float], names: Sequence[str] = ()
+    table: npt.NDArray[np.float64], edges: Sequence[float], anchors: Anchors | None, names: Sequence[str] = ()
 ) -> tuple[SizeRow, ...]:
-    if counts is None:
-        return ()
-    table = counts.classes if names else counts.bins
     rows = []
-    for k, (n, reached, recalled, iou, unseen) in enumerate(table.tolist()):
-        low, high = edges[k], edges[k + 1]
+    for k, ((n, reached, recalled, iou, unseen), (low, high)) in enumerate(
+        zip(table.tolist(), itertools.pairwise(edges), strict=True)
+    ):
         name = names[k] if names else f"{low:.4g}..{high:.4g}"
         shares = (None,) * 3 if anchors is None or not n else (reached / n, recalled / n, iou / n)
         rows.append(SizeRow(name, low, high, int(n), int(unseen), *shares))

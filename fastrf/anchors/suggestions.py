@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.forms.anchor_set import Anchors, make_anchors
 from fastrf.anchors.forms.builtin import LFFD_LIMITS
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Suggestion", "suggest"]
 
-FloatArray = npt.NDArray[np.float64]
+Shares = Sequence[float | None]
 
 METHODS = ("kmeans", "s3fd", "lffd", "rfla")
 #: S3FD's equal-proportion interval: anchors of four strides.
@@ -117,47 +117,30 @@ def suggest(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Suggestion:
-    """Anchors for `levels`, by one of four methods; the same for the same arguments.
+    """Anchors for `levels`, none larger than what its level sees; the same for the same arguments.
 
-    - `kmeans`: `per_level` sizes for each level by k-means on 1 - shape IoU and `generations` of small changes, as
-      YOLO's autoanchor does, here on the mean best IoU and within what each level sees. Needs `boxes`.
-    - `s3fd`: four strides (equal-proportion interval; Zhang et al. 2017).
-    - `lffd`: the receptive field as natural anchor (He et al. 2019): each level gets a range of sizes up to the share
-      of its field that LFFD's own levels of that field use, or up to `fraction` of it.
-    - `rfla`: `fraction` (0.5) of the exact receptive field (Xu et al. 2022), with ratios 0.5, 1 and 2.
-
-    `ratios` (height / width) are for the last three. For k-means, `fraction` (1) of a level's smallest receptive field
-    is the most that its anchors span. A `fraction` of "effective" is measured for each level: four standard deviations
-    of its effective receptive field as a share of the theoretical one. Anchors stand at the centres of the nominal
-    receptive fields, or with `centers="effective"` where the weight of these is centred. `boxes`, `resize`,
-    `threshold` and `progress` are as in `report`.
-
-    Raises what `report` raises, UnsupportedOpError for "effective" where weights depend on data, and NetworkError where
-    a rule needs a bounded receptive field.
+    `method` is "kmeans" (`per_level` sizes for each level by k-means on 1 - shape IoU of `boxes` and `generations` of
+    small changes, as YOLO's autoanchor), "s3fd" (four strides), "lffd" (up to the share of its field that LFFD's own
+    levels use, or `fraction`) or "rfla" (`fraction`, 0.5, of the field, with three ratios); see `docs/anchors.md`.
+    `ratios` are heights over widths, `fraction` may be "effective": four sigma of the path weights. Anchors stand at
+    the "nominal" `centers` of the fields, or at "effective" ones. `boxes`, `resize`, `threshold` and `progress` are as
+    in `report`. Raises what `report` raises, UnsupportedOpError for "effective" where weights depend on data, and
+    NetworkError where a rule needs a bounded receptive field.
     """
     _check(method, per_level, ratios, fraction, centers, generations)
     found = levels_of(analysis, levels)
     spread = spreads(analysis, found) if "effective" in (fraction, centers) else ()
-    shares = [min(1.0, *s.fraction) for s in spread] if fraction == "effective" else [fraction] * len(found)
-    names = [level.name for level in found]
+    given = None if isinstance(fraction, str) else fraction
+    shares = [min(1.0, *s.fraction) for s in spread] if fraction == "effective" else [given] * len(found)
     objects = None if boxes is None else fitted(read_boxes(boxes), input_pixels(analysis), resize)
-    left_out = 0
-    notes: list[str] = []
     if method == "kmeans":
-        if objects is None:
-            raise UsageError("method 'kmeans' clusters boxes; give boxes, or use s3fd, lffd or rfla")
-        limits = np.array([level.limit for level in found]) * [[1.0 if s is None else s] for s in shares]
-        sizes, left_out = clustered(objects.sizes, limits, per_level, generations, seed)
-        anchors = make_anchors("kmeans", sizes)
+        anchors, left_out = _by_kmeans(found, shares, objects, (per_level, generations, seed))
     else:
-        anchors = _RULES[method](found, shares, ratios or _RATIOS[method])
-        anchors, notes = _cut(anchors, found)
-    if left_out:
-        notes.append(f"{left_out} boxes are larger than what any level may span, and were left out")
-    anchors = anchors.on(
-        found, [(s.center[1] + 0.5, s.center[0] + 0.5) for s in spread] if centers == "effective" else None
-    )
-    done = report(analysis, names, anchors, objects, resize="none", threshold=threshold, progress=progress)
+        anchors, left_out = _RULES[method](found, shares, ratios or _RATIOS[method]), 0
+    anchors, notes = _cut(anchors, found, left_out)
+    at = [(s.center[1] + 0.5, s.center[0] + 0.5) for s in spread] if centers == "effective" else None
+    anchors = anchors.on(found, at)
+    done = report(analysis, levels, anchors, objects, resize="none", threshold=threshold, progress=progress)
     return Suggestion(method, anchors, done, left_out, tuple(notes))
 
 
@@ -181,12 +164,20 @@ def _check(
         raise UsageError(f"fraction {fraction!r} must be above 0 and at most 1, or 'effective'")
 
 
+def _by_kmeans(
+    levels: Sequence[Level], shares: Shares, boxes: Boxes | None, how: tuple[int, int, int]
+) -> tuple[Anchors, int]:
+    """Anchors, and how many boxes no level may span; `how` is anchors per level, generations and seed."""
+    if boxes is None:
+        raise UsageError("method 'kmeans' clusters boxes; give boxes, or use s3fd, lffd or rfla")
+    limits = np.array([level.limit for level in levels]) * [[1.0 if s is None else s] for s in shares]
+    sizes, left_out = clustered(boxes.sizes, limits, *how)
+    return make_anchors("kmeans", sizes), left_out
+
+
 def _shapes(width: float, height: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
     """One area in each ratio to the given shape."""
     return [(width / math.sqrt(ratio), height * math.sqrt(ratio)) for ratio in ratios]
-
-
-Shares = Sequence[Any]
 
 
 def _s3fd(levels: Sequence[Level], _: Shares, ratios: Sequence[float]) -> Anchors:
@@ -235,12 +226,14 @@ def _bounded(level: Level) -> tuple[float, float]:
     return level.limit
 
 
-def _cut(anchors: Anchors, levels: Sequence[Level]) -> tuple[Anchors, list[str]]:
-    """Anchors shrunk, in their shape, to what their level sees."""
+def _cut(anchors: Anchors, levels: Sequence[Level], left_out: int) -> tuple[Anchors, list[str]]:
+    """Anchors shrunk, in their shape, to what their level sees; and what was done to anchors and boxes."""
     sizes, notes = [], []
     for level, given in zip(levels, anchors.sizes, strict=True):
         factor = np.minimum(1.0, (np.array(level.limit) / given).min(axis=1, keepdims=True))
         sizes.append(given * factor)
         if (factor < 1).any():
             notes.append(f"{level.name}: {int((factor < 1).sum())} anchors were shrunk to its receptive field")
+    if left_out:
+        notes.append(f"{left_out} boxes are larger than what any level may span, and were left out")
     return replace(anchors, sizes=tuple(sizes)), notes

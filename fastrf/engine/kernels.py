@@ -321,20 +321,28 @@ def points_of_runs(runs: Runs, out: IntArray) -> None:
 
 
 @jit
-def sort_columns_by_terms(stacked: Runs, offsets: IntArray, n_rows: int, cursor: IntArray, out: Runs) -> int:
-    """Per row, the stretches of columns that one set of relations holds: `(row, bits of the set, width)`.
+def cut_rows(stacked: Runs, offsets: IntArray, cursor: IntArray, out: Runs) -> int:
+    """Cut every row where one of several relations begins or ends: pieces `start` and the relations (bits) on each.
 
-    The relations' arrays lie one after another in `stacked`; `offsets` says where each one's runs begin.
+    The relations' arrays lie one after another in `stacked`; `offsets` says where each one's runs begin. `out` is
+    `(indptr, start, bits)`; a row's pieces cover it from 0 on, the last one, on no relation, to its end. Returns how
+    many there are.
     """
     ptr, start, stop = stacked
-    out_row, out_bits, out_width = out
-    n = 0
+    out_ptr, out_start, out_bits = out
+    n_rows = out_ptr.size - 1
+    n = out_ptr[0] = 0
     for row in range(n_rows):
         for t in range(cursor.size):
             cursor[t] = 2 * (offsets[t] + ptr[t * (n_rows + 1) + row])
         bits = 0
-        here = 0
-        while True:
+        nearest = 0
+        while nearest >= 0:
+            if nearest == 0 and n > out_ptr[row]:
+                n -= 1  # a run begins with the row
+            out_start[n] = nearest
+            out_bits[n] = bits
+            n += 1
             nearest = -1
             for t in range(cursor.size):
                 k = cursor[t] // 2
@@ -342,21 +350,13 @@ def sort_columns_by_terms(stacked: Runs, offsets: IntArray, n_rows: int, cursor:
                     edge = start[k] if cursor[t] % 2 == 0 else stop[k]
                     if nearest < 0 or edge < nearest:
                         nearest = edge
-            if nearest < 0:
-                break
-            if bits != 0:
-                out_row[n] = row
-                out_bits[n] = bits
-                out_width[n] = nearest - here
-                n += 1
-            here = nearest
             for t in range(cursor.size):
                 k = cursor[t] // 2
-                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
-                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
-                    if edge == nearest:
-                        bits ^= 1 << t
-                        cursor[t] += 1
+                inside = k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]
+                if inside and nearest == (start[k] if cursor[t] % 2 == 0 else stop[k]):
+                    bits ^= 1 << t
+                    cursor[t] += 1
+        out_ptr[row + 1] = n
     return n
 
 

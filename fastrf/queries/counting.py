@@ -186,20 +186,28 @@ def common_parts(dependency: Dependency) -> list[list[Group]]:
     return result
 
 
+def pieces(relations: Sequence[Relation]) -> tuple[IntArray, IntArray, IntArray]:
+    """Every row cut where one of the relations begins or ends: `(indptr, start, bits)`, bits of the relations there.
+
+    A row's pieces cover it from 0 on, the last one, on no relation, to its end.
+    """
+    n_rows = relations[0].n_rows
+    stacked = tuple(np.concatenate([getattr(r, name) for r in relations]) for name in ("indptr", "start", "stop"))
+    offsets = np.cumsum([0, *(relation.start.size for relation in relations)])
+    capacity = 2 * stacked[1].size + n_rows
+    out = np.empty(n_rows + 1, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    n = kernels.cut_rows((stacked[0], stacked[1], stacked[2]), offsets, np.empty(len(relations), np.int64), out)
+    return out[0], out[1][:n], out[2][:n]
+
+
 def _columns_by_terms(relations: Sequence[Relation], kind: np.dtype[Any]) -> tuple[npt.NDArray[Any], IntArray]:
     """Counts of columns, [rows, sets] of a dtype, and int64[sets] bit masks of the terms that hold them."""
     n_rows = relations[0].n_rows
-    capacity = 2 * sum(relation.start.size for relation in relations)
-    row, held, width = (np.empty(capacity, np.int64) for _ in range(3))
-    stacked = (
-        np.concatenate([r.indptr for r in relations]),
-        np.concatenate([r.start for r in relations]),
-        np.concatenate([r.stop for r in relations]),
-    )
-    offsets = np.cumsum([0, *(r.start.size for r in relations)])
-    n = kernels.sort_columns_by_terms(stacked, offsets, n_rows, np.empty(len(relations), np.int64), (row, held, width))
-    sets, which = np.unique(held[:n], return_inverse=True)
+    indptr, start, bits = pieces(relations)
+    held = np.flatnonzero(bits)
+    row = np.repeat(np.arange(n_rows), np.diff(indptr))[held]
+    sets, which = np.unique(bits[held], return_inverse=True)
     require_memory(8 * n_rows * sets.size, f"areas of {len(relations)} terms", "ask for masks of some positions")
     table = np.zeros((n_rows, sets.size), kind)
-    np.add.at(table, (row[:n], which), width[:n].astype(kind))
+    np.add.at(table, (row, which), (start[held + 1] - start[held]).astype(kind))
     return table, sets

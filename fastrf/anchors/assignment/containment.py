@@ -14,12 +14,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.assignment.kernels import box_sets, cut_rows, fill_ranges, fill_table
+from fastrf.anchors.assignment.kernels import box_sets, fill_ranges, fill_table
 from fastrf.budget import require_memory
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group
-from fastrf.queries.counting import MAX_COUNTED_TERMS, common_parts
+from fastrf.queries.counting import MAX_COUNTED_TERMS, common_parts, pieces
 from fastrf.queries.masks import dense
 
 __all__ = ["Answer", "Areas", "Ranges", "Tables", "answer"]
@@ -265,19 +265,13 @@ class Tables:
 
 def _sets_met(groups: Sequence[Group], along: IntArray) -> tuple[IntArray, IntArray, Bytes] | None:
     """Kinds of columns (bits of terms), sets of kinds (bits of kinds), and uint8[boxes, rows] which set is met."""
-    relations = [group.relation for group in groups]
-    n_rows = relations[0].n_rows
-    capacity = 2 * sum(relation.start.size for relation in relations) + n_rows
-    pieces = np.empty(n_rows + 1, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    stacked = tuple(np.concatenate([getattr(r, name) for r in relations]) for name in ("indptr", "start", "stop"))
-    offsets = np.cumsum([0, *(relation.start.size for relation in relations)])
-    n = cut_rows((stacked[0], stacked[1], stacked[2]), offsets, np.empty(len(relations), np.int64), pieces)
-    kinds, which = np.unique(pieces[2][:n], return_inverse=True)
+    indptr, start, bits = pieces([group.relation for group in groups])
+    kinds, which = np.unique(bits, return_inverse=True)
     if kinds.size > MAX_KINDS:
         return None
-    known, met = np.empty(MAX_SETS, np.int64), np.empty((len(along), n_rows), np.uint8)
+    known, met = np.empty(MAX_SETS, np.int64), np.empty((len(along), indptr.size - 1), np.uint8)
     low, high = (np.ascontiguousarray(along[:, end]) for end in (0, 1))
-    count = box_sets((pieces[0], pieces[1][:n], which.astype(np.int64)), low, high, known, met)
+    count = box_sets((indptr, start, which.astype(np.int64)), low, high, known, met)
     return None if count < 0 else (kinds, known[: max(count, 1)] if count else np.zeros(1, np.int64), met)
 
 

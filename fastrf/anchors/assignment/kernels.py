@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastrf.engine.compiling import jit
 
-__all__ = ["best_priors", "box_sets", "cut_rows", "fill_ranges", "fill_table", "nearest_centres"]
+__all__ = ["best_priors", "box_sets", "fill_ranges", "fill_table", "nearest_centres"]
 
 BytesArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -62,51 +62,6 @@ def fill_table(table: BytesArray, first: BytesArray, second: BytesArray, out: By
             values = table[first[b, y]]
             for x in range(out.shape[2]):
                 out[b, y, x] = values[second[b, x]]
-
-
-@jit
-def cut_rows(stacked: Runs, offsets: IntArray, cursor: IntArray, out: Runs) -> int:
-    """Cut every row where one of several relations begins or ends: pieces `start` and the relations (bits) on each.
-
-    The relations' arrays lie one after another in `stacked`; `offsets` says where each one's runs begin. `out` is
-    `(indptr, start, bits)`; a row's pieces cover it from 0 on, the last one to its end. Returns how many there are.
-    """
-    ptr, start, stop = stacked
-    out_ptr, out_start, out_bits = out
-    n_rows = out_ptr.size - 1
-    n = 0
-    out_ptr[0] = 0
-    for row in range(n_rows):
-        for t in range(cursor.size):
-            cursor[t] = 2 * (offsets[t] + ptr[t * (n_rows + 1) + row])
-        bits = 0
-        out_start[n] = 0
-        out_bits[n] = 0
-        n += 1
-        while True:
-            nearest = -1
-            for t in range(cursor.size):
-                k = cursor[t] // 2
-                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
-                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
-                    if nearest < 0 or edge < nearest:
-                        nearest = edge
-            if nearest < 0:
-                break
-            for t in range(cursor.size):
-                k = cursor[t] // 2
-                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
-                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
-                    if edge == nearest:
-                        bits ^= 1 << t
-                        cursor[t] += 1
-            if out_start[n - 1] == nearest:
-                n -= 1
-            out_start[n] = nearest
-            out_bits[n] = bits
-            n += 1
-        out_ptr[row + 1] = n
-    return n
 
 
 @jit
