@@ -6,21 +6,23 @@ input shapes it is asked for. `evaluating` calls that on threads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastrf import zoo
+from fastrf import spaces, zoo
 from fastrf.budget import limits
 from fastrf.errors import FormatError, UsageError, did_you_mean, shown
 from fastrf.loading import load
 from fastrf.network import Network
+from fastrf.spaces.space import Space
 from fastrf.sweeps.onnx import parsed
 from fastrf.system.files import check_nesting, opened
 from fastrf.system.locks import process_lock
@@ -38,19 +40,39 @@ __all__ = [
 ]
 
 
+#: An input shape, or several by input name.
+Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
+
+
 @dataclass(frozen=True)
 class Broken:
     """A candidate that could not be read, and why: it becomes a row with that text."""
 
     reason: str
 
+    def network(self, _: Shapes = None) -> Network:
+        """Raises FormatError with the reason."""
+        raise FormatError(self.reason)
+
+    def code(self) -> Sequence[int]:
+        """Raises FormatError with the reason."""
+        raise FormatError(self.reason)
+
 
 @dataclass(frozen=True)
 class InSpace:
     """A candidate of a space by its notation."""
 
-    space: Any
+    space: Space[Any]
     arch: Any
+
+    def network(self, input_shape: Shapes = None) -> Network:
+        """Its network. Raises what the space's `network` raises."""
+        return self.space.network(self.arch, input_shape)  # type: ignore[arg-type]
+
+    def code(self) -> Sequence[int]:
+        """Its row of codes. Raises what the space's `parse` raises."""
+        return self.space.encode(self.space.parse(self.arch))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,29 +81,18 @@ class Source:
 
     id: str
     given: Any
-    input_shape: Any = None
+    input_shape: Shapes = None
     node: str | None = None
 
     def network(self) -> Network:
         """The candidate's network. Raises what `fastrf.load` raises."""
         given = self.given
-        if isinstance(given, Broken):
-            raise FormatError(given.reason)
-        if isinstance(given, InSpace):
-            return given.space.network(given.arch, self.input_shape)  # type: ignore[no-any-return]
+        if isinstance(given, Broken | InSpace):
+            return given.network(self.input_shape)
         if _is_onnx(given):
             return parsed(given).network(self.input_shape, self.node)
-        if _is_torch(given):
-            with _capturing:
-                return load(given, self.input_shape)
-        return load(given, self.input_shape)
-
-    def code(self) -> Sequence[int]:
-        """The row of codes of a candidate of a space. Raises what the space's `parse` raises, FormatError if broken."""
-        if isinstance(self.given, Broken):
-            raise FormatError(self.given.reason)
-        space = self.given.space
-        return space.encode(space.parse(self.given.arch))  # type: ignore[no-any-return]
+        with _capturing if _is_torch(given) else contextlib.nullcontext():
+            return load(given, self.input_shape)
 
     def digest(self) -> bytes:
         """A hash of the id, the shape, and of what was given where that is text or data."""
@@ -111,7 +122,7 @@ def _plain(value: Any) -> Any:
 # What users list --------------------------------------------------------------------------------------------------
 
 
-def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) -> list[Source]:
+def sources_of(candidates: Iterable[Any], input_shape: Shapes, node: str | None) -> list[Source]:
     """Candidates as users list them; a repeated id makes a row that says so.
 
     Each is what `fastrf.load` takes, `(id, source)`, `(source, shape)` or `(id, source, shape)`. Shapes by input name
@@ -119,9 +130,9 @@ def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) ->
     """
     found: list[Source] = []
     first: dict[str, int] = {}
-    spaces: dict[str, Any] = {}
+    met: dict[str, Space[Any]] = {}
     for number, item in enumerate(candidates):
-        source = _source(number, item, input_shape, node, spaces)
+        source = _source(number, item, input_shape, node, met)
         if isinstance(source.given, InSpace) and source.id == shown(str(source.given.arch)):
             found.append(source)  # a notation may come again, as in populations
             continue
@@ -133,7 +144,7 @@ def sources_of(candidates: Iterable[Any], input_shape: Any, node: str | None) ->
     return found
 
 
-def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: dict[str, Any]) -> Source:
+def _source(number: int, item: Any, input_shape: Shapes, node: str | None, met: dict[str, Space[Any]]) -> Source:
     name, given, shape = None, item, input_shape
     if isinstance(item, Source):
         return item
@@ -145,11 +156,10 @@ def _source(number: int, item: Any, input_shape: Any, node: str | None, spaces: 
             name = parts.pop(0)
         given = parts[0] if len(parts) == 1 else item
     if isinstance(given, Mapping):
-        from fastrf.sweeps.candidates import mapping_of
-
-        own_name, given, own_shape = mapping_of(given, spaces)
+        own_name, given, own_shape = mapping_of(given, met)
         name = own_name if name is None else name
-        shape = shape if own_shape is None else _checked_shape(own_shape)
+        own_shape = tuple(own_shape) if isinstance(own_shape, list) else own_shape  # as JSON gives it
+        shape = shape if own_shape is None else own_shape
     if isinstance(given, InSpace) and name is None:
         name = str(given.arch)
     if name is None:
@@ -167,45 +177,38 @@ def _is_shape(value: Any, *, mapping: bool) -> bool:
     )
 
 
-def _checked_shape(shape: Any) -> Any:
-    """A shape as JSON gives it."""
-    return tuple(shape) if isinstance(shape, list) else shape
-
-
-def _shape_text(shape: Any) -> str:
+def _shape_text(shape: Shapes) -> str:
     if isinstance(shape, Mapping):
         return ",".join(f"{name}={_shape_text(sizes)}" for name, sizes in shape.items())
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape or ()))
 
 
 # As files and the command line name them --------------------------------------------------------------------------
 
-#: Spaces by name, each as the class in `fastrf.spaces` and its arguments.
-SPACES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "nasbench101": ("NASBench101", ()),
-    "nasbench201": ("NASBench201", ()),
-    "darts": ("DARTS", ("cifar",)),
-    "darts-cifar": ("DARTS", ("cifar",)),
-    "darts-imagenet": ("DARTS", ("imagenet",)),
-    "ofa": ("OFAMobileNetV3", ()),
-    "ofa_mbv3": ("OFAMobileNetV3", ()),
-    "ofa-without-se": ("OFAMobileNetV3", (False,)),
-    "ofa_mbv3-without-se": ("OFAMobileNetV3", (False,)),
+#: Spaces by name, each as its class and arguments.
+SPACES: dict[str, tuple[Callable[..., Space[Any]], tuple[Any, ...]]] = {
+    "nasbench101": (spaces.NASBench101, ()),
+    "nasbench201": (spaces.NASBench201, ()),
+    "darts": (spaces.DARTS, ("cifar",)),
+    "darts-cifar": (spaces.DARTS, ("cifar",)),
+    "darts-imagenet": (spaces.DARTS, ("imagenet",)),
+    "ofa": (spaces.OFAMobileNetV3, ()),
+    "ofa_mbv3": (spaces.OFAMobileNetV3, ()),
+    "ofa-without-se": (spaces.OFAMobileNetV3, (False,)),
+    "ofa_mbv3-without-se": (spaces.OFAMobileNetV3, (False,)),
 }
 
 _capturing = process_lock()  # torch.export keeps state of its own
 
 
-def space_named(name: str, also: str = "") -> Any:
+def space_named(name: str, also: str = "") -> Space[Any]:
     """A space by its name. Raises UsageError for an unknown one; `also` says what else the name is not."""
     found = SPACES.get(str(name).lower())
     if found is None:
         hint = did_you_mean(str(name).lower(), SPACES, "check its spelling;")
         raise UsageError(f"unknown space {str(name)[:60]!r}; {also}{hint} the spaces are {', '.join(SPACES)}")
-    from fastrf import spaces
-
     kind, arguments = found
-    return getattr(spaces, kind)(*arguments)
+    return kind(*arguments)
 
 
 def candidates_of(words: list[str], sample: int | None, seed: int) -> Any:
@@ -263,11 +266,11 @@ def _without_code(found: Any) -> Any:
     return Path(found)
 
 
-def mapping_of(given: Mapping[str, Any], spaces: dict[str, Any]) -> tuple[str | None, Any, Any]:
+def mapping_of(given: Mapping[str, Any], met: dict[str, Space[Any]]) -> tuple[str | None, Any, Any]:
     """A mapping as `(id, source, input shape)`, what it does not say being None.
 
     `{"space", "arch"}` is a candidate of a space, `{"source"}` anything that `fastrf.load` takes, both with an `"id"`
-    and an `"input_shape"` where wanted; a network in the spec format may have an `"id"`, too. `spaces` keeps those met.
+    and an `"input_shape"` where wanted; a network in the spec format may have an `"id"`, too. `met` keeps spaces.
     """
     name = given.get("id")
     name = None if name is None else str(name)
@@ -276,7 +279,7 @@ def mapping_of(given: Mapping[str, Any], spaces: dict[str, Any]) -> tuple[str | 
         if unknown or "arch" not in given or not isinstance(given.get("space"), str):
             return name, Broken("a candidate of a space is {space, arch}, with id and input_shape if wanted"), None
         try:
-            space = spaces.get(given["space"]) or spaces.setdefault(given["space"], space_named(given["space"]))
+            space = met.get(given["space"]) or met.setdefault(given["space"], space_named(given["space"]))
         except UsageError as error:
             return name, Broken(str(error)), None
         return name, InSpace(space, given["arch"]), given.get("input_shape")

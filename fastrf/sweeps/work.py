@@ -1,36 +1,38 @@
 """Work: all candidates of a sweep, any range of which can be evaluated anywhere, and what identifies it.
 
-Made by `sweeping`, evaluated by `running` on threads or sent in parts to Dask workers. Picklable where its candidates
-are.
+Ranges are evaluated on threads, or sent to Dask workers: work is picklable where its candidates are.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrf.errors import FastRFError
-from fastrf.sweeps.candidates import InSpace, Source
+from fastrf.errors import FastRFError, ShapeError, UsageError
+from fastrf.spaces.space import Candidates, Space
+from fastrf.sweeps.candidates import Broken, InSpace, Shapes, Source, sources_of
 from fastrf.sweeps.figures import MEMO, by_columns, one_by_one
-from fastrf.sweeps.metrics import Metric
+from fastrf.sweeps.metrics import Metric, metrics_named
 from fastrf.sweeps.table import Figures, batch, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columnar", "Listed", "Work"]
+__all__ = ["Columnar", "Listed", "Work", "work_of"]
+
+Metrics = tuple[Metric, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Work(ABC):
     """Candidates 0 to `len() - 1`, and the metrics wanted of each."""
 
-    metrics: tuple[Metric, ...]
+    metrics: Metrics
     n_axes: int
 
     #: Rows of a chunk, at most: more for what is quick.
@@ -46,28 +48,34 @@ class Work(ABC):
     def part(self, start: int, stop: int) -> Work:
         """The candidates of a range alone, to be sent away."""
 
+    @property
     @abstractmethod
-    def run(self, start: int, stop: int) -> pa.RecordBatch:
-        """The rows of a range."""
+    def ids(self) -> Sequence[str]:
+        """The id of every candidate."""
 
     @abstractmethod
-    def ids(self, start: int, stop: int) -> Sequence[str]:
-        """The ids of a range."""
-
-    def failed(self, start: int, stop: int, reason: str) -> pa.RecordBatch:
-        """Rows of a range that could not be worked out."""
-        n = stop - start
-        none = np.zeros(n), np.zeros(n, bool)
-        figures = {name: none for metric in self.metrics for name in metric.columns(self.n_axes)}
-        return batch(self.ids(start, stop), figures, dict.fromkeys(range(n), reason), self.schema)
+    def figures(self) -> tuple[Figures, dict[int, str]]:
+        """The figures of every candidate, and errors by row."""
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """What is swept, as plain data: equal for equal sweeps."""
 
+    def run(self, start: int, stop: int) -> pa.RecordBatch:
+        """The rows of a range."""
+        part = self.part(start, stop)
+        return batch(part.ids, *part.figures(), self.schema)
+
+    def failed(self, start: int, stop: int, reason: str) -> pa.RecordBatch:
+        """Rows of a range that could not be worked out."""
+        n = stop - start
+        none = np.zeros(n), np.zeros(n, bool)
+        figures = dict.fromkeys(self.schema.names[3:], none)
+        return batch(self.part(start, stop).ids, figures, dict.fromkeys(range(n), reason), self.schema)
+
     def manifest(self) -> dict[str, Any]:
         """What identifies the sweep's table: another one cannot be resumed with it."""
-        columns = [name for metric in self.metrics for name in metric.columns(self.n_axes)]
+        columns = self.schema.names[3:]
         return {"format": "fastrf sweep 1", **self.about(), "metrics": columns, "candidates": len(self)}
 
     @property
@@ -80,7 +88,7 @@ class Work(ABC):
 class Columnar(Work):
     """Candidates of one space with a column program; `broken` are rows whose notation could not be read."""
 
-    candidates: Any
+    candidates: Candidates
     input_shape: tuple[int, ...]
     names: Sequence[str] | None = None
     broken: Mapping[int, str] = field(default_factory=dict)
@@ -91,24 +99,23 @@ class Columnar(Work):
     def __len__(self) -> int:
         return len(self.candidates)
 
-    def part(self, start: int, stop: int) -> Work:
+    def part(self, start: int, stop: int) -> Columnar:
         """The candidates of a range alone."""
         names = None if self.names is None else self.names[start:stop]
         broken = {i - start: text for i, text in self.broken.items() if start <= i < stop}
-        return Columnar(self.metrics, self.n_axes, self.candidates[start:stop], self.input_shape, names, broken)
+        return replace(self, candidates=self.candidates[start:stop], names=names, broken=broken)
 
-    def run(self, start: int, stop: int) -> pa.RecordBatch:
-        """The rows of a range; where one of them fails, the others are worked out without it."""
-        chosen = self.candidates[start:stop]
-        figures, errors = self._figures(chosen)
-        errors.update({i - start: text for i, text in self.broken.items() if start <= i < stop})
-        return batch(self.ids(start, stop), figures, errors, self.schema)
-
-    def ids(self, start: int, stop: int) -> Sequence[str]:
+    @property
+    def ids(self) -> Sequence[str]:
         """The given names, otherwise the notations."""
-        return list(self.candidates[start:stop].ids()) if self.names is None else self.names[start:stop]
+        return self.candidates.ids() if self.names is None else self.names
 
-    def _figures(self, chosen: Any) -> tuple[Figures, dict[int, str]]:
+    def figures(self) -> tuple[Figures, dict[int, str]]:
+        """Column by column; where one of the candidates fails, the others are worked out without it."""
+        figures, errors = self._figures(self.candidates)
+        return figures, {**errors, **self.broken}
+
+    def _figures(self, chosen: Candidates) -> tuple[Figures, dict[int, str]]:
         try:
             return by_columns(chosen, self.input_shape, self.metrics, MEMO)
         except FastRFError:
@@ -128,11 +135,8 @@ class Columnar(Work):
         """The space, the image, and a digest of the candidates."""
         digest = hashlib.sha256(np.asarray(self.candidates.codes, np.int64).tobytes())
         digest.update(repr((None if self.names is None else list(self.names), sorted(self.broken.items()))).encode())
-        return {
-            "space": self.candidates.space.name,
-            "input_shape": list(self.input_shape),
-            "digest": digest.hexdigest(),
-        }
+        space, shape = self.candidates.space.name, list(self.input_shape)
+        return {"space": space, "input_shape": shape, "digest": digest.hexdigest()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,23 +151,100 @@ class Listed(Work):
     def __len__(self) -> int:
         return len(self.sources)
 
-    def part(self, start: int, stop: int) -> Work:
+    def part(self, start: int, stop: int) -> Listed:
         """The candidates of a range alone."""
-        return Listed(self.metrics, self.n_axes, self.sources[start:stop], self.space)
+        return replace(self, sources=self.sources[start:stop])
 
-    def run(self, start: int, stop: int) -> pa.RecordBatch:
-        """The rows of a range."""
-        chosen = self.sources[start:stop]
-        figures, errors = one_by_one(chosen, self.metrics, self.n_axes)
-        return batch(self.ids(start, stop), figures, errors, self.schema)
-
-    def ids(self, start: int, stop: int) -> Sequence[str]:
+    @property
+    def ids(self) -> Sequence[str]:
         """The sources' ids."""
-        return [source.id for source in self.sources[start:stop]]
+        return [source.id for source in self.sources]
+
+    def figures(self) -> tuple[Figures, dict[int, str]]:
+        """One after another."""
+        return one_by_one(self.sources, self.metrics, self.n_axes)
 
     def about(self) -> dict[str, Any]:
         """A digest of the candidates, as far as they are text or data."""
-        digest = hashlib.sha256()
-        for source in self.sources:
-            digest.update(source.digest())
+        digest = hashlib.sha256(b"".join(source.digest() for source in self.sources))
         return {"space": self.space, "input_shape": None, "digest": digest.hexdigest()}
+
+
+def work_of(
+    candidates: Any, input_shape: Sequence[int] | None, metrics: Iterable[Any] | None, node: str | None
+) -> Work:
+    """What is to be done, checked before anything is. Raises UsageError and ShapeError."""
+    wanted = metrics_named(metrics)
+    if isinstance(candidates, Work):
+        return candidates
+    if isinstance(candidates, Space):
+        candidates = candidates.all()
+    if isinstance(candidates, Candidates):
+        return _of_space(candidates, input_shape, wanted, node)
+    if isinstance(candidates, str | bytes | dict) or not isinstance(candidates, Iterable):
+        raise UsageError(
+            f"candidates must be a space or an iterable of networks, not a {type(candidates).__name__}; "
+            "for one network use fastrf.analyze"
+        )
+    sources = sources_of(candidates, input_shape, node)
+    if not sources:
+        raise UsageError("there are no candidates; give at least one")
+    return _of_one_space(sources, wanted, node) or Listed(wanted, _listed_axes(sources), sources)
+
+
+def _of_one_space(sources: Sequence[Source], metrics: Metrics, node: str | None) -> Work | None:
+    """Listed candidates that are all of one space with a column program, on one image; None where they are not."""
+    given = [source.given for source in sources if isinstance(source.given, InSpace)]
+    if not given or node is not None or any(not isinstance(s.given, InSpace | Broken) for s in sources):
+        return None
+    space = given[0].space
+    shapes = {source.input_shape for source in sources if isinstance(source.given, InSpace)}
+    if len(shapes) > 1 or any(item.space is not space for item in given) or not space.columnar:
+        return None
+    codes: dict[int, Sequence[int]] = {}
+    broken: dict[int, str] = {}
+    for i, source in enumerate(sources):
+        try:
+            codes[i] = source.given.code()
+        except FastRFError as error:
+            broken[i] = str(error)
+    if not codes:
+        return None
+    filler = next(iter(codes.values()))
+    rows = np.array([codes.get(i, filler) for i in range(len(sources))], np.int64)
+    work = _of_space(Candidates(space, rows), shapes.pop(), metrics, None)
+    assert isinstance(work, Columnar)
+    return replace(work, names=[source.id for source in sources], broken=broken)
+
+
+def _of_space(candidates: Candidates, input_shape: Shapes, metrics: Metrics, node: str | None) -> Columnar | Listed:
+    space = candidates.space
+    if node is not None:
+        raise UsageError("node is for listed networks; candidates of a space are looked at on their last map")
+    if not len(candidates):
+        raise UsageError(f"there are no candidates of {space.name}; give at least one")
+    shape: tuple[Any, ...] = tuple(space.input_shape if input_shape is None else input_shape)
+    if not space.columnar:
+        sources = [
+            Source(text, InSpace(space, text), None if input_shape is None else shape) for text in candidates.ids()
+        ]
+        return Listed(metrics, len(shape) - 1 if shape else _listed_axes(sources), sources, space.name)
+    if len(shape) < 2 or not all(type(n) is int and n > 0 for n in shape):
+        raise ShapeError(f"input_shape must be positive sizes such as (3, 32, 32), not {str(shape)[:60]}")
+    return Columnar(metrics, len(shape) - 1, candidates, shape)
+
+
+def _listed_axes(sources: Sequence[Source]) -> int:
+    """The spatial axes of the table: those of the first shape that is given, otherwise of the first that loads."""
+    for source in sources:
+        shape = source.input_shape
+        shape = next(iter(shape.values()), None) if isinstance(shape, dict) else shape
+        if shape is not None:
+            return max(len(tuple(shape)) - 1, 1)
+    for source in sources:
+        try:
+            given = next(iter(source.network().inputs.values()))
+        except Exception:  # its row will say so
+            continue
+        return len(given.shape) - (given.channel_axis is not None)
+    return 2
