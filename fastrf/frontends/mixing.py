@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,6 @@ __all__ = [
     "attended",
     "connected",
     "normed",
-    "one_way",
     "reduced",
     "softened",
 ]
@@ -102,33 +100,3 @@ def reduced(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bo
         result = walk.emit_nothing(x) if op in ("std", "var") else x
         return walk.shaped(result, full)
     return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
-
-
-def one_way(
-    walk: GraphWalk,
-    x: Value,
-    initial: Sequence[Value | None],
-    index: int,
-    sizes: tuple[int, int],
-    time: int,
-    backward: bool,
-) -> Value:
-    """One layer in one direction: `sizes` are those of its result and of its cell."""
-    seen = walk.emit("linear", x, out_features=sizes[0])
-    seen = walk.emit("flip", seen, axes=[time]) if backward else seen
-    total = walk.emit("cumsum", seen, axis=time)
-    steps = total.shape[time]
-    for kind, state in enumerate(initial):
-        if state is None:
-            continue
-        own = walk.emit("slice", walk.spread(state), axis=0, start=index, stop=index + 1)
-        own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
-        dense = walk.emit("linear", own, out_features=sizes[0])
-        shape = [*total.shape]
-        if kind == 0 or sizes[0] != sizes[1]:
-            total = walk.emit("add", total, walk.emit("expand", dense, shape=shape))
-            continue
-        shape[time] = steps - 1  # a cell adds to itself at the first step, and through the gates to all after
-        later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
-        total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
-    return walk.emit("flip", total, axes=[time]) if backward else total

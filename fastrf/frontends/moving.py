@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed, without_batch
+from fastrf.frontends.lowering import GraphWalk, Value, compressed, without_batch
 
-__all__ = ["constant", "joined", "on_axis", "padded", "padded_added", "permuted", "picked_flat"]
+__all__ = ["constant", "joined", "on_axis", "permuted", "picked_flat"]
 
 
 def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
@@ -26,6 +26,8 @@ def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
 
 def joined(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
     """Values one after another along a full axis."""
+    if len(parts) == 1:
+        return parts[0]
     if axis and all(part.full[0] == 1 for part in parts):
         return walk.emit("concat", *parts, axis=axis - 1)
     return walk.emit("concat", *[walk.spread(part) for part in parts], axis=axis)
@@ -40,27 +42,6 @@ def on_axis(walk: GraphWalk, x: Value, axis: int, op: str, **attributes: Any) ->
     """A layer with an `axis` attribute, on a full axis that may be the batch's."""
     at = x.axis(axis)
     return walk.emit(op, x if at >= 0 else walk.spread(x), axis=max(at, 0), **attributes)
-
-
-def padded(x: Value, pairs: Sequence[tuple[int, int]], fill: float, mode: Any = "constant") -> Known | None:
-    """What is known after a padding with one number, or in one of NumPy's modes; negative widths crop."""
-    return _padded(np.full((1,) * len(x.full), np.nan) if x.known is None else x.known, x.full, pairs, fill, mode)
-
-
-def padded_added(x: Value, pairs: Sequence[tuple[int, int]], mode: Any = "constant") -> Known | None:
-    """What is added after a padding, where nothing is known."""
-    return None if x.added is None else _padded(x.added, x.full, pairs, 0.0, mode)
-
-
-def _padded(
-    table: Known, full: tuple[int, ...], pairs: Sequence[tuple[int, int]], fill: float, mode: Any
-) -> Known | None:
-    pairs = [(0, 0)] * (len(full) - len(pairs)) + list(pairs)
-    wide = tuple(n if any(pair) else m for n, m, pair in zip(full, table.shape, pairs, strict=True))
-    cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
-    options = {"constant_values": fill} if mode == "constant" else {}
-    grown = [(max(b, 0), max(a, 0)) for b, a in pairs]
-    return compressed(np.pad(np.broadcast_to(table, wide)[cropped], grown, mode, **options))
 
 
 def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:

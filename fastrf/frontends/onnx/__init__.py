@@ -7,8 +7,8 @@
 | `cutting` | a model cut off behind one node |
 | `folding` | constants of a model, evaluated once for many input shapes |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
+| `registry` | what rules see: the walk, one node with what it reads; and where they are registered |
 | `ordering` | nodes each after those that it reads |
-| `calls` | one node with what it reads |
 | `schemas` | what the standard says of an operator |
 | `constants` | tensors that the input does not reach |
 | `known` | numbers that constants decide, followed through operators |
@@ -21,6 +21,7 @@ from __future__ import annotations
 from fastrf.frontends.onnx import (
     rules_control,
     rules_dense,
+    rules_index,
     rules_pointwise,
     rules_recurrent,
     rules_resize,
@@ -37,6 +38,7 @@ __all__ = [
     "read",
     "rules_control",
     "rules_dense",
+    "rules_index",
     "rules_pointwise",
     "rules_recurrent",
     "rules_resize",

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from onnx import numpy_helper
 
-from fastrf.budget import limits
 from fastrf.errors import FormatError, ShapeError, UnsupportedOpError
+from fastrf.frontends.choosing import stretch
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.moving import joined, on_axis, padded, padded_added, permuted, picked_flat
-from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.moving import joined, on_axis, permuted
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, from_tensor
 from fastrf.frontends.onnx.known import followed
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.onnx.rules_computed import by_computed_indices
+from fastrf.frontends.padding import padded
 
 __all__: list[str] = []
-
-
-_SCATTERS = frozenset(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"))
 
 
 @rule("Reshape")
@@ -122,17 +121,15 @@ def split(walk: Walk, call: Call) -> list[Callable[[], Value]]:
         sizes = [max(min(width, n - k * width), 0) for k in range(count)]
     if sum(sizes) != n:
         raise ShapeError(f"pieces {sizes[:8]} do not add up to {n}, the size of axis {axis}")
-    known = None if x.known is None else np.broadcast_to(x.known, x.full)
 
-    def piece(start: int, stop: int) -> Callable[[], Value]:
-        def made() -> Value:
-            part = on_axis(walk, x, axis, "slice", start=start, stop=stop)
-            return replace(part, known=None if known is None else compressed(known.take(range(start, stop), axis)))
+    def piece(start: int, stop: int) -> Value:
+        part = on_axis(walk, x, axis, "slice", start=start, stop=stop)
+        if x.known is None:
+            return part
+        return replace(part, known=compressed(np.broadcast_to(x.known, x.full).take(range(start, stop), axis)))
 
-        return made
-
-    starts = [sum(sizes[:k]) for k in range(len(sizes))]
-    return [piece(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    stops = list(itertools.accumulate(sizes))
+    return [partial(piece, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
 
 
 @rule("Slice")
@@ -144,14 +141,7 @@ def slice_(walk: Walk, call: Call) -> Value:
     steps = call.integers(4) or [1] * len(starts)
     result = x
     for start, stop, axis, step in zip(starts, stops, axes, steps, strict=True):
-        picked = range(*slice(start, stop, step).indices(x.full[axis]))
-        if not picked:
-            result = on_axis(walk, result, axis, "slice", start=0, stop=0)
-        elif len(picked) != x.full[axis] or step < 0:
-            low, high = (picked[0], picked[-1]) if step > 0 else (picked[-1], picked[0])
-            result = on_axis(walk, result, axis, "slice", start=low, stop=high + 1, step=abs(step))
-            if step < 0 and result.full[axis] > 1:
-                result = walk.emit("flip", result, axes=[result.axis(axis)])
+        result = stretch(walk, result, axis, range(*slice(start, stop, step).indices(x.full[axis])))
     return replace(result, known=followed(walk, call))
 
 
@@ -167,21 +157,11 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
     fill = call.inputs[2] if call.has(2) else None
     if isinstance(fill, Value):
         return walk.opaque(call)
-    value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
-    mine = pairs[1:] if value.stripped else pairs
-    mode = {"edge": "replicate", "wrap": "circular"}.get(call.get("mode", "constant"), call.get("mode", "constant"))
-    if mode == "constant":
-        number = float(fill.values.ravel()[0]) if isinstance(fill, Constant) and fill.values is not None else np.nan
-        number = float(call.get("value", 0.0)) if fill is None else number
-        result = walk.emit("pad", value, padding=[list(pair) for pair in mine])
-        known, added = padded(value, pairs, number), padded_added(value, pairs)
-    else:
-        cut = [[min(before, 0), min(after, 0)] for before, after in mine]
-        cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
-        grown = [[max(before, 0), max(after, 0)] for before, after in mine]
-        result = walk.emit("pad", cropped, padding=grown, mode=mode)
-        known, added = padded(value, pairs, 0.0, call.get("mode")), padded_added(value, pairs, call.get("mode"))
-    return replace(result, known=known, added=added)
+    mode = call.get("mode", "constant")
+    number = float(call.get("value", 0.0))
+    if isinstance(fill, Constant):
+        number = np.nan if fill.values is None else float(fill.values.ravel()[0])
+    return padded(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
 
 
 @rule("Tile")
@@ -201,15 +181,17 @@ def blocks(walk: Walk, call: Call) -> Value:
     n, c, h, w = x.full
     if b < 1 or (c % (b * b) if call.op == "DepthToSpace" else h % b or w % b):
         raise ShapeError(f"blocks of {b} do not divide shape {x.full}")
+    crd = call.get("mode", "DCR") == "CRD"
     if call.op == "SpaceToDepth":
-        apart = walk.shaped(x, (n, c, h // b, b, w // b, b))
-        order = [0, 1, 3, 5, 2, 4] if call.get("mode", "DCR") == "CRD" else [0, 3, 5, 1, 2, 4]
-        return walk.shaped(permuted(walk, apart, order), (n, c * b * b, h // b, w // b))
-    if call.get("mode", "DCR") == "CRD":
-        turned = permuted(walk, walk.shaped(x, (n, c // (b * b), b, b, h, w)), [0, 1, 4, 2, 5, 3])
+        apart, order = (n, c, h // b, b, w // b, b), [0, 1, 3, 5, 2, 4] if crd else [0, 3, 5, 1, 2, 4]
+        after = (n, c * b * b, h // b, w // b)
     else:
-        turned = permuted(walk, walk.shaped(x, (n, b, b, c // (b * b), h, w)), [0, 3, 4, 1, 5, 2])
-    return walk.shaped(turned, (n, c // (b * b), h * b, w * b))
+        rest = c // (b * b)
+        apart, order = (
+            ((n, rest, b, b, h, w), [0, 1, 4, 2, 5, 3]) if crd else ((n, b, b, rest, h, w), [0, 3, 4, 1, 5, 2])
+        )
+        after = (n, rest, h * b, w * b)
+    return walk.shaped(permuted(walk, walk.shaped(x, apart), order), after)
 
 
 @rule("Trilu")
@@ -222,92 +204,26 @@ def triangle(walk: Walk, call: Call) -> Value:
     return replace(kept(walk, x, side), known=compressed(np.where(side, known, 0.0)))
 
 
-@rule("Gather")
-def gather(walk: Walk, call: Call) -> Value:
-    """Listed indices along an axis; those that depend on the input may be any."""
-    full, axis = call.full(0), call.get("axis", 0)
-    axis %= max(len(full), 1)
-    chosen, index = call.value(1), call.full(1)
-    after = (*full[:axis], *index, *full[axis + 1 :])
-    x = call.value(0)
-    if chosen is None:
-        x = call.operand(walk, 0)
-        picked = on_axis(walk, x, axis, "gather", indices=call.array(1).ravel().tolist())
-        return replace(walk.shaped(picked, after), known=followed(walk, call))
-    if x is None:
-        rows = walk.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
-        return walk.expanded(rows, after)
-    picked = walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis)
-    return walk.shaped(picked, after)
-
-
-@rule("GatherElements", "GatherND", "ReverseSequence", "Compress")
-@rule("Scatter", "ScatterElements", "ScatterND", "TensorScatter")
-def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
-    """Any movement by constant indices, found by applying the operator to the elements' numbers."""
-    sources = [0, 2 if "Scatter" in call.op and call.op != "TensorScatter" else 1]
-    sources = [k for k in sources if k < len(call.inputs) and (k == 0 or "Scatter" in call.op)]
-    if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in sources):
-        return by_computed_indices(walk, call) or walk.opaque(call)
-    if call.op in _SCATTERS and call.get("reduction", "none") != "none":
-        return _accumulated(walk, call)
-    numbers, parts, first = [], [], 1
-    for k in range(len(call.inputs)):
-        if k not in sources:
-            numbers.append(call.array(k) if call.has(k) else None)
-            continue
-        size = math.prod(call.full(k))
-        limits.require("axis", size, f"{size} elements to move one by one", "use a smaller input")
-        value = call.value(k)
-        own = np.arange(first, first + size) if value is not None else np.zeros(size, np.int64)
-        numbers.append(own.reshape(call.full(k)))
-        if value is not None:
-            parts.append(walk.flat(value))
-            first += size
-    chosen = evaluate(call.node, call.version, numbers)[0].astype(np.int64)
-    together = walk.emit("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
-    picked = picked_flat(walk, together, lambda _: np.maximum(chosen - 1, 0))
-    result = picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
-    return replace(result, known=followed(walk, call))
-
-
-def _accumulated(walk: Walk, call: Call) -> Value:
-    """Updates added to (or multiplied with, or compared with) elements at constant places."""
-    full = call.full(0)
-    numbers = np.arange(math.prod(full)).reshape(full)
-    index = call.array(1)
-    if call.op == "ScatterND":
-        places = numbers[tuple(np.moveaxis(index, -1, 0))]
-    else:
-        axis = call.get("axis", 0) % len(full)
-        window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
-        places = np.take_along_axis(numbers[window], index, axis)
-    below, above = (walk.flat(call.operand(walk, k)) for k in (0, 2))
-    result = walk.emit("scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add")
-    return walk.shaped(result, full)
-
-
-_STORED: dict[str, Any] = {
-    "value_float": np.float32,
-    "value_floats": np.float32,
-    "value_int": np.int64,
-    "value_ints": np.int64,
-}
-
-
 @rule("Constant")
 def stored(walk: Walk, call: Call) -> Constant:
     """A tensor, number or list in the node itself."""
-    if "value" in call.attributes:
-        return from_tensor(call.attributes["value"], weight=False)
-    for name, dtype in _STORED.items():
-        if name in call.attributes:
-            values = np.array(call.attributes[name], dtype)
-            return Constant(values.shape, values.dtype, values)
-    if "sparse_value" in call.attributes:
-        sparse = call.attributes["sparse_value"]
-        return Constant(tuple(sparse.dims), np.dtype(np.float32))
-    raise UnsupportedOpError("operator Constant that holds text is not supported: only numbers have receptive fields")
+    ((name, value),) = call.attributes.items()
+    if name == "value":
+        return from_tensor(value, weight=False)
+    if name == "sparse_value":
+        return Constant(tuple(value.dims), np.dtype(np.float32))
+    if name not in _NUMBERS:
+        raise UnsupportedOpError(
+            "operator Constant that holds text is not supported: only numbers have receptive fields"
+        )
+    values = np.array(value, _NUMBERS[name])
+    return Constant(values.shape, values.dtype, values)
+
+
+_NUMBERS: dict[str, Any] = {
+    **dict.fromkeys(("value_float", "value_floats"), np.float32),
+    **dict.fromkeys(("value_int", "value_ints"), np.int64),
+}
 
 
 @rule("ConstantOfShape")

@@ -8,7 +8,7 @@ from typing import Any
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import one_way
+from fastrf.frontends.recurrence import last_step, one_way
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -72,8 +72,7 @@ def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]
             )
             found.append(output)
             for states_, steps in ((hiddens, output), (cells, kept)):
-                at = 0 if way else x.full[time] - 1
-                last = walk.emit("slice", steps, axis=time, start=at, stop=at + 1)
+                last = last_step(walk, steps, time, backward=bool(way))
                 states_.append(walk.emit("permute", last, order=[time, 1 - time, 2]))
         value = walk.emit("concat", *found, axis=2) if ways > 1 else found[0]
     return [

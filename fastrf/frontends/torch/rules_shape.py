@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.moving import constant, joined, on_axis, padded, permuted
+from fastrf.frontends.moving import constant, joined, on_axis, permuted
+from fastrf.frontends.padding import padded
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.known import moved
 from fastrf.frontends.torch.names import PERMUTES, SHAPES
 from fastrf.frontends.torch.walk import Walk, rule
 
@@ -194,17 +193,7 @@ def pad(walk: Walk, node: Node) -> Value:
     pairs = [(0, 0)] * (len(x.full) - len(widths) // 2) + [
         (widths[k], widths[k + 1]) for k in range(0, len(widths), 2)
     ][::-1]
-    value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
-    pairs = pairs[1:] if value.stripped else pairs
-    if mode == "constant":
-        result = walk.emit("pad", value, padding=[list(pair) for pair in pairs])
-        result = replace(result, known=padded(value, pairs, a.get("value") or 0.0))
-    else:
-        cut = [[min(before, 0), min(after, 0)] for before, after in pairs]
-        cropped = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
-        grown = [[max(before, 0), max(after, 0)] for before, after in pairs]
-        result = replace(walk.emit("pad", cropped, padding=grown, mode=mode), known=moved(walk, node))
-    return result
+    return padded(walk, x, pairs, mode, a.get("value") or 0.0)
 
 
 @rule("aten::pixel_shuffle")

@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import permuted
-from fastrf.frontends.sliding import windowed
+from fastrf.frontends.sliding import folded, windowed
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.walk import Walk, rule
@@ -151,11 +151,7 @@ def col2im(walk: Walk, node: Node) -> Value:
     """The sum of overlapping windows, with a batch as above."""
     a, x = bound(node), _input(walk, node)
     attributes = {k: _spread_out(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
-    if len(x.full) == 2 or x.stripped:
-        return windowed(walk, x, 1, "fold", **attributes)
-    wider: dict[str, Any] = {k: [{"padding": 0, "output_size": x.full[0]}.get(k, 1), *v] for k, v in attributes.items()}
-    columns = walk.spread(walk.shaped(permuted(walk, x, [1, 0, 2]), (x.full[1], x.full[0] * x.full[2])))
-    return permuted(walk, walk.emit("fold", columns, **wider), [1, 0, 2, 3])
+    return folded(walk, x, **{k: [[p, p] for p in v] if k == "padding" else v for k, v in attributes.items()})
 
 
 @rule(*[f"aten::upsample_nearest{n}d" for n in (1, 2, 3)], *[f"aten::_upsample_nearest_exact{n}d" for n in (1, 2, 3)])

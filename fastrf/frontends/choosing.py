@@ -1,0 +1,52 @@
+"""Elements chosen along axes: stretches, and what computed places may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.frontends.mixing import reduced
+from fastrf.frontends.moving import on_axis
+
+__all__ = ["anywhere", "put_along", "stretch", "taken_along", "union"]
+
+
+def stretch(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
+    """A stretch of a full axis in steps, forward or backward."""
+    if not chosen:
+        return on_axis(walk, x, axis, "slice", start=0, stop=0)
+    if chosen == range(x.full[axis]):
+        return x
+    forward = chosen if chosen.step > 0 else chosen[::-1]
+    part = on_axis(walk, x, axis, "slice", start=forward[0], stop=forward[-1] + 1, step=forward.step)
+    return part if chosen.step > 0 or len(chosen) == 1 else walk.emit("flip", part, axes=[part.axis(axis)])
+
+
+def anywhere(walk: GraphWalk, x: Value, axes: Sequence[int]) -> Value:
+    """Axes of 1 in the place of full axes along which any element may be meant."""
+    return replace(reduced(walk, x, "sum", list(axes), keepdims=True), known=None, added=None)
+
+
+def union(walk: GraphWalk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
+    """What any of the values reads, broadcast to a full shape and listed as approximate."""
+    return walk.loosened(replace(walk.elementwise("elementwise", parts, full), known=None, added=None))
+
+
+def taken_along(walk: GraphWalk, x: Value | None, index: Sequence[Value], axis: int, full: tuple[int, ...]) -> Value:
+    """One element along an axis for each of a tensor of indices, which (or the elements) the input reaches."""
+    parts = list(index)
+    if x is not None:
+        for k, n in enumerate(full):
+            x = x if k == axis else stretch(walk, x, k, range(n))
+        parts.append(anywhere(walk, x, [axis]))
+    return union(walk, parts, full)
+
+
+def put_along(walk: GraphWalk, updates: Value, axis: int, full: tuple[int, ...]) -> Value:
+    """What updates (or their indices) may bring to each element of a full shape, put anywhere along an axis."""
+    line = anywhere(walk, updates, [axis])
+    missing = [[0, 0 if k == axis else n - m] for k, (n, m) in enumerate(zip(full, line.full, strict=True))]
+    if any(map(any, missing)):
+        line = walk.emit("pad", walk.spread(line), padding=missing)
+    return walk.expanded(line, full)
