@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fastrf.budget import limits
 from fastrf.frontends.hiding import broad
+from fastrf.frontends.known import check_size, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
 from fastrf.frontends.onnx.constants import Constant, evaluate
@@ -59,8 +59,11 @@ _ZERO_OF_ZEROS = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), 9),
 }
 
-#: Operators of which `masking.offset` knows what constants add.
-_KINDS = {"Add": "add", "Sum": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "maximum", "Min": "minimum"}
+#: How operators combine their inputs, as `masking.offset` calls it.
+_KINDS = {
+    **{"Add": ("add",), "Sum": ("add",), "Sub": ("sub",), "Mul": ("mul",), "Div": ("div",)},
+    **{"Max": ("maximum",), "Min": ("minimum",), "Clip": ("maximum", "minimum"), "Cast": ()},
+}
 
 #: Operators whose rules keep what constants add to their input.
 _KEEPS_NAMES = """
@@ -70,58 +73,12 @@ _KEEPS = frozenset(_KEEPS_NAMES.split())
 
 
 def computed(walk: Walk, call: Call) -> Known | None:
-    """What is known of the result of an operator between elements, broadcastable to it.
-
-    It is known where all operands are, and where the others may be anything: the reference gives the same number for
-    the extremes of their type and for what equals the known operand.
-    """
-    given = [k for k in range(len(call.inputs)) if call.has(k)]
-    tables = [_multiplier(walk, call, k) for k in given]
-    open_ = [np.isnan(table) for table in tables]
-    if all(o.all() for o in open_) or call.op == "Bernoulli":
+    """What is known of the result of an operator between elements, broadcastable to it."""
+    if call.op == "Bernoulli":
         return None
+    given = [k for k in range(len(call.inputs)) if call.has(k)]
     dtypes = [walk.dtype_of(call.inputs[k]) for k in given]  # type: ignore[arg-type]
-    shape = tuple(int(n) for n in np.broadcast_shapes(*(table.shape for table in tables)))
-    _check_size(math.prod(shape))
-    wide = [np.broadcast_to(o, shape) for o in open_]
-    anywhere, everywhere = np.logical_or.reduce(wide), np.logical_and.reduce(wide)
-
-    def run(filled: Sequence[Array]) -> Array:
-        with np.errstate(all="ignore"):
-            typed = [a.astype(d) for a, d in zip(filled, dtypes, strict=True)]
-        return _evaluated(call, given, typed).astype(np.float64)
-
-    known = np.full(shape, np.nan)
-    if not anywhere.all():
-        known = np.array(np.broadcast_to(run([np.where(o, 1.0, t) for o, t in zip(open_, tables, strict=True)]), shape))
-    known[anywhere] = np.nan
-    partly = anywhere & ~everywhere
-    if partly.any():
-        columns = np.stack([np.broadcast_to(table, shape)[partly] for table in tables])
-        first, places = _distinct(columns)
-        known[partly] = _decided(run, columns[:, first], dtypes)[places]
-    return compressed(known)
-
-
-def _distinct(columns: Array) -> tuple[Array, Array]:
-    """Where distinct columns stand first, and the number of each column among them."""
-    codes = np.zeros(columns.shape[1], np.int64)
-    for row in columns:
-        values, inverse = np.unique(row, return_inverse=True)
-        codes = np.unique(codes * len(values) + inverse.ravel(), return_inverse=True)[1].ravel()
-    _, first, places = np.unique(codes, return_index=True, return_inverse=True)
-    return first, places.ravel()
-
-
-def _decided(run: Callable[[Sequence[Array]], Array], columns: Array, dtypes: Sequence[np.dtype[Any]]) -> Known:
-    """Results that known operands (rows of columns, NaN elsewhere) decide whatever the others are, NaN elsewhere."""
-    low = high = np.full(columns.shape[1], np.nan)
-    for fills in _fillings(columns, dtypes):
-        found = run([np.where(np.isnan(c), f, c) for c, f in zip(columns, fills, strict=True)])
-        low, high = np.fmin(low, found), np.fmax(high, found)
-        if not (low == high).any():
-            break
-    return np.where(low == high, low, np.nan)
+    return elementwise(lambda a: _evaluated(call, given, a), [_multiplier(walk, call, k) for k in given], dtypes)
 
 
 def _multiplier(walk: Walk, call: Call, k: int) -> Known:
@@ -131,30 +88,6 @@ def _multiplier(walk: Walk, call: Call, k: int) -> Known:
         walk.suppose(f"{item.name or 'a stored tensor'} holds 0 and 1 alone and is multiplied: a mask, not weights")
         return np.asarray(item.values, np.float64)
     return call.known(k)
-
-
-def _check_size(size: int) -> None:
-    limits.require("axis", size, f"{size} elements of which some are constant by position", "use a smaller input")
-
-
-def _fillings(columns: Array, dtypes: Sequence[np.dtype[Any]]) -> list[list[Array]]:
-    """For each operand, what its unknown elements are taken for, one evaluation after another."""
-    rows = []
-    for dtype in dtypes:
-        if dtype.kind == "b":
-            rows.append([0.0, 1.0])
-        elif dtype.kind in "iu":
-            limits = np.iinfo(dtype)
-            rows.append([1.0, 2.0, 0.0, float(limits.min), float(limits.max), 3.0, max(-1.0, float(limits.min))])
-        else:
-            rows.append([1.0, -1.0, 0.0, 0.37, -6e4, 6e4, np.inf, -np.inf])
-    fills = [
-        [np.asarray(row[(j + i * step) % len(row)]) for i, row in enumerate(rows)] for j in range(8) for step in (0, 1)
-    ]
-    for table in columns:  # what equals a known operand, and what does not by little
-        near = np.where(np.isnan(table), 1.0, table)
-        fills += [[near] * len(columns), [near + 1] * len(columns), [near - 1] * len(columns)]
-    return fills
 
 
 #: Microsoft's operators as those of the standard, their attributes and version.
@@ -187,7 +120,7 @@ def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
     limit = math.inf if kind == "known" else lowest_limit(walk.options.mask_below)
     if not any((table <= limit).any() for table in tables.values() if table is not None):
         return None
-    _check_size(max(math.prod(call.full(k)) for k in tables if call.has(k)))
+    check_size(max(math.prod(call.full(k)) for k in tables if call.has(k)))
     arrays: list[Array | None] = []
     for k, table in tables.items():
         item = call.inputs[k]
@@ -203,7 +136,7 @@ def gathered(walk: Walk, call: Call) -> Known | None:
     table = call.known(0)
     if np.isnan(table).all() and not call.get("exclusive", 0):
         return None
-    _check_size(math.prod(call.full(0)))
+    check_size(math.prod(call.full(0)))
     table, dtype = np.broadcast_to(table, call.full(0)), walk.dtype_of(call.inputs[0])  # type: ignore[arg-type]
     others = [item.values if isinstance(item, Constant) else None for item in call.inputs[1:]]
     open_ = np.isnan(table)
@@ -220,10 +153,15 @@ def _flagging(call: Call) -> onnx.NodeProto:
     """The node as one that is positive where any of what it reads is."""
     node = onnx.NodeProto()
     node.CopyFrom(call.node)
-    if call.op.startswith("Reduce") and call.op != "ReduceSum":
+    if call.op in _EXTREMES:
         node.op_type = "ReduceMax"
     return node
 
+
+#: Reductions of which the largest of flags says what their sum does.
+_EXTREMES = frozenset(
+    f"Reduce{name}" for name in ("Mean", "Prod", "Max", "Min", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
+)
 
 #: By operator, the inputs that say how elements move, and are no elements.
 _PARAMETERS: dict[str, tuple[int, ...]] = {
@@ -290,21 +228,15 @@ def _added(walk: Walk, call: Call) -> Known | None:
     if call.op in MOVES:
         several = len(call.node.output) > 1 or call.get("reduction", "none") != "none"
         return None if several else followed(walk, call, "added")
-    if call.op not in _KINDS and call.op not in ("Cast", "Clip"):
+    if call.op not in _KINDS:
         return None
-    given = [_operand(walk, call, k) for k in range(len(call.inputs)) if call.has(k)]
-    if call.op == "Cast":
-        return given[0][1]
-    if call.op == "Clip":
-        found = given[0]
-        for k, kind in ((1, "maximum"), (2, "minimum")):
-            if call.has(k):
-                found = (np.full((), np.nan), offset(kind, [found, _operand(walk, call, k)]))
-        return found[1]
-    total = given[0]
-    for other in given[1:]:
-        total = (np.full((), np.nan), offset(_KINDS[call.op], [total, other]))
-    return total[1]
+    first, *others = (_operand(walk, call, k) if call.has(k) else None for k in range(len(call.inputs)))
+    kinds = _KINDS[call.op] * (1 if call.op == "Clip" else len(others))
+    found = first
+    for kind, other in zip(kinds, others, strict=False):
+        if found is not None and other is not None:
+            found = np.full((), np.nan), offset(kind, [found, other])
+    return found and found[1]
 
 
 def _chosen(walk: Walk, call: Call) -> Known | None:
