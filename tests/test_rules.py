@@ -10,6 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import fastrf
+from fastrf.cli.commands import main
 from fastrf.erf.maps import path_weights
 from fastrf.ops import rules, shape
 from tests.one_layer import field_of, line, sees
@@ -218,3 +219,17 @@ def test_an_unknown_operator_of_a_spec_that_may_read_everything():
     assert field.masks().all()
     with pytest.raises(fastrf.UnsupportedOpError, match=r"node 'm': .* its shape is not known, give it 'shape'"):
         fastrf.load([{"op": "mystery", "name": "m"}], (1, 4), on_unsupported="full")
+
+
+def test_the_command_line_goes_on_without_a_rule(tmp_path, capsys):
+    network = {"input_shape": [2, 4, 4], "layers": [{"op": "mystery", "name": "mix", "shape": [2, 4, 4]}]}
+    (tmp_path / "spec.json").write_text(json.dumps(network))
+    onnx.save(vendor(["r"], shape=(1, 2, 4, 4)), tmp_path / "file.onnx")
+    for name in ("spec.json", "file.onnx"):
+        for more, code in ((), 2), (("--on-unsupported", "full"), 0):
+            with pytest.raises(SystemExit) as stop:
+                main(["mask", str(tmp_path / name), "--at", "0,0", *more])
+            assert stop.value.code == code
+        out, err = capsys.readouterr()
+        assert "(over-approximated at mix)" in out
+        assert err.count("\n") == 1

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.ops import rules
+from fastrf.ops import dense, rules
 from tests import snippets
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 onnx = pytest.importorskip("onnx")
 nn = torch.nn
+attention = pytest.importorskip("torch.nn.attention.flex_attention")
 
 pytestmark = pytest.mark.usefixtures("rules_of_one_test")
 
@@ -82,6 +83,31 @@ def test_shapes_must_be_those_of_the_operator():
     fastrf.rule("fastrf_tests::mix")(lambda x: x.reduce(0))
     with pytest.raises(fastrf.NetworkError, match=r"makes a tensor of shape \(1, 4\), the operator one of \(1, 3, 4\)"):
         fastrf.load(Function(lambda x, order: mix(x, 2, order[:1], order)), (3, 4))
+
+
+class Sliding(nn.Module):
+    """Windows of 1 to both sides, and a global first token, by flex_attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = attention.create_block_mask(
+            lambda _, __, q, k: (abs(q - k) <= 1) | (k == 0), None, None, 8, 8, device="cpu"
+        )
+
+    def forward(self, x):
+        """One head."""
+        return attention.flex_attention(x[None], x[None], x[None], block_mask=self.mask)[0]
+
+
+def test_an_operator_that_takes_functions():
+    @fastrf.rule("flex_attention", channel_axis=-1)
+    def sliding(query, key, value):
+        row, column = np.indices((8, 8))
+        mask = (abs(row - column) <= 1) | (column == 0)
+        seen = dense.attention(query, key, value, mask=mask.tolist())
+        return seen, seen.reduce(-1), seen.reduce(-1)
+
+    assert np.flatnonzero(fastrf.analyze(Sliding(), (8, 4)).output.mask((5,))).tolist() == [0, 4, 5, 6]
 
 
 def test_a_rule_comes_before_fastrf_s_own():
@@ -162,6 +188,18 @@ def test_another_forward_needs_another_rule():
     fastrf.rule(Mixer)(mixed)
     assert reads(fastrf.analyze(Other(2), (1, 6)).output, 0, 3) == [[0, 3]]
     assert reads(fastrf.analyze(Same(2), (1, 6))["out.0"], 0, 3) == [[0, 2], [0, 3]]
+
+
+def test_rules_that_return_too_little_or_much():
+    fastrf.rule(Mixer)(lambda x, window: [windows(x, window)])
+    with pytest.raises(fastrf.NetworkError, match=r"values to unpack"):
+        fastrf.load(Twice(), (1, 6))
+    fastrf.rule("fastrf_tests::mix")(lambda x: (x, x))
+    with pytest.raises(fastrf.NetworkError, match="node 'mix': the rule for fastrf_tests::mix makes 2 tensors of 1"):
+        fastrf.load(Function(lambda x, order: mix(x, 2, order[:1], order)), (3, 4))
+    fastrf.rule("aten::topk")(lambda x: x)
+    with pytest.raises(fastrf.NetworkError, match=r"node 'topk': the rule for aten::topk .* it makes 1 of 2 tensors"):
+        fastrf.load(Function(lambda x, _: torch.topk(x, 2)), (3, 4))
 
 
 def test_what_such_a_module_makes_of_constants_is_not_known():

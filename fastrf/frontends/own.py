@@ -42,6 +42,8 @@ def by_rule(
         attributes = dict(frozen({**plain, **more}))
         inputs = [_input(walk, found, reached[0], tensor) for tensor in tensors]
         count = found.returned(attributes, [value.shape for value in inputs])
+        if fulls and (count or 1) < len(fulls):
+            raise NetworkError(f"it makes {count or 1} of {len(fulls)} tensors; return all of them")
     except FastRFError as error:
         raise type(error)(f"node {walk.node!r}: the rule for {found.name} does not fit: {error}") from error
 

@@ -22,6 +22,8 @@ MODULES: dict[type, Rule] = {}
 
 #: Attributes of layers that stand for foreign operators: which result it is, which inputs have a batch in front.
 RESULT, FOLDED = "result", "folded"
+#: What layers, and those that make them, call their own.
+_TAKEN = (RESULT, FOLDED, "name", "op", "inputs", "scope", "assumes", "full")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +140,9 @@ def rule(
         for known in operators:
             name = known if isinstance(known, str) else f"{known.__module__}.{known.__qualname__}"
             made = Rule(name, function, paths, cost, fan_in, channel_axis, batch=batch)
-            taken = {RESULT, FOLDED} & {p.name for p in made.parameters}
+            taken = [p for p in made.accepted if p in _TAKEN]
             if taken:
-                raise UsageError(f"rule for {name}: a parameter may not be called {taken.pop()!r}; rename it")
+                raise UsageError(f"rule for {name}: a parameter may not be called {taken[0]!r}; rename it")
             RULES[name] = made
             if isinstance(known, type):
                 MODULES[known] = made

@@ -19,7 +19,7 @@ from torch.fx import Node
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.own import Table, by_rule
 from fastrf.frontends.torch.walk import Walk, rule
-from fastrf.ops.rules import MODULES, Rule, load_packages
+from fastrf.ops.rules import MODULES, RULES, Rule, load_packages
 
 __all__ = ["kept_whole"]
 
@@ -50,8 +50,7 @@ def module(walk: Walk, node: Node) -> Any:
     told = json.loads(str(call))
     given = walk.argument(tensors)
     arguments = [(name, _decoded(value, given)) for name, value in told["arguments"]]
-    own = next(found for found in MODULES.values() if found.name == told["rule"])
-    results = by_rule(walk, own, arguments, [tuple(shape) for shape in told["shapes"]])
+    results = by_rule(walk, RULES[told["rule"]], arguments, [tuple(shape) for shape in told["shapes"]])
     return results if isinstance(results, list) else results()
 
 
@@ -73,9 +72,8 @@ def kept_whole(model: torch.nn.Module) -> Iterator[None]:
 
 def _rule_for(kind: type[torch.nn.Module]) -> Rule | None:
     """The rule for a class, or for one that it has its forward from."""
-    return next(
-        (MODULES[k] for k in kind.__mro__ if k in MODULES and getattr(k, "forward", None) is kind.forward), None
-    )
+    known = (MODULES[k] for k in kind.__mro__ if k in MODULES and getattr(k, "forward", None) is kind.forward)
+    return next((own for own in known if RULES.get(own.name) is own), None)
 
 
 def _replaced(part: torch.nn.Module, own: Rule) -> Callable[..., Any]:

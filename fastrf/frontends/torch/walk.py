@@ -169,7 +169,7 @@ class Walk(GraphWalk):
             return self._inline(node)
         found, start = RULES.get(name), len(self.layers)
         try:
-            own = rule_of(name)
+            own = rule_of(name) if isinstance(node.target, torch._ops.OperatorBase) else None
             if own is not None:
                 return self._finished(node, self._by_users_rule(node, own))
             if (found is None or node.all_input_nodes[0] not in self.values) and self._reads_nothing(node):
@@ -190,11 +190,15 @@ class Walk(GraphWalk):
         outputs = node.meta["val"]
         several = isinstance(outputs, list | tuple)
         fulls = [tuple(like.shape) for like in (outputs if several else [outputs])]
-        arguments = [(name, self.argument(given)) for name, given in bound(node).items()]
+        named = bound(node).items() if isinstance(node.target, torch._ops.OpOverload) else [("", a) for a in node.args]
+        arguments = [(name, self.argument(given)) for name, given in named]
         results = by_rule(self, own, arguments, fulls)
-        if several != isinstance(results, list):
-            raise NetworkError(f"node {self.node!r}: the rule for {own.name} returns a tensor where there are several")
-        return results() if callable(results) else results
+        items = results if isinstance(results, list) else [results]
+        if len(items) > len(fulls):
+            raise NetworkError(
+                f"node {self.node!r}: the rule for {own.name} makes {len(items)} tensors of {len(fulls)}"
+            )
+        return items if several else items[0]()
 
     def argument(self, given: Any) -> Any:
         """An argument as users' rules get it: tensors as values, or as tables where the input does not reach them."""
