@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,99 +30,96 @@ def _numbers(call: Call, name: str, n: int, default: int) -> list[int]:
     return values
 
 
+def _pads(call: Call, n: int) -> list[list[int]]:
+    """Padding before and after each spatial axis."""
+    given = _numbers(call, "pads", 2 * n, 0)
+    return [list(pair) for pair in zip(given[:n], given[n:], strict=True)]
+
+
 def _window(call: Call, kernel: Sequence[int], sizes: Sequence[int]) -> dict[str, Any]:
     """What all windows have: kernel, stride, dilation and padding as pairs."""
-    n = len(sizes)
-    strides, dilations = _numbers(call, "strides", n, 1), _numbers(call, "dilations", n, 1)
+    n, mode = len(sizes), call.get("auto_pad", "NOTSET")
     if len(kernel) != n:
         raise ShapeError(f"a window {list(kernel)[:8]} does not fit {n} spatial axes")
-    mode = call.get("auto_pad", "NOTSET")
-    if mode in ("SAME_UPPER", "SAME_LOWER"):
-        pads = [
-            _same(*each, upper=mode == "SAME_UPPER") for each in zip(sizes, kernel, strides, dilations, strict=True)
-        ]
-    elif mode == "VALID":
-        pads = [[0, 0] for _ in range(n)]
-    elif mode == "NOTSET":
-        given = _numbers(call, "pads", 2 * n, 0)
-        pads = [[given[k], given[n + k]] for k in range(n)]
-    else:
+    if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise FormatError(f"auto_pad {mode!r} is unknown")
+    strides, dilations = _numbers(call, "strides", n, 1), _numbers(call, "dilations", n, 1)
+    pads = _pads(call, n) if mode == "NOTSET" else [[0, 0] for _ in range(n)]
+    if mode in ("SAME_UPPER", "SAME_LOWER"):  # for ceil(m / s) outputs
+        totals = [
+            max((-(-m // s) - 1) * s + d * (k - 1) + 1 - m, 0)
+            for m, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
+        ]
+        pads = [_halves(total, upper=mode == "SAME_UPPER") for total in totals]
     return {"kernel_size": list(kernel), "stride": strides, "dilation": dilations, "padding": pads}
 
 
-def _same(n: int, k: int, s: int, d: int, *, upper: bool) -> list[int]:
-    """Padding for ceil(n / s) outputs; the odd one comes after where `upper`."""
-    total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+def _halves(total: int, *, upper: bool) -> list[int]:
+    """A padding in two parts; the odd one comes after where `upper`."""
     half = total // 2
     return [half, total - half] if upper else [total - half, half]
+
+
+def _axes(attributes: dict[str, Any], sizes: Sequence[int]) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Per spatial axis: its size, kernel, stride, dilation, and padding before and after."""
+    listed = (attributes[name] for name in ("kernel_size", "stride", "dilation", "padding"))
+    for n, k, s, d, (before, after) in zip(sizes, *listed, strict=True):
+        yield n, k, s, d, before, after
 
 
 @rule("Conv", "ConvInteger", "QLinearConv")
 @rule("FusedConv", domain="com.microsoft")
 def conv(walk: Walk, call: Call) -> Value | list[Item]:
     """Convolution in all its forms; weights that depend on the input are read where their tap is not padding."""
-    at = 3 if call.op == "QLinearConv" else 1
-    weight = call.full(at)
-    scales = range(1, len(call.inputs)) if call.op == "QLinearConv" else range(2, len(call.inputs))
-    others = [v for k in scales if k != at and (v := call.value(k)) is not None and call.op != "Conv"]
-    if others:
+    at, exact = 3 if call.op == "QLinearConv" else 1, call.op == "Conv"
+    full, weight, groups = call.full(0), call.full(at), call.get("group", 1)
+    if not exact and any(call.value(k) is not None for k in range(1, len(call.inputs)) if k != at):
         return walk.opaque(call)
-    x = call.value(0)
-    full = call.full(0)
-    n = len(weight) - 2
-    if len(full) != n + 2:
+    if len(full) != len(weight):
         raise ShapeError(f"an input of shape {full} does not fit a kernel of shape {weight}")
-    attributes = _window(call, weight[2:], full[2:])
-    parts = []
-    groups = call.get("group", 1)
     if full[1] != weight[1] * groups:
         raise ShapeError(f"{full[1]} channels do not fit a kernel of shape {weight} in {groups} groups")
-    if x is not None:
-        more = {**attributes, "bias": call.has(2) if call.op == "Conv" else call.has(8)}
-        seen = _with_zeros(walk, call, at, more, weight) if call.op == "Conv" else replace
-        parts.append(seen(windowed(walk, x, n, "conv", out_channels=weight[0], groups=groups, **more)))
+    attributes = _window(call, weight[2:], full[2:])
     sizes = [
-        (m + sum(p) - d * (k - 1) - 1) // s + 1
-        for m, k, s, d, p in zip(
-            full[2:], *(attributes[a] for a in ("kernel_size", "stride", "dilation", "padding")), strict=True
-        )
+        (n + before + after - d * (k - 1) - 1) // s + 1 for n, k, s, d, before, after in _axes(attributes, full[2:])
     ]
     shape = (full[0], weight[0], *sizes)
-    if call.value(at) is not None:
-        taken = call.operand(walk, at)
-        if call.op == "Conv" and (call.known(0) == 0).any():  # which taps fall on zeros is not followed
-            parts.append(walk.emit("opaque", taken, shape=list(shape), full=shape))
-        else:
-            parts.append(_of_weights(walk, taken, full, shape, attributes))
-    return _with_bias(walk, parts, call.value(2) if call.op == "Conv" else None, shape)
+    parts = []
+    if call.value(0) is not None:
+        bias = call.has(2 if exact else 8)
+        parts.append(_convolved(walk, call, at, "conv", out_channels=weight[0], groups=groups, bias=bias, **attributes))
+    taken = call.value(at)
+    if taken is not None and exact and (call.known(0) == 0).any():  # which taps fall on zeros is not followed
+        parts.append(walk.emit("opaque", taken, shape=list(shape), full=shape))
+    elif taken is not None:
+        parts.append(_of_weights(walk, taken, full, shape, attributes))
+    return _with_bias(walk, parts, call.value(2) if exact else None, shape)
 
 
-def _with_zeros(
-    walk: Walk, call: Call, k: int, attributes: dict[str, Any], shape: Sequence[int]
-) -> Callable[[Value], Value]:
-    """Leave out where weight `k` is zero by definition; what lists the result where these zeros are too many.
+def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> Value:
+    """A convolution of input 0 that leaves out where weight `at` is zero by definition; listed if that is too much.
 
     A kernel in a constant node is trained where the file stores no kernel elsewhere, as some converters write it.
     """
-    kernel = call.inputs[k]
+    kernel, shape = call.inputs[at], call.full(at)
     trained = isinstance(kernel, Constant) and not kernel.weight and not walk.stores_weights
-    used = np.ones((), bool) if trained else call.used(k)
-    many = not used.all() and products(np.broadcast_to(used, tuple(shape))) is None
-    if not used.all() and not many:
-        attributes["used"] = used.tolist()
-    return walk.loosened if many else partial(call.loosened, walk, k)
+    exact = call.op in ("Conv", "ConvTranspose")
+    used = call.used(at) if exact and not trained else np.ones((), bool)
+    many = not used.all() and products(np.broadcast_to(used, shape)) is None
+    zeros = {} if used.all() or many else {"used": used.tolist()}
+    result = windowed(walk, call.operand(walk, 0), len(shape) - 2, op, **attributes, **zeros)
+    if many:
+        return walk.loosened(result)
+    return call.loosened(walk, at, result) if exact else result
 
 
 def _of_weights(walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], a: dict[str, Any]) -> Value:
     """How a convolution reads its weights: place by place the taps that fall inside the image."""
     value = reduced(walk, weight, "sum", [1], keepdims=False)
-    for axis in range(len(full) - 2):
-        k, s, d, (before, _) = (a[name][axis] for name in ("kernel_size", "stride", "dilation", "padding"))
+    for axis, (n, k, s, d, before, _) in enumerate(_axes(a, full[2:])):
         place = np.arange(shape[2 + axis])[:, None] * s - before + np.arange(k) * d
-        used = (place >= 0) & (place < full[2 + axis])
-        ndim = len(value.full)
-        turned = permuted(walk, value, [*[i for i in range(ndim) if i != 1], 1])
+        used = (place >= 0) & (place < n)
+        turned = permuted(walk, value, [*(i for i in range(len(value.full)) if i != 1), 1])
         spread = walk.spread(turned)
         column = walk.emit("reshape", spread, shape=[*spread.shape, 1])
         table = walk.emit("constant", column, shape=list(used.shape))
@@ -145,47 +141,35 @@ def conv_transpose(walk: Walk, call: Call) -> Value | list[Item]:
     x = call.value(0)
     if x is None or call.value(1) is not None:
         return walk.opaque(call)
-    weight, n = call.full(1), len(call.full(1)) - 2
-    kernel, sizes = weight[2:], x.full[2:]
-    strides, dilations = _numbers(call, "strides", n, 1), _numbers(call, "dilations", n, 1)
+    weight, groups, n = call.full(1), call.get("group", 1), len(call.full(1)) - 2
     extra = _numbers(call, "output_padding", n, 0)
-    whole = [
-        s * (m - 1) + e + d * (k - 1) + 1
-        for s, m, e, d, k in zip(strides, sizes, extra, dilations, kernel, strict=True)
-    ]
+    attributes = {
+        "kernel_size": list(weight[2:]),
+        "stride": _numbers(call, "strides", n, 1),
+        "dilation": _numbers(call, "dilations", n, 1),
+        "padding": [[0, 0] for _ in range(n)],
+    }
+    pads = _pads_of_transposed(call, attributes, x.full[2:], extra)
+    attributes["padding"] = [[before, max(after, 0)] for before, after in pads]
+    attributes["output_padding"] = [e + max(-after, 0) for e, (_, after) in zip(extra, pads, strict=True)]
+    out, bias = weight[1] * groups, call.has(2)
+    result = _convolved(walk, call, 1, "conv_transpose", out_channels=out, groups=groups, bias=bias, **attributes)
+    return _with_bias(walk, [result], call.value(2), result.full)
+
+
+def _pads_of_transposed(
+    call: Call, attributes: dict[str, Any], sizes: Sequence[int], extra: Sequence[int]
+) -> list[list[int]]:
+    """What is cut off before and after each axis; less than nothing where outputs lie beyond the last window."""
     mode, wanted = call.get("auto_pad", "NOTSET"), call.get("output_shape")
-    if wanted or mode in ("SAME_UPPER", "SAME_LOWER"):
-        targets = list(wanted)[-n:] if wanted else [m * s for m, s in zip(sizes, strides, strict=True)]
-        pads = []
-        for total in (w - t for w, t in zip(whole, targets, strict=True)):
-            first, second = total // 2, total - total // 2
-            pads.append([first, second] if mode == "SAME_UPPER" else [second, first])
-            if total < 0:  # outputs beyond the last window: nothing is read there
-                pads[-1] = [0, total]
-    elif mode == "VALID":
-        pads = [[0, 0]] * n
-    else:
-        given = _numbers(call, "pads", 2 * n, 0)
-        pads = [[given[k], given[n + k]] for k in range(n)]
-    more = [e + max(-p[1], 0) for e, p in zip(extra, pads, strict=True)]
-    zeros: dict[str, Any] = {}
-    seen = _with_zeros(walk, call, 1, zeros, weight)
-    result = windowed(
-        walk,
-        x,
-        n,
-        "conv_transpose",
-        out_channels=weight[1] * call.get("group", 1),
-        kernel_size=list(kernel),
-        stride=strides,
-        dilation=dilations,
-        padding=[[b, max(a, 0)] for b, a in pads],
-        output_padding=more,
-        groups=call.get("group", 1),
-        bias=call.has(2),
-        **zeros,
-    )
-    return _with_bias(walk, [seen(result)], call.value(2), result.full)
+    if not wanted and mode not in ("SAME_UPPER", "SAME_LOWER"):
+        return attributes["padding"] if mode == "VALID" else _pads(call, len(sizes))
+    pads = []
+    for axis, (n, k, s, d, _, _) in enumerate(_axes(attributes, sizes)):
+        target = wanted[axis - len(sizes)] if wanted else n * s
+        total = s * (n - 1) + extra[axis] + d * (k - 1) + 1 - target
+        pads.append([0, total] if total < 0 else _halves(total, upper=mode == "SAME_UPPER"))
+    return pads
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
@@ -207,14 +191,11 @@ def _cut_windows(attributes: dict[str, Any], sizes: Sequence[int]) -> bool:
 
     So have it the standard's shape inference and onnxruntime, whose division rounds towards zero.
     """
-    wider = False
-    for axis, n in enumerate(sizes):
-        k, s, d, (before, after) = (attributes[a][axis] for a in ("kernel_size", "stride", "dilation", "padding"))
-        lacking = d * (k - 1) + 1 - n - before - after
-        if 0 < lacking < s:
-            attributes["padding"][axis] = [before, after + lacking]
-            wider = True
-    return wider
+    lacking = [d * (k - 1) + 1 - n - before - after for n, k, _, d, before, after in _axes(attributes, sizes)]
+    wider = [axis for axis, more in enumerate(lacking) if 0 < more < attributes["stride"][axis]]
+    for axis in wider:
+        attributes["padding"][axis][1] += lacking[axis]
+    return bool(wider)
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
@@ -230,29 +211,19 @@ def response_norm(walk: Walk, call: Call) -> Value:
     """Neighbouring channels of the same pixel: an even window reaches one further up."""
     x, size = call.operand(walk, 0), call.get("size", 1)
     zeros = None if x.zeroed is None else np.where(x.zeroed, 0.0, np.nan)
-    if size % 2:
-        return settled(walk, windowed(walk, x, len(x.full) - 2, "local_response_norm", size=size), zeros)
-    turned = walk.emit("flip", x, axes=[x.axis(1)])
+    turned = x if size % 2 else walk.emit("flip", x, axes=[x.axis(1)])
     result = windowed(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
-    return settled(walk, walk.emit("flip", result, axes=[result.axis(1)]), zeros)
+    result = result if size % 2 else walk.emit("flip", result, axes=[result.axis(1)])
+    return settled(walk, result, zeros)
 
 
 @rule("Col2Im")
 def fold(walk: Walk, call: Call) -> Value:
     """The sum of overlapping windows."""
-    x = call.operand(walk, 0)
     image, block = call.integers(1) or [], call.integers(2) or []
-    n = len(image)
-    pads = _numbers(call, "pads", 2 * n, 0)
-    return folded(
-        walk,
-        x,
-        output_size=image,
-        kernel_size=block,
-        dilation=_numbers(call, "dilations", n, 1),
-        padding=[[pads[k], pads[n + k]] for k in range(n)],
-        stride=_numbers(call, "strides", n, 1),
-    )
+    strides, dilations = (_numbers(call, name, len(image), 1) for name in ("strides", "dilations"))
+    more = {"stride": strides, "dilation": dilations, "padding": _pads(call, len(image))}
+    return folded(walk, call.operand(walk, 0), output_size=image, kernel_size=block, **more)
 
 
 @rule("DeformConv")
@@ -283,8 +254,7 @@ def of_regions(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     sizes = call.get("pooled_shape") or [call.get("output_height", 1), call.get("output_width", 1)]
     full = (call.full(1)[0], x.full[1], *sizes)
-    regions = [walk.everything(call, full)] if call.dynamic() else [constant(walk, x, full)]
-    return regions[0]
+    return walk.everything(call, full) if call.dynamic() else constant(walk, x, full)
 
 
 @rule("NonMaxSuppression")
@@ -301,14 +271,7 @@ def unpool(walk: Walk, call: Call) -> Value:
     """Elements put where their index says, over-approximated."""
     full = call.integers(2)
     if full is None:
-        sizes = _window(call, call.get("kernel_shape") or [], call.full(0)[2:])
-        full = [
-            *call.full(0)[:2],
-            *[
-                (m - 1) * s - sum(p) + k
-                for m, s, p, k in zip(
-                    call.full(0)[2:], sizes["stride"], sizes["padding"], sizes["kernel_size"], strict=True
-                )
-            ],
-        ]
+        lead, sizes = call.full(0)[:2], call.full(0)[2:]
+        windows = _axes(_window(call, call.get("kernel_shape") or [], sizes), sizes)
+        full = [*lead, *((n - 1) * s + k - before - after for n, k, s, _, before, after in windows)]
     return walk.everything(call, tuple(full))
