@@ -19,7 +19,8 @@ from fastrf.budget import limits
 from fastrf.columns.steps import Branches, Sequence, Step, Whole, Window, per_axis
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
-from fastrf.engine.extent import NOTHING, Extent, Phase, mapped, opened, united
+from fastrf.engine.extent import NOTHING, Extent, Phase, opened, united
+from fastrf.engine.reading import mapped
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import full, identity
 from fastrf.errors import NetworkError, ShapeError

@@ -1,21 +1,21 @@
 """Extent: what the outputs of a layer read of one input axis on an unbounded input, phase by phase.
 
-The arithmetic of `nominal`, its only caller beside `sweeps.states`: reading through a pattern, gathering, uniting,
-fusing and splitting. Every table is bounded by MAX_TABLE; what would need more, or follows no rule that holds for
-every length of the input, is *irregular*: its bounds are NaN and `irregular` says why.
+The arithmetic of `nominal`, with `reading`: uniting, fusing and splitting. Every table is bounded by MAX_TABLE; what
+would need more, or follows no rule that holds for every length of the input, is *irregular*: its bounds are NaN and
+`irregular` says why.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.axis_map import AxisMap, Pattern
+from fastrf.engine.factors import put
 from fastrf.system.locks import cached_property
 
 __all__ = [
@@ -24,24 +24,22 @@ __all__ = [
     "UNBOUNDED",
     "Extent",
     "Phase",
+    "fits",
+    "flat",
     "fused",
-    "gathered",
     "irregular",
-    "mapped",
+    "moveaxis",
     "opened",
-    "read_exactly",
     "reduced",
     "split",
+    "too_many",
     "united",
 ]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: An extent of more phases, all factors together, is not regular.
 MAX_TABLE = 1 << 14
-#: A step that looks up more numbers than this gives an extent that is not regular.
-MAX_WORK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -112,11 +110,15 @@ class Extent:
         kept = tuple(phases[k] for k in order)
         if kept == self.phases:
             return self
-        moved = Extent(kept, self.low.transpose(order), self.high.transpose(order), self.irregular)
+        moved = self.changed(kept, lambda table: table.transpose(order))
         for name in ("is_nothing", "is_everything"):
             if name in self.__dict__:
                 moved.__dict__[name] = self.__dict__[name]
         return moved
+
+    def changed(self, phases: tuple[Phase, ...], change: Callable[[FloatArray], FloatArray | np.float64]) -> Extent:
+        """With other phases, and both tables changed alike."""
+        return Extent(phases, np.asarray(change(self.low)), np.asarray(change(self.high)), self.irregular)
 
     def same(self, other: Extent) -> bool:
         """Whether both say the same."""
@@ -137,27 +139,21 @@ class Extent:
     def tiled(self, k: int, period: int) -> Extent | None:
         """With the `k`-th period a multiple of what it was, or None beyond MAX_TABLE."""
         phase = self.phases[k]
-        if period == phase.period:
-            return self
-        if self.low.size // phase.period * period > MAX_TABLE:
-            return None
-        low, high = self.at_indices(k, np.arange(period))
-        changed = Phase(phase.factor, period, phase.shift * (period // phase.period))
-        return Extent((*self.phases[:k], changed, *self.phases[k + 1 :]), low, high)
-
-    def at_indices(self, k: int, index: IntArray) -> tuple[FloatArray, FloatArray]:
-        """`low` and `high` with the `k`-th axis read at these indices of its factor."""
-        phase = self.phases[k]
-        move = (index // phase.period * float(phase.shift)).reshape([-1 if a == k else 1 for a in range(self.low.ndim)])
-        pick = index % phase.period
-        return self.low.take(pick, axis=k) + move, self.high.take(pick, axis=k) + move
+        times = period // phase.period
+        return self if times == 1 else self._read(k, Phase(phase.factor, period, phase.shift * times))
 
     def listed(self, k: int, size: int) -> Extent | None:
         """With what each of the `size` indices of the `k`-th factor reads, or None beyond MAX_TABLE."""
-        if self.low.size // self.phases[k].period * size > MAX_TABLE:
+        return self._read(k, Phase(self.phases[k].factor, size, 0))
+
+    def _read(self, k: int, phase: Phase) -> Extent | None:
+        """With as many indices of the `k`-th factor as a phase has in its table."""
+        if not fits(self.low.size // self.phases[k].period * phase.period):
             return None
-        low, high = self.at_indices(k, np.arange(size))
-        return Extent(_with(self.phases, k, Phase(self.phases[k].factor, size, 0)), low, high)
+        index, old = np.arange(phase.period), self.phases[k]
+        move = index // old.period * float(old.shift)
+        move = move.reshape([-1 if axis == k else 1 for axis in range(self.low.ndim)])
+        return self.changed(put(self.phases, k, phase), lambda table: table.take(index % old.period, axis=k) + move)
 
     def with_factor(self, factor: int) -> Extent:
         """With a factor that does not matter made explicit."""
@@ -165,31 +161,31 @@ class Extent:
             return self
         k = sum(phase.factor < factor for phase in self.phases)
         phases = (*self.phases[:k], Phase(factor, 1, 0), *self.phases[k:])
-        return Extent(phases, np.expand_dims(self.low, k), np.expand_dims(self.high, k), self.irregular)
+        return self.changed(phases, lambda table: np.expand_dims(table, k))
 
     def first(self, k: int) -> Extent:
         """The `k`-th factor's first index only; it matters no more."""
-        phases = self.phases[:k] + self.phases[k + 1 :]
-        low, high = (np.asarray(part.take(0, axis=k)) for part in (self.low, self.high))
-        return Extent(phases, low, high, self.irregular)
+        return self.changed(put(self.phases, k), lambda table: table.take(0, axis=k))
 
 
 UNBOUNDED = Extent((), np.array(-np.inf), np.array(np.inf))
 NOTHING = Extent((), np.array(np.inf), np.array(-np.inf))
 
 
-def _moveaxis(table: FloatArray, source: int, target: int) -> FloatArray:
+def fits(n: int) -> bool:
+    """Whether a table may have so many entries."""
+    return n <= MAX_TABLE
+
+
+def moveaxis(table: FloatArray, source: int, target: int) -> FloatArray:
+    """`numpy.moveaxis` of one axis, which is mostly there already."""
     return table if source == target else np.moveaxis(table, source, target)
 
 
-def _with(phases: tuple[Phase, ...], k: int, phase: Phase) -> tuple[Phase, ...]:
-    return (*phases[:k], phase, *phases[k + 1 :])
-
-
-def _flat(phases: Iterable[Phase], low: float, high: float, reason: str) -> Extent:
+def flat(phases: Iterable[Phase], low: float, high: float, reason: str) -> Extent:
     """An extent of one interval everywhere, which knows how its factors move; listed ones do not."""
     kept = [_ratio(p.factor, p.ratio) if p.shift else p for p in phases if p.shift or p.period == 1]
-    if math.prod(p.period for p in kept) > MAX_TABLE:
+    if not fits(math.prod(p.period for p in kept)):
         kept = [Phase(p.factor, 1, 0) for p in kept]
     shape = [p.period for p in kept]
     unknown = math.isnan(low) or any(not p.matters for p in kept)
@@ -205,163 +201,22 @@ def irregular(extent: Extent, phases: Iterable[Phase], reason: str) -> Extent:
     if extent.is_nothing:
         return extent
     reason = extent.irregular or reason
-    return _flat(phases, -math.inf, math.inf, reason) if extent.is_everything else _flat(phases, np.nan, np.nan, reason)
+    return flat(phases, -math.inf, math.inf, reason) if extent.is_everything else flat(phases, np.nan, np.nan, reason)
 
 
 def opened(extent: Extent) -> Extent:
     """Everything, at the steps of an extent; a gate multiplies the map, so that the stride stays."""
     if extent.is_nothing:
         return extent
-    return _flat(extent.phases, -math.inf, math.inf, extent.irregular)
+    return flat(extent.phases, -math.inf, math.inf, extent.irregular)
 
 
-def _too_many(extent: Extent, phases: Iterable[Phase]) -> Extent:
+def too_many(extent: Extent, phases: Iterable[Phase]) -> Extent:
+    """An extent of which a table would be too large."""
     return irregular(extent, phases, f"more than {MAX_TABLE} phases")
 
 
-# Reading through a pattern -------------------------------------------------------------------------------------------
-
-
-def mapped(extent: Extent, factor: int, axis_map: AxisMap, size: int) -> Extent:
-    """An extent read through a map along one factor of `size` indices."""
-    k = extent.find(factor)
-    if k is None or extent.is_nothing:
-        return extent
-    phase, pattern = extent.phases[k], axis_map.pattern
-    if pattern.is_everything and (phase.shift or not extent.is_plain):
-        return _flat(_without(extent.phases, k), -math.inf, math.inf, extent.irregular)
-    if pattern.irregular or (phase.shift == 0 and phase.period == size > 1):
-        return read_exactly(extent, [factor], [size], axis_map)
-    turns = phase.period // math.gcd(phase.period, pattern.shift) if pattern.shift else 1
-    moved = Phase(factor, pattern.period * turns, turns * pattern.shift * phase.shift // phase.period)
-    phases = _with(extent.phases, k, moved if phase.matters else phase)
-    if not extent.is_plain:
-        moving = phases if moved.shift or not phase.matters else _without(phases, k)
-        if np.isinf(pattern.low).any() or np.isinf(pattern.high).any():
-            return _flat(moving, -math.inf, math.inf, extent.irregular)
-        return irregular(extent, moving, extent.irregular)
-    rest = extent.low.size // phase.period
-    if moved.period * rest > MAX_TABLE:
-        return _too_many(extent, phases)
-    bounds = _through(_moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0), phase, pattern, moved.period)
-    if bounds is None:
-        return _too_many(extent, phases)
-    low, high = bounds
-    return reduced(Extent(phases, _moveaxis(low, 0, k), _moveaxis(high, 0, k)), [k])
-
-
-def _without(phases: tuple[Phase, ...], k: int) -> tuple[Phase, ...]:
-    return phases[:k] + phases[k + 1 :]
-
-
-def _through(
-    low: FloatArray, high: FloatArray, phase: Phase, pattern: Pattern, period: int
-) -> tuple[FloatArray, FloatArray] | None:
-    """What `period` outputs of a pattern read of a table whose first axis is `phase`; None where that takes long."""
-    o = np.arange(period)
-    part, move = o % pattern.period, o // pattern.period * pattern.shift
-    if pattern.reads is None:
-        return _windows(low, high, phase, pattern.low[part] + move, pattern.high[part] + move)
-    reads = [pattern.reads(t) for t in range(pattern.period)]
-    if sum(map(len, reads)) * (period // pattern.period) * low[0].size > MAX_WORK:
-        return None
-    rows = [reads[t] + shift for t, shift in zip(part.tolist(), move.tolist(), strict=True)]
-    return _hulls(low, high, phase, np.array([len(row) for row in rows]), np.concatenate(rows).astype(np.int64))
-
-
-def _windows(
-    low: FloatArray, high: FloatArray, phase: Phase, first: FloatArray, last: FloatArray
-) -> tuple[FloatArray, FloatArray] | None:
-    """The hulls over indices `first <= i < last`, one per output, of a table whose first axis is `phase`."""
-    period, empty = phase.period, first >= last
-    endless, open_ = np.isinf(first), np.isinf(last)
-    start = np.where(endless, np.where(open_, 0, last - period), first)
-    stop = np.where(open_, start + period, last)
-    begin, end = np.where(empty, 0, start).astype(np.int64), np.where(empty, 1, stop).astype(np.int64)
-    widest = int((end - begin).max())
-    # what moves along repeats after a period, so that the outermost ones at either end are enough
-    steps = np.arange(min(widest, period))
-    if len(first) * len(steps) * 2 * low[0].size > MAX_WORK:
-        return None
-    near = np.minimum(begin[:, None] + steps, end[:, None] - 1)
-    index = (
-        near if widest <= period else np.concatenate([near, np.maximum(end[:, None] - 1 - steps, begin[:, None])], 1)
-    )
-    lows, highs = _hulls(low, high, phase, np.full(len(first), index.shape[1]), index.ravel())
-    if phase.shift < 0:
-        endless, open_ = open_, endless
-    if phase.shift:
-        lows[endless & (lows <= highs).reshape(len(first), -1).any(axis=1)] = -np.inf
-        highs[open_ & (lows <= highs).reshape(len(first), -1).any(axis=1)] = np.inf
-    lows[empty], highs[empty] = np.inf, -np.inf
-    return lows, highs
-
-
-def _hulls(
-    low: FloatArray, high: FloatArray, phase: Phase, counts: IntArray, index: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """The hulls over runs of `counts` indices each, of a table whose first axis is `phase`."""
-    move = (index // phase.period * float(phase.shift)).reshape(-1, *[1] * (low.ndim - 1))
-    pick = index % phase.period
-    return _runs(low[pick] + move, high[pick] + move, counts)
-
-
-def _runs(low: FloatArray, high: FloatArray, counts: IntArray) -> tuple[FloatArray, FloatArray]:
-    """The hulls over consecutive runs of `counts` rows."""
-    lows, highs = np.full((len(counts), *low.shape[1:]), np.inf), np.full((len(counts), *low.shape[1:]), -np.inf)
-    some = counts > 0
-    if some.any():
-        begin = np.concatenate([[0], np.cumsum(counts[some])[:-1]])
-        lows[some], highs[some] = np.minimum.reduceat(low, begin), np.maximum.reduceat(high, begin)
-    return lows, highs
-
-
-def read_exactly(extent: Extent, factors: Sequence[int], sizes: Sequence[int], axis_map: AxisMap) -> Extent:
-    """An extent of which every output of a map of consecutive factors is listed, under the number of their first.
-
-    The map's own relation is read, since no rule holds beyond it.
-    """
-    whole, first = Phase(factors[0], axis_map.n_out, 0), factors[0]
-    mine = [k for k, phase in enumerate(extent.phases) if phase.factor in factors]
-    rest = [phase for phase in extent.phases if phase.factor not in factors]
-    k = sum(phase.factor < first for phase in rest)
-    reason = axis_map.pattern.irregular or "indices in no regular order"
-    if not mine or extent.is_nothing:
-        return extent
-    n_rest = math.prod(phase.period for phase in rest)
-    relation = axis_map.relation if extent.is_plain and 0 < axis_map.n_out * n_rest <= MAX_TABLE else None
-    if relation is None or relation.n_points * n_rest > MAX_WORK:
-        known = all(phase.matters and not phase.shift for phase in (extent.phases[k] for k in mine))
-        unknown = [] if known and not extent.is_plain else [Phase(first, 1, 0)]
-        return irregular(extent, [*rest[:k], *unknown, *rest[k:]], reason)
-    index = np.unravel_index(relation.points(), tuple(sizes))
-    low, high = np.moveaxis(extent.low, mine, range(len(mine))), np.moveaxis(extent.high, mine, range(len(mine)))
-    phases = [extent.phases[k] for k in mine]
-    at = [index[list(factors).index(phase.factor)] for phase in phases]
-    pick = tuple(i % phase.period for i, phase in zip(at, phases, strict=True))
-    move = sum((i // phase.period * float(phase.shift) for i, phase in zip(at, phases, strict=True)), start=np.zeros(1))
-    shift = move.reshape(-1, *[1] * len(rest))
-    lows, highs = _runs(low[pick] + shift, high[pick] + shift, relation.counts)
-    moved = Extent((*rest[:k], whole, *rest[k:]), _moveaxis(lows, 0, k), _moveaxis(highs, 0, k))
-    return reduced(moved, [k])
-
-
-# Gathering and uniting -----------------------------------------------------------------------------------------------
-
-
-def gathered(extent: Extent, factor: int, size: int, fixed: bool) -> Extent:
-    """An extent after its factor is gathered into one index: the hull of a fixed number, else unbounded."""
-    k = extent.find(factor)
-    if k is None or extent.is_nothing:
-        return extent
-    phase, rest = extent.phases[k], _without(extent.phases, k)
-    if not extent.is_plain or (size > 1 and phase.shift and not fixed):
-        unknown = bool(extent.irregular) and not extent.is_everything and (fixed or size == 1)
-        low, high = (np.nan, np.nan) if unknown else (-math.inf, math.inf)
-        return _flat(rest, low, high, extent.irregular)
-    ends = np.array([0.0]), np.array([float(size)])
-    bounds = _windows(_moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0), phase, *ends)
-    return _too_many(extent, rest) if bounds is None else Extent(rest, bounds[0][0], bounds[1][0])
+# Uniting -----------------------------------------------------------------------------------------------
 
 
 def united(extents: Sequence[Extent], sizes: Sequence[int], fixed: Collection[int] = ()) -> Extent:
@@ -396,7 +251,7 @@ def _united(left: Extent, right: Extent, sizes: Sequence[int], fixed: Collection
         reason = max(left.irregular, right.irregular) or "branches move by different steps"
     phases = [phase for factor in factors for phase in _common(left, right, factor, sizes[factor])]
     bounds = (-math.inf, math.inf) if left.is_everything or right.is_everything else (math.nan, math.nan)
-    return _flat(phases, *bounds, reason)
+    return flat(phases, *bounds, reason)
 
 
 def _common(left: Extent, right: Extent, factor: int, size: int) -> list[Phase]:
@@ -435,7 +290,7 @@ def reduced(extent: Extent, which: Iterable[int]) -> Extent:
         if phase.period == 1:
             extent = extent if phase.matters else extent.first(k)
             continue
-        low, high = _moveaxis(extent.low, k, 0), _moveaxis(extent.high, k, 0)
+        low, high = moveaxis(extent.low, k, 0), moveaxis(extent.high, k, 0)
         for short in range(1, phase.period // 2 + 1):
             if phase.period % short or phase.shift * short % phase.period:
                 continue
@@ -444,7 +299,7 @@ def reduced(extent: Extent, which: Iterable[int]) -> Extent:
                 phase = Phase(phase.factor, short, step)
                 low, high = low[:short], high[:short]
                 break
-        extent = Extent(_with(extent.phases, k, phase), _moveaxis(low, 0, k), _moveaxis(high, 0, k))
+        extent = Extent(put(extent.phases, k, phase), moveaxis(low, 0, k), moveaxis(high, 0, k))
         if not phase.matters:
             extent = extent.first(k)
     return extent
@@ -469,20 +324,19 @@ def fused(extent: Extent, first: int, inner: int, *, regular: bool = True) -> Ex
     if within.shift and outer.period == 1 and inner % within.period == 0 and outer.ratio == within.ratio * inner:
         # windows that tile the axis are the axis
         whole = Phase(first, within.period, within.shift)
-        low, high = (np.asarray(part.take(0, axis=k)) for part in (extent.low, extent.high))
-        return Extent(_with(phases, k, whole), low, high, extent.irregular)
+        return extent.changed(put(phases, k, whole), lambda table: table.take(0, axis=k))
     if not regular:
         return irregular(extent, phases, "several axes of the grid are read as one")
     if not extent.is_plain:
         step = outer.ratio / inner if known else Fraction(0)
-        phases = _with(phases, k, _ratio(first, step)) if step or not known else _without(phases, k)
+        phases = put(phases, k, _ratio(first, step)) if step or not known else put(phases, k)
         return irregular(extent, phases, extent.irregular)
     table = extent.listed(k + 1, inner)
     if table is None:
-        return _too_many(extent, phases)
+        return too_many(extent, phases)
     shape = (*table.low.shape[:k], outer.period * inner, *table.low.shape[k + 2 :])
     whole = Phase(first, outer.period * inner, outer.shift)
-    return reduced(Extent(_with(phases, k, whole), table.low.reshape(shape), table.high.reshape(shape)), [k])
+    return reduced(table.changed(put(phases, k, whole), lambda part: part.reshape(shape)), [k])
 
 
 def split(extent: Extent, position: int, inner: int) -> Extent:
@@ -495,13 +349,12 @@ def split(extent: Extent, position: int, inner: int) -> Extent:
         pair = (_ratio(position, phase.ratio * inner), _ratio(position + 1, phase.ratio))
         if not extent.is_plain:
             return irregular(extent, (*before, *pair, *after), extent.irregular)
-        low, high = np.expand_dims(extent.low, k), np.expand_dims(extent.high, k)
-        return Extent((*before, *pair, *after), low, high)
+        return extent.changed((*before, *pair, *after), lambda table: np.expand_dims(table, k))
     period = math.lcm(phase.period, inner)
     table = extent.tiled(k, period)
     steps = Phase(position, period // inner, phase.shift * (period // phase.period))
     phases = (*before, steps, Phase(position + 1, inner, 0), *after)
     if table is None:
-        return _too_many(extent, (*before, _ratio(position, phase.ratio * inner), _ratio(position + 1, phase.ratio)))
+        return too_many(extent, (*before, _ratio(position, phase.ratio * inner), _ratio(position + 1, phase.ratio)))
     shape = (*table.low.shape[:k], period // inner, inner, *table.low.shape[k + 1 :])
-    return reduced(Extent(phases, table.low.reshape(shape), table.high.reshape(shape)), [k, k + 1])
+    return reduced(table.changed(phases, lambda part: part.reshape(shape)), [k, k + 1])

@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.engine import axis_map as maps
-from fastrf.engine.extent import MAX_TABLE, Extent, Phase, irregular, mapped, reduced
+from fastrf.engine.extent import Extent, Phase, fits, irregular, reduced
 from fastrf.engine.factors import Factors, put
 from fastrf.engine.pieces import CHANNEL, FIXED, GRID, Piece
+from fastrf.engine.reading import mapped
 
 __all__ = ["continued", "crossed", "cut_at", "extended", "flat_offset", "listed", "parted", "unknown"]
 
@@ -116,7 +117,7 @@ def _table(parts: Sequence[tuple[Extent, int, int]], factor: int, length: int) -
         period = math.lcm(*(phase.period for phase in phases))
         periods[other] = Phase(other, period, int(phases[0].ratio * period))
     sizes = [phase.period for phase in periods.values()]
-    if length * math.prod(sizes) > MAX_TABLE:
+    if not fits(length * math.prod(sizes)):
         return None
     low, high = np.full((length, *sizes), np.inf), np.full((length, *sizes), -np.inf)
     for extent, start, count in parts:

@@ -1,9 +1,8 @@
-"""Every jitted function of fastrf, in one file because Numba's on-disk cache watches one file at a time.
+"""The jitted functions of relations, in one file because Numba's on-disk cache watches one file at a time.
 
-A kernel is its loop and nothing else: the callers in `relation`, `counting` and `masks` check arguments and
-allocate. `Runs` is a relation in run form: `(indptr, start, stop)`, int64; row `i` owns the half-open runs
-`start[k], stop[k]` for `indptr[i] <= k < indptr[i + 1]`. A kernel that emits runs writes them from index 0
-into arrays that are large enough and returns how many it wrote.
+A kernel is its loop and nothing else: its callers check arguments and allocate. `Runs` is a relation in run form:
+`(indptr, start, stop)`, int64; row `i` owns the half-open runs `start[k], stop[k]` for `indptr[i] <= k < indptr[i+1]`.
+A kernel that emits runs writes them from index 0 into arrays that are large enough and returns how many it wrote.
 """
 
 from __future__ import annotations
@@ -78,6 +77,21 @@ def drain(delta: IntArray, low: int, high: int, out_start: IntArray, out_stop: I
 
 
 @jit
+def collect_row(outer: Runs, inner: Runs, row: int, base: int, after: int, delta: IntArray, out: Runs, n: int) -> int:
+    """Write one row of `compose_rows` whose runs arrive in no order; `delta` is int64[columns + 1], zeros."""
+    outer_ptr, outer_start, outer_stop = outer
+    inner_ptr, inner_start, inner_stop = inner
+    low, high = delta.size, 0
+    for k in range(outer_ptr[row], outer_ptr[row + 1]):
+        for f in range(outer_start[k], outer_stop[k]):
+            for j in range(inner_ptr[f * after + base], inner_ptr[f * after + base + 1]):
+                delta[inner_start[j]] += 1
+                delta[inner_stop[j]] -= 1
+                low, high = min(low, inner_start[j]), max(high, inner_stop[j])
+    return drain(delta, low, high, out[1], out[2], n)
+
+
+@jit
 def compose_rows(outer: Runs, inner: Runs, before: int, after: int, delta: IntArray, out: Runs) -> int:
     """Compose along the middle of the inner rows `(before, middle, after)`.
 
@@ -92,38 +106,26 @@ def compose_rows(outer: Runs, inner: Runs, before: int, after: int, delta: IntAr
     n = 0
     out_ptr[0] = 0
     for index in range(before * rows * after):
-        shift = index // (rows * after) * middle
         row = index // after % rows
-        b = index % after
+        base = index // (rows * after) * middle * after + index % after
         row_begin = n
         ordered = True
-        low = delta.size
-        high = 0
         for k in range(outer_ptr[row], outer_ptr[row + 1]):
             for f in range(outer_start[k], outer_stop[k]):
-                r = (shift + f) * after + b
-                for j in range(inner_ptr[r], inner_ptr[r + 1]):
-                    low = min(low, inner_start[j])
-                    high = max(high, inner_stop[j])
-                    if not ordered:
-                        continue
+                if not ordered:
+                    break
+                for j in range(inner_ptr[f * after + base], inner_ptr[f * after + base + 1]):
                     if n > row_begin and inner_start[j] < out_start[n - 1]:
                         ordered = False
-                    elif n > row_begin and inner_start[j] <= out_stop[n - 1]:
+                        break
+                    if n > row_begin and inner_start[j] <= out_stop[n - 1]:
                         out_stop[n - 1] = max(out_stop[n - 1], inner_stop[j])
                     else:
                         out_start[n] = inner_start[j]
                         out_stop[n] = inner_stop[j]
                         n += 1
         if not ordered:
-            n = row_begin
-            for k in range(outer_ptr[row], outer_ptr[row + 1]):
-                for f in range(outer_start[k], outer_stop[k]):
-                    r = (shift + f) * after + b
-                    for j in range(inner_ptr[r], inner_ptr[r + 1]):
-                        delta[inner_start[j]] += 1
-                        delta[inner_stop[j]] -= 1
-            n = drain(delta, low, high, out_start, out_stop, n)
+            n = collect_row(outer, inner, row, base, after, delta, out, row_begin)
         out_ptr[index + 1] = n
     return n
 
@@ -318,129 +320,6 @@ def points_of_runs(runs: Runs, out: IntArray) -> None:
         for column in range(start[k], stop[k]):
             out[n] = column
             n += 1
-
-
-@jit
-def cut_rows(stacked: Runs, offsets: IntArray, cursor: IntArray, out: Runs) -> int:
-    """Cut every row where one of several relations begins or ends: pieces `start` and the relations (bits) on each.
-
-    The relations' arrays lie one after another in `stacked`; `offsets` says where each one's runs begin. `out` is
-    `(indptr, start, bits)`; a row's pieces cover it from 0 on, the last one, on no relation, to its end. Returns how
-    many there are.
-    """
-    ptr, start, stop = stacked
-    out_ptr, out_start, out_bits = out
-    n_rows = out_ptr.size - 1
-    n = out_ptr[0] = 0
-    for row in range(n_rows):
-        for t in range(cursor.size):
-            cursor[t] = 2 * (offsets[t] + ptr[t * (n_rows + 1) + row])
-        bits = 0
-        nearest = 0
-        while nearest >= 0:
-            if nearest == 0 and n > out_ptr[row]:
-                n -= 1  # a run begins with the row
-            out_start[n] = nearest
-            out_bits[n] = bits
-            n += 1
-            nearest = -1
-            for t in range(cursor.size):
-                k = cursor[t] // 2
-                if k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]:
-                    edge = start[k] if cursor[t] % 2 == 0 else stop[k]
-                    if nearest < 0 or edge < nearest:
-                        nearest = edge
-            for t in range(cursor.size):
-                k = cursor[t] // 2
-                inside = k < offsets[t] + ptr[t * (n_rows + 1) + row + 1]
-                if inside and nearest == (start[k] if cursor[t] % 2 == 0 else stop[k]):
-                    bits ^= 1 << t
-                    cursor[t] += 1
-        out_ptr[row + 1] = n
-    return n
-
-
-@jit
-def clear_rows(out: BytesArray) -> None:
-    """Zero `out` (uint8[rows, bytes])."""
-    flat = out.reshape(-1)
-    for b in range(flat.size):
-        flat[b] = 0
-
-
-@jit
-def repeat_row(row: BytesArray, out: BytesArray) -> None:
-    """Write `row` (uint8[bytes]) into every row of `out`; where it is short, by copying what is there already."""
-    width = row.size
-    ready = 1 if width < 64 else out.shape[0]
-    for y in range(min(ready, out.shape[0])):
-        for b in range(out.shape[1]):
-            out[y, b] = row[b]
-    if ready == out.shape[0]:
-        return
-    flat = out.reshape(-1)
-    while ready < out.shape[0]:
-        count = min(ready, out.shape[0] - ready, max(1, 4096 // width))
-        target = flat[ready * width : (ready + count) * width]
-        for b in range(target.size):
-            target[b] = flat[b]
-        ready += count
-
-
-@jit
-def fill_planes(
-    outer: Runs, outer_row: IntArray, inner: BytesArray, inner_row: IntArray, toggles: IntArray, out: BytesArray
-) -> None:
-    """Write planes `out[p, y, :]`: the union over terms of outer rows (which `y`) times inner rows (what bytes).
-
-    `outer_row` and `inner_row` are int64[planes, terms]: rows of the stacked outer relation, and of the table
-    `inner` (uint8[rows, bytes]). `toggles` (int64[y + 1]) starts and ends as zeros. A plane of several times `y` rows
-    is filled with copies of the first.
-    """
-    ptr, start, stop = outer
-    n_y = toggles.size - 1
-    for p in range(out.shape[0]):
-        plane = out[p]
-        for t in range(outer_row.shape[1]):
-            r = outer_row[p, t]
-            for k in range(ptr[r], ptr[r + 1]):
-                toggles[start[k]] ^= 1 << t
-                toggles[stop[k]] ^= 1 << t
-        held = 0
-        y = 0
-        while y < n_y:
-            held ^= toggles[y]
-            toggles[y] = 0
-            end = y + 1
-            while end < n_y and toggles[end] == 0:
-                end += 1
-            if held == 0:
-                clear_rows(plane[y:end])
-                y = end
-                continue
-            t = 0
-            while (held >> t) & 1 == 0:
-                t += 1
-            row = inner[inner_row[p, t]]
-            if held >> t > 1:
-                for b in range(plane.shape[1]):
-                    plane[y, b] = row[b]
-                for u in range(t + 1, outer_row.shape[1]):
-                    if (held >> u) & 1:
-                        other = inner[inner_row[p, u]]
-                        for b in range(plane.shape[1]):
-                            plane[y, b] |= other[b]
-                row = plane[y]
-                y += 1
-            repeat_row(row, plane[y:end])
-            y = end
-        toggles[n_y] = 0
-        flat = plane.reshape(-1)
-        first = flat[: n_y * plane.shape[1]]
-        for begin in range(first.size, flat.size, first.size):
-            copy = flat[begin : begin + first.size]
-            for b in range(first.size):
-                copy[b] = first[b]
 
 
 @jit

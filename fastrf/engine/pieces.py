@@ -16,19 +16,9 @@ import numpy as np
 
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
-from fastrf.engine.extent import (
-    MAX_TABLE,
-    Extent,
-    Phase,
-    fused,
-    gathered,
-    irregular,
-    mapped,
-    read_exactly,
-    split,
-    united,
-)
+from fastrf.engine.extent import Extent, Phase, fits, fused, irregular, split, united
 from fastrf.engine.factors import Factors, put
+from fastrf.engine.reading import gathered, mapped, read_exactly
 from fastrf.engine.regular import factored
 from fastrf.system.locks import cached_property
 
@@ -230,7 +220,7 @@ class Piece:
             parts = factored(axis_map.relation, self.axes[axis]) if pattern.period > 1 or pattern.irregular else None
             if parts is not None:
                 return self._each(axis, [maps.from_relation(part) for part in parts])
-            if axis_map.n_out <= MAX_TABLE and int(axis_map.relation.counts.max(initial=0)) < 2:
+            if fits(axis_map.n_out) and int(axis_map.relation.counts.max(initial=0)) < 2:
                 at = self.axes.at(axis)
                 picked = [read_exactly(extent, at, self.axes[axis], axis_map) for extent in self.extents]
                 return self._remade(axis, axis_map.n_out, GRID, picked)
@@ -249,7 +239,7 @@ class Piece:
         """Whether a map leaves out taps of a window: those at its ends are no borders, which a rule would go beyond."""
         kinds = [self.kinds[f] for f in self.axes.at(axis)]
         window = len(kinds) == 1 and kinds[0] != GRID and self.matters(axis)
-        return window and axis_map.n_out <= MAX_TABLE and not axis_map.relation.counts.all()
+        return window and fits(axis_map.n_out) and not axis_map.relation.counts.all()
 
     def written(self, axis: int, axis_map: AxisMap) -> list[tuple[int, int]] | None:
         """The outputs `[start, stop)` of a map that read anything of an axis of channels that are alike.
@@ -257,7 +247,7 @@ class Piece:
         None where every output does, or where an axis is the grid's: what lies outside of it is a border, not nothing.
         """
         kinds = {self.kinds[f] for f in self.axes.at(axis)}
-        if GRID in kinds or self.matters(axis) or axis_map.n_out > MAX_TABLE:
+        if GRID in kinds or self.matters(axis) or not fits(axis_map.n_out):
             return None
         counts = axis_map.relation.counts
         edges = np.flatnonzero(np.diff(np.concatenate([[0], counts > 0, [0]]).astype(np.int8)))

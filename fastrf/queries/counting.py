@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.budget import limits, require_memory
-from fastrf.engine import kernels
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, Term, common_grouping, expand, join
 from fastrf.errors import LimitError
+from fastrf.queries.mask_kernels import cut_rows
 
 __all__ = ["areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals"]
 
@@ -196,7 +196,7 @@ def pieces(relations: Sequence[Relation]) -> tuple[IntArray, IntArray, IntArray]
     offsets = np.cumsum([0, *(relation.start.size for relation in relations)])
     capacity = 2 * stacked[1].size + n_rows
     out = np.empty(n_rows + 1, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    n = kernels.cut_rows((stacked[0], stacked[1], stacked[2]), offsets, np.empty(len(relations), np.int64), out)
+    n = cut_rows((stacked[0], stacked[1], stacked[2]), offsets, np.empty(len(relations), np.int64), out)
     return out[0], out[1][:n], out[2][:n]
 
 

@@ -22,6 +22,7 @@ from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, Term, expand, join
 from fastrf.errors import ShapeError
 from fastrf.queries.counting import factor_index, factor_indices, group_rows
+from fastrf.queries.mask_kernels import fill_planes
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Writer:
             inner_rows.append(np.broadcast_to(group_rows(inner, sizes, at) + lowest, flat.shape))
             first += outer.relation.n_rows
             lowest += len(table)
-        kernels.fill_planes(
+        fill_planes(
             self._stacked,
             np.stack(outer_rows, axis=1),
             self._tables,
