@@ -13,6 +13,7 @@ import pytest
 
 import fastrf
 from fastrf.engine import axis_map, stretched
+from fastrf.engine.contents import content
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import Stretched, stretched_from
 from tests import reference
@@ -181,10 +182,10 @@ def test_long_relations_are_equal_only_where_every_row_is(wrong):
     periods = stretched.identity(70_000)
     start, stop = (array.copy() for array in (periods.start, periods.stop))
     arrays = (periods.indptr.copy(), start.copy(), stop.copy())
-    assert stretched.content(periods) == stretched.content(Relation.from_arrays(70_000, *arrays))
+    assert content(periods) == content(Relation.from_arrays(70_000, *arrays))
     start[wrong], stop[wrong] = (wrong + 3) % 70_000, (wrong + 3) % 70_000 + 1
     other = Relation.from_arrays(70_000, periods.indptr.copy(), start, stop)
-    assert stretched.content(periods) != stretched.content(other)
+    assert content(periods) != content(other)
 
 
 def test_periods_cut_out_elsewhere_are_the_same_relation():
@@ -197,4 +198,4 @@ def test_periods_cut_out_elsewhere_are_the_same_relation():
         )
     ]
     assert forms[0] is not forms[1]
-    assert len({stretched.content(one) for one in (*forms, whole_one)}) == 1
+    assert len({content(one) for one in (*forms, whole_one)}) == 1

@@ -277,34 +277,29 @@ def overlap(n_windows: int, n_out: int, kernel: int, stride: int, before: int, d
 @lru_cache(maxsize=1024)
 def adaptive(n_in: int, n_out: int) -> AxisMap:
     """Output `o` reads `[floor(o n_in / n_out), ceil((o + 1) n_in / n_out))`, as adaptive pooling does."""
-    common = math.gcd(n_in, n_out) or 1
-
-    def bounds(o: IntArray) -> tuple[IntArray, IntArray]:
-        return o * n_in // max(n_out, 1), -(-(o + 1) * n_in // max(n_out, 1))
-
-    return AxisMap(
-        n_in,
-        n_out,
-        lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
-        lambda: phased(max(n_out // common, 1), n_in // common, bounds),
-        lambda times: adaptive(n_in - times * (n_in // common), n_out - times * (n_out // common)),
+    return _proportional(
+        n_in, n_out, lambda o: (o * n_in // max(n_out, 1), -(-(o + 1) * n_in // max(n_out, 1))), adaptive
     )
 
 
 @lru_cache(maxsize=1024)
 def nearest(n_in: int, n_out: int) -> AxisMap:
     """Output `o` reads `floor(o n_in / n_out)`."""
+    return _proportional(n_in, n_out, lambda o: (o * n_in // max(n_out, 1), o * n_in // max(n_out, 1) + 1), nearest)
+
+
+def _proportional(
+    n_in: int, n_out: int, bounds: Callable[[IntArray], tuple[IntArray, IntArray]], kind: Callable[[int, int], AxisMap]
+) -> AxisMap:
+    """A map of a kind whose outputs read between `bounds`, which go on after the largest common part of both axes."""
     common = math.gcd(n_in, n_out) or 1
-
-    def bounds(o: IntArray) -> tuple[IntArray, IntArray]:
-        return o * n_in // max(n_out, 1), o * n_in // max(n_out, 1) + 1
-
+    shift, period = n_in // common, n_out // common
     return AxisMap(
         n_in,
         n_out,
         lambda: Relation.from_runs(n_in, *bounds(_indices(n_out))),
-        lambda: phased(max(n_out // common, 1), n_in // common, bounds),
-        lambda times: nearest(n_in - times * (n_in // common), n_out - times * (n_out // common)),
+        lambda: phased(max(period, 1), shift, bounds),
+        lambda times: kind(n_in - times * shift, n_out - times * period),
     )
 
 

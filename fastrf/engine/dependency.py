@@ -14,10 +14,11 @@ from typing import Any
 from fastrf.budget import limits
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.contents import content
 from fastrf.engine.factors import Factors, common, put
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
-from fastrf.engine.stretched import content, identity
+from fastrf.engine.stretched import identity
 from fastrf.engine.terms import Group, Term, expand, join, make_term, normal_term, relabel, simplify
 from fastrf.system.locks import cached_property
 

@@ -185,6 +185,7 @@ def moveaxis(table: FloatArray, source: int, target: int) -> FloatArray:
 def flat(phases: Iterable[Phase], low: float, high: float, reason: str) -> Extent:
     """An extent of one interval everywhere, which knows how its factors move; listed ones do not."""
     kept = [_ratio(p.factor, p.ratio) if p.shift else p for p in phases if p.shift or p.period == 1]
+    kept.sort(key=lambda phase: phase.factor)
     if not fits(math.prod(p.period for p in kept)):
         kept = [Phase(p.factor, 1, 0) for p in kept]
     shape = [p.period for p in kept]

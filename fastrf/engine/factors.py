@@ -79,6 +79,20 @@ class Factors(tuple[Shape, ...]):
         old = [f for axis in order for f in self.at(axis)]
         return Factors([self[axis] for axis in order]), [old.index(f) for f in range(len(old))]
 
+    def grouped(self, axis: int, wanted: Sequence[int]) -> list[Shape] | None:
+        """How an axis' factors make up consecutive axes of the `wanted` lengths; None where some must be cut."""
+        sizes, found, done = self[axis], list[Shape](), 0
+        for size in wanted:
+            first = done
+            if size == 1 and done < len(sizes) and sizes[done] == 1:
+                done += 1
+            while math.prod(sizes[first:done]) < size and done < len(sizes):
+                done += 1
+            if math.prod(sizes[first:done]) != size:
+                return None
+            found.append(sizes[first:done])
+        return [*found[:-1], (*found[-1], *sizes[done:])]
+
     def refinement(self, axis: int, finer: Shape) -> list[Shape]:
         """Per factor of an axis, those of a finer list that make it up."""
         rest, parts = list(finer), []

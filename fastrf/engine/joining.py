@@ -1,7 +1,7 @@
-"""Joining: what pieces of a tensor that lie side by side along an axis say together.
+"""Joining: what pieces of a tensor that lie side by side along an axis say together, and where they are cut.
 
-Called by `nominal`: parts of one rule are one piece again, short parts at the ends of a long one are its borders, parts
-that do not grow with the input are listed, and what is read across any other seam is not regular.
+Parts of one rule are one piece again, short parts at the ends of a long one are its borders, parts that do not grow
+with the input are listed, and what is read across any other seam is not regular.
 """
 
 from __future__ import annotations
@@ -14,12 +14,57 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.engine import axis_map as maps
+from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import Extent, Phase, fits, irregular, reduced
 from fastrf.engine.factors import Factors, put
 from fastrf.engine.pieces import CHANNEL, FIXED, GRID, Piece
 from fastrf.engine.reading import mapped
 
-__all__ = ["continued", "crossed", "cut_at", "extended", "flat_offset", "listed", "parted", "unknown"]
+__all__ = [
+    "continued",
+    "crossed",
+    "cut_at",
+    "extended",
+    "flat_offset",
+    "listed",
+    "parted",
+    "sliced",
+    "unknown",
+    "written",
+]
+
+#: Channels that are written in more stretches than this are taken for one.
+MAX_RUNS = 8
+
+
+def written(piece: Piece, axis: int, axis_map: AxisMap) -> list[tuple[int, int]] | None:
+    """The outputs `[start, stop)` of a map that read anything of an axis of channels that are alike.
+
+    None where every output does, or where an axis is the grid's: what lies outside of it is a border, not nothing.
+    """
+    kinds = {piece.kinds[f] for f in piece.axes.at(axis)}
+    if GRID in kinds or piece.matters(axis) or not fits(axis_map.n_out):
+        return None
+    counts = axis_map.relation.counts
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], counts > 0, [0]]).astype(np.int8)))
+    runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    return runs if counts.size and not counts.all() and len(runs) <= MAX_RUNS else None
+
+
+def sliced(piece: Piece, axis: int, start: int, step: int, n_out: int) -> Piece | None:
+    """The part of `n_out` outputs `start + o step` that reads this box, or None where none does."""
+    first, length = piece.offsets[axis], piece.lengths[axis]
+    ends = [-(-(first - start) // step), -(-(first + length - start) // step)]
+    if step < 0:
+        ends = [-(-(start - first - length + 1) // -step), (start - first) // -step + 1]
+    low, high = max(ends[0], 0), min(ends[1], n_out)
+    if low >= high:
+        return None
+    begin, count = start + low * step - first, high - low
+    if step == 1:
+        return piece.cut(axis, begin, begin + count).moved(axis, low)
+    picked = piece.mapped(axis, maps.strided_slice(length, begin, step, count))
+    return picked.moved(axis, low)
 
 
 def continued(pieces: Iterable[Piece], axis: int) -> list[Piece]:

@@ -29,7 +29,18 @@ from fastrf.budget import limits
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
 from fastrf.engine.factors import Factors, aligned, put
-from fastrf.engine.joining import continued, crossed, cut_at, extended, flat_offset, listed, parted, unknown
+from fastrf.engine.joining import (
+    continued,
+    crossed,
+    cut_at,
+    extended,
+    flat_offset,
+    listed,
+    parted,
+    sliced,
+    unknown,
+    written,
+)
 from fastrf.engine.pieces import CHANNEL, GRID, Piece
 
 __all__ = ["Nominal", "bounds"]
@@ -105,12 +116,12 @@ class Nominal:
         pieces: list[Piece] = []
         for group in self._lines(axis):
             whole = len(group) == 1 and group[0].covers(axis, n_in)
-            if whole and (runs := group[0].written(axis, axis_map)) is not None:
+            if whole and (runs := written(group[0], axis, axis_map)) is not None:
                 pieces += [group[0].blank(axis, stop - start).moved(axis, start) for start, stop in runs]
             elif whole and not (single and pattern.shift and group[0].crosses(axis)):
                 pieces.append(group[0].mapped(axis, axis_map))
             elif single and pattern.shift:
-                cuts = [p.sliced(axis, int(pattern.low[0]), pattern.shift, axis_map.n_out) for p in group]
+                cuts = [sliced(p, axis, int(pattern.low[0]), pattern.shift, axis_map.n_out) for p in group]
                 pieces += [piece for piece in cuts if piece is not None]
             else:
                 joined = extended(group, axis, n_in) or listed(group, axis, n_in) or crossed(group, axis, n_in)

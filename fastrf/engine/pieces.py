@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import Extent, Phase, fits, fused, irregular, split, united
@@ -23,9 +21,6 @@ from fastrf.engine.regular import factored
 from fastrf.system.locks import cached_property
 
 __all__ = ["CHANNEL", "FIXED", "GRID", "Piece"]
-
-#: Channels that are written in more stretches than this are taken for one.
-MAX_RUNS = 8
 
 #: Factors: windows, repetitions and lists, which do not grow with the input; channels; pixel axes.
 FIXED, CHANNEL, GRID = range(3)
@@ -164,7 +159,7 @@ class Piece:
     def apart(self, axis: int, wanted: Sequence[int], offsets: Sequence[int]) -> Piece:
         """An axis as consecutive axes of the `wanted` lengths, at these offsets."""
         piece = self
-        while (groups := _grouped(piece.axes[axis], wanted)) is None:
+        while (groups := piece.axes.grouped(axis, wanted)) is None:
             piece = piece._towards(axis, wanted)
         piece = replace(piece, offsets=put(piece.offsets, axis, *offsets), axes=piece.axes.put(axis, *groups))
         return piece.absorbed(range(axis, axis + len(wanted)))
@@ -241,19 +236,6 @@ class Piece:
         window = len(kinds) == 1 and kinds[0] != GRID and self.matters(axis)
         return window and fits(axis_map.n_out) and not axis_map.relation.counts.all()
 
-    def written(self, axis: int, axis_map: AxisMap) -> list[tuple[int, int]] | None:
-        """The outputs `[start, stop)` of a map that read anything of an axis of channels that are alike.
-
-        None where every output does, or where an axis is the grid's: what lies outside of it is a border, not nothing.
-        """
-        kinds = {self.kinds[f] for f in self.axes.at(axis)}
-        if GRID in kinds or self.matters(axis) or not fits(axis_map.n_out):
-            return None
-        counts = axis_map.relation.counts
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], counts > 0, [0]]).astype(np.int8)))
-        runs = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-        return runs if counts.size and not counts.all() and len(runs) <= MAX_RUNS else None
-
     def crosses(self, axis: int) -> bool:
         """Whether an axis holds a pixel axis behind another factor, so that no period says both for every length."""
         large = [f for f in self.axes.at(axis) if self.sizes[f] > 1]
@@ -265,21 +247,6 @@ class Piece:
         for factor, axis_map in zip(self.axes.at(axis), axis_maps, strict=True):
             extents = tuple([mapped(extent, factor, axis_map, self.sizes[factor]) for extent in extents])
         return replace(self, extents=extents)
-
-    def sliced(self, axis: int, start: int, step: int, n_out: int) -> Piece | None:
-        """The part of `n_out` outputs `start + o step` that reads this box, or None where none does."""
-        first, length = self.offsets[axis], self.lengths[axis]
-        ends = [-(-(first - start) // step), -(-(first + length - start) // step)]
-        if step < 0:
-            ends = [-(-(start - first - length + 1) // -step), (start - first) // -step + 1]
-        low, high = max(ends[0], 0), min(ends[1], n_out)
-        if low >= high:
-            return None
-        begin, count = start + low * step - first, high - low
-        if step == 1:
-            return self.cut(axis, begin, begin + count).moved(axis, low)
-        picked = self.mapped(axis, maps.strided_slice(length, begin, step, count))
-        return picked.moved(axis, low)
 
     def cut(self, axis: int, start: int, stop: int) -> Piece:
         """Indices `start` to `stop` of an axis of the box."""
@@ -316,15 +283,14 @@ class Piece:
     def unknown(self, axis: int, length: int, reason: str, *, force: bool = False) -> Piece:
         """An axis of another length, along which nothing regular is known of what matters there (or, of anything)."""
         piece = self._remade(axis, length, self._kind(axis))
-        first, extents = piece.axes.at(axis).start, []
-        for extent in piece.extents:
+        first = piece.axes.at(axis).start
+
+        def forgotten(extent: Extent) -> Extent:
             rest = [phase for phase in extent.phases if phase.factor != first]
-            if force or len(rest) < len(extent.phases):
-                k = sum(phase.factor < first for phase in rest)
-                extents.append(irregular(extent, [*rest[:k], Phase(first, 1, 0), *rest[k:]], reason))
-            else:
-                extents.append(extent)
-        return replace(piece, extents=tuple(extents))
+            matters = force or len(rest) < len(extent.phases)
+            return irregular(extent, [*rest, Phase(first, 1, 0)], reason) if matters else extent
+
+        return replace(piece, extents=tuple(map(forgotten, piece.extents)))
 
     def reduced(self, axis: int) -> Piece:
         """An axis gathered into one index, and dropped."""
@@ -428,18 +394,3 @@ def _matched(left: Piece, right: Piece, axis: int) -> tuple[Piece, Piece]:
         else:
             right = right._fuse_factors(axis, k)
     return left, right
-
-
-def _grouped(sizes: Sequence[int], wanted: Sequence[int]) -> list[tuple[int, ...]] | None:
-    """How an axis' factors make up consecutive axes of the `wanted` lengths; None where some must be cut."""
-    found, done = list[tuple[int, ...]](), 0
-    for size in wanted:
-        first = done
-        if size == 1 and done < len(sizes) and sizes[done] == 1:
-            done += 1
-        while math.prod(sizes[first:done]) < size and done < len(sizes):
-            done += 1
-        if math.prod(sizes[first:done]) != size:
-            return None
-        found.append(tuple(sizes[first:done]))
-    return [*found[:-1], (*found[-1], *sizes[done:])]

@@ -129,7 +129,7 @@ def read_exactly(extent: Extent, factors: Sequence[int], sizes: Sequence[int], a
     if relation is None or relation.n_points * n_rest > MAX_WORK:
         listed = all(phase.matters and not phase.shift for phase in (extent.phases[k] for k in mine))
         unknown = [] if listed and not extent.is_plain else [Phase(first, 1, 0)]
-        return irregular(extent, [*rest[:k], *unknown, *rest[k:]], reason)
+        return irregular(extent, [*rest, *unknown], reason)
     index = np.unravel_index(relation.points(), tuple(sizes))
     low, high = np.moveaxis(extent.low, mine, range(len(mine))), np.moveaxis(extent.high, mine, range(len(mine)))
     phases = [extent.phases[k] for k in mine]

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.memo import forget, remembered
+from fastrf.engine.memo import forget
 from fastrf.engine.relation import Relation, check_size, intern_as
 from fastrf.system.locks import cached_property
 
 __all__ = [
     "MIN_ROWS",
+    "Aligned",
     "Stretched",
-    "content",
+    "aligned",
     "full",
     "identity",
     "stretched",
@@ -34,9 +35,6 @@ IntArray = npt.NDArray[np.int64]
 
 #: Relations of fewer rows than this are kept whole.
 MIN_ROWS = 1 << 15
-#: Relations of more rows than this are compared by so many rows at a time, and told apart by a few of them.
-_BLOCK = 1 << 15
-_SAMPLE = 64
 #: How often a composition is tried again with more periods left at its ends.
 _TRIES = 6
 
@@ -186,11 +184,11 @@ class Stretched(Relation):
         """Whether every row of `other` is a subset of the same row here."""
         if self is other or self.is_full or other.is_empty:
             return True
-        both = _aligned(self, other)
+        both = aligned(self, other)
         return both.left.contains(both.right) if both else super().contains(other)
 
     def _union(self, other: Relation) -> Relation:
-        both = _aligned(self, other)
+        both = aligned(self, other)
         if both is None:
             return super()._union(other)
         return stretched(both.left.union(both.right), both.cut, both.period, both.step, both.times)
@@ -319,7 +317,7 @@ def _spare_periods(relation: Stretched) -> int:
     return max(spare, 0)
 
 
-class _Aligned(NamedTuple):
+class Aligned(NamedTuple):
     """Two relations with the same periods left out, so that row answers to row."""
 
     left: Relation
@@ -330,7 +328,7 @@ class _Aligned(NamedTuple):
     times: int
 
 
-def _aligned(left: Relation, right: Relation) -> _Aligned | None:
+def aligned(left: Relation, right: Relation) -> Aligned | None:
     """Both relations shortened alike; None where they do not move alike, or are not stretched."""
     if not isinstance(left, Stretched) or not isinstance(right, Stretched):
         return None
@@ -344,7 +342,7 @@ def _aligned(left: Relation, right: Relation) -> _Aligned | None:
     if times < 1:
         return None
     short = [part.unrolled(part.times - times * (period // part.period)) for part in (left, right)]
-    return _Aligned(short[0], short[1], head + period, period, step, times)
+    return Aligned(short[0], short[1], head + period, period, step, times)
 
 
 def _composed(outer: Stretched, inner: Stretched) -> Relation | None:
@@ -381,42 +379,6 @@ def _cut(outer: Relation, rows: tuple[int, int], columns: tuple[int, int], perio
     if cut > rows[1]:
         return cut, max(columns[0] - int(first[max(rows[1] - period, 0)]), 0) + period
     return cut, max(int(last[cut - 1]) - columns[1], 0)
-
-
-def content(relation: Relation) -> Hashable:
-    """What equal relations have alike, whether kept whole or as periods, and others have not."""
-    if relation.n_rows > _BLOCK:
-        return _Long(relation)
-    return relation.unrolled(relation.times) if isinstance(relation, Stretched) else relation
-
-
-class _Long:
-    """A relation of many rows, equal to any with the same runs: its periods can be cut out at several places."""
-
-    __slots__ = ("relation",)
-
-    def __init__(self, relation: Relation) -> None:
-        self.relation = relation
-
-    def __hash__(self) -> int:
-        one = self.relation
-        places = np.linspace(0, one.n_rows - 1, _SAMPLE).astype(np.int64)
-        return hash((one.n_rows, one.n_cols, one.n_runs, remembered(("sample", one), lambda: one.take(places))))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Long) and _same(self.relation, other.relation)
-
-
-def _same(left: Relation, right: Relation) -> bool:
-    """Whether two long relations hold the same, of which no more is made than a block of rows."""
-    alike = (left.n_rows, left.n_cols, left.n_runs) == (right.n_rows, right.n_cols, right.n_runs)
-    if left is right or not alike or (left.is_whole and right.is_whole):
-        return left is right
-    both = _aligned(left, right)
-    if both is not None:
-        return both.left is both.right
-    blocks = (np.arange(at, min(at + _BLOCK, left.n_rows)) for at in range(0, left.n_rows, _BLOCK))
-    return all(left.take(rows) is right.take(rows) for rows in blocks)
 
 
 def stretched_family(

@@ -62,19 +62,24 @@ def gradient_effective(
     with _evaluating(module), torch.enable_grad():
         output = _output(module, node, images)
         where = _wanted(positions, tuple(output.shape[2:]))
-        reference = tuple(where[0].tolist())
-        pixels = tuple(images.shape[2:])
-        total = np.zeros(pixels)
-        for position in where:
-            chosen = output[(slice(None), slice(None), *position.tolist())].sum()
-            (gradient,) = torch.autograd.grad(chosen, images, retain_graph=True, allow_unused=True)
-            if gradient is not None:
-                sizes = gradient.double() ** 2 if squared else gradient.double().abs()
-                spread = sizes.sum(dim=(0, 1)).cpu().numpy()
-                total += _moved(spread, position - where[0], output.shape[2:])
+        spreads = (_spread(output, images, position, where[0], squared) for position in where)
+        pixels, reference = tuple(images.shape[2:]), tuple(where[0].tolist())
+        total = sum(spreads, np.zeros(pixels))
     weights = total / total.sum() if total.sum() > 0 else total
     theoretical = tuple(map(float, pixels)) if field is None else theoretical_size(field, reference)
     return Effective(node or type(module).__name__, reference if len(where) == 1 else None, weights, theoretical)
+
+
+def _spread(output: Any, images: Any, position: IntArray, reference: IntArray, squared: bool) -> FloatArray:
+    """The sizes of the gradients of one position, moved onto another."""
+    chosen = output[(slice(None), slice(None), *position.tolist())].sum()
+    (gradient,) = require("torch", "torch", "gradients").autograd.grad(
+        chosen, images, retain_graph=True, allow_unused=True
+    )
+    if gradient is None:
+        return np.zeros(images.shape[2:])
+    sizes = gradient.double() ** 2 if squared else gradient.double().abs()
+    return _moved(sizes.sum(dim=(0, 1)).cpu().numpy(), position - reference, output.shape[2:])
 
 
 def _check_node(module: torch.nn.Module, node: str) -> None:
