@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
-from fastrf.outputs.tabular import Table, ascii_only, wrapped
-from fastrf.outputs.texts import csv_rows, markdown_rows, markdown_text
+from fastrf.outputs.tables import Column, Table, agreed, number, share, spans
 from fastrf.queries.naming import result_within
-from fastrf.system.extras import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,22 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "Summary"]
 
-_TITLES = {
-    "name": "layer",
-    "op": "operator",
-    "shape": "output shape",
-    "parameters": "parameters",
-    "macs": "MACs",
-    "size": "receptive field",
-    "stride": "stride",
-    "padding": "padding",
-    "start": "start",
-    "clipped": "cut by border",
-    "exact": "exact",
-}
-
+#: What people see of a row.
+_COLUMNS = (
+    Column("layer", lambda r: r["name"]),
+    Column("operator", lambda r: r["op"]),
+    Column("output shape", lambda r: "x".join(map(str, r["shape"])) or "scalar"),
+    Column("parameters", lambda r: _count(r["parameters"])),
+    Column("MACs", lambda r: _count(r["macs"])),
+    Column("receptive field", lambda r: agreed(spans(r["size_range"]))),
+    Column("stride", lambda r: agreed([number(step) for step in r["stride"]])),
+    Column("padding", lambda r: agreed([number(size) for size in r["padding"]])),
+    Column("start", lambda r: agreed([number(place) for place in r["start"]])),
+    Column("cut by border", lambda r: share(r["clipped"], 0 if r["clipped"] in (0, 1) else 1)),
+    Column("exact", lambda r: "yes" if r["exact"] else "no"),
+)
 #: What a narrow terminal is spared, first to last.
-_DROPPED = [_TITLES[key] for key in ("padding", "start", "macs", "parameters", "op", "clipped", "stride", "shape")]
+_DROPPED = ("padding", "start", "MACs", "parameters", "operator", "cut by border", "stride", "output shape")
+#: Cells of CSV that are not as they are elsewhere.
+_FLAT = {"size_range": lambda ranges: "x".join(f"{low:.10g}..{high:.10g}" for low, high in ranges)}
+_FLAT |= dict.fromkeys(("approximate_at", "assumes"), "; ".join)
 
 #: As many assumptions stand under a table.
 _NOTES = 6
@@ -119,11 +118,15 @@ class Summary:
     def __str__(self) -> str:
         return self.to_text()
 
+    @property
+    def table(self) -> Table:
+        """The table that all forms are made of."""
+        records, keys = list(map(vars, self.rows)), [field.name for field in fields(Row)]
+        return Table(records, _COLUMNS, self.title, self.notes, keys, _FLAT, names=2, left=3, drop=_DROPPED)
+
     def to_text(self, width: int | None = None) -> str:
         """As a table with its notes: as wide as it is, or within a terminal's width, for which columns are left out."""
-        table = Table(list(_TITLES.values()), list(map(_cells, self.rows)), names=2, left=3, drop=_DROPPED)
-        drawn = table.lines(width, ascii_only=ascii_only())
-        return "\n".join([*wrapped([self.title], width), "", *drawn, *wrapped(self.notes, width)])
+        return self.table.to_text(width)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -137,26 +140,23 @@ class Summary:
 
     def to_markdown(self) -> str:
         """As a Markdown table."""
-        table = markdown_rows(list(_TITLES.values()), map(_cells, self.rows))
-        return "\n\n".join([table, *map(markdown_text, self.notes)])
+        return self.table.to_markdown()
 
     def to_csv(self) -> str:
         """As CSV with a header; per-axis values are joined by `x`, unbounded is `inf`."""
-        names = [field.name for field in fields(Row)]
-        return csv_rows([names, *([_flat(getattr(row, name)) for name in names] for row in self.rows)])
+        return self.table.to_csv()
 
     def to_records(self) -> list[dict[str, Any]]:
         """As plain mappings; numbers that JSON does not have (unbounded) are None."""
-        return [{key: _jsonable(value) for key, value in vars(row).items()} for row in self.rows]
+        return self.table.to_records()
 
     def to_json(self) -> str:
         """As a JSON list of mappings, `null` where unbounded or unknown."""
-        return json.dumps(self.to_records(), indent=1, allow_nan=False)
+        return self.table.to_json()
 
     def to_pandas(self) -> pd.DataFrame:
         """As a `pandas.DataFrame`. Raises MissingExtraError without pandas."""
-        frame: pd.DataFrame = require("pandas", "sweep", "to_pandas").DataFrame([vars(row) for row in self.rows])
-        return frame
+        return self.table.to_pandas()
 
 
 def _noted(kind: str, told: list[str]) -> list[str]:
@@ -204,48 +204,5 @@ def _channels(network: Network, wrt: str) -> str:
     return "no channel axis" if axis is None else f"channels on axis {axis}"
 
 
-def _cells(row: Row) -> list[str]:
-    """The row as people read it."""
-    return [
-        row.name,
-        row.op,
-        "x".join(map(str, row.shape)) or "scalar",
-        "?" if row.parameters is None else f"{row.parameters:,}",
-        "?" if row.macs is None else f"{row.macs:,}",
-        _per_axis(
-            [_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]
-        ),
-        _per_axis([_number(value) for value in row.stride]),
-        _per_axis([_number(value) for value in row.padding]),
-        _per_axis([_number(value) for value in row.start]),
-        "-" if math.isnan(row.clipped) else f"{row.clipped:.0%}" if row.clipped in (0, 1) else f"{row.clipped:.1%}",
-        "yes" if row.exact else "no",
-    ]
-
-
-def _per_axis(values: list[str]) -> str:
-    """One value where all axes agree."""
-    return values[0] if len(set(values)) == 1 else " x ".join(values)
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return "inf" if value == math.inf else "-inf" if value == -math.inf else f"{value:.10g}"
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _flat(value: Any) -> Any:
-    if isinstance(value, tuple):
-        parts = (
-            [f"{_flat(low)}..{_flat(high)}" for low, high in value] if value and isinstance(value[0], tuple) else value
-        )
-        return "x".join(str(part) for part in parts)
-    return "" if value is None else value
+def _count(n: int | None) -> str:
+    return "?" if n is None else f"{n:,}"

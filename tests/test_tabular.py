@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import sys
 
 import pytest
 
 import fastrf
-from fastrf.outputs.tabular import Table
+from fastrf.outputs.tables import Column, Table, agreed, spans
+from fastrf.outputs.tabular import Grid
 from fastrf.system import terminal as console
 
 HEADER = ["layer", "operator", "parameters", "receptive field", "exact"]
 ROWS = [
     [f"encoder.layers.{k}.attention: scores_{k}", "softmax", f"{10**k:,}", f"{k}..{10**k}", "yes"] for k in range(9)
 ]
-wide = Table(HEADER, ROWS, names=2, left=2, drop=["parameters", "operator"])
+wide = Grid(HEADER, ROWS, names=2, left=2, drop=["parameters", "operator"])
 
 
 @pytest.mark.parametrize("width", [32, 40, 60, 80, 100, 200])
@@ -30,7 +33,7 @@ def test_numbers_are_whole_at_every_width(width):
 
 
 def test_columns_go_from_the_right_but_for_those_to_keep():
-    table = Table(["id", "a", "b", "c"], [["one", "1" * 20, "2" * 20, "3" * 20]], keep=("b",))
+    table = Grid(["id", "a", "b", "c"], [["one", "1" * 20, "2" * 20, "3" * 20]], keep=("b",))
     text = "\n".join(table.lines(40))
     assert "2" * 20 in text
     assert "left out to fit the terminal: a, c" in text
@@ -38,12 +41,41 @@ def test_columns_go_from_the_right_but_for_those_to_keep():
 
 
 def test_names_are_cut_in_the_middle_by_the_width_that_a_terminal_gives_them():
-    table = Table(["name", "n"], [["数" * 30 + "end", "7"], ["short", "8"]])
+    table = Grid(["name", "n"], [["数" * 30 + "end", "7"], ["short", "8"]])
     rows = table.lines(40)[2:4]
     assert "…" in rows[0]
     assert rows[0].endswith("end   7")
     assert rows[1].endswith(" 8")
     assert ".." in table.lines(40, ascii_only=True)[2]
+
+
+def test_every_form_says_what_is_unbounded_unknown_and_missing():
+    values = {"name": "a|b", "wide": math.inf, "odd": math.nan, "none": None, "pair": (1.0, math.inf), "ok": True}
+    table = Table([values], keys=list(values))
+    assert json.loads(table.to("json")) == [
+        {"name": "a|b", "wide": None, "odd": None, "none": None, "pair": [1.0, None], "ok": True}
+    ]
+    assert table.to("csv").splitlines() == ["name,wide,odd,none,pair,ok", "a|b,inf,nan,,1xinf,True"]
+    assert table.to("markdown").splitlines()[2] == r"| a\|b | inf | - | - | (1.0, inf) | True |"
+    assert table.to("table", 80).splitlines()[-1].split() == ["a|b", "inf", "-", "-", "(1.0,", "inf)", "True"]
+    pytest.importorskip("pandas")
+    assert table.to_pandas()["wide"][0] == math.inf
+
+
+def test_people_see_the_columns_that_are_described_and_programs_all_of_the_record():
+    columns = [Column("receptive field", lambda record: agreed(spans(record["size"])))]
+    table = Table([{"size": ((3, 5), (3, 5))}, {"size": ((1, 1), (2, math.inf))}], columns, "A title", ["a note"])
+    assert [line.strip() for line in table.to("table").splitlines() if "─" not in line] == [
+        "A title",
+        "",
+        "receptive field",
+        "3..5",
+        "1 x 2..inf",
+        "a note",
+    ]
+    assert table.to("csv").splitlines() == ["size", "3x5 3x5", "1x1 2xinf"]
+    empty = Table([], keys=["a", "b"])
+    assert (empty.to("csv"), empty.to("json"), empty.to("markdown")) == ("a,b\n", "[]", "| a | b |\n| --- | --- |")
 
 
 @pytest.mark.parametrize("model", ["resnet50", "unet3d"])

@@ -22,8 +22,9 @@ from fastrf.anchors.forms.readers import read_anchors
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.recall import EDGES, LARGE, SMALL, Counts, count
 from fastrf.anchors.resize_rules import Resize, fitted
-from fastrf.anchors.rows import LevelRow, Report, SizeRow
+from fastrf.anchors.rows import LevelRow, SizeRow
 from fastrf.anchors.spread import Spread, spreads
+from fastrf.anchors.tables import Report
 from fastrf.errors import LimitError, UnsupportedOpError, UsageError
 
 if TYPE_CHECKING:

@@ -1,17 +1,12 @@
-"""What a report holds: a row for each level and each size of boxes, and the whole. `tables` prints it."""
+"""Rows of a report: one for each level, and one for each size of boxes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from fastrf.anchors.boxes.box_set import Rejected
 from fastrf.anchors.forms.anchor_set import Pair
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["LevelRow", "Report", "SizeRow"]
+__all__ = ["LevelRow", "SizeRow"]
 
 #: The share of the boxes of a size that must be recalled for the size to count as covered.
 COVERED = 0.5
@@ -81,67 +76,3 @@ class SizeRow:
     def covered(self) -> bool:
         """Whether half of the boxes or more are recalled."""
         return self.recall is None or self.recall >= COVERED
-
-
-@dataclass(frozen=True, repr=False)
-class Report:
-    """What `report` found: `levels`, and over all of them `overall`, `classes` (small, medium, large) and `bins`.
-
-    `overall` holds `boxes`, `unseen` (larger than any receptive field), `bpr`, `aat`, `recall` by threshold and
-    `mean_iou`; `rejected` what was wrong with boxes; `notes` what to look at. `str()` is the tables.
-    """
-
-    title: str
-    levels: tuple[LevelRow, ...]
-    overall: dict[str, Any]
-    classes: tuple[SizeRow, ...]
-    bins: tuple[SizeRow, ...]
-    rejected: tuple[Rejected, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def uncovered(self) -> tuple[SizeRow, ...]:
-        """The bins of which less than half of the boxes are recalled."""
-        return tuple(row for row in self.bins if not row.covered)
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def to_text(self, width: int | None = None) -> str:
-        """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""
-        from fastrf.anchors import tables
-
-        return tables.to_text(self, width)
-
-    def to_records(self) -> dict[str, Any]:
-        """As plain mappings and lists; numbers that JSON does not have (unbounded) are None."""
-        from fastrf.anchors import tables
-
-        return tables.to_records(self)
-
-    def to_json(self) -> str:
-        """As JSON, `null` where unbounded or unknown."""
-        from fastrf.anchors import tables
-
-        return tables.to_json(self.to_records())
-
-    def to_csv(self) -> str:
-        """The levels as CSV with a header; several values in a cell are joined by spaces, pairs by `x`."""
-        from fastrf.anchors import tables
-
-        return tables.to_csv(self)
-
-    def to_markdown(self) -> str:
-        """As Markdown tables."""
-        from fastrf.anchors import tables
-
-        return tables.to_markdown(self)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The levels as a `pandas.DataFrame`. Raises MissingExtraError without pandas."""
-        from fastrf.anchors import tables
-
-        return tables.to_pandas(self)

@@ -22,8 +22,8 @@ from fastrf.anchors.kmeans import clustered
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize, fitted
-from fastrf.anchors.rows import Report
 from fastrf.anchors.spread import spreads
+from fastrf.anchors.tables import Report
 from fastrf.errors import FastRFError, NetworkError, UsageError
 from fastrf.outputs.tabular import wrapped
 

@@ -1,213 +1,202 @@
-"""Reports of anchors as text, Markdown, CSV, JSON and pandas. `rows.Report` calls it."""
+"""What a report of anchors holds as a whole, and its tables: of levels, of objects, and by size."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fastrf.errors import shown
-from fastrf.outputs.tabular import Table, ascii_only, wrapped
-from fastrf.outputs.texts import csv_rows, markdown_rows
-from fastrf.system.extras import require
+from fastrf.anchors.boxes.box_set import Rejected
+from fastrf.anchors.rows import LevelRow, SizeRow
+from fastrf.outputs.tables import Column, Table, agreed, number, plain, share, spans, to_json
+from fastrf.outputs.tabular import wrapped
+from fastrf.outputs.texts import markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastrf.anchors.rows import LevelRow, Report, SizeRow
+__all__ = ["Report"]
 
-__all__ = ["to_csv", "to_json", "to_markdown", "to_pandas", "to_records", "to_text"]
-
-#: A title and its rows, the first of them the header.
-Titled = tuple[str, list[list[str]]]
 #: What a narrow terminal is spared first, and last.
 _DROPPED = ("mean IoU", "in range", "anchors above", "effective (4 sigma)", "grid", "share of field", "anchors")
 _KEPT = ("stride", "receptive field", "centre", "off by", "sees", "BPR")
 
 
-def to_records(report: Report) -> dict[str, Any]:
-    """The report as mappings and lists that JSON holds."""
-    plain: dict[str, Any] = _plain(asdict(report))
-    plain["uncovered"] = [row.name for row in report.uncovered]
-    return plain
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What `report` found: `levels`, and over all of them `overall`, `classes` (small, medium, large) and `bins`.
 
+    `overall` holds `boxes`, `unseen` (larger than any receptive field), `bpr`, `aat`, `recall` by threshold and
+    `mean_iou`; `rejected` what was wrong with boxes; `notes` what to look at. `str()` is the tables.
+    """
 
-def to_json(records: Any) -> str:
-    """Mappings and lists as JSON."""
-    return json.dumps(records, indent=1, allow_nan=False)
+    title: str
+    levels: tuple[LevelRow, ...]
+    overall: dict[str, Any]
+    classes: tuple[SizeRow, ...]
+    bins: tuple[SizeRow, ...]
+    rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...]
 
+    @property
+    def uncovered(self) -> tuple[SizeRow, ...]:
+        """The bins of which less than half of the boxes are recalled."""
+        return tuple(row for row in self.bins if not row.covered)
 
-def to_csv(report: Report) -> str:
-    """A row for each level."""
-    rows = _flat_rows(report)
-    return csv_rows([list(rows[0]) if rows else [], *(list(row.values()) for row in rows)])
+    def __str__(self) -> str:
+        return self.to_text()
 
+    def __repr__(self) -> str:
+        return str(self)
 
-def to_pandas(report: Report) -> pd.DataFrame:
-    """A row for each level."""
-    rows = []
-    for row in report.levels:
-        record = {field.name: getattr(row, field.name) for field in fields(row)}
-        recall = record.pop("recall")
-        rows.append(record | {f"recall_{t}": share for t, share in (recall or {}).items()})
-    frame: pd.DataFrame = require("pandas", "sweep", "to_pandas").DataFrame(rows)
-    return frame
+    def to_text(self, width: int | None = None) -> str:
+        """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""
+        parts = [*(table.to_text(width) for table in self._tables()), "\n".join(wrapped(self._told(), width))]
+        return "\n\n".join(filter(None, parts))
 
+    def to_records(self) -> dict[str, Any]:
+        """As plain mappings and lists; numbers that JSON does not have (unbounded) are None."""
+        return {**plain(asdict(self)), "uncovered": [row.name for row in self.uncovered]}
 
-def to_text(report: Report, width: int | None = None) -> str:
-    """The tables as text of fixed width, within that of a terminal if one is given."""
-    parts: list[str] = []
-    for title, (header, *rows) in _tables(report):
-        drop = list(dict.fromkeys([*_DROPPED, *(name for name in reversed(header[1:]) if name not in _KEPT)]))
-        table = Table(header, rows, drop=drop)
-        parts += [*wrapped([title], width), "", *table.lines(width, ascii_only=ascii_only()), ""]
-    return "\n".join([*parts, *wrapped(_lines(report), width)]).rstrip("\n")
+    def to_json(self) -> str:
+        """As JSON, `null` where unbounded or unknown."""
+        return to_json(self.to_records())
 
+    def to_csv(self) -> str:
+        """The levels as CSV with a header; several values in a cell are joined by spaces, pairs by `x`."""
+        return Table(list(map(_record, self.levels))).to_csv()
 
-def to_markdown(report: Report) -> str:
-    """The tables in Markdown."""
-    parts = []
-    for title, (header, *rows) in _tables(report):
-        parts.append(f"**{title}**\n\n{markdown_rows(header, rows)}")
-    parts += ["\n".join(f"- {line}" for line in _lines(report))]
-    return "\n\n".join(part for part in parts if part)
+    def to_markdown(self) -> str:
+        """As Markdown tables."""
+        tables = [f"**{markdown_text(table.title)}**\n\n{table.to_markdown()}" for table in self._tables()]
+        told = "\n".join(f"- {markdown_text(line)}" for line in self._told())
+        return "\n\n".join(filter(None, [*tables, told]))
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The levels as a `pandas.DataFrame`. Raises MissingExtraError without pandas."""
+        return Table(list(map(_record, self.levels))).to_pandas()
 
-def _lines(report: Report) -> list[str]:
-    """What stands below the tables."""
-    lines = [str(part) for part in report.rejected]
-    if report.uncovered:
-        names = ", ".join(f"{row.name} ({row.boxes})" for row in report.uncovered)
-        lines.append(f"sizes of which less than half is recalled: {names}")
-    return [shown(line) for line in (*lines, *report.notes)]
+    def _told(self) -> list[str]:
+        """What stands below the tables."""
+        names = ", ".join(f"{row.name} ({row.boxes})" for row in self.uncovered)
+        uncovered = [f"sizes of which less than half is recalled: {names}"] if names else []
+        return [*map(str, self.rejected), *uncovered, *self.notes]
 
+    def _tables(self) -> list[Table]:
+        first, rows = self.levels[0], list(map(vars, self.levels))
+        columns = [*_LEVEL, *(_PLACED if first.anchors is not None else ())]
+        tables = [Table(rows, columns, self.title)]
+        if first.anchors is not None or self.overall:
+            total = [_totals(self.overall)] if self.overall else []
+            tables.append(Table([*rows, *total], self._match_columns(), "Anchors and objects"))
+        if self.classes:
+            columns = [*_SIZE, *(_SERVED if any(row.recall is not None for row in self.classes) else ())]
+            title = "By size (root of the area, in the input's pixels)"
+            tables.append(Table(list(map(vars, self.classes)), columns, title))
+        return [replace(table, drop=_dropped(table)) for table in tables]
 
-def _tables(report: Report) -> list[Titled]:
-    tables = [(report.title, _level_table(report.levels))]
-    if report.levels[0].anchors is not None or report.overall:
-        tables.append(("Anchors and objects", _match_table(report)))
-    if report.classes:
-        has_anchors = any(row.recall is not None for row in report.classes)
-        tables.append(("By size (root of the area, in the input's pixels)", _size_table(report.classes, has_anchors)))
-    return tables
-
-
-def _level_table(levels: Sequence[LevelRow]) -> list[list[str]]:
-    """Where the neurons look, and where the anchors stand."""
-    header = ["level", "grid", "stride", "receptive field", "cut by border", "effective (4 sigma)", "centre"]
-    if levels[0].anchors is not None:
-        header += ["anchors at", "off by"]
-    rows = [header]
-    for row in levels:
-        sizes = [_number(high) if low == high else f"{_number(low)}..{_number(high)}" for low, high in row.size_range]
-        effective = [f"{4 * sigma:.1f}" for sigma in row.effective_sigma or ()] or ["-"]
-        cells = [row.level, "x".join(map(str, row.grid)), _same([_number(step) for step in row.stride]), _same(sizes)]
-        cells += [_share(row.clipped), _same(effective), _same([_phases(axis) for axis in row.center])]
-        if row.anchor_center is not None and row.offset is not None:
-            cells += [_same([_number(v) for v in row.anchor_center]), _same([_phases(axis) for axis in row.offset])]
-        rows.append(cells)
-    return rows
-
-
-def _match_table(report: Report) -> list[list[str]]:
-    """Which objects each level and its anchors serve, and all of them together."""
-    first, total = report.levels[0], report.overall
-    thresholds = list(first.recall or {})
-    header = ["level"]
-    header += ["anchors", "share of field"] if first.anchors is not None else []
-    in_place = first.seen_in_place is not None
-    header += ["sees", *(["in place"] if in_place else []), "in range"] if total else []
-    header += (
-        ["best here", "BPR", "anchors above", *(f"IoU >= {t}" for t in thresholds), "mean IoU"] if thresholds else []
-    )
-    rows = [header, *(_match_cells(row) for row in report.levels)]
-    if total:
-        row = ["all", *(["", ""] if first.anchors is not None else []), f"{total['boxes'] - total['unseen']:,}"]
-        row += ["", ""] if in_place else [""]
-        if thresholds:
-            shares = [_share(total["recall"][t]) for t in thresholds]
-            row += [
-                f"{total['boxes']:,}",
-                _share(total["bpr"]),
-                f"{total['aat']:.4f}",
-                *shares,
-                f"{total['mean_iou']:.4f}",
+    def _match_columns(self) -> list[Column]:
+        """Which objects each level and its anchors serve."""
+        first = self.levels[0]
+        columns = [_LEVEL[0], *(_ANCHORS if first.anchors is not None else ())]
+        if self.overall:
+            counts = {"sees": "seen", "in place": "seen_in_place", "in range": "in_range"}
+            in_place = first.seen_in_place is not None
+            columns += [_count(title, key) for title, key in counts.items() if in_place or title != "in place"]
+        if first.recall and self.overall:
+            columns += [
+                _count("best here", "best"),
+                Column("BPR", lambda r: share(r["bpr"])),
+                _decimals("anchors above", "aat"),
             ]
-        rows.append(row)
-    return rows
+            columns += [_recall(threshold) for threshold in first.recall]
+            columns.append(_decimals("mean IoU", "mean_iou"))
+        return columns
 
 
-def _match_cells(row: LevelRow) -> list[str]:
-    cells = [row.level]
-    if row.anchors is not None and row.anchor_share is not None:
-        low, high = row.anchor_share
-        cells += [_anchors(row.anchors), f"{low:.3f}" if low == high else f"{low:.3f}..{high:.3f}"]
-    if row.seen is not None:
-        cells += [f"{n:,}" for n in (row.seen, row.seen_in_place, row.in_range) if n is not None]
-    if row.recall is not None:
-        shares = [_share(share) for share in row.recall.values()]
-        cells += [f"{row.best:,}", _share(row.bpr), f"{row.aat:.4f}", *shares, f"{row.mean_iou:.4f}"]
-    return cells
+def _dropped(table: Table) -> list[str]:
+    """Columns in the order in which a narrow terminal is spared them."""
+    titles = [column.title for column in table.columns]
+    return list(dict.fromkeys([*_DROPPED, *(title for title in reversed(titles[1:]) if title not in _KEPT)]))
 
 
-def _anchors(sizes: Sequence[tuple[float, float]]) -> str:
+def _record(row: LevelRow) -> dict[str, Any]:
+    """A level with a column for each threshold."""
+    record = {key: value for key, value in vars(row).items() if key != "recall"}
+    return record | {f"recall_{threshold}": found for threshold, found in (row.recall or {}).items()}
+
+
+def _totals(overall: Mapping[str, Any]) -> dict[str, Any]:
+    """All levels together as one of the rows."""
+    missing = dict.fromkeys(
+        ("anchors", "anchor_share", "seen_in_place", "in_range", "bpr", "aat", "recall", "mean_iou")
+    )
+    seen = overall["boxes"] - overall["unseen"]
+    return {**missing, **overall, "level": "all", "seen": seen, "best": overall["boxes"]}
+
+
+def _count(title: str, key: str) -> Column:
+    return Column(title, lambda record: "" if record[key] is None else f"{record[key]:,}")
+
+
+def _decimals(title: str, key: str) -> Column:
+    return Column(title, lambda record: "-" if record[key] is None else f"{record[key]:.4f}")
+
+
+def _recall(threshold: str) -> Column:
+    return Column(f"IoU >= {threshold}", lambda record: share(record["recall"][threshold]))
+
+
+def _anchors(sizes: Sequence[tuple[float, float]] | None) -> str:
     """A few as they are, many by their number and the least and largest root of the area."""
+    if sizes is None:
+        return ""
     if len(sizes) <= 3:
-        return " ".join(f"{_number(round(w, 1))},{_number(round(h, 1))}" for w, h in sizes)
+        return " ".join(f"{number(round(w, 1))},{number(round(h, 1))}" for w, h in sizes)
     roots = [math.sqrt(w * h) for w, h in sizes]
     return f"{len(sizes)} of {min(roots):.4g}..{max(roots):.4g}"
 
 
-def _size_table(rows: Sequence[SizeRow], has_anchors: bool) -> list[list[str]]:
-    header = ["size", "from", "to", "boxes", "unseen", *(["BPR", "recall", "mean IoU"] if has_anchors else [])]
-    cells = []
-    for row in rows:
-        line = [row.name, _number(row.low), _number(row.high), f"{row.boxes:,}", f"{row.unseen:,}"]
-        if has_anchors:
-            line += [_share(row.bpr), _share(row.recall), "-" if row.mean_iou is None else f"{row.mean_iou:.4f}"]
-        cells.append(line)
-    return [header, *cells]
+def _share_of_field(pair: tuple[float, float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:.3f}" if pair[0] == pair[1] else f"{pair[0]:.3f}..{pair[1]:.3f}"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _phases(axes: Sequence[Sequence[float]]) -> str:
+    """Per axis the values of its phases, each once."""
+    return agreed(["|".join(dict.fromkeys(map(number, phases))) for phases in axes])
 
 
-def _same(values: Sequence[str]) -> str:
-    """One value where both axes agree."""
-    return values[0] if len(set(values)) == 1 else " x ".join(values)
-
-
-def _phases(values: Sequence[float]) -> str:
-    """The values of the phases, each once."""
-    return "|".join(dict.fromkeys(_number(value) for value in values))
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.10g}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _flat_rows(report: Report) -> list[dict[str, Any]]:
-    rows = []
-    for row in report.levels:
-        record = {field.name: _flat(getattr(row, field.name)) for field in fields(row) if field.name != "recall"}
-        rows.append(record | {f"recall_{t}": share for t, share in (row.recall or {}).items()})
-    return rows
-
-
-def _flat(value: Any) -> Any:
-    """Pairs by `x`, what nests deeper by spaces."""
-    if isinstance(value, tuple):
-        nested = any(isinstance(part, tuple) for part in value)
-        return (" " if nested else "x").join(str(_flat(part)) for part in value)
-    return "" if value is None else _number(value) if isinstance(value, float) else value
+#: Where the neurons of a level look, and where its anchors stand.
+_LEVEL = (
+    Column("level", lambda r: str(r["level"])),
+    Column("grid", lambda r: "x".join(map(str, r["grid"]))),
+    Column("stride", lambda r: agreed([number(step) for step in r["stride"]])),
+    Column("receptive field", lambda r: agreed(spans(r["size_range"]))),
+    Column("cut by border", lambda r: share(r["clipped"])),
+    Column(
+        "effective (4 sigma)", lambda r: agreed([f"{4 * sigma:.1f}" for sigma in r["effective_sigma"] or ()] or ["-"])
+    ),
+    Column("centre", lambda r: _phases(r["center"])),
+)
+_PLACED = (
+    Column("anchors at", lambda r: agreed([number(place) for place in r["anchor_center"]])),
+    Column("off by", lambda r: _phases(r["offset"])),
+)
+_ANCHORS = (
+    Column("anchors", lambda r: _anchors(r["anchors"])),
+    Column("share of field", lambda r: _share_of_field(r["anchor_share"])),
+)
+#: How boxes of a size are served.
+_SIZE = (
+    Column("size", lambda r: str(r["name"])),
+    Column("from", lambda r: number(r["low"])),
+    Column("to", lambda r: number(r["high"])),
+    _count("boxes", "boxes"),
+    _count("unseen", "unseen"),
+)
+_SERVED = (
+    Column("BPR", lambda r: share(r["bpr"])),
+    Column("recall", lambda r: share(r["recall"])),
+    _decimals("mean IoU", "mean_iou"),
+)

@@ -3,69 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastrf.anchors import tables
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize
-from fastrf.anchors.rows import Report
 from fastrf.anchors.suggestions import Suggestion, suggest
+from fastrf.anchors.tables import Report
 from fastrf.errors import FormatError, UsageError
-from fastrf.system.terminal import Progress, progress_bar, terminal_width
+from fastrf.outputs.tables import to_json
+from fastrf.system.terminal import Progress, progress_bar
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
+    from fastrf.cli.options import AnchorOptions
 
-__all__ = ["Request", "answer"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options as given; `has_input` says whether the input's size was."""
-
-    levels: str
-    boxes: Path | None
-    anchors: str | None
-    suggest: str | None
-    per_level: int
-    centers: str
-    form: str | None
-    resize: str | None
-    scale: str | None
-    threshold: float
-    seed: int
-    exact: bool
-    has_input: bool
+__all__ = ["answer"]
 
 
-def answer(analysis: Analysis, asked: Request, style: str, *, to_terminal: bool) -> str:
-    """The text to print or write: `style` is "table", "json", "csv" or "markdown". Raises what `report` raises."""
+def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | None, *, has_input: bool) -> str:
+    """The text to print or write, a table within a terminal's width: `style` is "table", "json", "csv" or "markdown".
+
+    `has_input` says whether the input's size was given. Raises what `report` raises.
+    """
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
     with progress_bar("boxes", asked.boxes is not None) as progress:
-        boxes = None if asked.boxes is None else _boxes(analysis, asked)
+        boxes = None if asked.boxes is None else _boxes(analysis, asked, has_input)
         found = list(_run(analysis, asked, boxes, progress))
     if asked.form is not None:
         return _pasted(analysis, asked, found[-1])
     if style == "json":
         kinds = [("report" if isinstance(one, Report) else "suggestion", one) for one in found]
-        return tables.to_json({kind: one.to_records() for kind, one in kinds})
+        return to_json({kind: one.to_records() for kind, one in kinds})
     if style == "csv" and len(found) > 1:
         raise UsageError("CSV holds one table; ask for --anchors or --suggest alone, or for JSON or Markdown")
     if style == "csv":
         return _report_of(found[0]).to_csv()
     if style == "markdown":
         return "\n\n".join(map(_markdown, found))
-    width = terminal_width() if to_terminal else None
     return "\n\n".join(one.to_text(width) for one in found)
 
 
 def _run(
-    analysis: Analysis, asked: Request, boxes: Boxes | None, progress: Progress | None
+    analysis: Analysis, asked: AnchorOptions, boxes: Boxes | None, progress: Progress | None
 ) -> Iterator[Report | Suggestion]:
     """The report of the anchors given, then what is suggested instead."""
     names = [name.strip() for name in asked.levels.split(",") if name.strip()]
@@ -87,10 +69,10 @@ def _markdown(found: Report | Suggestion) -> str:
     return "\n\n".join([_report_of(found).to_markdown(), *parts])
 
 
-def _boxes(analysis: Analysis, asked: Request) -> Boxes:
+def _boxes(analysis: Analysis, asked: AnchorOptions, has_input: bool) -> Boxes:
     """Boxes, in images of the input's size where the source does not say; then that size must have been given."""
     size = input_pixels(analysis)
-    boxes = read_boxes(asked.boxes, image_size=size if asked.has_input else None)
+    boxes = read_boxes(asked.boxes, image_size=size if has_input else None)
     if not boxes.has_image_sizes:
         raise FormatError(
             f"{asked.boxes}: holds no image sizes; give --input (such as 3x{size[0]}x{size[1]}), "
@@ -99,7 +81,7 @@ def _boxes(analysis: Analysis, asked: Request) -> Boxes:
     return boxes
 
 
-def _resize(asked: Request, boxes: Boxes | None) -> Resize | str | None:
+def _resize(asked: AnchorOptions, boxes: Boxes | None) -> Resize | str | None:
     """The rule, with the random scale if there is one."""
     if asked.scale is None or boxes is None:
         return asked.resize
@@ -111,7 +93,7 @@ def _resize(asked: Request, boxes: Boxes | None) -> Resize | str | None:
     return Resize(asked.resize or "letterbox", scale=scale, seed=asked.seed)
 
 
-def _pasted(analysis: Analysis, asked: Request, found: Report | Suggestion) -> str:
+def _pasted(analysis: Analysis, asked: AnchorOptions, found: Report | Suggestion) -> str:
     """Only the form asked for; given anchors are set on the centres of the receptive fields."""
     from fastrf.anchors.forms.readers import read_anchors
     from fastrf.anchors.levels import levels_of

@@ -10,15 +10,14 @@ import errno
 import os
 import signal
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastrf.cli.sources import Source, takes_model
+from fastrf.cli.options import AnchorOptions, NodeOption, OutputOption, Printed, Source, parse_index, unfolded
 from fastrf.cli.sweep import sweep
-from fastrf.errors import FastRFError, FormatError, UsageError, shown
+from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
 
 __all__ = ["app", "main"]
@@ -36,30 +35,6 @@ app = typer.Typer(
     epilog="A MODEL is a built-in network (`fastrf zoo` lists them), a .toml / .json spec, an .onnx or .pt2 file, or "
     "package.module:callable for a PyTorch model.",
 )
-
-NodeOption = Annotated[
-    str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Write to a file, replacing one that is there; its ending chooses the format.",
-    ),
-]
-
-
-class TableFormat(StrEnum):
-    """How a table is printed."""
-
-    table, json, csv, markdown = "table", "json", "csv", "markdown"
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
 
 
 def _show_version(value: bool) -> None:
@@ -81,35 +56,22 @@ def _options(
 
 
 @app.command()
-@takes_model
+@unfolded
 def summary(
     source: Source,
+    printed: Printed,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold dotted names to so many parts.")] = None,
-    json: JsonOption = False,
-    csv: CsvOption = False,
-    markdown: MarkdownOption = False,
-    output: OutputOption = None,
 ) -> None:
     """Print a table of every layer: shape, parameters, receptive field, stride, padding, start, borders.
 
     `fastrf summary resnet50 --depth 1` or `fastrf summary net.toml --input 3x640x640 --json`
     """
-    table = source.analyze().summary(depth)
-    wanted = _table_format(json, csv, markdown, output)
-    if wanted is TableFormat.table and output is None:
-        typer.echo(table.to_text(console.terminal_width()))
-        return
-    text = {
-        TableFormat.json: table.to_json,
-        TableFormat.csv: table.to_csv,
-        TableFormat.markdown: table.to_markdown,
-        TableFormat.table: table.__str__,
-    }[wanted]()
-    _emit(text, output)
+    form = printed.form
+    printed.emit(source.analyze().summary(depth).table.to(form, printed.width))
 
 
 @app.command()
-@takes_model
+@unfolded
 def mask(
     source: Source,
     node: NodeOption = None,
@@ -119,7 +81,7 @@ def mask(
     neuron: Annotated[
         str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")
     ] = None,
-    json: JsonOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: OutputOption = None,
 ) -> None:
     """Show exactly which pixels one position (or one neuron) sees.
@@ -137,10 +99,10 @@ def mask(
     if json and output is not None:
         raise UsageError("--json prints; with -o the file's ending chooses the format")
     if neuron is not None:
-        where = _index(neuron, "--neuron")
+        where = parse_index(neuron, "--neuron")
         pixels = field.neuron_pixels(where)
     else:
-        where = tuple(n // 2 for n in field.position_shape) if at is None else _index(at, "--at")
+        where = tuple(n // 2 for n in field.position_shape) if at is None else parse_index(at, "--at")
         pixels = field.mask(where)
     if output is not None:
         drawing.write_mask(pixels, output)
@@ -150,7 +112,7 @@ def mask(
 
 
 @app.command()
-@takes_model
+@unfolded
 def masks(
     source: Source,
     output: Annotated[
@@ -190,14 +152,12 @@ def masks(
 
 
 @app.command()
-@takes_model
+@unfolded
 def boxes(
     source: Source,
+    printed: Printed,
     node: NodeOption = None,
     at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="One position only.")] = None,
-    json: JsonOption = False,
-    csv: CsvOption = False,
-    output: OutputOption = None,
 ) -> None:
     """List the tight box, the exact area and the density of every position of a node.
 
@@ -206,36 +166,35 @@ def boxes(
     `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
     """
     from fastrf.cli import drawing
+    from fastrf.outputs.tables import Table
 
-    field = source.field(node)
-    only = None if at is None else _index(at, "--at")
-    if output is not None and output.suffix in (".npy", ".npz"):
-        if only is not None:
-            raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
-        drawing.write_boxes(field, output)
-        console.note(f"wrote {output}")
+    only = None if at is None else parse_index(at, "--at")
+    output = printed.output
+    if output is None or output.suffix not in (".npy", ".npz"):
+        table = Table(drawing.box_rows(source.field(node), only), ruled=False)
+        printed.emit(table.to(printed.form, printed.width))
         return
-    rows = drawing.box_rows(field, only)
-    wanted = _table_format(json, csv, False, output)
-    _emit(drawing.format_rows(rows, wanted.value), output)
+    if only is not None:
+        raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
+    drawing.write_boxes(source.field(node), output)
+    console.note(f"wrote {output}")
 
 
-app.command()(sweep)
+app.command()(unfolded(sweep))
 
 
 @app.command()
-def zoo(
-    json: JsonOption = False,
-) -> None:
+def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the built-in networks."""
     from fastrf import zoo as networks
-    from fastrf.cli import drawing
+    from fastrf.outputs.tables import Table
 
-    rows = []
-    for name in networks.names():
-        spec = networks.build(name)
-        rows.append({"name": name, "input": "x".join(map(str, spec["input_shape"])), "layers": len(spec["layers"])})
-    typer.echo(drawing.format_rows(rows, "json" if json else "table"))
+    specs = {name: networks.build(name) for name in networks.names()}
+    rows = [
+        {"name": name, "input": "x".join(map(str, spec["input_shape"])), "layers": len(spec["layers"])}
+        for name, spec in specs.items()
+    ]
+    typer.echo(Table(rows, ruled=False).to("json" if json else "table", console.terminal_width()))
 
 
 @app.command()
@@ -251,100 +210,19 @@ def warmup() -> None:
 
 
 @app.command()
-@takes_model
-def anchors(
-    source: Source,
-    levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")],
-    boxes: Annotated[
-        Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
-    ] = None,
-    anchors: Annotated[
-        str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
-    ] = None,
-    suggest: Annotated[
-        str | None, typer.Option("--suggest", "-s", help="Suggest others: kmeans, s3fd, lffd or rfla.")
-    ] = None,
-    per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3,
-    centers: Annotated[
-        str, typer.Option("--centers", help="Where suggestions stand: at nominal or effective centres.")
-    ] = "nominal",
-    form: Annotated[
-        str | None, typer.Option("--form", help="Give only what to paste: torchvision, mmdetection, yolo or lffd.")
-    ] = None,
-    resize: Annotated[
-        str | None, typer.Option("--resize", help="letterbox, stretch, shortest or none (default: by the boxes).")
-    ] = None,
-    scale: Annotated[
-        str | None, typer.Option("--scale", metavar="LOW,HIGH", help="A random scale on top, e.g. 0.5,1.5.")
-    ] = None,
-    threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0,
-    exact: Annotated[bool, typer.Option("--exact", help="Lay boxes over the exact mask of every position.")] = False,
-    json: JsonOption = False,
-    csv: CsvOption = False,
-    markdown: MarkdownOption = False,
-    output: OutputOption = None,
-) -> None:
+@unfolded
+def anchors(source: Source, asked: AnchorOptions, printed: Printed) -> None:
     """Which level sees which objects, where its anchors stand, and which to use instead.
 
     `fastrf anchors yolov5s --levels P3,P4,P5 --anchors yolov5 --boxes instances.json -o report.json`
 
     `fastrf anchors yolov5s --levels P3,P4,P5 --boxes instances.json --suggest kmeans --form yolo`
     """
-    from fastrf.cli import anchors as command
+    from fastrf.cli.anchors import answer
 
-    asked = command.Request(
-        levels,
-        boxes,
-        anchors,
-        suggest,
-        per_level,
-        centers,
-        form,
-        resize,
-        scale,
-        threshold,
-        seed,
-        exact,
-        source.input_shape is not None,
-    )
-    wanted = TableFormat.table if form is not None else _table_format(json, csv, markdown, output)
-    analysis = source.analyze()
-    _emit(command.answer(analysis, asked, wanted.value, to_terminal=output is None), output)
-
-
-def _index(text: str, option: str) -> tuple[int, ...]:
-    parts = text.split(",") if text else []
-    if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
-        raise UsageError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
-    return tuple(int(part) for part in parts)
-
-
-def _table_format(json: bool, csv: bool, markdown: bool, output: Path | None) -> TableFormat:
-    asked = [name for name, on in (("json", json), ("csv", csv), ("markdown", markdown)) if on]
-    if len(asked) > 1:
-        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
-    if asked and output is not None:
-        raise UsageError(f"--{asked[0]} prints; with -o the file's ending chooses the format")
-    if asked:
-        return TableFormat(asked[0])
-    if output is None:
-        return TableFormat.table
-    endings = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
-    if output.suffix not in endings:
-        raise FormatError(f"{output}: ending {output.suffix!r} is unknown here; use {', '.join(endings)}")
-    return TableFormat(endings[output.suffix])
-
-
-def _emit(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text.rstrip("\n"))
-        return
-    from fastrf.system.files import whole_file
-
-    with whole_file(output) as file:
-        file.write((text.rstrip("\n") + "\n").encode())
-    console.note(f"wrote {output}")
+    form = "table" if asked.form is not None else printed.form
+    has_input = source.input_shape is not None
+    printed.emit(answer(source.analyze(), asked, form, printed.width, has_input=has_input))
 
 
 def main(arguments: list[str] | None = None) -> None:

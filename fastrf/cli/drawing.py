@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,10 @@ import numpy.typing as npt
 
 from fastrf.errors import FormatError
 from fastrf.field import ReceptiveField
-from fastrf.outputs.tabular import Table, ascii_only
-from fastrf.outputs.texts import csv_rows
 from fastrf.system.extras import require
 from fastrf.system.files import whole_file
-from fastrf.system.terminal import terminal_width
 
-__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "format_rows", "write_boxes", "write_mask"]
+__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "write_boxes", "write_mask"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -157,17 +153,3 @@ def write_boxes(field: ReceptiveField, path: Path) -> None:
         else:
             arrays = {"boxes": field.boxes(), "areas": field.areas(), "densities": field.densities()}
             np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def format_rows(rows: Sequence[dict[str, Any]], kind: str, keep: str | None = None) -> str:
-    """Mappings of equal keys as `json`, `csv` or a `table` that fits the terminal, if stdout is one.
-
-    A column to `keep` is not left out of a table, nor is the first.
-    """
-    if kind == "json":
-        return json.dumps(list(rows), indent=None)
-    titles = list(rows[0]) if rows else []
-    if kind == "csv":
-        return csv_rows([titles, *(list(row.values()) for row in rows)])
-    table = Table(titles, [[str(value) for value in row.values()] for row in rows], keep=(keep,), ruled=False)
-    return "\n".join(table.lines(terminal_width(), ascii_only=ascii_only()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastrf.cli.sources import parse_input
+from fastrf.cli.options import parse_input
 from fastrf.errors import UsageError
 from fastrf.system import terminal as console
 
@@ -20,7 +21,10 @@ __all__ = ["sweep"]
 SHOWN = 10
 
 
-def sweep(
+@dataclass(frozen=True)
+class SweepOptions:
+    """What `fastrf sweep` is asked."""
+
     candidates: Annotated[
         list[str],
         typer.Argument(
@@ -28,34 +32,36 @@ def sweep(
             help="A space (nasbench101, nasbench201, darts, darts-imagenet, ofa, ofa-without-se), a .jsonl file with a "
             "candidate per line, or networks: files, built-in names, package.module:callable.",
         ),
-    ],
+    ]
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a new .parquet, .csv, .arrow or .feather table."),
-    ] = None,
+    ] = None
     input_shape: Annotated[
         list[str] | None,
         typer.Option("--input", "-i", metavar="SHAPE", help="Input shape, e.g. 3x32x32; several for each network."),
-    ] = None,
+    ] = None
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="NAMES", help="Metrics by name, with commas (default: all).")
-    ] = None,
+    ] = None
     node: Annotated[
         str | None,
         typer.Option("--node", "-n", help="The node of listed networks, or `map`: the last map before the head."),
-    ] = None,
-    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many candidates of a space.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of --sample.")] = 0,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads on this machine.")] = None,
+    ] = None
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many candidates of a space.")] = None
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of --sample.")] = 0
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads on this machine.")] = None
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, e.g. tcp://host:8786.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an output that was interrupted.")] = False,
-    top: Annotated[int | None, typer.Option("--top", min=1, help="Print so many of the best candidates.")] = None,
-    by: Annotated[str | None, typer.Option("--by", metavar="COLUMN", help="The column that says what is best.")] = None,
-    smallest: Annotated[bool, typer.Option("--smallest", help="The smallest is the best.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print rows as JSON: the best, or all of them.")] = False,
-) -> None:
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an output that was interrupted.")] = False
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Print so many of the best candidates.")] = None
+    by: Annotated[str | None, typer.Option("--by", metavar="COLUMN", help="The column that says what is best.")] = None
+    smallest: Annotated[bool, typer.Option("--smallest", help="The smallest is the best.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print rows as JSON: the best, or all of them.")] = False
+
+
+def sweep(asked: SweepOptions) -> None:
     """Work out a row of exact figures for each of many candidate architectures.
 
     A candidate that fails is a row with its error. An interrupted output goes on with --resume.
@@ -66,17 +72,19 @@ def sweep(
     from fastrf.sweeps.candidates import candidates_of
     from fastrf.sweeps.run import sweep as run
 
-    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    given, shape = _at_shapes(candidates_of(candidates, sample, seed), candidates, input_shape)
-    result = run(given, shape, names, workers, scheduler, output, resume, node=node)
-    if output is not None:
+    names = None if asked.metrics is None else [name.strip() for name in asked.metrics.split(",") if name.strip()]
+    given, shape = _at_shapes(
+        candidates_of(asked.candidates, asked.sample, asked.seed), asked.candidates, asked.input_shape
+    )
+    result = run(given, shape, names, asked.workers, asked.scheduler, asked.output, asked.resume, node=asked.node)
+    if asked.output is not None:
         failed = f", {result.n_failed} of them failed" if result.n_failed else ""
-        console.note(f"wrote {output}: {len(result)} rows{failed}")
-    if top is None and by is None and (output is not None or json):
-        if json:
+        console.note(f"wrote {asked.output}: {len(result)} rows{failed}")
+    if asked.top is None and asked.by is None and (asked.output is not None or asked.json):
+        if asked.json:
             typer.echo(result.to_json())
         return
-    _show(result, top or SHOWN, by, smallest, json)
+    _show(result, asked.top or SHOWN, asked.by, asked.smallest, asked.json)
 
 
 def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[Any, Any]:
@@ -90,7 +98,7 @@ def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[
 
 
 def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: bool) -> None:
-    from fastrf.cli.drawing import format_rows
+    from fastrf.outputs.tables import Table
 
     column = by or ("density" if "density" in result.columns else result.columns[3])
     best = result.top(top, column, smallest=smallest)
@@ -101,7 +109,7 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
         rows = [
             {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
         ]
-        typer.echo(format_rows(rows, "table", column))
+        typer.echo(Table(rows, keep=(column,), ruled=False).to_text(console.terminal_width()))
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
         console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")

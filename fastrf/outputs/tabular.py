@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fastrf.errors import shown
 
-__all__ = ["Table", "ascii_only", "wrapped"]
+__all__ = ["Grid", "ascii_only", "wrapped"]
 
 #: Names are not shortened below so many characters as long as a column can be left out instead.
 _NAME = 24
@@ -21,7 +21,7 @@ _MARGIN, _GAP = 2, 3
 
 
 @dataclass(frozen=True)
-class Table:
+class Grid:
     """A header and rows of equal length.
 
     The first `names` columns may be shortened, the first `left` stand on the left. `drop` are the columns that may be

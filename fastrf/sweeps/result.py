@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import UsageError, did_you_mean
+from fastrf.outputs.tables import Table
 from fastrf.sweeps.table import arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
@@ -73,9 +72,8 @@ class SweepResult:
         return rows
 
     def to_json(self) -> str:
-        """As a JSON list of rows; what is infinite is written as the text "inf"."""
-        rows = [{name: _plain(value) for name, value in row.items()} for row in self._table.to_pylist()]
-        return json.dumps(rows, indent=1)
+        """As a JSON list of rows, `null` where a figure is infinite, unknown or missing."""
+        return Table(self.to_rows()).to_json()
 
     def top(self, n: int = 10, by: str = "density", *, smallest: bool = False) -> SweepResult:
         """The `n` candidates with the largest (or smallest) value of a column, the best first.
@@ -113,9 +111,3 @@ class SweepResult:
         form = form_of(Path(path))
         with whole_file(path) as file:
             write_table(self._table.to_batches(), self._schema, file, form)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

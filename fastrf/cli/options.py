@@ -1,4 +1,4 @@
-"""The argument MODEL of the command line and the options that belong to it, the same for every command."""
+"""What commands share: the argument MODEL with the options that belong to it, how tables leave, and what texts mean."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastrf.errors import ShapeError, UsageError
+from fastrf.errors import FormatError, ShapeError, UsageError
+from fastrf.system import terminal
+from fastrf.system.files import whole_file
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
 
-__all__ = ["Source", "parse_input", "takes_model"]
+__all__ = ["AnchorOptions", "NodeOption", "OutputOption", "Printed", "Source", "parse_index", "parse_input", "unfolded"]
 
 _Texts = list[str] | None
+NodeOption = Annotated[
+    str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to a file, replacing one that is there; its ending chooses the format.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -119,26 +134,108 @@ class Source:
         }
 
 
-def takes_model(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter is a `Source`, as one that takes the source's own arguments and options."""
-    own = {field.name: field for field in fields(Source)}
-    hints = typing.get_type_hints(Source, include_extras=True)
-    told = typing.get_type_hints(command, include_extras=True)
-    first, *rest = inspect.signature(command).parameters.values()
-    named = inspect.Parameter.KEYWORD_ONLY
-    signature = inspect.signature(Source)
-    parameters = [signature.parameters[name].replace(annotation=hints[name], kind=named) for name in own]
-    parameters += [p.replace(annotation=told[p.name], kind=named) for p in rest]
+@dataclass(frozen=True)
+class AnchorOptions:
+    """What `fastrf anchors` is asked."""
+
+    levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")]
+    boxes: Annotated[
+        Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
+    ] = None
+    anchors: Annotated[
+        str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
+    ] = None
+    suggest: Annotated[
+        str | None, typer.Option("--suggest", "-s", help="Suggest others: kmeans, s3fd, lffd or rfla.")
+    ] = None
+    per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3
+    centers: Annotated[
+        str, typer.Option("--centers", help="Where suggestions stand: at nominal or effective centres.")
+    ] = "nominal"
+    form: Annotated[
+        str | None, typer.Option("--form", help="Give only what to paste: torchvision, mmdetection, yolo or lffd.")
+    ] = None
+    resize: Annotated[
+        str | None, typer.Option("--resize", help="letterbox, stretch, shortest or none (default: by the boxes).")
+    ] = None
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LOW,HIGH", help="A random scale on top, e.g. 0.5,1.5.")
+    ] = None
+    threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0
+    seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0
+    exact: Annotated[bool, typer.Option("--exact", help="Lay boxes over the exact mask of every position.")] = False
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How a table leaves: printed, or written to a file whose ending says how."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False
+    output: OutputOption = None
+
+    @property
+    def form(self) -> str:
+        """One of "table", "json", "csv" and "markdown". Raises UsageError or FormatError."""
+        asked = [name for name in ("json", "csv", "markdown") if getattr(self, name)]
+        if len(asked) > 1:
+            raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
+        if asked and self.output is not None:
+            raise UsageError(f"--{asked[0]} prints; with -o the file's ending chooses the format")
+        if asked or self.output is None:
+            return asked[0] if asked else "table"
+        endings = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
+        if self.output.suffix not in endings:
+            ending, known = self.output.suffix, ", ".join(endings)
+            raise FormatError(f"{self.output}: ending {ending!r} is unknown here; use {known}")
+        return endings[self.output.suffix]
+
+    @property
+    def width(self) -> int | None:
+        """The terminal's, if the table goes to one."""
+        return terminal.terminal_width() if self.output is None else None
+
+    def emit(self, text: str) -> None:
+        """Print the text, or write the file."""
+        if self.output is None:
+            typer.echo(text.rstrip("\n"))
+            return
+        with whole_file(self.output) as file:
+            file.write((text.rstrip("\n") + "\n").encode())
+        terminal.note(f"wrote {self.output}")
+
+
+def unfolded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of which every parameter that is a data class stands for the options that are the class's members."""
+    kinds = typing.get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in kinds.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        members = inspect.signature(kinds[name]).parameters if name in groups else {name: parameter}
+        hints = typing.get_type_hints(kinds[name], include_extras=True) if name in groups else kinds
+        named = inspect.Parameter.KEYWORD_ONLY
+        parameters += [member.replace(annotation=hints[key], kind=named) for key, member in members.items()]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        source = Source(**{name: given.pop(name) for name in own})
-        command(source, **given)
+        made = {
+            name: kind(**{member.name: given.pop(member.name) for member in fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**made, **given)
 
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    assert first.name == "source"
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapped
+
+
+def parse_index(text: str, option: str) -> tuple[int, ...]:
+    """`3,4` as an index. Raises UsageError."""
+    parts = text.split(",") if text else []
+    if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
+        raise UsageError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
+    return tuple(int(part) for part in parts)
 
 
 def parse_input(shapes: list[str] | None) -> Any:
