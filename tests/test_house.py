@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -73,6 +74,73 @@ def test_circles_are_seen_whichever_way_round():
     graph = {"a": {"b"}, "b": {"c", "b"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
     assert sorted(house.circles(graph)) == [["a", "b", "c"], ["d", "e"]]
     assert not house.circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+
+
+#: What names an operator, in either front-end, and the functions of texts that look at parts of them.
+OPERATORS = ("operator_name", "short_name", "op", "op_type", "target", "domain")
+PARTS = (
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+    "partition",
+    "rpartition",
+    "split",
+    "find",
+    "replace",
+)
+
+
+def names_an_operator(node, known):
+    """Whether an expression is an operator's name, or was put into a variable as one."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "str":
+        return any(names_an_operator(argument, known) for argument in node.args)
+    if isinstance(node, ast.Call):
+        return names_an_operator(node.func, known)
+    if isinstance(node, ast.Attribute):
+        return node.attr in OPERATORS
+    return isinstance(node, ast.Name) and node.id in known
+
+
+def decisions_by_parts(tree):
+    """Where a function looks at a part of an operator's name: prefixes, endings, what it contains, some letters."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        nodes = list(ast.walk(function))
+        known = {*OPERATORS[:2]}
+        for node in nodes:
+            if isinstance(node, ast.Assign) and names_an_operator(node.value, known):
+                known |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        for node in nodes:
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PARTS
+            if called and names_an_operator(node.func.value, known):
+                yield function.name
+            inside = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
+            if inside and names_an_operator(node.comparators[0], known):
+                yield function.name
+            if isinstance(node, ast.Subscript) and names_an_operator(node.value, known):
+                yield function.name
+
+
+@pytest.mark.parametrize("frontend", ["torch"])
+def test_operators_are_told_apart_by_their_whole_names(frontend):
+    for path in (SOURCE / "frontends" / frontend).glob("*.py"):
+        assert not list(decisions_by_parts(ast.parse(path.read_text()))), path
+
+
+def test_decisions_by_parts_of_names_are_seen():
+    found = [
+        "name = short_name(node)\n    return name.startswith('conv')",
+        "return 'mean' in operator_name(node)",
+        "return 'conv' not in str(node.target)",
+        "text = str(node.target)\n    return text[-1] == '_'",
+        "return call.op.endswith('Pool')",
+    ]
+    for code in found:
+        assert list(decisions_by_parts(ast.parse(f"def decide(node, call):\n    {code}"))), code
+    fine = "def decide(node):\n    return short_name(node) in TABLE and TABLE[short_name(node)] in ('conv',)"
+    assert not list(decisions_by_parts(ast.parse(fine)))
 
 
 def test_importing_is_light():

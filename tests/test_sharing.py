@@ -104,10 +104,9 @@ LOCKS = {
     "compiler": compiler_lock.global_compiler_lock,
 }
 if importlib.util.find_spec("torch") is not None:
-    from fastrf.frontends.torch.capture import _LOCK
-    from fastrf.frontends.torch.quiet import _lock
+    from fastrf.frontends.torch.exporting import _lock
 
-    LOCKS |= {"captures": _LOCK, "silence": _lock}
+    LOCKS |= {"captures": _lock}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -4,11 +4,14 @@
 |---|---|
 | `capture` | a module and its input shape to an ExportedProgram, without changing the module |
 | `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
-| `keeping`, `failing` | the user's model, left as it was; why one cannot be captured |
+| `keeping`, `exporting` | the user's model, left as it was; the same programs from every release of PyTorch |
+| `archive` | a `.pt2` file without what could run |
 | `program` | an ExportedProgram to a Network: inputs, outputs, names |
 | `walk` | the exported graph, node by node, to layers; what does not depend on the input is evaluated |
+| `registry`, `names` | the rules by name and what they see of the walk; the forms and families of operators |
+| `known`, `weights` | values that no input and no weight changes |
 | `simplifying` | operators without a rule, in others; which arguments an operator reads |
-| `rules_*` | one rule per ATen operator: the layers it stands for |
+| `rules_*` | rules of ATen operators: the layers that each stands for |
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from fastrf.frontends.torch import (
     rules_whole,
     rules_windows,
 )
-from fastrf.frontends.torch.capture import capture, load_callable, load_file
+from fastrf.frontends.torch.archive import load_file
+from fastrf.frontends.torch.capture import capture, load_callable
 from fastrf.frontends.torch.program import check_given, to_network
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 `torch.export.load` unpickles payloads, loads compiled libraries, evaluates expressions, imports what tree structures
 name, and looks operators up by any dotted name. So it is never given a stranger's file: what a program needs is read
-here, checked, and written anew into an archive in memory, which it then reads. `capture.load_file` calls this.
+here, checked, and written anew into an archive in memory, which it then reads.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
 from fastrf.errors import FastRFError, FormatError
+from fastrf.frontends.torch.exporting import first_line, functional, quiet
 from fastrf.system.files import check_unpacked, opened
 
-__all__ = ["without_code"]
+__all__ = ["load_file"]
 
 #: Operators that packages of PyTorch's own define; those of others run their authors' code.
 _OPERATOR = re.compile(r"torch\.ops\.(aten|prims|torchvision|quantized_decomposed)\.((?!__)\w+)\.((?!__)\w+)")
@@ -49,7 +51,23 @@ _SAMPLE = re.compile(r".+/data/sample_inputs/[^/]+\.pt|serialized_example_inputs
 _MARKS = re.compile(r"(?:.+/)?(?:\.data/version|version|byteorder|\.format_version|archive_format|archive_version)")
 
 
-def without_code(path: str | os.PathLike[str]) -> io.BytesIO:
+def load_file(path: str | os.PathLike[str], trust: bool = False) -> ExportedProgram:
+    """Read a `.pt2` file written by `torch.export.save`; nothing in it runs unless `trust` allows it.
+
+    Raises FormatError, and LimitError for more than there is memory for.
+    """
+    content = path if trust else _without_code(path)
+    try:
+        with quiet():
+            exported = functional(torch.export.load(content))
+    except OSError as error:
+        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
+    except Exception as error:
+        raise FormatError(f"{path}: not a .pt2 file of torch.export ({first_line(error)})") from error
+    return exported
+
+
+def _without_code(path: str | os.PathLike[str]) -> io.BytesIO:
     """The archive with nothing in it that could run. Raises FormatError, which names what could, or LimitError."""
     clean = io.BytesIO()
     with opened(path) as file:

@@ -1,4 +1,4 @@
-"""Arguments of a captured node, by the names of its operator's schema."""
+"""A captured node: its operator's name, its arguments by the names of the operator's schema, its shape."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ import torch
 from torch.fx import Node
 
 from fastrf.errors import UnsupportedOpError
+from fastrf.frontends.torch.names import plain_name
 
-__all__ = ["bound", "fake_shape", "operator_name", "short_name"]
+__all__ = ["bound", "fake_shape", "first_only", "for_each", "operator_name", "short_name"]
 
 
 def bound(node: Node) -> dict[str, Any]:
     """Every argument by its name, defaults filled in."""
     assert isinstance(node.target, torch._ops.OpOverload)
-    values: dict[str, Any] = {}
-    for position, argument in enumerate(node.target._schema.arguments):
-        if position < len(node.args):
-            values[argument.name] = node.args[position]
-        else:
-            values[argument.name] = node.kwargs.get(
-                argument.name, argument.default_value if argument.has_default_value() else None
-            )
-    return values
+    arguments = node.target._schema.arguments
+    values = {a.name: a.default_value if a.has_default_value() else None for a in arguments}
+    return {**values, **dict(zip(values, node.args, strict=False)), **node.kwargs}
 
 
 def fake_shape(node: Any) -> tuple[int, ...]:
@@ -34,8 +29,19 @@ def fake_shape(node: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def for_each(node: Node, result: Any) -> Any:
+    """A result for each that the node has, all of them reading the same."""
+    several = node.meta["val"]
+    return [result] * len(several) if isinstance(several, tuple | list) else result
+
+
+def first_only(node: Node, result: Any) -> Any:
+    """The first result of a node that may have others, of which no rule knows anything."""
+    return [result] if isinstance(node.meta["val"], tuple | list) else result
+
+
 def operator_name(node: Node) -> str:
-    """The operator's name without overload, such as "aten::conv2d"."""
+    """The operator as users write it, without overload, such as "aten::conv2d"."""
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
         return target._schema.name
@@ -43,5 +49,5 @@ def operator_name(node: Node) -> str:
 
 
 def short_name(node: Node) -> str:
-    """The operator's name without namespace and overload, such as "conv2d"."""
-    return operator_name(node).rpartition("::")[2]
+    """The operator as rules and tables name it, such as "conv2d" (see `names`)."""
+    return plain_name(operator_name(node))

@@ -1,33 +1,29 @@
-"""From a module, a file or a name on the command line to an ExportedProgram."""
+"""From a module, or its name on the command line, to an ExportedProgram; or why that cannot be."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
+import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from fastrf.errors import FastRFError, FormatError, NetworkError
-from fastrf.frontends.torch.archive import without_code
-from fastrf.frontends.torch.exporting import export, functional
-from fastrf.frontends.torch.failing import first_line, reason
+from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
-from fastrf.frontends.torch.quiet import quiet
 from fastrf.frontends.torch.returning import gathered, noted
 from fastrf.frontends.torch.rules_own import kept_whole
-from fastrf.system.locks import process_lock
 
-__all__ = ["capture", "load_callable", "load_file"]
-
-
-#: Torch's captures share state of the process.
-_LOCK = process_lock()
+__all__ = ["capture", "load_callable"]
 
 
 def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] | None = None) -> ExportedProgram:
@@ -48,23 +44,7 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
         except FastRFError:
             raise
         except (Exception, SystemExit) as error:
-            raise NetworkError(reason(model, inputs, error)) from error
-
-
-def load_file(path: str | os.PathLike[str], trust: bool = False) -> ExportedProgram:
-    """Read a `.pt2` file written by `torch.export.save`; nothing in it runs unless `trust` allows it.
-
-    Raises FormatError, and LimitError for more than there is memory for.
-    """
-    content = path if trust else without_code(path)
-    try:
-        with quiet():
-            exported = functional(torch.export.load(content))
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except Exception as error:
-        raise FormatError(f"{path}: not a .pt2 file of torch.export ({first_line(error)})") from error
-    return exported
+            raise NetworkError(_reason(model, inputs, error)) from error
 
 
 def load_callable(name: str) -> torch.nn.Module:
@@ -83,3 +63,61 @@ def load_callable(name: str) -> torch.nn.Module:
     if not isinstance(made, torch.nn.Module):
         raise FormatError(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
     return made
+
+
+# Why a module cannot be captured, in one line that says only what was found out ---------------------------
+
+#: Larger models are not run to find out more.
+_MOST_PARAMETERS = 200_000_000
+_BY_VALUES = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+
+
+def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str:
+    """Which module, which inputs, what torch said, and what can be done; the model may be run to find that out."""
+    name = type(model).__name__
+    if isinstance(error, SystemExit):
+        return f"{name} ends the process with inputs {inputs} ({first_line(error)}); it must return its results"
+    failed = f"{name} cannot be captured by torch.export with inputs {inputs}: {first_line(error)}"
+    small = sum(p.numel() for p in model.parameters()) <= _MOST_PARAMETERS
+    if not small or any(p.is_meta for p in model.parameters()):
+        return f"{failed}; check that it runs with these inputs and that its control flow needs no values"
+    found = _failure(model, inputs)
+    if found is not None:
+        whole = inputs.made and _failure(model, inputs.whole_numbers(model)) is None
+        hint = f"{', '.join(inputs.made)} as tensors of whole numbers" if whole else "inputs that it takes"
+        return f"{failed}; the model itself fails ({first_line(found)}): give {hint}"
+    why = "its control flow or a shape depends on values" if _needs_values(error) else "it runs with these inputs"
+    if _is_traced(model, inputs):
+        return f"{failed}; {why}; torch.onnx.export with dynamo=False captures this, as these inputs make it run"
+    return f"{failed}; {why}; give values={{name: value}} for arguments that decide, or take the part out"
+
+
+def _needs_values(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, _BY_VALUES):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _failure(model: torch.nn.Module, inputs: Inputs) -> BaseException | None:
+    """What the model raises by itself."""
+    try:
+        inputs.run(model)
+    except (Exception, SystemExit) as error:
+        return error
+    return None
+
+
+def _is_traced(model: torch.nn.Module, inputs: Inputs) -> bool:
+    """Whether the tracing exporter takes the model; a named argument goes last, in a mapping.
+
+    It prints graphs of what it cannot take past every stream of Python's, unless its printer is replaced.
+    """
+    silent = patch.object(torch._C, "_jit_onnx_log", create=True)
+    try:
+        with silent, contextlib.redirect_stdout(io.StringIO()):
+            torch.onnx.export(model, (*inputs.arguments, inputs.named), io.BytesIO(), dynamo=False)  # type: ignore[arg-type]
+    except (Exception, SystemExit):
+        return False
+    return True

@@ -1,12 +1,20 @@
 """Exported programs whose operators change nothing, composite ones whole: the same from every release of PyTorch.
 
-From 2.6 on PyTorch does this by itself. 2.5 must be told which operators stay whole, and what they make.
+From 2.6 on PyTorch does this by itself. 2.5 must be told which operators stay whole, and what they make. What torch
+logs and warns of meanwhile is silenced.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +23,9 @@ from torch._decomp import decompositions, get_decompositions
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-__all__ = ["export", "functional"]
+from fastrf.system.locks import process_lock
+
+__all__ = ["export", "first_line", "functional", "quiet"]
 
 _API: Any = torch.export
 #: How composite operators are taken apart; PyTorch 2.5 has no such table.
@@ -98,3 +108,50 @@ def _composites() -> list[torch._ops.OpOverload]:
                 get_alias_info(operator)
                 found.append(operator)
     return found
+
+
+# Silence ------------------------------------------------------------------------------------------------
+
+_lock = process_lock()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is logged, warned of or written to the error stream while it lasts: errors are told in one line.
+
+    This is switched for the whole process, so one thread at a time does it: what captures or traces runs in turn.
+    """
+    with _lock:
+        before = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()), _no_error_stream():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(before)
+
+
+@contextlib.contextmanager
+def _no_error_stream() -> Iterator[None]:
+    """What is written past Python, as torch's operators do, goes nowhere."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no such stream
+        yield
+        return
+    try:
+        if sys.__stderr__ is not None:
+            sys.__stderr__.flush()
+        with Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def first_line(error: BaseException) -> str:
+    """The type of an error and the first line of what it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -11,7 +11,7 @@ import torch
 
 from fastrf.errors import ShapeError
 
-__all__ = ["Inputs", "told"]
+__all__ = ["Inputs"]
 
 
 class Inputs(NamedTuple):
@@ -26,16 +26,14 @@ class Inputs(NamedTuple):
         """The arguments that `input_shape` and `values` stand for. Raises ShapeError for what does not fit forward."""
         if given is None:
             raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
-        constants = {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in values.items()}
+        constants = {name: _tensor(value) for name, value in values.items()}
+        several = given if isinstance(given, Sequence) else (given,)
         if isinstance(given, Mapping):
-            named = {name: _argument(model, item) for name, item in given.items()}
+            named = {name: _example(model, item) if _is_shape(item) else _tensor(item) for name, item in given.items()}
             made = tuple(name for name, item in given.items() if _is_shape(item))
             found = cls((), {**named, **constants}, made)
-        elif isinstance(given, torch.Tensor | np.ndarray):
-            found = cls((_argument(model, given),), constants)
-        elif isinstance(given, Sequence) and any(isinstance(item, torch.Tensor | np.ndarray) for item in given):
-            positional = [torch.from_numpy(item) if isinstance(item, np.ndarray) else item for item in given]
-            found = cls(tuple(positional), constants)
+        elif any(isinstance(item, torch.Tensor | np.ndarray) for item in several):
+            found = cls(tuple(map(_tensor, several)), constants)
         else:
             first = next(iter(inspect.signature(model.forward).parameters), "input")
             found = cls((_example(model, given),), constants, (first,))
@@ -66,18 +64,20 @@ class Inputs(NamedTuple):
 
     def whole_numbers(self, model: torch.nn.Module) -> Inputs:
         """The same with whole numbers in tensors that were made from a shape."""
-        names = [*inspect.signature(model.forward).parameters][: len(self.arguments)]
-        positional = [_whole(item) if name in self.made else item for name, item in zip(names, self.arguments)]  # noqa: B905
-        named = {name: _whole(item) if name in self.made else item for name, item in self.named.items()}
-        return Inputs((*positional, *self.arguments[len(names) :]), named, self.made)
+
+        def whole(name: str, item: Any) -> Any:
+            return item.long() if name in self.made and isinstance(item, torch.Tensor) else item
+
+        names = [*inspect.signature(model.forward).parameters, *[""] * len(self.arguments)]
+        positional = tuple(whole(name, item) for name, item in zip(names, self.arguments, strict=False))
+        return Inputs(positional, {name: whole(name, item) for name, item in self.named.items()}, self.made)
 
     def __str__(self) -> str:
         """Shapes of tensors, and values of all else."""
-        return ", ".join([*map(told, self.arguments), *(f"{name}={told(item)}" for name, item in self.named.items())])
+        return ", ".join([*map(_told, self.arguments), *(f"{name}={_told(item)}" for name, item in self.named.items())])
 
 
-def told(item: Any) -> str:
-    """An argument in a line."""
+def _told(item: Any) -> str:
     return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else repr(item)[:40]
 
 
@@ -89,11 +89,8 @@ def _is_shape(item: Any) -> bool:
     return isinstance(item, list | tuple) and not any(isinstance(n, torch.Tensor | np.ndarray | str) for n in item)
 
 
-def _argument(model: torch.nn.Module, item: Any) -> Any:
-    """An example for a shape; tensors, containers of them, and plain values as they are."""
-    if isinstance(item, np.ndarray):
-        return torch.from_numpy(item)
-    return _example(model, item) if _is_shape(item) else item
+def _tensor(item: Any) -> Any:
+    return torch.from_numpy(item) if isinstance(item, np.ndarray) else item
 
 
 def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
@@ -103,7 +100,3 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     tensors = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
     like = next(tensors, torch.empty(0))
     return torch.zeros((1, *shape), dtype=like.dtype, device=like.device)
-
-
-def _whole(item: Any) -> Any:
-    return item.long() if isinstance(item, torch.Tensor) else item

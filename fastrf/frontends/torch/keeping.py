@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import operator
 import random
 import sys
 import types
@@ -71,7 +72,7 @@ def _states(model: torch.nn.Module) -> Iterator[_Undo]:
         if id(value) in seen or (isinstance(value, _PLAIN) and not isinstance(value, torch.nn.Parameter)):
             continue
         seen[id(value)] = value
-        back = _container(value, _differs)
+        back = _container(value, operator.is_not)
         if back is not None:
             yield back
         stack += _held(value)
@@ -92,7 +93,7 @@ def _held(value: Any) -> list[Any]:
     if isinstance(value, types.MethodType):
         return [value.__self__, value.__func__]
     if isinstance(value, types.CellType):
-        return [value.cell_contents] if _filled(value) else []
+        return _contents(value)
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     return list(getattr(value, "__dict__", {}).values())
@@ -103,15 +104,11 @@ def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
     if isinstance(value, torch.nn.Parameter):
         wanted = value.requires_grad
         return lambda: setattr(value, "requires_grad", wanted)
-    if isinstance(value, dict):
-        return _mapping(value, when)
-    if isinstance(value, list | deque):
-        return _sequence(value, list(value), when)
-    if isinstance(value, set):
-        return _set(value, set(value))
+    if isinstance(value, list | deque | set):
+        return _collection(value, when)
     if isinstance(value, types.CellType):
-        return _cell(value, value.cell_contents) if _filled(value) else None
-    held = getattr(value, "__dict__", None)
+        return _cell(value)
+    held = value if isinstance(value, dict) else getattr(value, "__dict__", None)
     return _mapping(held, when) if isinstance(held, dict) else None
 
 
@@ -131,31 +128,35 @@ def _mapping(value: dict[Any, Any], when: Callable[[Any, Any], bool]) -> _Undo:
     return back
 
 
-def _sequence(value: Any, before: list[Any], when: Callable[[Any, Any], bool]) -> _Undo:
+def _collection(value: Any, when: Callable[[Any, Any], bool]) -> _Undo:
+    before = list(value)
+
     def back() -> None:
-        same = len(value) == len(before) and all(a is b for a, b in zip(value, before, strict=True))
-        if not same and any(when(item, None) for item in [*value, *before]):
+        now = list(value)
+        same = len(now) == len(before) and all(map(operator.is_, now, before))
+        if not same and any(when(item, None) for item in [*now, *before]):
             value.clear()
-            value.extend(before)
+            (value.update if isinstance(value, set) else value.extend)(before)
 
     return back
 
 
-def _set(value: set[Any], before: set[Any]) -> _Undo:
+def _cell(cell: types.CellType) -> _Undo | None:
+    before = _contents(cell)
+
     def back() -> None:
-        if value != before:
-            value.clear()
-            value.update(before)
+        now = _contents(cell)
+        if not now or now[0] is not before[0]:
+            cell.cell_contents = before[0]
 
-    return back
+    return back if before else None
 
 
-def _cell(cell: types.CellType, before: Any) -> _Undo:
-    def back() -> None:
-        if not _filled(cell) or cell.cell_contents is not before:
-            cell.cell_contents = before
-
-    return back
+def _contents(cell: types.CellType) -> list[Any]:
+    """What a cell of a closure holds, if anything."""
+    with contextlib.suppress(ValueError):
+        return [cell.cell_contents]
+    return []
 
 
 def _class(kind: type, before: dict[str, Any]) -> _Undo:
@@ -170,40 +171,22 @@ def _class(kind: type, before: dict[str, Any]) -> _Undo:
     return back
 
 
-def _filled(cell: types.CellType) -> bool:
-    try:
-        return cell.cell_contents is not None or True
-    except ValueError:
-        return False
-
-
-def _differs(now: Any, before: Any) -> bool:
-    return now is not before
-
-
-def _holds_fakes(now: Any, _before: Any) -> bool:
+def _holds_fakes(now: Any, _before: Any = None, depth: int = 3) -> bool:
     """Whether a value is, or holds, tensors without data."""
-    return _reaches_fakes(now, 3)
-
-
-def _reaches_fakes(value: Any, depth: int) -> bool:
-    if isinstance(value, FakeTensor | FunctionalTensor):
+    if isinstance(now, FakeTensor | FunctionalTensor):
         return True
-    if depth == 0 or isinstance(value, (*_PLAIN, types.FunctionType)):
+    if depth == 0 or isinstance(now, (*_PLAIN, types.FunctionType)):
         return False
-    if isinstance(value, dict):
-        return any(_reaches_fakes(item, depth - 1) for item in dict.values(value))
-    return isinstance(value, list | tuple | set) and any(_reaches_fakes(item, depth - 1) for item in value)
+    items = dict.values(now) if isinstance(now, dict) else now if isinstance(now, list | tuple | set) else ()
+    return any(_holds_fakes(item, depth=depth - 1) for item in items)
 
 
 def _forget_memoised() -> None:
-    """Empty the caches of memoised functions that hold tensors without data."""
-    memoised = [found for found in gc.get_objects() if type(found) is functools._lru_cache_wrapper]
-    for function in memoised:
-        if _is_users(str(getattr(function, "__module__", ""))) and _memoises_fakes(function):
+    """Empty the caches of memoised functions that hold tensors without data.
+
+    A cache without bounds refers to a table of its results, one with bounds to the results themselves.
+    """
+    for function in [found for found in gc.get_objects() if type(found) is functools._lru_cache_wrapper]:
+        users = _is_users(str(getattr(function, "__module__", "")))
+        if users and any(_holds_fakes(item, depth=4) for item in gc.get_referents(function)):
             function.cache_clear()
-
-
-def _memoises_fakes(function: Any) -> bool:
-    """A cache without bounds refers to a table of its results, one with bounds to the results themselves."""
-    return any(_reaches_fakes(item, 4) for item in gc.get_referents(function))

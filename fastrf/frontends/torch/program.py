@@ -15,11 +15,10 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
-from fastrf.frontends.torch.exporting import functional
-from fastrf.frontends.torch.quiet import quiet
-from fastrf.frontends.torch.returning import module_names
+from fastrf.frontends.torch.exporting import functional, quiet
+from fastrf.frontends.torch.returning import MODULES
 from fastrf.frontends.torch.simplifying import changes_arguments
-from fastrf.frontends.torch.walk import Walk, scope_of
+from fastrf.frontends.torch.walk import ProgramWalk, scope_of
 from fastrf.network import Network
 
 __all__ = ["check_given", "to_network"]
@@ -54,10 +53,12 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     if any(changes_arguments(node) for node in exported.graph.nodes):
         with quiet():
             exported = functional(exported)
-    walk = Walk(exported, options)
+    walk = ProgramWalk(exported, options)
     walk.assumes += [f"{name!r} is the constant that values gives" for name in options.values]
     graph = exported.graph
-    walk.reserve([*module_names(exported), *(name for node in graph.nodes for name in scope_of(node))])
+    walk.reserve(
+        [*exported.graph_module.meta.get(MODULES, ()), *(name for node in graph.nodes for name in scope_of(node))]
+    )
     inputs: list[Value] = []
     names: dict[str, str] = {}
     user_inputs = set(exported.graph_signature.user_inputs)
@@ -83,7 +84,7 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
 
 
-def _named_outputs(walk: Walk, exported: ExportedProgram) -> list[str]:
+def _named_outputs(walk: ProgramWalk, exported: ExportedProgram) -> list[str]:
     """Output layers; those inside containers get the names `out.0` or `features.p3`.
 
     An output that depends on nothing is left out, unless there is no other.

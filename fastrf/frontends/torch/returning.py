@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
 from fastrf.errors import NetworkError
 
-__all__ = ["Returned", "gathered", "module_names", "noted", "plain", "returned_by"]
+__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "noted"]
 
 
 def _nothing(*_: Any) -> None:
@@ -32,8 +32,8 @@ for _key in ("CompositeExplicitAutograd", "Meta"):
 _NOTE = torch.ops.fastrf.returned.default
 torch.fx.node.has_side_effect(_NOTE)
 
-_KEY = "fastrf_returned"
-_MODULES = "fastrf_modules"
+#: In a node's `meta`, which module calls returned what it makes; in a program's, the names of all modules.
+RETURNED, MODULES = "fastrf_returned", "fastrf_modules"
 
 #: Objects within objects that are looked through for tensors.
 _DEPTH = 12
@@ -70,7 +70,7 @@ def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
 
     def note(_module: Any, _arguments: Any, output: Any) -> None:
         call = next(calls)
-        for (item, tensor), name in itertools.product(_items(plain(output)), names):
+        for (item, tensor), name in itertools.product(_items(_plain(output)), names):
             _NOTE(tensor, name, item, call)
 
     return note
@@ -78,18 +78,14 @@ def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
 
 def _unwrapped(module: torch.nn.Module, _arguments: Any, output: Any) -> Any:
     """A hook: the model's tensors in mappings and lists, whatever they were in."""
-    found = plain(output)
+    found = _plain(output)
     if not _holds_tensors(found):
         raise NetworkError(f"{type(module).__name__} returns no tensor but a {type(output).__name__}")
     return found
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any, above: frozenset[int] = frozenset()) -> Any:
     """Tensors in mappings, lists, dataclasses and objects of any kind, as mappings and lists; None for all else."""
-    return _plain(value, frozenset())
-
-
-def _plain(value: Any, above: frozenset[int]) -> Any:
     if value is None or isinstance(value, torch.Tensor):
         return value
     if id(value) in above or len(above) > _DEPTH or isinstance(value, str | bytes | type | torch.nn.Module):
@@ -131,31 +127,13 @@ def _items(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
 
 def gathered(exported: ExportedProgram, model: torch.nn.Module) -> ExportedProgram:
     """The program with its notes taken out of the graphs and kept in the nodes' `meta`, the modules' names beside."""
-    for graph_module in exported.graph_module.modules():
-        if isinstance(graph_module, GraphModule):
-            _take_out(graph_module)
-    names = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    exported.graph_module.meta[_MODULES] = names
-    return exported
-
-
-def _take_out(graph_module: GraphModule) -> None:
-    for node in list(graph_module.graph.nodes):
-        if node.target is _NOTE:
+    for part in exported.graph_module.modules():
+        if not isinstance(part, GraphModule):
+            continue
+        for node in part.graph.find_nodes(op="call_function", target=_NOTE):
             source, *note = node.args
-            assert isinstance(source, Node)
-            source.meta.setdefault(_KEY, []).append(Returned(*note))
-            graph_module.graph.erase_node(node)
-    graph_module.recompile()
-
-
-def returned_by(node: Node) -> Sequence[Returned]:
-    """Which module calls returned what a node makes."""
-    found: Sequence[Returned] = node.meta.get(_KEY, ())
-    return found
-
-
-def module_names(exported: ExportedProgram) -> list[str]:
-    """The names of all modules of the captured model; none are known of a program of other origin."""
-    found: list[str] = exported.graph_module.meta.get(_MODULES, [])
-    return found
+            source.meta.setdefault(RETURNED, []).append(Returned(*note))
+            part.graph.erase_node(node)
+        part.recompile()
+    exported.graph_module.meta[MODULES] = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    return exported

@@ -16,20 +16,19 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.rules_shape import first_value
-from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.frontends.torch.registry import Walk, rule
 
-__all__ = ["scattered", "taken"]
+__all__: list[str] = []
 
 
-@rule("aten::index_select")
+@rule("index_select")
 def index_select(walk: Walk, node: Node) -> Value:
     """Listed indices along an axis."""
     a = bound(node)
-    return taken(walk, first_value(walk, node), a["dim"], a["index"])
+    return _indexed(walk, walk.first(node), a["dim"], a["index"])
 
 
-def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
+def _indexed(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     """A static gather, or a sound over-approximation where the index depends on the input."""
     chosen = walk.value(index)
     if chosen is None:
@@ -37,20 +36,18 @@ def taken(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     return walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis % len(x.full))
 
 
-@rule("aten::index", "aten::_unsafe_index")
-def index(walk: Walk, node: Node) -> Value:
+@rule("index")
+def index(walk: Walk, node: Node) -> Any:
     """Indexing by constant arrays: along one axis, or elementwise along several."""
     x = walk.value(node.args[0])
     indices = list(node.args[1])  # type: ignore[arg-type]
     used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
     if x is None or walk.dynamic([i for _, i in used]):
         if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
-            return taken(walk, x, *used[0])
+            return _indexed(walk, x, *used[0])
         return walk.opaque(node) if x is None else _anywhere(walk, x, used, fake_shape(node))
-    arrays = [walk.array(i) for _, i in used]
-    if len(used) == 1 and arrays[0].dtype != bool:
-        axis = used[0][0]
-        return on_axis(walk, x, axis, "gather", indices=arrays[0].ravel().tolist())
+    if len(used) == 1 and used[0][1].meta["val"].dtype != torch.bool:
+        return _indexed(walk, x, *used[0])
     return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
 
 
@@ -58,8 +55,8 @@ def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(slice(None) if i is None else walk.array(i) for i in indices)
 
 
-@rule("aten::gather")
-def gather(walk: Walk, node: Node) -> Value:
+@rule("gather")
+def gather(walk: Walk, node: Node) -> Any:
     """Elements picked by a constant index of the output's shape."""
     a = bound(node)
     x, places = walk.value(a["self"]), walk.value(a["index"])
@@ -68,16 +65,14 @@ def gather(walk: Walk, node: Node) -> Value:
         return walk.loosened(_union(walk, [*parts, places], fake_shape(node)))
     if x is None:
         return walk.opaque(node)
-    chosen = walk.array(a["index"])
-    window = tuple(slice(0, n) for n in chosen.shape)
-    axis = a["dim"] % chosen.ndim
-    return picked_flat(
-        walk,
-        x,
-        lambda numbers: np.take_along_axis(
-            numbers[tuple(slice(None) if k == axis else w for k, w in enumerate(window))], chosen, axis
-        ),
-    )
+    return picked_flat(walk, x, lambda numbers: _taken_along(numbers, walk.array(a["index"]), a["dim"]))
+
+
+def _taken_along(numbers: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
+    """As NumPy does it, but the index may be shorter along the other axes."""
+    axis %= max(chosen.ndim, 1)
+    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
+    return np.take_along_axis(numbers[window], chosen, axis)
 
 
 def _union(walk: Walk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
@@ -106,11 +101,7 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     behind = len(rest) - first
     read = reduced(walk, x, "sum", axes, keepdims=False)
     parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
-    parts += [
-        walk.shaped(value, (*value.full, *(1,) * behind))
-        for _, index_ in used
-        if (value := walk.value(index_)) is not None
-    ]
+    parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
     return walk.loosened(_union(walk, parts, full))
 
 
@@ -135,7 +126,7 @@ def _scattered_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple
     return walk.loosened(_union(walk, parts, full))
 
 
-@rule("aten::as_strided")
+@rule("as_strided")
 def as_strided(walk: Walk, node: Node) -> Value:
     """A view of a contiguous tensor by strides."""
     a = bound(node)
@@ -152,7 +143,7 @@ def as_strided(walk: Walk, node: Node) -> Value:
             raise walk.unsupported(node)
         return np.asarray(storage[places])
 
-    return picked_flat(walk, first_value(walk, node), choose)
+    return picked_flat(walk, walk.first(node), choose)
 
 
 def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -163,10 +154,10 @@ def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]
     return places
 
 
-@rule(*[f"aten::{name}" for name in ("rot90", "take_along_dim", "take", "diag_embed", "index_fill", "narrow_copy")])
-def moved(walk: Walk, node: Node) -> Value:
+@rule("rot90", "take_along_dim", "take", "diag_embed", "index_fill")
+def moved(walk: Walk, node: Node) -> Any:
     """Any movement of elements with constant arguments, found by applying the operator to the elements' numbers."""
-    x = first_value(walk, node)
+    x = walk.first(node)
     if walk.dynamic(node.all_input_nodes) != [x]:
         return walk.opaque(node)
     numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
@@ -179,11 +170,11 @@ def moved(walk: Walk, node: Node) -> Value:
     return picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
 
 
-@rule("aten::diagonal", "aten::diag")
+@rule("diagonal", "diag")
 def diagonal(walk: Walk, node: Node) -> Value:
     """The diagonal of two axes."""
     a = bound(node)
-    x = first_value(walk, node)
+    x = walk.first(node)
     if "offset" in a:
         return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"]))
     if len(x.full) == 1:
@@ -192,10 +183,10 @@ def diagonal(walk: Walk, node: Node) -> Value:
     return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["diagonal"]))
 
 
-@rule("aten::unfold")
+@rule("unfold")
 def unfold(walk: Walk, node: Node) -> Value:
     """Sliding windows of an axis, their taps as a new last axis."""
-    x, a = first_value(walk, node), bound(node)
+    x, a = walk.first(node), bound(node)
     axis = a["dimension"] % len(x.full)
     count = (x.full[axis] - a["size"]) // a["step"] + 1
     indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
@@ -205,44 +196,32 @@ def unfold(walk: Walk, node: Node) -> Value:
     return permuted(walk, apart, [*order, axis + 1])
 
 
-@rule("aten::select_scatter")
-def select_scatter(walk: Walk, node: Node) -> Value:
-    """One index along an axis replaced."""
-    a = bound(node)
-    axis = a["dim"] % len(fake_shape(node))
-    index_ = a["index"] % fake_shape(node)[axis]
-    return scattered(walk, a["self"], a["src"], fake_shape(node), axis, [index_])
-
-
-@rule("aten::slice_scatter")
+@rule("select_scatter", "slice_scatter")
 def slice_scatter(walk: Walk, node: Node) -> Value:
-    """A stretch of an axis replaced."""
-    a = bound(node)
-    full = fake_shape(node)
-    picked = range(*slice(a["start"], a["end"], a["step"]).indices(full[a["dim"]]))
-    return scattered(walk, a["self"], a["src"], full, a["dim"] % len(full), list(picked))
+    """One index, or a stretch, of an axis replaced."""
+    a, full = bound(node), fake_shape(node)
+    axis = a["dim"] % len(full)
+    if "index" in a:
+        return _put_along(walk, a["self"], a["src"], full, axis, [a["index"] % full[axis]])
+    replaced = range(*slice(a["start"], a["end"], a["step"]).indices(full[axis]))
+    return _put_along(walk, a["self"], a["src"], full, axis, list(replaced))
 
 
-def scattered(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
+def _put_along(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
     """A base with some indices of an axis replaced; either may be a constant."""
     like = walk.dynamic([base, updates])[0]
     shape = (*full[:axis], len(indices), *full[axis + 1 :])
-    below = walk.value(base) or constant(walk, like, full)
+    below = walk.tensor(base, like)
     above = walk.value(updates) or constant(walk, like, shape)
     above = walk.shaped(above, shape) if math.prod(above.full) == math.prod(shape) else walk.expanded(above, shape)
     return walk.emit("scatter", walk.spread(below), walk.spread(above), axis=axis, indices=indices)
 
 
-@rule(
-    "aten::index_put",
-    "aten::_unsafe_index_put",
-    "aten::index_copy",
-    "aten::index_add",
-    "aten::scatter",
-    "aten::scatter_add",
-    "aten::scatter_reduce",
-)
-def index_put(walk: Walk, node: Node) -> Value:
+_SCATTERS = ("scatter", "scatter_add", "scatter_reduce")
+
+
+@rule("index_put", "index_copy", "index_add", *_SCATTERS)
+def index_put(walk: Walk, node: Node) -> Any:
     """Elements replaced (or increased) at constant places."""
     a = bound(node)
     full = fake_shape(node)
@@ -253,9 +232,9 @@ def index_put(walk: Walk, node: Node) -> Value:
     numbers = np.arange(math.prod(full)).reshape(full)
     places = _places(walk, node, numbers, a, indices)
     like = walk.dynamic([a["self"], updates])[0]
-    below = walk.flat(walk.value(a["self"]) or constant(walk, like, full))
+    below = walk.flat(walk.tensor(a["self"], like))
     above = walk.value(updates) or constant(walk, like, places.shape)
-    if math.prod(above.full) != places.size or short_name(node).startswith("scatter"):
+    if math.prod(above.full) != places.size or short_name(node) in _SCATTERS:
         above = _fitted(walk, above, places.shape)
     above = walk.flat(above)
     adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
@@ -286,5 +265,4 @@ def _places(
     chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
     if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
-    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
-    return np.take_along_axis(numbers[window], chosen, axis)
+    return _taken_along(numbers, chosen, axis)

@@ -18,7 +18,7 @@ from torch.fx import Node
 
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.own import Table, by_rule
-from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.rules import MODULES, RULES, Rule, load_packages
 
 __all__ = ["kept_whole"]

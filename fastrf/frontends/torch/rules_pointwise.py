@@ -6,15 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch.fx import Node
 
 from fastrf.frontends.hiding import kept, settled
-from fastrf.frontends.lowering import Value
-from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.known import computed, table_of
+from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
+from fastrf.frontends.torch.known import chosen_from, computed, table_of
 from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL
-from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
 __all__ = ["n_ary"]
@@ -23,11 +22,7 @@ __all__ = ["n_ary"]
 @rule(*COPIES)
 def copy_of(walk: Walk, node: Node) -> Any:
     """The same values."""
-    x = walk.value(node.args[0])
-    if x is None:
-        raise walk.unsupported(node)
-    result = walk.shaped(x, _shape_of_first(node))
-    return [result] if isinstance(node.meta["val"], tuple | list) else result
+    return first_only(node, walk.first(node))
 
 
 @rule(*OF_ONE)
@@ -50,7 +45,19 @@ def n_ary(walk: Walk, node: Node) -> Value:
     return settled(walk, result, computed(walk, node))
 
 
-@rule("aten::addcmul", "aten::addcdiv")
+@rule("prelu")
+def prelu(walk: Walk, node: Node) -> Value:
+    """A slope per channel, of which the second axis has as many; zero stays zero."""
+    full, slope = fake_shape(node), walk.value(node.args[1])
+    parts = walk.dynamic(node.args[:1])
+    if slope is not None:
+        places = (1,) * (len(full) - 2)
+        parts.append(walk.shaped(slope, (1, *slope.full, *places) if len(full) > 1 else slope.full))
+    result = replace(walk.elementwise("elementwise", parts, full), full=full)
+    return settled(walk, result, compressed(np.where(table_of(walk, node.args[0]) == 0, 0.0, np.nan)))
+
+
+@rule("addcmul", "addcdiv")
 def product_added(walk: Walk, node: Node) -> Value:
     """A product or quotient added: a factor that is 0 hides the other."""
     base, first, second = node.args[:3]
@@ -64,7 +71,7 @@ def product_added(walk: Walk, node: Node) -> Value:
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
-@rule("aten::lerp")
+@rule("lerp")
 def between(walk: Walk, node: Node) -> Value:
     """Somewhere between two: at a constant weight of 0 or 1 only one of them is read."""
     full = fake_shape(node)
@@ -77,28 +84,11 @@ def between(walk: Walk, node: Node) -> Value:
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
-@rule("aten::masked_scatter")
-def masked_scatter(walk: Walk, node: Node) -> Value:
-    """Elements taken in order where a mask is true, over-approximated."""
-    return walk.opaque(node)
-
-
-@rule("aten::where")
+@rule("where", "masked_fill")
 def where(walk: Walk, node: Node) -> Value:
-    """A choice between two, by a constant or by data."""
-    condition, first, second = node.args[:3]
-    return _chosen(walk, condition, (first, second), fake_shape(node))
-
-
-@rule("aten::masked_fill")
-def masked_fill(walk: Walk, node: Node) -> Value:
-    """Elements replaced by one value where a mask is true."""
-    a = bound(node)
-    return _chosen(walk, a["mask"], (a["value"], a["self"]), fake_shape(node))
-
-
-def _chosen(walk: Walk, condition: Any, branches: tuple[Any, Any], full: tuple[int, ...]) -> Value:
     """The first branch where a condition is true, the other elsewhere; both where that is not known."""
+    a, full = bound(node), fake_shape(node)
+    condition, *branches = chosen_from(a)
     table, parts = table_of(walk, condition), walk.dynamic([condition])
     for branch, possible in zip(branches, (table != 0, (table == 0) | np.isnan(table)), strict=True):
         value = walk.value(branch)
@@ -107,53 +97,29 @@ def _chosen(walk: Walk, condition: Any, branches: tuple[Any, Any], full: tuple[i
     return replace(walk.elementwise("where", parts, full), known=None)
 
 
-@rule("aten::tril", "aten::triu")
+@rule("tril", "triu")
 def triangle(walk: Walk, node: Node) -> Value:
     """One side of a diagonal, the other side zero."""
     a = bound(node)
-    x = walk.value(a["self"])
-    assert x is not None
+    x = walk.first(node)
     cut = np.tril if short_name(node) == "tril" else np.triu
     side = cut(np.ones(x.full[-2:], bool), a["diagonal"])
     return kept(walk, x, side)
 
 
-@rule("aten::copy")
-def copied(walk: Walk, node: Node) -> Value:
-    """One tensor's values broadcast to another's shape."""
-    source = walk.value(bound(node).get("src"))
-    full = fake_shape(node)
-    if source is None:
-        x = walk.value(node.args[0])
-        assert x is not None
-        return walk.emit_nothing(walk.shaped(x, full))
-    return walk.expanded(source, full)
-
-
-@rule("aten::fill", "aten::zero")
+@rule("copy", "fill", "zero")
 def filled(walk: Walk, node: Node) -> Value:
-    """Every element one value."""
-    full = fake_shape(node)
-    value = walk.value(bound(node).get("value"))
-    if value is not None:
-        return walk.expanded(walk.shaped(value, ()), full)
-    x = walk.value(node.args[0])
-    assert x is not None
-    return walk.emit_nothing(walk.shaped(x, full))
+    """Every element another value, or those of a tensor that is broadcast."""
+    a, full = bound(node), fake_shape(node)
+    value = walk.value(a.get("src", a.get("value")))
+    return walk.emit_nothing(walk.shaped(walk.first(node), full)) if value is None else walk.expanded(value, full)
 
 
-@rule("aten::one_hot", "aten::embedding")
-def looked_up(walk: Walk, node: Node) -> Value:
+@rule("one_hot", "embedding")
+def looked_up(walk: Walk, node: Node) -> Any:
     """A row looked up by each element: every feature reads that element."""
     chosen = walk.value(node.args[-1] if short_name(node) == "embedding" else node.args[0])
     full = fake_shape(node)
     if chosen is None:
         return walk.opaque(node)
     return walk.expanded(walk.shaped(chosen, (*chosen.full, 1)), full)
-
-
-def _shape_of_first(node: Node) -> tuple[int, ...]:
-    value = node.meta["val"]
-    value = value[0] if isinstance(value, tuple | list) else value
-    assert isinstance(value, torch.Tensor)
-    return tuple(int(n) for n in value.shape)

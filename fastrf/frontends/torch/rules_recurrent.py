@@ -10,14 +10,18 @@ from torch.fx import Node
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.recurrence import last_step, one_way
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.frontends.torch.registry import Walk, rule
 
 __all__: list[str] = []
 
 Thunks = list[Callable[[], Value]]
 
 
-@rule("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu")
+#: Kinds of recurrent layers by name.
+_MODES = {"lstm": "lstm", "gru": "gru", "rnn_tanh": "rnn", "rnn_relu": "rnn"}
+
+
+@rule(*_MODES)
 def recurrent(walk: Walk, node: Node) -> Thunks:
     """Recurrent layers over time; states that are not asked for are not made."""
     a = bound(node)
@@ -27,11 +31,13 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
         raise walk.unsupported(node)
     if x.full[0 if a["batch_first"] else 1] != 1 or walk.dynamic(states):
         return _step_by_step(walk, x, states, a)
-    name = short_name(node)
     layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
     along = (x.full[1 if a["batch_first"] else 0], x.full[2])
     time = walk.emit("reshape", x, shape=list(along), full=along)
-    common: dict[str, Any] = {"mode": name.partition("_")[0], "direction": "bidirectional" if ways == 2 else "forward"}
+    common: dict[str, Any] = {
+        "mode": _MODES[short_name(node)],
+        "direction": "bidirectional" if ways == 2 else "forward",
+    }
     sizes = [fake_shape(state)[2] for state in states]
 
     def output() -> Value:

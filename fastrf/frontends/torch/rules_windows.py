@@ -12,24 +12,24 @@ from torch.fx import Node
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import permuted
 from fastrf.frontends.sliding import folded, windowed
-from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.torch.arguments import bound, fake_shape, for_each, short_name
 from fastrf.frontends.torch.known import table_of
-from fastrf.frontends.torch.walk import Walk, rule
+from fastrf.frontends.torch.names import CONVOLUTIONS
+from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
 
 
-def _spread_out(value: Any, n: int, default: Any = None) -> list[int]:
+def _per_axis(value: Any, n: int, default: Any = None) -> list[int]:
     """One number per spatial axis."""
     values = [value] if isinstance(value, int) else list(value or [])
     values = values or list(default)
     return values * n if len(values) == 1 else values
 
 
-@rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::convolution", "aten::_convolution")
-@rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d")
-def conv(walk: Walk, node: Node) -> Value:
+@rule(*CONVOLUTIONS)
+def conv(walk: Walk, node: Node) -> Any:
     """Convolutions, plain and transposed: the weight's shape matters, and where it is zero by definition."""
     a = bound(node)
     x = walk.value(a["input"])
@@ -37,23 +37,24 @@ def conv(walk: Walk, node: Node) -> Value:
         return walk.opaque(node)
     weight = fake_shape(a["weight"])
     n = len(weight) - 2
-    stride, dilation = _spread_out(a["stride"], n, [1]), _spread_out(a["dilation"], n, [1])
+    stride, dilation = _per_axis(a["stride"], n, [1]), _per_axis(a["dilation"], n, [1])
     common = {"kernel_size": list(weight[2:]), "stride": stride, "dilation": dilation, "groups": a["groups"]}
     common["bias"] = a["bias"] is not None
     used = table_of(walk, a["weight"]) != 0
     many = not used.all() and _too_many(walk, np.broadcast_to(used, weight))
     if not used.all() and not many:
         common["used"] = used.tolist()
-    if short_name(node).startswith("conv_transpose") or a.get("transposed"):
-        extra = _spread_out(a["output_padding"], n, [0])
-        pads = [[p, p] for p in _spread_out(a["padding"], n, [0])]
-        out = weight[1] * a["groups"]
-        result = windowed(walk, x, n, "conv_transpose", out_channels=out, padding=pads, output_padding=extra, **common)
+    if a.get("transposed", short_name(node) in _TRANSPOSED):
+        common["output_padding"] = _per_axis(a["output_padding"], n, [0])
+        op, out = "conv_transpose", weight[1] * a["groups"]
     else:
-        pads = _padding(a["padding"], weight, dilation)
-        result = windowed(walk, x, n, "conv", out_channels=weight[0], padding=pads, **common)
+        op, out = "conv", weight[0]
+    pads = _padding(a["padding"], weight, dilation)
+    result = windowed(walk, x, n, op, out_channels=out, padding=pads, **common)
     return walk.loosened(result) if many else result
 
+
+_TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 
 #: Kernels without a structure multiply their products of channels and taps along a network; no more than this.
 MAX_COMBINED = 256
@@ -79,65 +80,48 @@ def _padding(padding: Any, weight: tuple[int, ...], dilation: list[int]) -> list
     if padding == "same":
         totals = [d * (k - 1) for d, k in zip(dilation, weight[2:], strict=True)]
         return [[total // 2, total - total // 2] for total in totals]
-    return [[p, p] for p in _spread_out(padding, len(dilation), [0])]
+    return [[p, p] for p in _per_axis(padding, len(dilation), [0])]
 
 
-def _rank(name: str) -> int:
-    """How many axes a pooling is over: the digit before the "d" of its name."""
-    return int(name[name.index("d", name.index("pool")) - 1])
+#: Poolings: the layer, and how many axes it is over.
+_POOLS = {
+    **{f"{kind}_pool{n}d": (f"{kind}_pool", n) for kind in ("max", "avg") for n in (1, 2, 3)},
+    **{f"max_pool{n}d_with_indices": ("max_pool", n) for n in (1, 2, 3)},
+}
 
 
-@rule(
-    "aten::max_pool1d",
-    "aten::max_pool2d",
-    "aten::max_pool3d",
-    "aten::avg_pool1d",
-    "aten::avg_pool2d",
-    "aten::avg_pool3d",
-)
-def pool(walk: Walk, node: Node) -> Value:
-    """Max and average pooling."""
+@rule(*_POOLS)
+def pool(walk: Walk, node: Node) -> Any:
+    """Max and average pooling; where each maximum was reads the whole window, too."""
     a = bound(node)
-    name = short_name(node)
-    n = _rank(name)
-    kernel = _spread_out(a["kernel_size"], n)
+    op, n = _POOLS[short_name(node)]
+    kernel = _per_axis(a["kernel_size"], n)
     attributes = {
         "kernel_size": kernel,
-        "stride": _spread_out(a["stride"], n, kernel),
-        "padding": [[p, p] for p in _spread_out(a["padding"], n, [0])],
-        "dilation": _spread_out(a.get("dilation"), n, [1]),
+        "stride": _per_axis(a["stride"], n, kernel),
+        "padding": [[p, p] for p in _per_axis(a["padding"], n, [0])],
+        "dilation": _per_axis(a.get("dilation"), n, [1]),
         "ceil_mode": bool(a["ceil_mode"]),
     }
-    return windowed(walk, _input(walk, node), n, "max_pool" if name.startswith("max") else "avg_pool", **attributes)
+    return for_each(node, windowed(walk, walk.first(node), n, op, **attributes))
 
 
-@rule("aten::max_pool1d_with_indices", "aten::max_pool2d_with_indices", "aten::max_pool3d_with_indices")
-def pool_with_indices(walk: Walk, node: Node) -> list[Value]:
-    """Max pooling, and where each maximum was: both read the whole window."""
-    result = pool(walk, node)
-    return [result, result]
+_ADAPTIVE = {f"adaptive_{kind}_pool{n}d": n for kind in ("avg", "max") for n in (1, 2, 3)}
 
 
-@rule(*[f"aten::adaptive_avg_pool{n}d" for n in (1, 2, 3)], *[f"aten::_adaptive_avg_pool{n}d" for n in (2, 3)])
-def adaptive_pool(walk: Walk, node: Node) -> Value:
-    """Adaptive average pooling."""
-    a = bound(node)
-    n = _rank(short_name(node))
-    return windowed(walk, _input(walk, node), n, "adaptive_avg_pool", output_size=_spread_out(a["output_size"], n))
+@rule(*_ADAPTIVE)
+def adaptive_pool(walk: Walk, node: Node) -> Any:
+    """Adaptive pooling, and where each maximum was."""
+    n = _ADAPTIVE[short_name(node)]
+    sizes = _per_axis(bound(node)["output_size"], n)
+    return for_each(node, windowed(walk, walk.first(node), n, "adaptive_avg_pool", output_size=sizes))
 
 
-@rule("aten::adaptive_max_pool1d", "aten::adaptive_max_pool2d", "aten::adaptive_max_pool3d")
-def adaptive_max_pool(walk: Walk, node: Node) -> list[Value]:
-    """Adaptive max pooling, and where each maximum was."""
-    result = adaptive_pool(walk, node)
-    return [result, result]
-
-
-@rule("aten::im2col")
+@rule("im2col")
 def im2col(walk: Walk, node: Node) -> Value:
     """Windows as columns; a batch rides along as one more axis with a window of 1."""
-    a, x = bound(node), _input(walk, node)
-    attributes = {k: _spread_out(a[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")}
+    a, x = bound(node), walk.first(node)
+    attributes = {k: _per_axis(a[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")}
     if len(x.full) == 3 or x.stripped:
         return windowed(walk, x, 2, "unfold", **attributes)
     wider: dict[str, Any] = {k: [int(k != "padding"), *v] for k, v in attributes.items()}
@@ -146,41 +130,35 @@ def im2col(walk: Walk, node: Node) -> Value:
     return permuted(walk, apart, [1, 0, 2])
 
 
-@rule("aten::col2im")
+@rule("col2im")
 def col2im(walk: Walk, node: Node) -> Value:
     """The sum of overlapping windows, with a batch as above."""
-    a, x = bound(node), _input(walk, node)
-    attributes = {k: _spread_out(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
+    a, x = bound(node), walk.first(node)
+    attributes = {k: _per_axis(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
     return folded(walk, x, **{k: [[p, p] for p in v] if k == "padding" else v for k, v in attributes.items()})
 
 
-@rule(*[f"aten::upsample_nearest{n}d" for n in (1, 2, 3)], *[f"aten::_upsample_nearest_exact{n}d" for n in (1, 2, 3)])
+#: Torch's own function along one axis.
+_NEAREST = {
+    **dict.fromkeys((f"upsample_nearest{n}d" for n in (1, 2, 3)), torch.ops.aten.upsample_nearest1d.vec),
+    **dict.fromkeys((f"_upsample_nearest_exact{n}d" for n in (1, 2, 3)), torch.ops.aten._upsample_nearest_exact1d.vec),
+}
+
+
+@rule(*_NEAREST)
 def upsample_nearest(walk: Walk, node: Node) -> Value:
     """Nearest upsampling; torch rounds in single precision, so its own function is asked which index it takes."""
-    x = _input(walk, node)
-    spatial = fake_shape(node)[2:]
-    for axis, m in enumerate(spatial, start=2):
-        x = _nearest_axis(walk, node, x, axis, m)
+    x, spatial, factors = walk.first(node), fake_shape(node)[2:], bound(node).get("scale_factors")
+    for k, (n, m) in enumerate(zip(x.full[2:], spatial, strict=True)):
+        numbers = torch.arange(n, dtype=torch.float64).reshape(1, 1, n)
+        size, scale = (None, [factors[k]]) if factors else ([m], None)
+        indices = _NEAREST[short_name(node)](numbers, size, scale).ravel().to(torch.int64).numpy()
+        if np.array_equal(indices, np.arange(m) * n // m):
+            sizes = [*spatial[: k + 1], *x.full[k + 3 :]]
+            x = x if n == m else windowed(walk, x, len(spatial), "resize", output_size=sizes)
+        else:
+            x = walk.emit("gather", x, axis=x.axis(k + 2), indices=indices.tolist())
     return x
-
-
-def _nearest_axis(walk: Walk, node: Node, x: Value, axis: int, m: int) -> Value:
-    n = x.full[axis]
-    factors = bound(node).get("scale_factors")
-    scale = [factors[axis - 2]] if factors else None
-    exact = short_name(node).startswith("_upsample_nearest_exact")
-    function = torch.ops.aten._upsample_nearest_exact1d if exact else torch.ops.aten.upsample_nearest1d
-    numbers = torch.arange(n, dtype=torch.float64).reshape(1, 1, n)
-    taken = function.vec(numbers, None if scale else [m], scale).ravel().to(torch.int64).numpy()
-    if n == m and np.array_equal(taken, np.arange(n)):
-        return x
-    index = x.axis(axis)
-    value = x
-    if np.array_equal(taken, np.arange(m) * n // m):
-        sizes = list(value.shape[1:] if value.stripped else value.shape[2:])
-        sizes[axis - 2] = m
-        return windowed(walk, value, len(value.full) - 2, "resize", output_size=sizes)
-    return walk.emit("gather", value, axis=index, indices=taken.tolist())
 
 
 #: What interpolates how, and whether without aliasing.
@@ -194,11 +172,11 @@ _INTERPOLATIONS = {
 }
 
 
-@rule(*(f"aten::{name}" for name in _INTERPOLATIONS))
+@rule(*_INTERPOLATIONS)
 def upsample(walk: Walk, node: Node) -> Value:
     """Linear and cubic interpolation, with and without antialiasing."""
     a = bound(node)
-    x = _input(walk, node)
+    x = walk.first(node)
     sizes = list(fake_shape(node)[2:])
     mode, antialias = _INTERPOLATIONS[short_name(node)]
     attributes: dict[str, Any] = {
@@ -209,28 +187,15 @@ def upsample(walk: Walk, node: Node) -> Value:
     }
     factors = a.get("scale_factors") or [a.get(k) for k in ("scales", "scales_d", "scales_h", "scales_w") if k in a]
     if factors and len(factors) == len(sizes) and not a["align_corners"]:
-        steps = [_step(n, m, f) for n, m, f in zip(x.full[2:], sizes, factors, strict=True)]
-        if any(Fraction(*step) != Fraction(n, m) for step, n, m in zip(steps, x.full[2:], sizes, strict=True)):
-            attributes["step"] = steps
+        even = [Fraction(n, m) for n, m in zip(x.full[2:], sizes, strict=True)]
+        steps = [1 / Fraction(f).limit_denominator(1 << 20) if f else e for f, e in zip(factors, even, strict=True)]
+        if steps != even:
+            attributes["step"] = [list(step.as_integer_ratio()) for step in steps]
     return windowed(walk, x, len(sizes), "resize", **attributes)
 
 
-def _step(n: int, m: int, factor: float | None) -> list[int]:
-    """Inputs per output: the inverse of a given factor, otherwise the ratio of the sizes."""
-    if not factor:
-        return [n, m]
-    ratio = 1 / Fraction(factor).limit_denominator(1 << 20)
-    return [ratio.numerator, ratio.denominator]
-
-
-@rule("aten::grid_sampler", "aten::grid_sampler_2d", "aten::grid_sampler_3d")
-def grid_sample(walk: Walk, node: Node) -> Value:
-    """Sampling at computed places, over-approximated."""
-    return walk.opaque(node)
-
-
 @rule("torchvision::deform_conv2d")
-def deform_conv(walk: Walk, node: Node) -> Value:
+def deform_conv(walk: Walk, node: Node) -> Any:
     """Deformable convolution, over-approximated: any pixel, and the offsets and mask at the place."""
     a = bound(node)
     x, offset = walk.value(a["input"]), walk.value(a["offset"])
@@ -250,10 +215,3 @@ def deform_conv(walk: Walk, node: Node) -> Value:
         dilation=[a["dilation_h"], a["dilation_w"]],
         groups=a["groups"],
     )
-
-
-def _input(walk: Walk, node: Node) -> Value:
-    x = walk.value(node.args[0])
-    if x is None:
-        raise walk.unsupported(node)
-    return x

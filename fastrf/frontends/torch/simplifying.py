@@ -15,8 +15,7 @@ from torch._decomp import decomposition_table, get_decompositions
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from fastrf.frontends.torch.exporting import export, functional
-from fastrf.frontends.torch.quiet import quiet
+from fastrf.frontends.torch.exporting import export, functional, quiet
 
 __all__ = ["arguments_read", "changes_arguments", "simpler"]
 

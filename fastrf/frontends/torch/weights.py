@@ -6,23 +6,22 @@ weights cost nothing.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-import torch.utils._pytree as pytree
 from torch.fx import Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import decided
-from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name
-from fastrf.frontends.torch.known import computed, moved, table_of
+from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.torch.known import applied, computed, moved, table_of
 from fastrf.frontends.torch.names import (
     CLOSED,
     COPIES,
-    LOG_SOFTMAXES,
     MIXES,
     MOVES,
     NORMS,
@@ -37,9 +36,7 @@ from fastrf.frontends.torch.names import (
     VALUE_FREE,
     ZEROS_LEFT_OUT,
 )
-
-if TYPE_CHECKING:
-    from fastrf.frontends.torch.walk import Walk
+from fastrf.frontends.torch.registry import Walk
 
 __all__ = ["all_loosened", "is_random", "of_weight", "zeros_are_missed"]
 
@@ -64,7 +61,7 @@ def is_random(node: Node) -> bool:
 def zeros_are_missed(walk: Walk, node: Node) -> bool:
     """Whether a weight may be zero where the rule of an operator takes it for any number."""
     weights = [n for n in node.all_input_nodes if walk.has_parameters(n)]
-    missed = operator_name(node) not in ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
+    missed = short_name(node) not in ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
     return missed or any(n in walk.lost for n in weights)
 
 
@@ -78,12 +75,12 @@ def all_loosened(walk: Walk, result: Any) -> Any:
 
 
 def _of_weight(walk: Walk, node: Node) -> Any:
-    sources, name = node.all_input_nodes, operator_name(node)
+    sources, name = node.all_input_nodes, short_name(node)
     if node.op != "call_function":
         return None
     if any(source in walk.lost for source in sources):
         walk.lost.add(node)
-    if name == "getitem":
+    if node.target is operator.getitem:
         pieces = walk.decided(sources[0])
         return pieces[node.args[1]] if isinstance(pieces, list) and isinstance(node.args[1], int) else pieces
     if name in MOVES or name in SHUFFLES:
@@ -92,7 +89,7 @@ def _of_weight(walk: Walk, node: Node) -> Any:
     partly = any(walk.decided(source) is not None for source in sources if source not in constants)
     if any(walk.known(source) is None for source in constants):
         walk.lost.add(node)  # a constant without values, as on the meta device
-    follow = next((function for names, function in _FOLLOWED if name in names), None)
+    follow = _FOLLOWED.get(name)
     if follow is not None and (partly or constants or name in OF_SEVERAL):
         return follow(walk, node)
     if partly and name not in MIXES and name not in VALUE_FREE and not _is_shifted(walk, node):
@@ -102,7 +99,7 @@ def _of_weight(walk: Walk, node: Node) -> Any:
 
 def _is_shifted(walk: Walk, node: Node) -> bool:
     """Whether a normalization ends in adding a parameter that may be any number, so that no zero of it is decided."""
-    bias = bound(node).get("bias") if operator_name(node) in NORMS else None
+    bias = bound(node).get("bias") if short_name(node) in NORMS else None
     return isinstance(bias, Node) and walk.has_parameters(bias) and walk.decided(bias) is None
 
 
@@ -122,9 +119,7 @@ def _shaped(walk: Walk, node: Node) -> Known | None:
 
 
 def _permuted(walk: Walk, node: Node) -> Known | None:
-    table = torch.from_numpy(table_of(walk, node.all_input_nodes[0]).copy())
-    assert callable(node.target)
-    return compressed(node.target(table, *node.args[1:], **node.kwargs).numpy())
+    return compressed(applied(node, lambda n: torch.from_numpy(table_of(walk, n).copy())).numpy())
 
 
 def _pointwise(walk: Walk, node: Node) -> Known | None:
@@ -140,11 +135,8 @@ def _summed(walk: Walk, node: Node) -> Any:
         table = table_of(walk, source) != 0
         return torch.from_numpy(table.astype(np.float64)).expand(fake_shape(source))
 
-    arguments, named = pytree.tree_map_only(Node, support, (node.args, {**node.kwargs}))
-    if named.get("dtype") is not None:
-        named["dtype"] = torch.float64
-    assert callable(node.target)
-    result = node.target(*arguments, **named)
+    wide = {} if node.kwargs.get("dtype") is None else {"dtype": torch.float64}
+    result = applied(node, support, **wide)
     first = result[0] if isinstance(result, tuple | list) else result
     return _first(result, compressed(np.where(first.numpy() == 0, 0.0, np.nan)))
 
@@ -166,16 +158,16 @@ def _softmax(walk: Walk, node: Node) -> Known | None:
     shut, said = decided(table_of(walk, a["self"]), a["dim"], walk.options.mask_below)
     if said:
         walk.assumes.append(f"node {node.name!r}: {said}")
-    return compressed(np.where(shut, -np.inf if operator_name(node) in LOG_SOFTMAXES else 0.0, np.nan))
+    return compressed(np.where(shut, -np.inf if short_name(node) == "log_softmax" else 0.0, np.nan))
 
 
 #: How what is known passes operators between whole tensors.
-_FOLLOWED: list[tuple[frozenset[str], Callable[[Walk, Node], Any]]] = [
-    (COPIES | RESCALES, _copied),
-    (SHAPES, _shaped),
-    (PERMUTES, _permuted),
-    (OF_ONE | OF_SEVERAL, _pointwise),
-    (SOFTMAXES, _softmax),
-    (SUMS, _summed),
-    (CLOSED, _closed),
-]
+_FOLLOWED: dict[str, Callable[[Walk, Node], Any]] = {
+    **dict.fromkeys(SUMS, _summed),
+    **dict.fromkeys(CLOSED, _closed),
+    **dict.fromkeys(SOFTMAXES, _softmax),
+    **dict.fromkeys(OF_ONE | OF_SEVERAL, _pointwise),
+    **dict.fromkeys(PERMUTES, _permuted),
+    **dict.fromkeys(SHAPES, _shaped),
+    **dict.fromkeys(COPIES | RESCALES, _copied),
+}
