@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrf.errors import ShapeError
 from fastrf.frontends.hiding import blocked, kept, settled, uniform
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
 from fastrf.frontends.masking import excluded, levels, shifted
@@ -15,7 +16,9 @@ from fastrf.frontends.products import multiplied
 
 __all__ = [
     "attended",
+    "batch_normed",
     "connected",
+    "group_normed",
     "normed",
     "reduced",
     "softened",
@@ -88,6 +91,21 @@ def normed(walk: GraphWalk, x: Value, count: int, op: str = "layer_norm") -> Val
     if op != "rms_norm" or x.zeroed is None:
         return result
     return settled(walk, result, np.where(x.zeroed, 0, np.nan))
+
+
+def group_normed(walk: GraphWalk, x: Value, groups: int) -> Value:
+    """Normalisation over groups of channels and all positions."""
+    if groups < 1 or x.full[1] % groups:
+        raise ShapeError(f"{groups} groups do not divide {x.full[1]} channels")
+    apart = walk.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
+    return walk.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+
+
+def batch_normed(walk: GraphWalk, x: Value) -> Value:
+    """Each channel normalised over the batch and all positions."""
+    if x.full[0] == 1:
+        return normed(walk, x, len(x.full) - 2)
+    return walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))])
 
 
 def reduced(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:

@@ -20,7 +20,7 @@ from fastrf.frontends.lowering import Known, compressed
 from fastrf.frontends.onnx.printing import printable
 from fastrf.system.locks import cached_property
 
-__all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor"]
+__all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor", "holding"]
 
 Array = npt.NDArray[Any]
 
@@ -79,6 +79,12 @@ class Constant:
             return False
         zero, one = self.values == 0, self.values == 1
         return bool(zero.any() and one.any() and (zero | one).all())
+
+
+def holding(values: npt.ArrayLike, *, weight: bool = False) -> Constant:
+    """A tensor of these values."""
+    array = np.asarray(values)
+    return Constant(array.shape, array.dtype, array, weight)
 
 
 def from_tensor(tensor: onnx.TensorProto, *, weight: bool) -> Constant:

@@ -11,7 +11,7 @@ import onnx
 
 from fastrf.errors import FormatError, ShapeError
 from fastrf.frontends.lowering import MAX_RANK
-from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.printing import printable
 from fastrf.network import MAX_AXIS
 
@@ -69,7 +69,7 @@ def control(entry: Entry, value: Any) -> Constant:
         array = array.reshape((1,) * len(sizes))
     if not fits(sizes, array.shape):
         raise ShapeError(f"the value of input {shown!r} has shape {array.shape}, but the file says ({_text(sizes)})")
-    return Constant(array.shape, array.dtype, array)
+    return holding(array)
 
 
 def fits(sizes: Sizes | None, shape: Sequence[int]) -> bool:

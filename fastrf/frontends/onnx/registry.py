@@ -92,6 +92,10 @@ class Call:
         what = "is computed from the input" if isinstance(found, Value) else "is not a small constant in the file"
         raise UnsupportedOpError(f"operator {self.op} with an input {k} that {what}")
 
+    def number(self, k: int, default: Any = None) -> Any:
+        """The one number of a constant input, or a default where it is not given."""
+        return self.array(k).ravel()[0].item() if self.has(k) else default
+
     def integers(self, k: int, attribute: str = "", default: Any = None) -> list[int] | None:
         """Integers from input `k`, as newer versions of operators have them, or from an attribute; or a default."""
         if self.has(k):

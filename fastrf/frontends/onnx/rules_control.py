@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,10 @@ import onnx
 
 from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, UnsupportedOpError
+from fastrf.frontends.choosing import stretch
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.moving import constant, joined, on_axis
-from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 
 __all__: list[str] = []
@@ -24,7 +26,7 @@ def branch(walk: Walk, call: Call) -> list[Item]:
     """The branch that a constant chooses; with a computed condition either may be taken."""
     condition = call.inputs[0]
     if isinstance(condition, Constant):
-        taken = "then_branch" if bool(call.array(0).ravel()[0]) else "else_branch"
+        taken = "then_branch" if call.number(0) else "else_branch"
         return walk.body(call.attributes[taken], call.scope, [])
     assert isinstance(condition, Value)
     results: list[Item] = []
@@ -59,8 +61,8 @@ def _steered(walk: Walk) -> str:
 def loop(walk: Walk, call: Call) -> list[Item]:
     """A loop that runs a constant number of times, unrolled."""
     body = call.attributes["body"]
-    trips = int(call.array(0).ravel()[0]) if call.has(0) else None
-    going = bool(call.array(1).ravel()[0]) if call.has(1) else True
+    trips = call.number(0)
+    going = call.number(1, True)
     carried: list[Item] = list(call.inputs[2:])
     scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     step = 0
@@ -68,9 +70,7 @@ def loop(walk: Walk, call: Call) -> list[Item]:
     while going and (trips is None or step < trips):
         if step >= limits.iterations:
             limits.require("iterations", step + 1, f"a loop of {step + 1} iterations or more", "make it shorter")
-        number = Constant((), np.dtype(np.int64), np.array(step, np.int64))
-        true = Constant((), np.dtype(bool), np.array(True))
-        condition, *results = walk.body(body, call.scope, [number, true, *carried])
+        condition, *results = walk.body(body, call.scope, [holding(np.int64(step)), holding(True), *carried])
         if not isinstance(condition, Constant) or condition.values is None:
             raise UnsupportedOpError(f"operator Loop whose condition depends on the input{_steered(walk)}")
         going = bool(condition.values.ravel()[0])
@@ -149,11 +149,9 @@ def _concatenated(walk: Walk, tensors: Sequence[Value | Constant], axis: int, *,
         arrays = [t.values for t in constants if t.values is not None]
         if len(arrays) == len(constants):
             values = np.stack(arrays, axis) if new else np.concatenate(arrays, axis)
-            return Constant(values.shape, values.dtype, values, any(t.weight for t in constants))
-    parts = []
-    for tensor in tensors:
-        value = tensor if isinstance(tensor, Value) else constant(walk, walk.anything, tensor.full)
-        parts.append(walk.shaped(value, (*value.full[:axis], 1, *value.full[axis:])) if new else value)
+            return holding(values, weight=any(t.weight for t in constants))
+    parts = [t if isinstance(t, Value) else constant(walk, walk.anything, t.full) for t in tensors]
+    parts = [walk.shaped(part, (*part.full[:axis], 1, *part.full[axis:])) if new else part for part in parts]
     return joined(walk, parts, axis)
 
 
@@ -178,12 +176,10 @@ def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
         sizes = [min(sizes[0], n - k) for k in range(0, n, max(sizes[0], 1))]
     if len(sizes) > limits.iterations or sum(sizes) != n:
         raise FormatError(f"{len(sizes)} pieces do not add up to {n}, the size of axis {axis}")
-    parts = []
-    for k, size in enumerate(sizes):
-        start = sum(sizes[:k])
-        piece = on_axis(walk, x, axis, "slice", start=start, stop=start + size)
-        dropped = not call.has(1) and not call.get("keepdims", 1)
-        parts.append(walk.shaped(piece, tuple(m for a, m in enumerate(piece.full) if a != axis)) if dropped else piece)
+    stops = list(itertools.accumulate(sizes))
+    parts = [stretch(walk, x, axis, range(start, stop)) for start, stop in zip([0, *stops], stops, strict=False)]
+    if not call.has(1) and not call.get("keepdims", 1):
+        parts = [walk.shaped(part, (*x.full[:axis], *x.full[axis + 1 :])) for part in parts]
     return [parts]
 
 
@@ -201,9 +197,9 @@ def of_sequence(walk: Walk, call: Call) -> Item | list[Item]:
     """One of a list, a list with one more or one less, or how many there are."""
     items = list(_listed(call, 0))
     if call.op == "SequenceLength":
-        return Constant((), np.dtype(np.int64), np.array(len(items), np.int64))
+        return holding(np.int64(len(items)))
     at = 2 if call.op == "SequenceInsert" else 1
-    place = int(call.array(at).ravel()[0]) if call.has(at) else len(items) - (call.op == "SequenceErase")
+    place = call.number(at, len(items) - (call.op == "SequenceErase"))
     if call.op == "SequenceAt":
         chosen: Item = items[place]
         return chosen
@@ -230,5 +226,4 @@ def optional(walk: Walk, call: Call) -> list[Item]:
 @rule("OptionalHasElement")
 def has_element(walk: Walk, call: Call) -> Constant:
     """Whether it is there."""
-    there = bool(call.inputs) and call.inputs[0] is not None
-    return Constant((), np.dtype(bool), np.array(there))
+    return holding(call.has(0))

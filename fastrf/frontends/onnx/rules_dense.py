@@ -11,8 +11,8 @@ import numpy as np
 from fastrf.errors import ShapeError
 from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import connected, normed, reduced, softened
-from fastrf.frontends.moving import on_axis, permuted
+from fastrf.frontends.mixing import connected, group_normed, normed, reduced, softened
+from fastrf.frontends.moving import constant, on_axis, permuted
 from fastrf.frontends.onnx.known import gathered
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis, zero_products
@@ -52,29 +52,22 @@ def _weighted(
 @rule("Gemm")
 def gemm(walk: Walk, call: Call) -> Value:
     """A product of matrices, turned or not, plus a term."""
-    a = call.operand(walk, 0)
+    a, term, across = call.operand(walk, 0), call.value(2), bool(call.get("transB", 0))
     a = turned(walk, a) if call.get("transA", 0) else a
-    full = (a.full[0], call.full(1)[0 if call.get("transB", 0) else 1])
+    full = (a.full[0], call.full(1)[0 if across else 1])
     if a.full[1] * full[1] != math.prod(call.full(1)):
         raise ShapeError(f"shapes {a.full} and {call.full(1)} do not multiply")
     parts = []
-    across = bool(call.get("transB", 0))
     if call.get("alpha", 1.0) != 0 and call.value(1) is None:
         parts.append(_weighted(walk, call, a, 1, bias=call.has(2), across=across))
     elif call.get("alpha", 1.0) != 0:
         b = call.operand(walk, 1)
         parts.append(multiplied(walk, a, turned(walk, b) if across else b))
-    term = call.value(2)
     if term is not None and call.get("beta", 1.0) != 0:
         parts.append(walk.expanded(term, full))
     if not parts:
-        return walk.emit_nothing(walk.expanded(walk.shaped(reduced_all(walk, a), (1, 1)), full))
+        return constant(walk, a, full)
     return replace(walk.elementwise("add", parts, full), known=None)
-
-
-def reduced_all(walk: Walk, x: Value) -> Value:
-    """All axes as one element."""
-    return reduced(walk, x, "sum", list(range(len(x.full))), keepdims=False)
 
 
 @rule("Einsum")
@@ -128,7 +121,7 @@ def reduction(walk: Walk, call: Call) -> Value:
 def cumulation(walk: Walk, call: Call) -> Value:
     """Running totals."""
     x = call.operand(walk, 0)
-    axis = int(call.array(1).ravel()[0]) if call.has(1) else call.get("axis", 0)
+    axis = call.number(1, call.get("axis", 0))
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
     result = on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
     return replace(result, known=gathered(walk, call) if call.op == "CumSum" else None)
@@ -138,7 +131,7 @@ def cumulation(walk: Walk, call: Call) -> Value:
 def largest(walk: Walk, call: Call) -> list[Item]:
     """Elements chosen by their values, over-approximated by the whole axis."""
     x = call.operand(walk, 0)
-    count = int(call.array(1).ravel()[0]) if call.has(1) else call.get("k", 1)
+    count = call.number(1, call.get("k", 1))
     result = on_axis(walk, x, call.get("axis", -1) % len(x.full), "topk", k=count)
     return [result, result]
 
@@ -167,11 +160,8 @@ def layer_norm(walk: Walk, call: Call) -> list[Item]:
 @rule("GroupNormalization")
 def group_norm(walk: Walk, call: Call) -> Value:
     """Groups of channels over all positions."""
-    x, groups = call.operand(walk, 0), call.get("num_groups", 1)
-    if groups < 1 or x.full[1] % groups:
-        raise ShapeError(f"{groups} groups do not divide {x.full[1]} channels")
-    apart = walk.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
-    result = walk.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
+    x = call.operand(walk, 0)
+    result = group_normed(walk, x, call.get("num_groups", 1))
     per_group = [v for v in call.dynamic(1) if v.full != (x.full[1],)]
     return walk.everything(call, x.full) if per_group else _scaled(walk, call, result, 1)
 
@@ -217,8 +207,8 @@ def fourier(walk: Walk, call: Call) -> list[Item]:
 def short_fourier(walk: Walk, call: Call) -> Value:
     """Fourier transforms of windows, over-approximated."""
     batch, samples = call.full(0)[:2]
-    length = int(call.array(3).ravel()[0]) if call.has(3) else call.full(2)[0]
-    frames = (samples - length) // int(call.array(1).ravel()[0]) + 1
+    length = call.number(3) if call.has(3) else call.full(2)[0]
+    frames = (samples - length) // call.number(1) + 1
     return walk.everything(call, (batch, frames, length // 2 + 1 if call.get("onesided", 1) else length, 2))
 
 

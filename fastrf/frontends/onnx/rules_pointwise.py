@@ -12,8 +12,8 @@ import onnx
 
 from fastrf.frontends.hiding import broad, kept, settled
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.mixing import reduced
-from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant
+from fastrf.frontends.mixing import batch_normed, reduced
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, holding
 from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
@@ -129,20 +129,10 @@ def quantized(walk: Walk, call: Call) -> Value | list[Item]:
 
 @rule("RandomNormalLike", "RandomUniformLike", "EyeLike", "Shape", "Size")
 def shaped_like(walk: Walk, call: Call) -> Constant:
-    """What looks at a tensor's shape alone."""
+    """What looks at a tensor's shape alone: the operator is asked, on a tensor that takes no memory."""
     full = call.full(0)
-    if call.op == "Shape":
-        start, stop, _ = slice(call.get("start", 0), call.get("end"), 1).indices(len(full))
-        values = np.array(full[start:stop], np.int64)
-        return Constant(values.shape, values.dtype, values)
-    if call.op == "Size":
-        count = 1
-        for n in full:
-            count *= n
-        return Constant((), np.dtype(np.int64), np.array(count, np.int64))
-    if call.op == "EyeLike" and full[0] * full[1] <= MAX_FOLDED:
-        diagonal = np.eye(full[0], full[1], k=int(call.get("k", 0)))
-        return Constant(full, diagonal.dtype, diagonal)
+    if call.op in ("Shape", "Size") or (call.op == "EyeLike" and math.prod(full) <= MAX_FOLDED):
+        return holding(evaluate(call.node, call.version, [np.broadcast_to(np.float32(0), full)])[0])
     return Constant(full, np.dtype(np.float32))
 
 
@@ -150,7 +140,7 @@ def shaped_like(walk: Walk, call: Call) -> Constant:
 def one_hot(walk: Walk, call: Call) -> Value:
     """Along a new axis, every element reads the index."""
     index = call.full(0)
-    depth = int(call.array(1).ravel()[0])
+    depth = int(call.number(1))
     axis = call.get("axis", -1) % (len(index) + 1)
     full = (*index[:axis], depth, *index[axis:])
     parts = []
@@ -166,11 +156,9 @@ def batch_norm(walk: Walk, call: Call) -> list[Any]:
     """Frozen statistics: pointwise; those of the batch: each channel over batch and positions."""
     x = call.operand(walk, 0)
     training = bool(call.get("training_mode", 0))
-    if training:
-        result = walk.emit("layer_norm", walk.spread(x), axes=[0, *range(2, len(x.full))])
-    else:
-        result = walk.emit("batch_norm", x) if call.value(0) is not None else x
-    parts = [result] if call.value(0) is not None else []
+    parts = []
+    if call.value(0) is not None:
+        parts.append(batch_normed(walk, x) if training else walk.emit("batch_norm", x))
     parts += [walk.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1, 3 if training else None)]
     whole = replace(walk.elementwise("elementwise", parts, x.full), known=None)
     return [whole, *[lambda: walk.everything(call, (x.full[1],))] * (len(call.node.output) - 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from fastrf.frontends.choosing import stretch
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.moving import joined, on_axis, permuted
-from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, from_tensor
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, from_tensor, holding
 from fastrf.frontends.onnx.known import followed
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.padding import padded
@@ -44,29 +44,11 @@ def reshape(walk: Walk, call: Call) -> Value:
     return walk.shaped(x, tuple(sizes))
 
 
-@rule("Flatten")
-def flatten(walk: Walk, call: Call) -> Value:
-    """Two axes: those before `axis` and those from it on."""
-    x = call.operand(walk, 0)
-    axis = call.get("axis", 1)
-    axis = axis + len(x.full) if axis < 0 else axis
-    return walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
-
-
-@rule("Squeeze", "Unsqueeze")
-def squeeze(walk: Walk, call: Call) -> Value:
-    """Axes of 1 left out or put in."""
-    x = call.operand(walk, 0)
-    axes = call.integers(1, "axes")
-    if call.op == "Squeeze":
-        dropped = {a % len(x.full) for a in axes} if axes is not None else {k for k, n in enumerate(x.full) if n == 1}
-        if any(x.full[k] != 1 for k in dropped):
-            raise ShapeError(f"axes {axes} of shape {x.full} are not all of size 1")
-        return walk.shaped(x, tuple(n for k, n in enumerate(x.full) if k not in dropped))
-    ndim = len(x.full) + len(axes or [])
-    added = {a % ndim for a in axes or []}
-    rest = iter(x.full)
-    return walk.shaped(x, tuple(1 if k in added else next(rest) for k in range(ndim)))
+@rule("Flatten", "Squeeze", "Unsqueeze")
+def regrouped(walk: Walk, call: Call) -> Value:
+    """Two axes of all, or axes of 1 left out or put in; the standard's shape inference says which."""
+    (result,) = walk.inferred(call, needed=True)
+    return walk.shaped(call.operand(walk, 0), result.full)
 
 
 @rule("Transpose")
@@ -82,21 +64,8 @@ def transpose(walk: Walk, call: Call) -> Value:
 @rule("Expand")
 def expand(walk: Walk, call: Call) -> Value:
     """Broadcast."""
-    x = call.operand(walk, 0)
-    wanted = tuple(call.integers(1) or ())
-    return walk.expanded(x, tuple(int(n) for n in _broadcast(x.full, wanted)))
-
-
-def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """As numpy.broadcast_shapes, without its limit on sizes."""
-    ndim = max(len(a), len(b))
-    pairs = zip((1,) * (ndim - len(a)) + tuple(a), (1,) * (ndim - len(b)) + tuple(b), strict=True)
-    sizes = []
-    for m, n in pairs:
-        if m != n and 1 not in (m, n):
-            raise ShapeError(f"shapes {tuple(a)} and {tuple(b)} do not broadcast")
-        sizes.append(n if m == 1 else m)
-    return tuple(sizes)
+    (result,) = walk.inferred(call, needed=True)
+    return walk.expanded(call.operand(walk, 0), result.full)
 
 
 @rule("Concat")
@@ -158,9 +127,8 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
     if isinstance(fill, Value):
         return walk.opaque(call)
     mode = call.get("mode", "constant")
-    number = float(call.get("value", 0.0))
-    if isinstance(fill, Constant):
-        number = np.nan if fill.values is None else float(fill.values.ravel()[0])
+    unread = isinstance(fill, Constant) and fill.values is None
+    number = np.nan if unread else float(call.number(2, call.get("value", 0.0)))
     return padded(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
 
 
@@ -198,8 +166,7 @@ def blocks(walk: Walk, call: Call) -> Value:
 def triangle(walk: Walk, call: Call) -> Value:
     """One side of a diagonal, the other side zero."""
     x = call.operand(walk, 0)
-    offset = int(call.array(1).ravel()[0]) if call.has(1) else 0
-    side = (np.triu if call.get("upper", 1) else np.tril)(np.ones(x.full[-2:], bool), offset)
+    side = (np.triu if call.get("upper", 1) else np.tril)(np.ones(x.full[-2:], bool), call.number(1, 0))
     known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
     return replace(kept(walk, x, side), known=compressed(np.where(side, known, 0.0)))
 
@@ -216,8 +183,7 @@ def stored(walk: Walk, call: Call) -> Constant:
         raise UnsupportedOpError(
             "operator Constant that holds text is not supported: only numbers have receptive fields"
         )
-    values = np.array(value, _NUMBERS[name])
-    return Constant(values.shape, values.dtype, values)
+    return holding(np.array(value, _NUMBERS[name]))
 
 
 _NUMBERS: dict[str, Any] = {
@@ -244,9 +210,8 @@ def constant_of_shape(walk: Walk, call: Call) -> Value | Constant:
 @rule("Range")
 def numbers(walk: Walk, call: Call) -> Constant:
     """Numbers in even steps; how many may not depend on the input."""
-    start, stop, step = (call.array(k).ravel()[0] for k in range(3))
-    count = max(math.ceil((float(stop) - float(start)) / float(step)), 0)
-    if count > MAX_FOLDED:
-        return Constant((count,), start.dtype)
-    values = (start + np.arange(count) * step).astype(start.dtype)
-    return Constant(values.shape, values.dtype, values)
+    start, stop, step = (call.number(k) for k in range(3))
+    count, dtype = max(math.ceil((stop - start) / step), 0), call.array(0).dtype
+    return (
+        holding((start + np.arange(count) * step).astype(dtype)) if count <= MAX_FOLDED else Constant((count,), dtype)
+    )

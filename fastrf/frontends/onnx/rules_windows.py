@@ -262,7 +262,7 @@ def suppression(walk: Walk, call: Call) -> Value:
     """The boxes that are kept: how many depends on the data, so there are rows for all that may be."""
     batch, count = call.full(0)[:2]
     classes = call.full(1)[1]
-    most = int(call.array(2).ravel()[0]) if call.has(2) and call.value(2) is None else 0
+    most = call.number(2, 0) if call.value(2) is None else 0
     return walk.everything(call, (max(batch * classes * min(most, count), 1), 3))
 
 
