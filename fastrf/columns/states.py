@@ -24,7 +24,7 @@ from fastrf.engine.reading import mapped
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import full, identity
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import window_output
+from fastrf.ops import arguments
 from fastrf.system.locks import process_lock
 
 __all__ = ["Exact", "Memo", "Table", "Unbounded"]
@@ -312,7 +312,7 @@ def axis_maps(step: Window, shape: tuple[int, ...]) -> tuple[AxisMap, ...]:
     for size, kernel, stride, padding, dilation in zip(shape, *parts, strict=True):
         before, after = padding if isinstance(padding, tuple) else (padding, padding)
         k, s, d = cast("tuple[int, int, int]", (kernel, stride, dilation))
-        found.append(maps.window(size, window_output(size, k, s, (before, after), d), k, s, before, d))
+        found.append(maps.window(size, arguments.Window(k, s, before, after, d).count(size), k, s, before, d))
     return tuple(found)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fastrf.engine.recipe import Tensor
 from fastrf.errors import NetworkError, ShapeError
 
-__all__ = ["Ints", "Padding", "integer", "integers", "paddings", "per_axis", "spatial_axes", "window_output"]
+__all__ = ["Ints", "Padding", "Window", "integer", "integers", "per_axis", "rearranged", "spatial_axes", "windows"]
 
 #: No attribute may be larger: index arithmetic stays within 64 bits.
 MAX_INTEGER = 1 << 40
@@ -30,16 +31,12 @@ def integer(value: object, name: str, low: int | None = None) -> int:
 
 def integers(value: object, name: str, low: int | None = None) -> list[int]:
     """One integer or a list of them, as a list."""
-    if isinstance(value, list | tuple):
-        return [integer(item, name, low) for item in value]
-    return [integer(value, name, low)]
+    return [integer(item, name, low) for item in (value if isinstance(value, list | tuple) else [value])]
 
 
 def per_axis(value: object, n: int, name: str, low: int | None = None) -> list[int]:
     """One integer for all of `n` spatial axes, or one for each."""
-    values = integers(value, name, low)
-    if not isinstance(value, list | tuple):
-        values *= n
+    values = integers(value, name, low) * (1 if isinstance(value, list | tuple) else n)
     if len(values) != n:
         raise NetworkError(f"{name} has {len(values)} values for {n} axes; give one, or one per axis")
     return values
@@ -52,40 +49,60 @@ def spatial_axes(x: Tensor) -> range:
     return range(1, x.ndim)
 
 
-def paddings(
-    value: object, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Padding before and after each spatial axis, from an int, a list, pairs, "same", "same_lower" or "valid"."""
+class Window(NamedTuple):
+    """How a window slides along one axis."""
+
+    kernel: int
+    stride: int
+    before: int
+    after: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """Inputs from the first tap to the last."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    def count(self, size: int, *, ceil: bool = False) -> int:
+        """How many fit an axis; with `ceil`, a last one that starts inside the input or the padding before it."""
+        room = size + self.before + self.after - self.reach
+        if room < 0:
+            raise ShapeError(
+                f"kernel {self.kernel}{f' with dilation {self.dilation}' if self.dilation > 1 else ''} does not fit "
+                f"input {size} with padding {self.before if self.before == self.after else (self.before, self.after)}; "
+                "enlarge input_shape or the padding"
+            )
+        count = (-(-room // self.stride) if ceil else room // self.stride) + 1
+        return count - 1 if ceil and (count - 1) * self.stride >= size + self.before else count
+
+
+def windows(sizes: Sequence[int], kernel_size: Ints, stride: Ints, padding: Padding, dilation: Ints) -> list[Window]:
+    """The window of each spatial axis; padding is an int, a list, pairs, "same", "same_lower" or "valid"."""
     n = len(sizes)
-    if isinstance(value, str):
-        if value == "valid":
-            return [(0, 0)] * n
-        if value not in ("same", "same_lower"):
-            raise NetworkError(f"padding {value!r} is unknown; use an int, pairs, 'valid', 'same' or 'same_lower'")
-        pairs = []
-        for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
-            total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
-            half = total // 2
-            pairs.append((half, total - half) if value == "same" else (total - half, half))
-        return pairs
-    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple) for item in value):
-        if len(value) != n:
-            raise NetworkError(f"padding has {len(value)} pairs for {n} spatial axes; give one per axis")
-        both = [per_axis(item, 2, "padding", 0) for item in value]
-        return [(before, after) for before, after in both]
-    return [(p, p) for p in per_axis(value, n, "padding", 0)]
+    kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
+    found = [Window(k, s, 0, 0, d) for k, s, d in zip(kernel, steps, per_axis(dilation, n, "dilation", 1), strict=True)]
+    if isinstance(padding, str):
+        pairs = [_same(window, size, padding) for window, size in zip(found, sizes, strict=True)]
+    elif isinstance(padding, list | tuple) and any(isinstance(item, list | tuple) for item in padding):
+        if len(padding) != n:
+            raise NetworkError(f"padding has {len(padding)} pairs for {n} spatial axes; give one per axis")
+        pairs = [per_axis(item, 2, "padding", 0) for item in padding]
+    else:
+        pairs = [[p, p] for p in per_axis(padding, n, "padding", 0)]
+    return [window._replace(before=b, after=a) for window, (b, a) in zip(found, pairs, strict=True)]
 
 
-def window_output(
-    size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, *, ceil: bool = False
-) -> int:
-    """How many windows fit an axis; with `ceil`, a last one that starts inside the input or the padding before it."""
-    before, after = pads
-    room = size + before + after - dilation * (kernel - 1) - 1
-    if room < 0:
-        raise ShapeError(
-            f"kernel {kernel}{f' with dilation {dilation}' if dilation > 1 else ''} does not fit input {size} "
-            f"with padding {before if before == after else pads}; enlarge input_shape or the padding"
-        )
-    count = (-(-room // stride) if ceil else room // stride) + 1
-    return count - 1 if ceil and (count - 1) * stride >= size + before else count
+def _same(window: Window, size: int, padding: str) -> list[int]:
+    """What a padding in words is on one axis."""
+    if padding not in ("valid", "same", "same_lower"):
+        raise NetworkError(f"padding {padding!r} is unknown; use an int, pairs, 'valid', 'same' or 'same_lower'")
+    total = max((-(-size // window.stride) - 1) * window.stride + window.reach - size, 0) * (padding != "valid")
+    less, more = total // 2, total - total // 2
+    return [less, more] if padding == "same" else [more, less]
+
+
+def rearranged(x: Tensor, factors: Sequence[Sequence[int]], order: Sequence[Sequence[int]]) -> Tensor:
+    """Axes cut into factors, and put together anew: which factors, numbered through all axes, make each new axis."""
+    sizes = [size for axis in factors for size in axis]
+    moved = x.reshape(sizes).permute([k for axis in order for k in axis])
+    return moved.reshape([math.prod(sizes[k] for k in axis) for axis in order])

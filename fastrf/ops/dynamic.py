@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
-from fastrf.ops.arguments import Ints, Padding, integer, integers, paddings, per_axis, spatial_axes, window_output
+from fastrf.ops.arguments import Ints, Padding, integer, integers, spatial_axes, windows
 from fastrf.ops.registry import operator
 from fastrf.ops.windows import conv_cost, kernel_of_group
 
@@ -29,16 +29,11 @@ def deform_conv(
 
     Source: torchvision.ops.deform_conv2d.
     """
-    axes = spatial_axes(x)
-    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
-    dilations = per_axis(dilation, len(axes), "dilation", 1)
-    pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
+    sizes = [x.shape[a] for a in spatial_axes(x)]
     place = tuple(
-        window_output(x.shape[a], k, s, p, d)
-        for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)
+        w.count(n) for w, n in zip(windows(sizes, kernel_size, stride, padding, dilation), sizes, strict=True)
     )
-    out = integer(out_channels, "out_channels", 0)
-    integer(groups, "groups", 1)
+    out, _ = integer(out_channels, "out_channels", 0), integer(groups, "groups", 1)
     parts = [x.reduce(keepdims=True).broadcast_to((out, *place))]
     for extra in (offsets, mask):
         if extra is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import Ints, integer, integers, per_axis, spatial_axes
+from fastrf.ops.arguments import Ints, integer, integers, per_axis, rearranged, spatial_axes
 from fastrf.ops.registry import operator
 
 __all__: list[str] = []
@@ -198,17 +197,18 @@ def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     if isinstance(sections, int):
         width = integer(sections, "sections", 1)
         count = max(-(-n // width), 1)
-        if not -count <= index < count:
-            raise ShapeError(f"part {index} is outside the {count} parts")
-        first = index % count * width
-        return x.map_axis(axis, maps.strided_slice(n, first, 1, min(width, n - first)))
-    sizes = integers(sections, "sections", 0)
-    if sum(sizes) != n:
-        raise ShapeError(f"sections {sizes} do not add up to {n}, the length of axis {axis}")
-    if not -len(sizes) <= index < len(sizes):
-        raise ShapeError(f"part {index} is outside the {len(sizes)} parts")
-    offsets = list(itertools.accumulate(sizes, initial=0))
-    return x.map_axis(axis, maps.strided_slice(n, offsets[index % len(sizes)], 1, sizes[index]))
+    else:
+        sizes = integers(sections, "sections", 0)
+        count = len(sizes)
+        if sum(sizes) != n:
+            raise ShapeError(f"sections {sizes} do not add up to {n}, the length of axis {axis}")
+    if not -count <= index < count:
+        raise ShapeError(f"part {index} is outside the {count} parts")
+    at = index % count
+    start, length = (
+        (at * width, min(width, n - at * width)) if isinstance(sections, int) else (sum(sizes[:at]), sizes[at])
+    )
+    return x.map_axis(axis, maps.strided_slice(n, start, 1, length))
 
 
 @operator(paths="sum")
@@ -262,29 +262,25 @@ def depth_to_space(x: Tensor, *, block: int, mode: str = "DCR") -> Tensor:
 
     Source: ONNX DepthToSpace.
     """
-    axes, b = spatial_axes(x), integer(block, "block", 1)
-    n, spatial = len(axes), x.shape[1:]
+    n, b, spatial = len(spatial_axes(x)), integer(block, "block", 1), x.shape[1:]
     if mode not in ("DCR", "CRD"):
         raise NetworkError(f"mode {mode!r} is unknown; use DCR or CRD")
     if x.shape[0] % b**n:
         raise ShapeError(f"{x.shape[0]} channels do not divide into blocks of {b**n}")
-    channels = x.shape[0] // b**n
-    x = x.reshape([*[b] * n, channels, *spatial] if mode == "DCR" else [channels, *[b] * n, *spatial])
-    first_block, channel = (0, n) if mode == "DCR" else (1, 0)
-    x = x.permute([channel, *[axis for i in range(n) for axis in (n + 1 + i, first_block + i)]])
-    return x.reshape([channels, *[size * b for size in spatial]]).with_channel(0)
+    channels, blocks = x.shape[0] // b**n, [b] * n
+    first, channel, factors = (0, n, [*blocks, channels]) if mode == "DCR" else (1, 0, [channels, *blocks])
+    order = [[channel], *([n + 1 + i, first + i] for i in range(n))]
+    return rearranged(x, [factors, spatial], order).with_channel(0)
 
 
 def _space_to_depth(x: Tensor, block: int, *, channels_first: bool) -> Tensor:
-    axes, b = spatial_axes(x), integer(block, "block", 1)
-    n, channels = len(axes), x.shape[0]
-    if any(x.shape[a] % b for a in axes):
+    n, b = len(spatial_axes(x)), integer(block, "block", 1)
+    if any(size % b for size in x.shape[1:]):
         raise ShapeError(f"blocks of {b} do not divide shape {x.shape}")
-    small = [x.shape[a] // b for a in axes]
-    x = x.reshape([channels, *[size for m in small for size in (m, b)]])
     blocks, places = range(2, 2 * n + 1, 2), range(1, 2 * n, 2)
-    x = x.permute([0, *blocks, *places] if channels_first else [*blocks, 0, *places])
-    return x.reshape([channels * b**n, *small]).with_channel(0)
+    depth = [0, *blocks] if channels_first else [*blocks, 0]
+    factors = [[x.shape[0]], *([size // b, b] for size in x.shape[1:])]
+    return rearranged(x, factors, [depth, *([k] for k in places)]).with_channel(0)
 
 
 @operator(paths="sum", channel_axis=0)
@@ -293,21 +289,19 @@ def channel_shuffle(x: Tensor, *, groups: int) -> Tensor:
     parts = integer(groups, "groups", 1)
     if x.ndim < 1 or x.shape[0] % parts:
         raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
-    grouped = x.reshape([parts, x.shape[0] // parts, *x.shape[1:]])
-    return grouped.permute([1, 0, *range(2, grouped.ndim)]).reshape(x.shape).with_channel(0)
+    order = [[1, 0], *([k] for k in range(2, x.ndim + 1))]
+    return rearranged(x, [[parts, x.shape[0] // parts], x.shape[1:]], order).with_channel(0)
 
 
 @operator(paths="sum", channel_axis=0)
 def window_partition(x: Tensor, *, window: Ints) -> Tensor:
     """`(C, H, W)` to `(windows, C, h, w)`, windows row-major. Source: Swin Transformer."""
-    axes = spatial_axes(x)
-    n, sizes = len(axes), per_axis(window, len(axes), "window", 1)
-    if any(x.shape[a] % w for a, w in zip(axes, sizes, strict=True)):
+    n = len(spatial_axes(x))
+    sizes = per_axis(window, n, "window", 1)
+    if any(size % w for size, w in zip(x.shape[1:], sizes, strict=True)):
         raise ShapeError(f"windows of {sizes} do not divide shape {x.shape}; pad first")
-    counts = [x.shape[a] // w for a, w in zip(axes, sizes, strict=True)]
-    x = x.reshape([x.shape[0], *[size for pair in zip(counts, sizes, strict=True) for size in pair]])
-    x = x.permute([*range(1, 2 * n, 2), 0, *range(2, 2 * n + 1, 2)])
-    return x.reshape([math.prod(counts), x.shape[n], *sizes]).with_channel(1)
+    factors = [[x.shape[0]], *([size // w, w] for size, w in zip(x.shape[1:], sizes, strict=True))]
+    return rearranged(x, factors, [range(1, 2 * n, 2), [0], *([k] for k in range(2, 2 * n + 1, 2))]).with_channel(1)
 
 
 @operator(paths="sum")
@@ -316,16 +310,11 @@ def window_reverse(x: Tensor, *, window: Ints, output_size: Ints) -> Tensor:
     n = x.ndim - 2
     sizes, full = per_axis(window, n, "window", 1), per_axis(output_size, n, "output_size", 0)
     counts = [size // w for size, w in zip(full, sizes, strict=True)]
-    if (
-        n < 1
-        or x.shape != (math.prod(counts), x.shape[1], *sizes)
-        or any(f % w for f, w in zip(full, sizes, strict=True))
-    ):
+    whole = all(f % w == 0 for f, w in zip(full, sizes, strict=True))
+    if n < 1 or not whole or x.shape != (math.prod(counts), x.shape[1], *sizes):
         raise ShapeError(f"shape {x.shape} is not windows of {sizes} that make up {full}")
-    channels = x.shape[1]
-    x = x.reshape([*counts, channels, *sizes])
-    x = x.permute([n, *[axis for i in range(n) for axis in (i, n + 1 + i)]])
-    return x.reshape([channels, *full]).with_channel(0)
+    order = [[n], *([i, n + 1 + i] for i in range(n))]
+    return rearranged(x, [counts, x.shape[1:]], order).with_channel(0)
 
 
 def _listed(x: Tensor, axis: int, indices: Ints) -> list[int]:

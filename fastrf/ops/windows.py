@@ -10,7 +10,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import Ints, Padding, integer, paddings, per_axis, spatial_axes, window_output
+from fastrf.ops.arguments import Ints, Padding, Window, integer, per_axis, rearranged, spatial_axes, windows
 from fastrf.ops.registry import Attributes, Shape, operator, unknown
 from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
 
@@ -45,19 +45,16 @@ def slide(
 ) -> Tensor:
     """Read every spatial axis through a window: output `o` reads `o s - p + t d` for `0 <= t < k`, or `taps` alone."""
     axes = spatial_axes(x)
-    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
-    dilations = per_axis(dilation, len(axes), "dilation", 1)
     if padding_mode not in _PADDING_MODES:
         raise NetworkError(f"padding_mode {padding_mode!r} is unknown; use one of {', '.join(_PADDING_MODES)}")
-    pads = paddings(padding, [x.shape[a] for a in axes], kernel, steps, dilations)
-    for axis, k, s, wanted, d in zip(axes, kernel, steps, pads, dilations, strict=True):
-        pair = wanted
-        if padding_mode != "zeros" and any(wanted):
-            x = x.map_axis(axis, maps.pad(x.shape[axis], *wanted, _PADDING_MODES[padding_mode]))
-            pair = (0, 0)
-        n_out = window_output(x.shape[axis], k, s, pair, d, ceil=ceil_mode)
-        first, gap, count = (0, 1, k) if taps is None else taps[axis - 1]
-        x = x.map_axis(axis, maps.window(x.shape[axis], n_out, count, s, pair[0] - first * d, gap * d))
+    found = windows([x.shape[a] for a in axes], kernel_size, stride, padding, dilation)
+    for axis, wanted in zip(axes, found, strict=True):
+        w = wanted if padding_mode == "zeros" else wanted._replace(before=0, after=0)
+        if w != wanted:
+            x = x.map_axis(axis, maps.pad(x.shape[axis], wanted.before, wanted.after, _PADDING_MODES[padding_mode]))
+        size, n_out = x.shape[axis], w.count(x.shape[axis], ceil=ceil_mode)
+        first, gap, count = (0, 1, w.kernel) if taps is None else taps[axis - 1]
+        x = x.map_axis(axis, maps.window(size, n_out, count, w.stride, w.before - first * w.dilation, gap * w.dilation))
     return x
 
 
@@ -183,29 +180,32 @@ def conv_transpose(
     Source: torch.nn.ConvTranspose2d.
     """
     axes = spatial_axes(x)
-    kernel, steps = per_axis(kernel_size, len(axes), "kernel_size", 1), per_axis(stride, len(axes), "stride", 1)
-    dilations = per_axis(dilation, len(axes), "dilation", 1)
-    extra = per_axis(output_padding, len(axes), "output_padding", 0)
     if isinstance(padding, str) and padding != "valid":
         raise NetworkError(f"padding {padding!r} has no one meaning for a transposed convolution; give numbers")
-    pads = paddings(padding, [1] * len(axes), kernel, steps, dilations)
+    found = windows([1] * len(axes), kernel_size, stride, padding, dilation)
+    extra = per_axis(output_padding, len(axes), "output_padding", 0)
     parts = integer(groups, "groups", 1)
-    shape = (x.shape[0], integer(out_channels, "out_channels", 0) // parts, *kernel)
+    shape = (x.shape[0], integer(out_channels, "out_channels", 0) // parts, *(w.kernel for w in found))
 
     def part(table: Mask | None, taps: Taps | None) -> Tensor:
         y = x
-        for axis, k, s, (before, after), d, more in zip(axes, kernel, steps, pads, dilations, extra, strict=True):
-            size = x.shape[axis]
-            n_out = (size - 1) * s - before - after + d * (k - 1) + more + 1 if size else 0
-            if n_out < 0:
-                raise ShapeError(
-                    f"padding ({before}, {after}) removes more than the {n_out + before + after} outputs; pad less"
-                )
-            first, gap, count = (0, 1, k) if taps is None else taps[axis - 1]
-            y = y.map_axis(axis, maps.transposed_window(size, n_out, count, s, before - first * d, gap * d))
+        for axis, w, more in zip(axes, found, extra, strict=True):
+            first, gap, count = (0, 1, w.kernel) if taps is None else taps[axis - 1]
+            n_out, before = _transposed_size(x.shape[axis], w, more), w.before - first * w.dilation
+            y = y.map_axis(
+                axis, maps.transposed_window(x.shape[axis], n_out, count, w.stride, before, gap * w.dilation)
+            )
         return mix_channels(y, out_channels, parts, None if table is None else spread_groups(table, parts).T)
 
     return over_products(part, used, shape)
+
+
+def _transposed_size(size: int, w: Window, more: int) -> int:
+    """How many outputs inputs write to, of which padding removes some."""
+    whole = (size - 1) * w.stride + w.reach + more if size else w.before + w.after
+    if whole < w.before + w.after:
+        raise ShapeError(f"padding {(w.before, w.after)} removes more than the {whole} outputs; pad less")
+    return whole - w.before - w.after
 
 
 @operator("max_pool", "avg_pool", "lp_pool", paths="sum", fan_in=_taps, channel_axis=0)
@@ -271,19 +271,12 @@ def unfold(x: Tensor, *, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     Source: torch.nn.Unfold (im2col).
     """
     axes = spatial_axes(x)
-    n, channels = len(axes), x.shape[0]
-    kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
-    dilations = per_axis(dilation, n, "dilation", 1)
-    pads = paddings(padding, x.shape[1:], kernel, steps, dilations)
-    counts = [
-        window_output(x.shape[a], k, s, p, d)
-        for a, k, s, p, d in zip(axes, kernel, steps, pads, dilations, strict=True)
-    ]
-    for axis, count, k, s, (before, _), d in zip(axes, counts, kernel, steps, pads, dilations, strict=True):
-        x = x.map_axis(axis, maps.windows(x.shape[axis], count, k, s, before, d))
-    x = x.reshape([channels, *[size for pair in zip(counts, kernel, strict=True) for size in pair]])
-    x = x.permute([0, *range(2, 2 * n + 1, 2), *range(1, 2 * n + 1, 2)])
-    return x.reshape([channels * math.prod(kernel), math.prod(counts)]).with_channel(0)
+    found = windows(x.shape[1:], kernel_size, stride, padding, dilation)
+    counts = [w.count(x.shape[a]) for a, w in zip(axes, found, strict=True)]
+    for axis, count, w in zip(axes, counts, found, strict=True):
+        x = x.map_axis(axis, maps.windows(x.shape[axis], count, w.kernel, w.stride, w.before, w.dilation))
+    factors = [[x.shape[0]], *([count, w.kernel] for count, w in zip(counts, found, strict=True))]
+    return rearranged(x, factors, [[0, *range(2, 2 * len(axes) + 1, 2)], range(1, 2 * len(axes), 2)]).with_channel(0)
 
 
 @operator(paths="sum")
@@ -295,22 +288,16 @@ def fold(
     Source: torch.nn.Fold (col2im).
     """
     sizes = [output_size] if isinstance(output_size, int) else list(output_size)
-    n = len(sizes)
-    kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
-    dilations = per_axis(dilation, n, "dilation", 1)
-    pads = paddings(padding, sizes, kernel, steps, dilations)
-    counts = [window_output(m, k, s, p, d) for m, k, s, p, d in zip(sizes, kernel, steps, pads, dilations, strict=True)]
+    n, found = len(sizes), windows(sizes, kernel_size, stride, padding, dilation)
+    counts, kernel = [w.count(m) for m, w in zip(sizes, found, strict=True)], [w.kernel for w in found]
     if x.ndim != 2 or x.shape[0] % math.prod(kernel) or x.shape[1] != math.prod(counts):
         raise ShapeError(
             f"shape {x.shape} is not {math.prod(kernel)} taps by {math.prod(counts)} windows; check the sizes"
         )
-    x = x.reshape([x.shape[0] // math.prod(kernel), *kernel, *counts])
-    x = x.permute([0, *[axis for i in range(n) for axis in (1 + n + i, 1 + i)]])
-    x = x.reshape([x.shape[0], *[m * k for m, k in zip(counts, kernel, strict=True)]])
-    for axis, size, count, k, s, (before, _), d in zip(
-        range(1, n + 1), sizes, counts, kernel, steps, pads, dilations, strict=True
-    ):
-        x = x.map_axis(axis, maps.overlap(count, size, k, s, before, d))
+    order = [[0], *([1 + n + i, 1 + i] for i in range(n))]
+    x = rearranged(x, [[x.shape[0] // math.prod(kernel), *kernel], counts], order)
+    for axis, size, count, w in zip(range(1, n + 1), sizes, counts, found, strict=True):
+        x = x.map_axis(axis, maps.overlap(count, size, w.kernel, w.stride, w.before, w.dilation))
     return x.with_channel(0)
 
 
