@@ -70,6 +70,14 @@ def test_imports_run_one_way():
             assert ORDER.index(top(target)) <= ORDER.index(top(module)), f"{module} imports {target}"
 
 
+def test_no_circle_of_imports():
+    assert not house.circles(house.imports())
+
+
+def test_files_are_read_in_one_sitting():
+    assert not house.long_files()
+
+
 def test_circles_are_seen_whichever_way_round():
     graph = {"a": {"b"}, "b": {"c", "b"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
     assert sorted(house.circles(graph)) == [["a", "b", "c"], ["d", "e"]]
