@@ -90,6 +90,70 @@ def test_window_attention_needs_one_term_and_no_large_relation():
     assert max(group.relation.n_rows for group in back.terms[0]) <= 56
 
 
+def test_factors_after_window_attention():
+    """The windows of a map stay two factors an axis, of which the inner one is read whole: one term, three groups."""
+    value = Dependency.identity((3, 56, 56))
+    windows = value.reshape((3, 8, 7, 8, 7)).permute((1, 3, 2, 4, 0))
+    assert windows.axes == ((8,), (8,), (7,), (7,), (3,))
+    back = windows.reduce(3).reduce(2).insert(2, 7).insert(3, 7).permute((4, 0, 2, 1, 3)).reshape((3, 56, 56))
+    assert back.axes == ((3,), (8, 7), (8, 7))
+    assert [group[:2] for group in back.terms[0]] == [((0,), (0,)), ((1,), (1,)), ((3,), (2,))]
+    shifted = back.map_axis(1, maps.roll(56, 3))
+    assert shifted.axes == ((3,), (56,), (8, 7))
+    assert back.reshape((3, 8, 7, 56)).reduce(2).axes == ((3,), (8,), (8, 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "last"),
+    [
+        *[("resnet50", 1, 1), ("mobilenet_v1", 1, 1), ("vgg16", 1, 1), ("wavenet", 1, 1), ("unet", 2, 1)],
+        *[("inception_v3", 4, 1), ("densenet121", 13, 1), ("yolov5s", 4, 1), ("deeplabv3_resnet50", 5, 1)],
+    ],
+)
+def test_networks_need_few_terms(name, most, last):
+    """DenseNet-121: one for the block's input and one for each of 12 layers; DeepLab: one for each of 5 branches."""
+    analysis = fastrf.analyze(name)
+    assert max(len(field.relations) for field in analysis.values()) == most
+    assert len(analysis.output.relations) == last
+
+
+def test_squeeze_and_expand_needs_a_term_for_each_expansion():
+    """A fire module of SqueezeNet: 1x1 and 3x3 side by side, which the next module's squeeze makes one again."""
+    layers = []
+    for k, below in enumerate(("input", "fire0")):
+        layers += [
+            {"op": "conv", "name": f"squeeze{k}", "out_channels": 2, "kernel_size": 1, "inputs": [below]},
+            {"op": "conv", "name": f"one{k}", "out_channels": 3, "kernel_size": 1, "inputs": [f"squeeze{k}"]},
+            {
+                **{"op": "conv", "name": f"three{k}", "out_channels": 3, "kernel_size": 3, "padding": 1},
+                "inputs": [f"squeeze{k}"],
+            },
+            {"op": "concat", "name": f"fire{k}", "axis": 0, "inputs": [f"one{k}", f"three{k}"]},
+        ]
+    analysis = fastrf.analyze({"input_shape": [1, 9, 9], "layers": layers})
+    assert [len(analysis[f"{name}{k}"].relations) for k in (0, 1) for name in ("squeeze", "fire")] == [1, 2, 1, 2]
+    assert [group.rows for term in analysis["fire0"].relations for group in term if not group.cols] == [(0,), (0,)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dependencies_that_read_the_same_are_equal(seed):
+    """Canonical form: the same sets, made in another order of steps, are the same factors and terms."""
+    rng = np.random.default_rng(seed)
+    value = Dependency.identity((4, 6))
+    rows, columns = random_map(rng, 4), random_map(rng, 6)
+    one = value.map_axis(0, rows).map_axis(1, columns)
+    assert one == value.map_axis(1, columns).map_axis(0, rows)
+    assert one == value.permute((1, 0)).map_axis(0, columns).map_axis(1, rows).permute((1, 0))
+    assert one == one.transpose().transpose()
+    assert one.union(one.nothing()) == one
+    assert one.insert(1, 3).reduce(1) == one
+    n = one.shape[0] * one.shape[1]
+    assert one.reshape((n,)).reshape(one.shape) == one
+    flipped = one.map_axis(0, maps.flip(one.shape[0]))
+    assert one.union(flipped) == flipped.union(one)
+    assert one.union(flipped).reduce(0) == one.reduce(0).union(flipped.reduce(0))
+
+
 def test_pixel_shuffle_and_back_is_the_identity():
     value = Dependency.identity((8, 6, 10))
     up = value.reshape((2, 2, 2, 6, 10)).permute((0, 3, 1, 4, 2)).reshape((2, 12, 20))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.engine.nominal import bounds
+from fastrf.engine.extent import Extent, Phase
+from fastrf.engine.nominal import Nominal, bounds
 
 LONG = 600
 
@@ -151,3 +152,36 @@ def test_what_reads_nothing_adds_nothing_to_a_union():
     ]
     field = fastrf.analyze({"input_shape": [3, 16, 28], "layers": layers}).output
     assert (field.size, field.stride, field.center) == ((11, 11), (4, 4), (0.0, 0.0))
+
+
+def moving(*steps):
+    """An extent of `(factor, shift, low, high)`, one phase each, all of which add up."""
+    phases = tuple(Phase(factor, 1, shift) for factor, shift, _, _ in steps)
+    low, high = (np.full((1,) * len(steps), float(sum(step[k] for step in steps))) for k in (2, 3))
+    return Extent(phases, low, high)
+
+
+@pytest.mark.parametrize(
+    ("shape", "extents", "pixels", "share"),
+    [
+        # one axis of the map moves on both axes of the image: cut at 0 and 5 on the first, at 4 and 5 on the second
+        ((6,), [moving((0, 1, -1, 2)), moving((0, 2, 0, 3))], (6, 10), 3 / 6),
+        ((6, 5), [moving((0, 1, -1, 2)), moving((1, 2, 0, 3))], (6, 10), 1 - 4 / 6 * 4 / 5),
+        # position (i, j) reads i + 2j of the first axis: beyond 8 for (2, 3), (3, 3), and j of the second: beyond 3
+        ((4, 4), [moving((0, 1, 0, 1), (1, 2, 0, 0)), moving((1, 1, 0, 1))], (8, 3), 4 / 16),
+        ((4, 4), [moving((0, 1, 0, 1), (1, 2, 0, 0)), moving((1, 1, 0, 1))], (8, 4), 2 / 16),
+    ],
+)
+def test_share_of_positions_cut_on_any_axis(shape, extents, pixels, share):
+    nominal = Nominal.of(shape, extents)
+    assert nominal.clipped(pixels).mean() == pytest.approx(share)
+    assert nominal.clipped_share(pixels) == pytest.approx(share)
+
+
+def test_answers_are_worked_out_once_and_their_own():
+    nominal = Nominal.of((6,), [moving((0, 2, -1, 3))])
+    assert nominal.reduce(0) is nominal.reduce(0)
+    nominal.phases(0)[:] = 7
+    assert nominal.phases(0).tolist() == [[-1, 3]]
+    shares = [nominal.clipped_share((n,)) for n in (12, 99, 6, 12)]
+    assert shares == pytest.approx([2 / 6, 1 / 6, 5 / 6, 2 / 6])

@@ -100,6 +100,32 @@ def test_project_and_reorder(before, middle, after, seed):
     assert relation.reorder_rows([2, 3], [0, 1]) is relation
 
 
+@given(st.integers(0, 2**32 - 1))
+def test_every_result_is_in_canonical_form(seed):
+    """Equal sets are one object, whichever way they came about: runs that touch are one, no run is empty."""
+    rng = np.random.default_rng(seed)
+    rows, middle, columns, after = (int(n) for n in rng.integers(1, 7, 4))
+
+    def drawn(n_rows, n_cols):
+        return Relation.from_mask(rng.random((n_rows, n_cols)) < rng.choice([0.2, 0.5, 0.9]))
+
+    a, b = drawn(rows, middle), drawn(middle * after, columns)
+    for found in (
+        a.compose(b, 1, after),
+        a.kron(b),
+        a.union(drawn(rows, middle)),
+        a.transpose,
+        a.occupied,
+        a.kron(b).project(middle, columns, 1),
+        a.kron(b).project(1, middle, columns),
+        a.kron(b).reorder_columns((middle, columns), (1, 0)),
+        a.kron(b).reorder_rows((rows, middle * after), (1, 0)),
+        a.take(rng.integers(0, rows, 5)),
+    ):
+        assert found is Relation.from_mask(found.to_mask())
+        assert found.n_points == found.to_mask().sum()
+
+
 def test_runs_are_clipped_and_equal_ones_are_one_object():
     relation = Relation.from_runs(5, [-2, 3, 4, 2], [1, 9, 4, 1])
     assert [relation.row(i) for i in range(4)] == [[(0, 1)], [(3, 5)], [], []]

@@ -199,3 +199,70 @@ def test_periods_cut_out_elsewhere_are_the_same_relation():
     ]
     assert forms[0] is not forms[1]
     assert len({content(one) for one in (*forms, whole_one)}) == 1
+
+
+def random_map(rng):
+    """A map of a long axis: windows with gaps, steps, empty rows between and at the ends."""
+    kernel, stride, dilation = (int(n) for n in rng.integers(1, 5, 3))
+    before, n = int(rng.integers(-9, 9)), int(rng.integers(150, 250))
+    kind = rng.integers(3)
+    if kind == 0:
+        return axis_map.window(n * stride, n - int(rng.integers(9)), kernel, stride, before, dilation)
+    if kind == 1:
+        return axis_map.transposed_window(n, n * stride, kernel, stride, before, dilation)
+    return axis_map.nearest(n * stride, n * kernel)
+
+
+@pytest.mark.parametrize("rng", range(scaled(40)), indirect=True)
+def test_every_answer_is_that_of_the_whole_relation(rng, from_rows):
+    plain = random_map(rng)
+    one = whole(plain.relation)
+    from_rows(20)
+    relation = plain.relation
+    assert isinstance(relation, Stretched)
+    rows = np.r_[rng.integers(0, one.n_rows, 50), np.arange(9), one.n_rows - 1 - np.arange(9)]
+    assert (relation.n_rows, relation.n_cols, relation.n_runs, relation.n_points) == (
+        *(one.n_rows, one.n_cols, one.n_runs, one.n_points),
+    )
+    assert np.array_equal(relation.hulls, one.hulls)
+    assert not relation.hulls[relation.counts == 0].any()
+    assert np.array_equal(relation.counts, one.counts)
+    assert [relation.row(i) for i in (*rows, -1, -7)] == [one.row(i) for i in (*rows, one.n_rows - 1, one.n_rows - 7)]
+    assert relation.take(rows) is one.take(rows)
+    assert whole(relation.occupied) is one.occupied
+    for name in ("is_chain", "is_empty", "is_identity", "is_full", "is_constant"):
+        assert getattr(relation, name) == getattr(one, name), name
+    for part, array in zip(relation.runs, one.runs, strict=True):
+        assert np.array_equal(part, array)
+        assert not part.flags.writeable
+    assert whole(relation) is one
+
+
+@pytest.mark.parametrize("rng", range(scaled(40)), indirect=True)
+def test_unions_and_compositions_are_those_of_whole_relations(rng, from_rows):
+    outer = axis_map.window(200, 190, *(int(n) for n in (rng.integers(1, 5), 1, rng.integers(-9, 9), 1)))
+    others = [
+        axis_map.window(200, 190, *(int(n) for n in (rng.integers(1, 5), 1, rng.integers(-20, 20), rng.integers(1, 4))))
+        for _ in range(2)
+    ]
+    inner = axis_map.window(210, 200, 3, 1, int(rng.integers(-9, 9)), int(rng.integers(1, 6)))
+    plain = [whole(m.relation) for m in (outer, *others, inner)]
+    from_rows(12)
+    long = [m.relation for m in (outer, *others, inner)]
+    assert whole(long[0].union(long[1])) is plain[0].union(plain[1])
+    assert whole(long[1].compose(long[3])) is plain[1].compose(plain[3])
+    for a, b in itertools.permutations(range(3), 2):
+        assert long[a].contains(long[b]) == plain[a].contains(plain[b])
+        assert long[a].union(long[b]).contains(long[b])
+        assert (content(long[a]) == content(long[b])) == (plain[a] is plain[b])
+
+
+def test_rows_that_read_nothing_have_no_hull(from_rows):
+    from_rows(20)
+    spread = axis_map.transposed_window(100, 300, 1, 3, 0, 1).relation
+    assert isinstance(spread, Stretched)
+    assert spread.hulls[:4].tolist() == [[0, 1], [0, 0], [0, 0], [1, 2]]
+    assert spread.hulls[-3:].tolist() == [[99, 100], [0, 0], [0, 0]]
+    assert spread.counts.sum() == spread.n_points == spread.n_runs == 100
+    assert [spread.row(i) for i in (150, 151, 152, -3)] == [[(50, 51)], [], [], [(99, 100)]]
+    assert not spread.occupied.is_constant
