@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from fastrf.frontends.lowering import Known, compressed
 __all__ = ["check_size", "elementwise"]
 
 Array = npt.NDArray[Any]
+#: So many values are told apart without sorting.
+_FEW = 16
 #: An operator between elements, applied to arrays that stand for its operands.
 Operator = Callable[[Sequence[Array]], Array]
 
@@ -33,39 +35,55 @@ def elementwise(
     may be anything: the operator gives the same number for the extremes of their type and for what equals the known
     operand. With `alone`, also where no operand is known.
     """
-    open_ = [np.isnan(table) for table in tables]
-    if all(o.all() for o in open_) and not alone:
-        return None
     shape = tuple(int(n) for n in np.broadcast_shapes(*(table.shape for table in tables)))
+    if 0 in shape or (not alone and all(np.isnan(table).all() for table in tables)):
+        return None
     check_size(math.prod(shape))
-    wide = [np.broadcast_to(o, shape) for o in open_]
-    anywhere, everywhere = np.logical_or.reduce(wide), np.logical_and.reduce(wide)
-    known = np.full(shape, np.nan)
-    if not anywhere.all():
-        filled = [np.where(o, 1.0, t) for o, t in zip(open_, tables, strict=True)]
-        known = np.array(np.broadcast_to(_applied(run, filled, dtypes), shape))
-    known[anywhere] = np.nan
-    partly = anywhere if alone else anywhere & ~everywhere
+    first, places = _distinct(tables, shape)
+    at = np.unravel_index(first, shape or (1,))
+    columns = np.stack([np.broadcast_to(table, shape or (1,))[at] for table in tables])
+    open_ = np.isnan(columns)
+    known = np.array(np.broadcast_to(_applied(run, np.where(open_, 1.0, columns), dtypes), first.shape))
+    known[open_.any(0)] = np.nan
+    partly = open_.any(0) if alone else open_.any(0) & ~open_.all(0)
     if partly.any():
-        columns = np.stack([np.broadcast_to(table, shape)[partly] for table in tables])
-        first, places = _distinct(columns)
-        known[partly] = _decided(run, columns[:, first], dtypes)[places]
-    return compressed(known)
+        known[partly] = _decided(run, columns[:, partly], dtypes)
+    return compressed(known[places].reshape(shape))
 
 
-def _applied(run: Operator, filled: Sequence[Array], dtypes: Sequence[np.dtype[Any]]) -> Known:
+def _applied(run: Operator, filled: Iterable[Array], dtypes: Sequence[np.dtype[Any]]) -> Known:
     with np.errstate(all="ignore"):
         return run([a.astype(d) for a, d in zip(filled, dtypes, strict=True)]).astype(np.float64)
 
 
-def _distinct(columns: Array) -> tuple[Array, Array]:
-    """Where distinct columns stand first, and the number of each column among them."""
-    codes = np.zeros(columns.shape[1], np.int64)
-    for row in columns:
-        values, inverse = np.unique(row, return_inverse=True)
-        codes = np.unique(codes * len(values) + inverse.ravel(), return_inverse=True)[1].ravel()
-    _, first, places = np.unique(codes, return_index=True, return_inverse=True)
-    return first, places.ravel()
+def _distinct(tables: Sequence[Known], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Where distinct combinations of values stand first, by the number of the element, and which each element has."""
+    codes, count = np.zeros((1,) * len(shape), np.int64), 1
+    for table in tables:
+        more, own = _coded(table.ravel())
+        codes, count = codes * more + own.reshape(table.shape), count * more
+        if count > codes.size:
+            values, codes_ = np.unique(codes, return_inverse=True)
+            codes, count = codes_.reshape(codes.shape), len(values)
+    codes = np.broadcast_to(codes, shape).ravel()
+    first = np.full(count, -1)
+    first[codes[::-1]] = np.arange(codes.size)[::-1]
+    used = first >= 0
+    return first[used], (np.cumsum(used) - 1)[codes]
+
+
+def _coded(row: Array) -> tuple[int, Array]:
+    """How many values a row has, and the number of each; without sorting where they are few, as in masks."""
+    codes, left = np.zeros(row.size, np.int64), np.ones(row.size, bool)
+    for k in range(_FEW):
+        at = left.argmax()
+        if not left[at]:
+            return k, codes
+        same = np.isnan(row) if np.isnan(row[at]) else row == row[at]
+        codes[same] = k
+        left &= ~same
+    values, codes = np.unique(row, return_inverse=True)
+    return len(values), codes.ravel()
 
 
 def _decided(run: Operator, columns: Array, dtypes: Sequence[np.dtype[Any]]) -> Known:
