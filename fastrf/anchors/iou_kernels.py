@@ -1,7 +1,4 @@
-"""Jitted loops over boxes and anchors: how well shapes agree, and small changes that make them agree better.
-
-Called by `reporting` and `suggesting`, which check and allocate. A kernel is its loop and nothing else.
-"""
+"""Jitted loops over boxes and anchors: how well shapes agree, and small changes that make them agree better."""
 
 from __future__ import annotations
 
@@ -14,6 +11,13 @@ __all__ = ["best_anchors", "evolve", "match_levels"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+@jit
+def _iou(w: float, h: float, aw: float, ah: float) -> float:
+    """The IoU of a box and an anchor with the same centre."""
+    shared = min(w, aw) * min(h, ah)
+    return float(shared / (w * h + aw * ah - shared))
 
 
 @jit
@@ -32,14 +36,12 @@ def match_levels(
     least = 1.0 / threshold
     for i in range(sizes.shape[0]):
         w, h = sizes[i, 0], sizes[i, 1]
-        area = w * h
         for level in range(starts.size - 1):
             best = 0.0
             count = 0
             for k in range(starts[level], starts[level + 1]):
                 aw, ah = anchors[k, 0], anchors[k, 1]
-                shared = min(w, aw) * min(h, ah)
-                best = max(best, shared / (area + aw * ah - shared))
+                best = max(best, _iou(w, h, aw, ah))
                 if min(w / aw, aw / w, h / ah, ah / h) > least:
                     count += 1
             best_iou[i, level] = best
@@ -50,14 +52,10 @@ def match_levels(
 def best_anchors(sizes: FloatArray, anchors: FloatArray, which: IntArray, iou: FloatArray) -> None:
     """Per box the anchor with the best IoU of shapes, the first of equals, and that IoU."""
     for i in range(sizes.shape[0]):
-        w, h = sizes[i, 0], sizes[i, 1]
-        area = w * h
         best = -1.0
         chosen = 0
         for k in range(anchors.shape[0]):
-            aw, ah = anchors[k, 0], anchors[k, 1]
-            shared = min(w, aw) * min(h, ah)
-            value = shared / (area + aw * ah - shared)
+            value = _iou(sizes[i, 0], sizes[i, 1], anchors[k, 0], anchors[k, 1])
             if value > best:
                 best = value
                 chosen = k
@@ -81,12 +79,9 @@ def evolve(sizes: FloatArray, anchors: FloatArray, limits: FloatArray, factors: 
                 trial[k, axis] = min(anchors[k, axis] * factor, limits[k, axis])
         total = 0.0
         for i in range(n):
-            w, h = sizes[i, 0], sizes[i, 1]
-            area = w * h
             best = 0.0
             for k in range(count):
-                shared = min(w, trial[k, 0]) * min(h, trial[k, 1])
-                best = max(best, shared / (area + trial[k, 0] * trial[k, 1] - shared))
+                best = max(best, _iou(sizes[i, 0], sizes[i, 1], trial[k, 0], trial[k, 1]))
             total += best
         if total > reached:
             reached = total

@@ -1,6 +1,6 @@
 """How other assigners choose positions for objects, to lay beside dense assignment: RFLA and ATSS.
 
-Called by users. One image at a time: objects of one image compete for its positions.
+One image at a time: objects of one image compete for its positions.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.anchors.assignment.dense import corners
 from fastrf.anchors.assignment.kernels import best_priors, nearest_centres
-from fastrf.errors import FormatError, ShapeError, UsageError
+from fastrf.errors import ShapeError, UsageError
 
 __all__ = ["Candidates", "Labels", "atss", "gaussian_scores", "rfla"]
 
@@ -97,10 +98,10 @@ def rfla(
 def _best(boxes: FloatArray, priors: FloatArray, metric: str, k: int) -> Labels:
     """Per prior the box that wants it most."""
     index = np.full((len(boxes), k), -1, np.int64)
-    score = np.full((len(boxes), k), -1.0)
-    best_priors(boxes, priors, metric == "kld", index, score)
+    negative = np.full((len(boxes), k), np.inf)
+    best_priors(boxes, priors, metric == "kld", index, negative)
     owner = np.repeat(np.arange(len(boxes)), k)
-    wanted, scores = index.ravel(), score.ravel()
+    wanted, scores = index.ravel(), -negative.ravel()
     order = np.lexsort((owner, -scores))
     order = order[wanted[order] >= 0]
     taken, at = np.unique(wanted[order], return_index=True)
@@ -124,7 +125,7 @@ def atss(
         raise UsageError(f"topk {topk!r} must be a positive integer")
     if not centres or len(centres) != len(sizes) or not all(size > 0 for size in sizes):
         raise UsageError(f"{len(centres)} levels of centres need as many positive sizes, not {list(sizes)!r}")
-    given = _corners(boxes, "boxes")
+    given = np.ascontiguousarray(corners(boxes, 2))
     places = [_points(level) for level in centres]
     index = np.full((len(given), topk * len(places)), -1, np.int64)
     iou = np.zeros(index.shape)
@@ -162,27 +163,9 @@ def _threshold(iou: FloatArray, there: BoolArray) -> FloatArray:
     return np.asarray(mean + np.sqrt(squares / np.maximum(count - 1, 1)))
 
 
-def _corners(boxes: npt.ArrayLike, what: str) -> FloatArray:
-    """float64[n, 4], checked."""
-    try:
-        given = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError):
-        raise ShapeError(f"{what} must be numbers of shape (n, 4)") from None
-    given = given.reshape(0, 4) if given.shape == (0,) else given
-    if given.ndim != 2 or given.shape[1] != 4:
-        raise ShapeError(f"{what} must have shape (n, 4), not {given.shape}")
-    wrong = np.nonzero(~(np.isfinite(given).all(axis=1) & (given[:, 2:] > given[:, :2]).all(axis=1)))[0]
-    if wrong.size:
-        raise FormatError(
-            f"{wrong.size} of {len(given)} {what} are not finite or have no size, the first is number {wrong[0]}: "
-            f"{given[wrong[0]].tolist()}; leave them out"
-        )
-    return np.ascontiguousarray(given)
-
-
 def _centred(boxes: npt.ArrayLike, what: str) -> FloatArray:
     """float64[n, 4]: centre and size."""
-    given = _corners(boxes, what)
+    given = corners(boxes, 2, what)
     return np.concatenate([(given[:, :2] + given[:, 2:]) / 2, given[:, 2:] - given[:, :2]], axis=1)
 
 

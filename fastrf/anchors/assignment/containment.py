@@ -1,15 +1,16 @@
 """Which positions see a box of pixels wholly, and which see some of it: three exact ways, the first that fits.
 
 Ranges where masks are solid boxes that move along with the position; tables where they are unions of products; counts
-of covered pixels otherwise. Called by `assignment`.
+of covered pixels otherwise.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -39,20 +40,37 @@ MATRIX_ROWS = 1 << 14
 CHUNK = 1 << 24
 
 
-class Answer(Protocol):
-    """What is known of all boxes; `whole` asks for positions that see a box wholly, else for any part of it."""
+class Answer(ABC):
+    """What is known of `n` boxes on a map of `shape`; `whole` asks for positions that see all of a box, else some."""
 
+    def __init__(self, n: int, shape: tuple[int, ...]) -> None:
+        self.n, self.shape = n, shape
+
+    @abstractmethod
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
 
     def packed(self, whole: bool, boxes: slice) -> Bytes:
         """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]: eight along the last axis a byte, as `numpy.packbits`."""
+        return np.packbits(self.dense(whole, boxes), axis=-1)
 
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]: the number of positions per box."""
+        return self._counts(whole)[0]
 
     def position_counts(self, whole: bool) -> IntArray:
         """int64[*map]: the number of boxes per position."""
+        return self._counts(whole)[1]
+
+    def _counts(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """Per box and per position from dense answers, chunk by chunk."""
+        boxes, positions = np.zeros(self.n, np.int64), np.zeros(self.shape, np.int64)
+        step = max(CHUNK // max(math.prod(self.shape), 1), 1)
+        for first in range(0, self.n, step):
+            seen = self.dense(whole, slice(first, first + step))
+            boxes[first : first + step] = np.count_nonzero(seen.reshape(len(seen), -1), axis=1)
+            positions += seen.sum(axis=0)
+        return boxes, positions
 
 
 def answer(positional: Dependency, pixels: IntArray) -> Answer:
@@ -61,11 +79,11 @@ def answer(positional: Dependency, pixels: IntArray) -> Answer:
     return ranges or Tables.of(positional, pixels) or Areas(positional, pixels)
 
 
-class Ranges:
+class Ranges(Answer):
     """Masks are one run per axis, in the order of positions: the positions that see a box are ranges."""
 
     def __init__(self, shape: tuple[int, ...], whole: IntArray, part: IntArray) -> None:
-        self.shape = shape
+        super().__init__(whole.shape[2], shape)
         self.ranges = {True: whole, False: part}
 
     @classmethod
@@ -123,7 +141,7 @@ class Ranges:
 
     def box_counts(self, whole: bool) -> IntArray:
         """int64[n]."""
-        counts: IntArray = np.ones(self.ranges[whole].shape[2], np.int64)
+        counts: IntArray = np.ones(self.n, np.int64)
         for low, high in self.ranges[whole]:
             counts *= high - low
         return counts
@@ -172,7 +190,7 @@ def _places(ordered: IntArray, values: IntArray, side: Literal["left", "right"],
     return ordered.searchsorted(np.arange(largest + 1), side)[values]
 
 
-class Tables:
+class Tables(Answer):
     """Masks are unions of products: what a box meets along each part of the axes, and what that means together.
 
     A column's kind is the set of terms that hold it. Along one part, a box meets a set of kinds on each row; a position
@@ -188,7 +206,8 @@ class Tables:
         whole: BoolArray,
         part: BoolArray,
     ) -> None:
-        self.shape, self.sizes, self.parts = shape, sizes, parts
+        super().__init__(len(parts[0][1]), shape)
+        self.sizes, self.parts = sizes, parts
         self.tables = {True: whole, False: part}
 
     @classmethod
@@ -217,7 +236,7 @@ class Tables:
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
         table = self.tables[whole]
-        n = len(range(*boxes.indices(len(self.parts[0][1]))))
+        n = len(range(*boxes.indices(self.n)))
         if self._is_plane:
             out = np.empty((n, *self.sizes), bool)
             first, second = (np.ascontiguousarray(sets[boxes]) for _, sets in self.parts)
@@ -229,30 +248,17 @@ class Tables:
             index.append(sets[boxes].reshape(n, *sizes))
         return np.broadcast_to(table[tuple(index)], (n, *self.sizes)).reshape(n, *self.shape)
 
-    def packed(self, whole: bool, boxes: slice) -> Bytes:
-        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
-        return np.packbits(self.dense(whole, boxes), axis=-1)
-
     @property
     def _is_plane(self) -> bool:
         """Two axes, each a part of its own."""
         return len(self.sizes) == 2 and [rows for rows, _ in self.parts] == [(0,), (1,)]
 
-    def box_counts(self, whole: bool) -> IntArray:
-        """int64[n]."""
-        return self._counted(whole)[0]
-
-    def position_counts(self, whole: bool) -> IntArray:
-        """int64[*map]."""
-        return self._counted(whole)[1]
-
-    def _counted(self, whole: bool) -> tuple[IntArray, IntArray]:
+    def _counts(self, whole: bool) -> tuple[IntArray, IntArray]:
         """Counts per box and per position; on a plane as products of matrices, set by set of the first axis."""
-        n = len(self.parts[0][1])
         if not self._is_plane:
-            return _summed(self, whole, n, self.shape)
-        boxes, positions = np.zeros(n, np.int64), np.zeros(self.sizes)
-        for begin in range(0, n, MATRIX_ROWS):
+            return super()._counts(whole)
+        boxes, positions = np.zeros(self.n, np.int64), np.zeros(self.sizes)
+        for begin in range(0, self.n, MATRIX_ROWS):
             part = slice(begin, begin + MATRIX_ROWS)
             first, second = (sets[part] for _, sets in self.parts)
             for own, values in enumerate(self.tables[whole]):
@@ -292,11 +298,11 @@ def _meanings(kinds: Sequence[IntArray], sets: Sequence[IntArray]) -> tuple[Bool
     return whole, some
 
 
-class Areas:
+class Areas(Answer):
     """Any masks: how many pixels of each box each position sees, from running sums over dense masks."""
 
     def __init__(self, positional: Dependency, pixels: IntArray) -> None:
-        self.shape, self.n = positional.shape, len(pixels)
+        super().__init__(len(pixels), positional.shape)
         count = math.prod(self.shape)
         require_memory(self.n * count, f"{self.n} boxes at {count} positions", "assign fewer boxes at once")
         wanted = np.prod(pixels[:, :, 1] - pixels[:, :, 0], axis=1)
@@ -314,18 +320,6 @@ class Areas:
         bits = self._seen[whole][boxes]
         return np.unpackbits(bits, axis=1, count=math.prod(self.shape)).view(bool).reshape(len(bits), *self.shape)
 
-    def packed(self, whole: bool, boxes: slice) -> Bytes:
-        """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
-        return np.packbits(self.dense(whole, boxes), axis=-1)
-
-    def box_counts(self, whole: bool) -> IntArray:
-        """int64[n]."""
-        return _summed(self, whole, self.n, self.shape)[0]
-
-    def position_counts(self, whole: bool) -> IntArray:
-        """int64[*map]."""
-        return _summed(self, whole, self.n, self.shape)[1]
-
 
 def _covered(masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], pixels: IntArray) -> IntArray:
     """int64[masks, boxes]: how many pixels of each box each mask holds."""
@@ -339,14 +333,3 @@ def _covered(masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], pixels: IntAr
         at: tuple[Any, ...] = (slice(None), *corner)
         covered += (1 if (len(ends) - sum(ends)) % 2 == 0 else -1) * sums[at]
     return covered
-
-
-def _summed(found: Answer, whole: bool, n: int, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
-    """Counts per box and per position from dense answers, chunk by chunk."""
-    boxes, positions = np.zeros(n, np.int64), np.zeros(shape, np.int64)
-    step = max(CHUNK // max(math.prod(shape), 1), 1)
-    for first in range(0, n, step):
-        seen = found.dense(whole, slice(first, first + step))
-        boxes[first : first + step] = np.count_nonzero(seen.reshape(len(seen), -1), axis=1)
-        positions += seen.sum(axis=0)
-    return boxes, positions

@@ -1,7 +1,4 @@
-"""Dense assignment: for every object and level, which positions see it wholly or in part, by their exact masks.
-
-Called by users; `fastrf.anchors` reports rest on it.
-"""
+"""Dense assignment: for every object and level, which positions see it wholly or in part, by their exact masks."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.field import ReceptiveField
 from fastrf.system.locks import cached_property
 
-__all__ = ["Assignment", "Chunk", "LevelAssignment", "assign", "covered_pixels"]
+__all__ = ["Assignment", "Chunk", "LevelAssignment", "assign", "corners", "covered_pixels"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -70,26 +67,8 @@ def covered_pixels(boxes: npt.ArrayLike, pixel_shape: tuple[int, ...], *, form: 
 
     Boxes and errors are those of `assign`.
     """
-    if form not in ("xyxy", "xywh"):
-        raise UsageError(f"form {form!r} of boxes is unknown; use xyxy or xywh")
-    ndim = len(pixel_shape)
-    try:
-        given = np.asarray(boxes, np.float64)
-    except (TypeError, ValueError):
-        raise ShapeError(f"boxes must be numbers of shape (n, {2 * ndim})") from None
-    if given.shape == (0,):
-        given = given.reshape(0, 2 * ndim)
-    if given.ndim != 2 or given.shape[1] != 2 * ndim:
-        raise ShapeError(f"boxes must have shape (n, {2 * ndim}) for {ndim} pixel axes, not {given.shape}")
-    low, high = given[:, :ndim], given[:, ndim:]
-    high = low + high if form == "xywh" else high
-    wrong = np.nonzero(~(np.isfinite(low) & np.isfinite(high) & (high > low)).all(axis=1))[0]
-    if wrong.size:
-        first = int(wrong[0])
-        raise FormatError(
-            f"{wrong.size} of {len(given)} boxes are not finite or have no size, the first is box {first}: "
-            f"{given[first].tolist()}; leave them out"
-        )
+    given = corners(boxes, len(pixel_shape), form=form)
+    low, high = np.split(given, 2, axis=1)
     sizes = np.array(pixel_shape[::-1], np.float64)
     ends = np.stack([np.clip(np.floor(low), 0, sizes), np.clip(np.ceil(high), 0, sizes)], axis=-1)
     pixels = ends[:, ::-1].astype(np.int64)
@@ -97,6 +76,29 @@ def covered_pixels(boxes: npt.ArrayLike, pixel_shape: tuple[int, ...], *, form: 
     if empty.any():
         pixels[empty.any(axis=1)] = 0
     return pixels
+
+
+def corners(boxes: npt.ArrayLike, ndim: int, what: str = "boxes", form: str = "xyxy") -> FloatArray:
+    """float64[n, 2 * ndim]: the low ends of boxes, then their high ends. Raises as `assign`."""
+    if form not in ("xyxy", "xywh"):
+        raise UsageError(f"form {form!r} of {what} is unknown; use xyxy or xywh")
+    try:
+        given = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{what} must be numbers of shape (n, {2 * ndim})") from None
+    if given.shape == (0,):
+        given = given.reshape(0, 2 * ndim)
+    if given.ndim != 2 or given.shape[1] != 2 * ndim:
+        raise ShapeError(f"{what} must have shape (n, {2 * ndim}) for {ndim} pixel axes, not {given.shape}")
+    low, high = np.split(given, 2, axis=1)
+    high = low + high if form == "xywh" else high
+    wrong = np.nonzero(~(np.isfinite(low) & np.isfinite(high) & (high > low)).all(axis=1))[0]
+    if wrong.size:
+        raise FormatError(
+            f"{wrong.size} of {len(given)} {what} are not finite or have no size, the first is box {wrong[0]}: "
+            f"{given[wrong[0]].tolist()}; leave them out"
+        )
+    return np.concatenate([low, high], axis=1)
 
 
 class Assignment(Mapping[str, "LevelAssignment"]):

@@ -1,7 +1,4 @@
-"""Jitted loops of dense assignment: which positions hold which boxes, and the best priors of each box.
-
-Called by `containment` and `label_scores`, which check and allocate.
-"""
+"""Jitted loops of dense assignment: which positions hold which boxes, and the best priors of each box."""
 
 from __future__ import annotations
 
@@ -102,26 +99,30 @@ def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: 
 
 
 @jit
+def _insert(best: FloatArray, index: IntArray, value: float, item: int) -> None:
+    """Put an item that is better than the last one into `index`: by its value, the smallest first, equals in order."""
+    place = best.size - 1
+    while place > 0 and best[place - 1] > value:
+        best[place] = best[place - 1]
+        index[place] = index[place - 1]
+        place -= 1
+    best[place] = value
+    index[place] = item
+
+
+@jit
 def nearest_centres(boxes: FloatArray, centres: FloatArray, index: IntArray, distance: FloatArray) -> None:
     """Per box (float64[n, 4], xyxy) the nearest of `centres` (float64[m, 2], xy), nearest first, equal ones in order.
 
     `index` (int64[n, k]) starts at -1 and `distance` (float64[n, k], squared) at infinity.
     """
-    k = index.shape[1]
     for b in range(boxes.shape[0]):
         x = (boxes[b, 0] + boxes[b, 2]) / 2
         y = (boxes[b, 1] + boxes[b, 3]) / 2
         for c in range(centres.shape[0]):
-            d = (centres[c, 0] - x) ** 2 + (centres[c, 1] - y) ** 2
-            if d >= distance[b, k - 1]:
-                continue
-            place = k - 1
-            while place > 0 and distance[b, place - 1] > d:
-                distance[b, place] = distance[b, place - 1]
-                index[b, place] = index[b, place - 1]
-                place -= 1
-            distance[b, place] = d
-            index[b, place] = c
+            far = (centres[c, 0] - x) ** 2 + (centres[c, 1] - y) ** 2
+            if far < distance[b, -1]:
+                _insert(distance[b], index[b], far, c)
 
 
 @jit
@@ -129,9 +130,8 @@ def best_priors(boxes: FloatArray, priors: FloatArray, leibler: bool, index: Int
     """Per box the priors (both float64[., 4], centre and size) of the highest score, best first, equal ones in order.
 
     The score is 1 / (1 + distance) of the two boxes as Gaussians: Kullback-Leibler or Wasserstein. `index`
-    (int64[n, k]) starts at -1 and `score` (float64[n, k]) at -1.
+    (int64[n, k]) starts at -1; `score` (float64[n, k]) at infinity, and becomes the negative scores.
     """
-    k = index.shape[1]
     for b in range(boxes.shape[0]):
         width = boxes[b, 2]
         height = boxes[b, 3]
@@ -145,13 +145,5 @@ def best_priors(boxes: FloatArray, priors: FloatArray, leibler: bool, index: Int
                 far = (wide * wide + tall * tall + moved - 2 * np.log(wide * tall) - 2) / 2
             else:
                 far = dx * dx + dy * dy + ((width - priors[p, 2]) ** 2 + (height - priors[p, 3]) ** 2) / 4
-            value = 1 / (1 + far)
-            if value <= score[b, k - 1]:
-                continue
-            place = k - 1
-            while place > 0 and score[b, place - 1] < value:
-                score[b, place] = score[b, place - 1]
-                index[b, place] = index[b, place - 1]
-                place -= 1
-            score[b, place] = value
-            index[b, place] = p
+            if -1 / (1 + far) < score[b, -1]:
+                _insert(score[b], index[b], -1 / (1 + far), p)
