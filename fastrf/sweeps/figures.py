@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.analysis import analyze
-from fastrf.columns.programs import Columns, Evaluated
+from fastrf.columns.programs import Column, Columns
 from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, ShapeError
 from fastrf.network import Network
@@ -49,7 +49,9 @@ def by_columns(
         for source in ("exact", "nominal", "field"):
             wanted = [metric for metric in metrics if metric.source == source]
             if wanted:
-                _gather(source, wanted, columns, found, channels, figures, errors)
+                own, wrong = _gathered(source, wanted, columns, found.output, channels)
+                figures |= own
+                errors |= wrong
         tallies = {"layers_beyond": columns.layers_beyond, "parameters": found.parameters, "macs": found.macs}
         there = np.ones(len(candidates), bool)
         for metric in metrics:
@@ -60,41 +62,36 @@ def by_columns(
     return figures, errors
 
 
-def _gather(
-    source: str,
-    metrics: Sequence[Metric],
-    columns: Columns,
-    found: Evaluated,
-    channels: int,
-    figures: Figures,
-    errors: dict[int, str],
-) -> None:
-    """Metrics of one source: worked out per distinct state, then looked up per candidate."""
-    table, output = columns.table, found.output
+def _gathered(
+    source: str, metrics: Sequence[Metric], columns: Columns, output: Column, channels: int
+) -> tuple[Figures, dict[int, str]]:
+    """Metrics of one source: worked out per distinct state, then looked up per candidate; and errors by row."""
+    table = columns.table
     keys = (output.nominal if source == "nominal" else output.exact).astype(np.int64)
     if source == "field":
         keys = keys * len(table.nominal) + output.nominal
     distinct, where = np.unique(keys, return_inverse=True)
-    names = [(metric, metric.columns(len(columns.spatial))) for metric in metrics]
     rows: list[list[Values | str]] = []
     for key in distinct.tolist():
         known = table.measured.setdefault((source, channels, key), {}) if source != "field" else {}
         facts: Facts | None = None
         row: list[Values | str] = []
-        for metric, _ in names:
+        for metric in metrics:
             if metric.name not in known:
                 facts = facts or Facts(_field(source, key, columns, channels))
                 known[metric.name] = _computed(metric, facts)
             row.append(known[metric.name])
         rows.append(row)
-    for k, (metric, own) in enumerate(names):
-        cells = [row[k] for row in rows]
-        for j, column in enumerate(own):
+    figures: Figures = {}
+    errors: dict[int, str] = {}
+    for metric, cells in zip(metrics, zip(*rows, strict=True), strict=True):
+        for j, column in enumerate(metric.columns(len(columns.spatial))):
             values, valid = _typed([None if isinstance(cell, str) else cell[j] for cell in cells], metric.kind)
             figures[column] = values[where], valid[where]
         for state, cell in enumerate(cells):
             if isinstance(cell, str):
                 errors.update(dict.fromkeys(np.flatnonzero(where == state).tolist(), cell))
+    return figures, errors
 
 
 def _field(source: str, key: int, columns: Columns, channels: int) -> Any:
@@ -112,9 +109,8 @@ def _field(source: str, key: int, columns: Columns, channels: int) -> Any:
 
 def _computed(metric: Metric, facts: Facts) -> Values | str:
     """A metric's values, or why there are none."""
-    assert metric.compute is not None
     try:
-        return metric.compute(facts)
+        return metric.values(facts)
     except FastRFError as error:
         return f"metric {metric.name!r}: {error}"
     except Exception as error:  # a user's own function may raise anything

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ __all__ = [
     "metrics_named",
 ]
 
-Values = tuple[float | int | bool | str | None, ...]
+Value = float | int | bool | None
+Values = tuple[Value, ...]
 
 
 class Facts:
@@ -55,7 +57,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its columns' names and kinds, its source, and the function that gives the columns' values.
+    """A metric: its columns' names and kinds, its source, and the function that gives its value, or one per axis.
 
     `kind` is "float", "int" or "bool"; `per_axis` gives one column per spatial axis. `source` says what `compute`
     reads: the "exact" or the "nominal" part of a ReceptiveField, the whole "field", or nothing because the walk over
@@ -65,12 +67,18 @@ class Metric:
     name: str
     kind: str
     source: str
-    compute: Callable[[Facts], Values] | None = None
+    compute: Callable[[Facts], Any] | None = None
     per_axis: bool = False
 
     def columns(self, n_axes: int) -> tuple[str, ...]:
         """Names of the columns for maps of so many spatial axes."""
         return tuple(f"{self.name}_{axis}" for axis in axis_names(n_axes)) if self.per_axis else (self.name,)
+
+    def values(self, facts: Facts) -> Values:
+        """What stands in the columns."""
+        assert self.compute is not None
+        found = self.compute(facts)
+        return tuple(found) if self.per_axis else (found,)
 
 
 def axis_names(n_axes: int) -> tuple[str, ...]:
@@ -78,62 +86,46 @@ def axis_names(n_axes: int) -> tuple[str, ...]:
     return ("z", "y", "x")[3 - n_axes :] if n_axes <= 3 else tuple(map(str, range(n_axes)))
 
 
-def _size(facts: Facts) -> Values:
-    return facts.field.size
+def _area_min(facts: Facts) -> Value:
+    return int(facts.areas.min()) if facts.areas.size else None
 
 
-def _stride(facts: Facts) -> Values:
-    return facts.field.stride
+def _area_mean(facts: Facts) -> Value:
+    return float(facts.areas.mean()) if facts.areas.size else None
 
 
-def _center(facts: Facts) -> Values:
-    return facts.field.center
+def _area_max(facts: Facts) -> Value:
+    return int(facts.areas.max()) if facts.areas.size else None
 
 
-def _clipped_share(facts: Facts) -> Values:
-    return (facts.field.clipped_share,)
-
-
-def _area_min(facts: Facts) -> Values:
-    return (int(facts.areas.min()) if facts.areas.size else None,)
-
-
-def _area_mean(facts: Facts) -> Values:
-    return (float(facts.areas.mean()) if facts.areas.size else None,)
-
-
-def _area_max(facts: Facts) -> Values:
-    return (int(facts.areas.max()) if facts.areas.size else None,)
-
-
-def _density(facts: Facts) -> Values:
+def _density(facts: Facts) -> Value:
     if not facts.areas.size:
-        return (None,)
+        return None
     boxes = facts.field.boxes()
     box_areas = np.prod(boxes[..., 1] - boxes[..., 0], axis=-1)
-    return (float((facts.areas / np.maximum(box_areas, 1)).mean()),)
+    return float((facts.areas / np.maximum(box_areas, 1)).mean())
 
 
-def _blind_pixels(facts: Facts) -> Values:
-    return (int((facts.field.coverage() == 0).sum()),)
+def _blind_pixels(facts: Facts) -> Value:
+    return int((facts.field.coverage() == 0).sum())
 
 
-def _sees_everything(facts: Facts) -> Values:
-    return (bool((facts.areas == math.prod(facts.field.pixel_shape)).all()),)
+def _sees_everything(facts: Facts) -> Value:
+    return bool((facts.areas == math.prod(facts.field.pixel_shape)).all())
 
 
 #: Every metric by its name, in the order of the table's columns.
 _METRICS = {
     metric.name: metric
     for metric in (
-        Metric("size", "float", "nominal", _size, per_axis=True),
-        Metric("stride", "float", "nominal", _stride, per_axis=True),
-        Metric("center", "float", "nominal", _center, per_axis=True),
+        Metric("size", "float", "nominal", attrgetter("field.size"), per_axis=True),
+        Metric("stride", "float", "nominal", attrgetter("field.stride"), per_axis=True),
+        Metric("center", "float", "nominal", attrgetter("field.center"), per_axis=True),
         Metric("area_min", "int", "exact", _area_min),
         Metric("area_mean", "float", "exact", _area_mean),
         Metric("area_max", "int", "exact", _area_max),
         Metric("density", "float", "exact", _density),
-        Metric("clipped_share", "float", "nominal", _clipped_share),
+        Metric("clipped_share", "float", "nominal", attrgetter("field.clipped_share")),
         Metric("blind_pixels", "int", "exact", _blind_pixels),
         Metric("sees_everything", "bool", "exact", _sees_everything),
         Metric("layers_beyond", "int", "network"),
@@ -183,11 +175,11 @@ class _Own:
 
     function: Callable[[ReceptiveField], Any]
 
-    def __call__(self, facts: Facts) -> Values:
+    def __call__(self, facts: Facts) -> Value:
         value = self.function(facts.field)
         if value is not None and not isinstance(value, bool | int | float | np.number | np.bool_):
             raise UsageError(f"a metric must give a number, not {type(value).__name__}")
-        return (None if value is None else float(value),)
+        return None if value is None else float(value)
 
 
 # The field behind a state -----------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ The readers (`fastrf.anchors.boxes.readers`) fill it; reports, suggestions and a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,8 @@ class Rejected:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Boxes:
-    """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
-
-    `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
-    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
-    and `place(k)` says where box `k` is in the source.
-    """
+class Columns:
+    """Objects as columns, as a reader found them: see `Boxes`. `image` is -1 where it is unknown."""
 
     x: FloatArray
     y: FloatArray
@@ -58,6 +53,17 @@ class Boxes:
     image: IntArray
     image_height: FloatArray
     image_width: FloatArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Boxes(Columns):
+    """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
+
+    `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
+    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
+    and `place(k)` says where box `k` is in the source.
+    """
+
     rejected: tuple[Rejected, ...] = ()
     source: str = "boxes"
     rule: str = "none"
@@ -94,34 +100,18 @@ class Boxes:
             np.where(unknown, float(n), known)
             for n, known in zip(size, (self.image_height, self.image_width), strict=True)
         )
-        columns = Columns(self.x, self.y, self.width, self.height, self.image, heights, widths)
-        found = checked(columns, self.source, self.place)
+        found = checked(replace(self, image_height=heights, image_width=widths), self.source, self.place)
         return replace(found, rejected=self.rejected + found.rejected, rule=self.rule)
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """What a reader found, before it is checked; `image` is -1 where the image is unknown.
+def checked(c: Columns, source: str, place: Callable[[int], str], faults: Mapping[str, Mask] | None = None) -> Boxes:
+    """The usable boxes of what a reader found; `place(k)` names row `k`, `faults` are masks of more to leave out.
 
-    `faults` are further masks, bool[n], by reason, of boxes to leave out.
+    Raises FormatError where none is left.
     """
-
-    x: FloatArray
-    y: FloatArray
-    width: FloatArray
-    height: FloatArray
-    image: IntArray
-    image_height: FloatArray
-    image_width: FloatArray
-    faults: dict[str, Mask] = field(default_factory=dict)
-
-
-def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes:
-    """The usable boxes of what a reader found; `place(k)` names row `k`. Raises FormatError where none is left."""
-    c = columns
     numbers = np.isfinite(c.x) & np.isfinite(c.y) & np.isfinite(c.width) & np.isfinite(c.height)
-    faults = {
-        **c.faults,
+    all_faults = {
+        **(faults or {}),
         "not four finite numbers": ~numbers,
         "of negative size": (c.width < 0) | (c.height < 0),
         "of size zero": (c.width == 0) | (c.height == 0),
@@ -131,7 +121,7 @@ def checked(columns: Columns, source: str, place: Callable[[int], str]) -> Boxes
     }
     bad = np.zeros(len(c.x), bool)
     rejected = []
-    for reason, mask in faults.items():
+    for reason, mask in all_faults.items():
         rejected += _rejected(reason, mask & ~bad, place, kept=False)
         bad |= mask
     if bad.all():

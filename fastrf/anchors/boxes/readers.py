@@ -110,7 +110,7 @@ def from_coco(data: Any, source: str) -> Boxes:
     crowd = np.array([isinstance(a, dict) and a.get("iscrowd") in (1, True) for a in annotations], bool)
     faults = {"without four numbers in 'bbox'": malformed, "of a crowd": crowd}
     place = "annotations[{}]" if isinstance(data, dict) else "[{}]"
-    return checked(Columns(x, y, width, height, image, heights, widths, faults), source, place.format)
+    return checked(Columns(x, y, width, height, image, heights, widths), source, place.format, faults)
 
 
 def _bboxes(annotations: list[Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -193,8 +193,8 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
     heights, widths = np.array(sizes, np.float64).reshape(-1, 2).T
     x, y, width, height = table[:, :4].T * np.stack([widths, heights, widths, heights])[:, image]
     faults = {"not a class and four shares": np.array(malformed, bool)}
-    columns = Columns(x - width / 2, y - height / 2, width, height, image, heights, widths, faults)
-    return checked(columns, source, lambda row: f"{files[places[row][0]].name}:{places[row][1]}")
+    columns = Columns(x - width / 2, y - height / 2, width, height, image, heights, widths)
+    return checked(columns, source, lambda row: f"{files[places[row][0]].name}:{places[row][1]}", faults)
 
 
 def _shares(line: str) -> tuple[float, ...] | None:

@@ -13,7 +13,7 @@ from fastrf.errors import FormatError
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
 
-__all__ = ["LFFD_LIMITS", "NAMES", "build"]
+__all__ = ["LFFD_LIMITS", "NAMES", "build", "by_ratio"]
 
 NAMES = ("yolov5", "retinanet", "s3fd", "lffd", "ssd")
 
@@ -41,7 +41,7 @@ def build(name: str, levels: Sequence[Level] = (), input_size: tuple[int, int] =
     if name == "yolov5":
         return make_anchors(name, _YOLOV5, center_offset=0.5)
     if name == "retinanet":
-        sizes = [[_by_ratio(size, ratio) for ratio in _RATIOS for size in level] for level in _RETINANET]
+        sizes = [[by_ratio(size, ratio) for ratio in _RATIOS for size in level] for level in _RETINANET]
         return make_anchors(name, sizes, center_offset=0.0)
     if name == "s3fd":
         return make_anchors(name, [[size] for size in _S3FD], center_offset=0.5)
@@ -54,9 +54,10 @@ def build(name: str, levels: Sequence[Level] = (), input_size: tuple[int, int] =
     return _ssd(len(levels), input_size)
 
 
-def _by_ratio(size: float, ratio: float) -> tuple[float, float]:
-    """Width and height of an area `size ** 2` with `ratio` = height / width."""
-    return size / math.sqrt(ratio), size * math.sqrt(ratio)
+def by_ratio(size: float, ratio: float) -> tuple[float, float]:
+    """Width and height of an area `size ** 2` with `ratio` = height / width, as both frameworks have it."""
+    root = math.sqrt(ratio)
+    return float(size / root), float(size * root)
 
 
 def _ssd(n_levels: int, input_size: tuple[int, int]) -> Anchors:
@@ -67,6 +68,6 @@ def _ssd(n_levels: int, input_size: tuple[int, int]) -> Anchors:
     side = min(input_size)
     sizes = []
     for low, high in itertools.pairwise(scales):
-        level = [_by_ratio(low * side, ratio) for ratio in (1, 2, 1 / 2, 3, 1 / 3)]
-        sizes.append([*level, _by_ratio(math.sqrt(low * high) * side, 1)])
+        level = [by_ratio(low * side, ratio) for ratio in (1, 2, 1 / 2, 3, 1 / 3)]
+        sizes.append([*level, by_ratio(math.sqrt(low * high) * side, 1)])
     return make_anchors("ssd", sizes, center_offset=0.5)

@@ -5,7 +5,6 @@ Text is never run: see `literals`.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.forms import literals
 from fastrf.anchors.forms.anchor_set import Anchors, Pair, make_anchors
-from fastrf.anchors.forms.builtin import NAMES, build
+from fastrf.anchors.forms.builtin import NAMES, build, by_ratio
 from fastrf.errors import FormatError
 from fastrf.system.extras import require
 from fastrf.system.files import check_nesting, parse_json, read_text
@@ -204,16 +203,10 @@ def _anchor_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
     if len(sizes) != len(ratios):
         raise FormatError(f"{source}: sizes are for {len(sizes)} levels, aspect_ratios for {len(ratios)}")
     anchors = [
-        [_by_ratio(size, ratio) for ratio in level_ratios for size in level]
+        [by_ratio(size, ratio) for ratio in level_ratios for size in level]
         for level, level_ratios in zip(sizes, ratios, strict=True)
     ]
     return make_anchors(source, anchors, center_offset=0.0)
-
-
-def _by_ratio(size: float, ratio: float) -> Pair:
-    """Width and height of an area `size ** 2` with `ratio` = height / width, in both frameworks."""
-    root = math.sqrt(ratio)
-    return float(size / root), float(size * root)
 
 
 def _mmdetection(given: dict[str, Any], source: str) -> Anchors:
@@ -229,9 +222,9 @@ def _mmdetection(given: dict[str, Any], source: str) -> Anchors:
         scales = [float(given["octave_base_scale"]) * 2 ** (k / per_octave) for k in range(per_octave)]
     ratios = given["ratios"]
     if given.get("scale_major", True):
-        sizes = [[_by_ratio(base * scale, ratio) for ratio in ratios for scale in scales] for base in bases]
+        sizes = [[by_ratio(base * scale, ratio) for ratio in ratios for scale in scales] for base in bases]
     else:
-        sizes = [[_by_ratio(base * scale, ratio) for scale in scales for ratio in ratios] for base in bases]
+        sizes = [[by_ratio(base * scale, ratio) for scale in scales for ratio in ratios] for base in bases]
     if len(bases) != len(strides):
         raise FormatError(f"{source}: base_sizes are for {len(bases)} levels, strides for {len(strides)}")
     offset = float(given.get("center_offset", 0.0))
