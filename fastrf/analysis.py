@@ -15,7 +15,7 @@ from fastrf.engine.recipe import Value, replay
 from fastrf.engine.tightening import tightened
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
-from fastrf.frontends.options import MASK_BELOW, ChannelAxis
+from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
 from fastrf.queries.halo import Aligned
 from fastrf.queries.ignoring import without
@@ -58,17 +58,9 @@ def analyze(
     Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
-    from fastrf.loading import load
+    from fastrf.loading import read
 
-    network = load(
-        source,
-        input_shape,
-        channel_axis=channel_axis,
-        values=values,
-        mask_below=mask_below,
-        on_unsupported=on_unsupported,
-        trust=trust,
-    )
+    network = read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust))
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
     if wanted is not None:

@@ -26,6 +26,7 @@ from fastrf.queries import counting, masks
 from fastrf.queries.halo import Halo, halo_of
 from fastrf.queries.positions import checked_index, flat_indices
 from fastrf.system.locks import cached_property
+from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -217,7 +218,7 @@ class ReceptiveField:
         packed: bool = False,
         chunks: int | None = None,
         resume: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
         threads: int | None = None,
     ) -> Any:
         """Write the masks of all positions to a new Zarr array, compressed; needs the extra `zarr`.

@@ -14,7 +14,7 @@ from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network
 from fastrf.system.extras import require
 
-__all__ = ["load"]
+__all__ = ["load", "read"]
 
 
 def load(
@@ -30,26 +30,26 @@ def load(
     """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), an ONNX or PyTorch model.
 
     A Network is given back as it is. A PyTorch model is a `torch.nn.Module`, an `ExportedProgram`, a `.pt2` file or
-    "package.module:callable"; it is captured in evaluation mode and left as it was. An ONNX model is a `.onnx` file,
-    whose weights are never read, or a `ModelProto`. `on_unsupported="full"` goes on where an operator has no rule and
-    marks what follows as approximate.
+    "package.module:callable" (code of yours, which only text may name); it is captured in evaluation mode and left as
+    it was. An ONNX model is a `.onnx` file, whose weights are never read, or a `ModelProto`.
 
     `input_shape` is without the batch, e.g. `(3, 224, 224)`; with several inputs a mapping by name. It overrides the
-    shape in the source.
-
-    `channel_axis` says which axis of an input (without the batch) holds channels: an int, None for none, or a mapping
-    by input name; left out, it is guessed, and `repr` and `summary` show the guess. `values` holds values of control
-    inputs by name, such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added to, or filled
-    into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or at most
-    `mask_below`; `-math.inf` is the strict meaning.
-
-    Nothing in a file is executed: what of a `.pt2` file could run code is refused, unless `trust` says that its origin
-    is trusted. "package.module:callable" is code of yours; only text may name it, never a path or a file.
+    shape in the source. `channel_axis` says which axis of an input (without the batch) holds channels: an int, None for
+    none, or a mapping by input name; left out, it is guessed, and `repr` and `summary` show the guess. `values` holds
+    values of control inputs by name, such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added
+    to, or filled into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or
+    at most `mask_below`; `-math.inf` is the strict meaning. `on_unsupported="full"` goes on where an operator has no
+    rule and marks what follows as approximate. Nothing in a file is executed: what of a `.pt2` file could run code is
+    refused, unless `trust` says that its origin is trusted.
 
     Raises FormatError for what cannot be read, NetworkError, ShapeError, UnsupportedOpError or LimitError for what
     cannot be.
     """
-    options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust)
+    return read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust))
+
+
+def read(source: Any, input_shape: Any, options: Options) -> Network:
+    """`load` with its options as one value."""
     if isinstance(source, Network):
         return _reshaped(source, input_shape, options)
     if isinstance(source, Mapping):
@@ -65,9 +65,8 @@ def load(
     if _is_torch(source):
         return _from_torch(source, input_shape, options)
     raise FormatError(
-        f"a {type(source).__name__} is not a network; "
-        "give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, a list of layers, "
-        "a ModelProto or a torch.nn.Module"
+        f"a {type(source).__name__} is not a network; give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, "
+        "a list of layers, a ModelProto or a torch.nn.Module"
     )
 
 

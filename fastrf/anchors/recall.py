@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastrf.anchors import iou_kernels as kernels
 from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.levels import Level
+from fastrf.system.terminal import Progress
 
 __all__ = ["EDGES", "LARGE", "SMALL", "Counts", "count"]
 
@@ -54,7 +55,7 @@ def count(
     anchors: Anchors | None,
     threshold: float,
     recall_at: Sequence[float],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Counts:
     """Count boxes of `sizes` (float64[n, 2], width and height) against levels and anchors; see `Counts`."""
     flat = np.ones((0, 2)) if anchors is None else np.ascontiguousarray(anchors.flat)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,7 @@ from fastrf.anchors.rows import LevelRow, SizeRow
 from fastrf.anchors.spread import Spread, spreads
 from fastrf.anchors.tables import Report
 from fastrf.errors import LimitError, UnsupportedOpError, UsageError
+from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -47,7 +48,7 @@ def report(
     recall_at: Sequence[float] = (0.5, 0.4, 0.35),
     effective: bool = True,
     exact: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """How levels, anchors and objects fit: see `Report`.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from fastrf.anchors.spread import spreads
 from fastrf.anchors.tables import Report
 from fastrf.errors import FastRFError, NetworkError, UsageError
 from fastrf.outputs.tabular import wrapped
+from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -115,7 +116,7 @@ def suggest(
     threshold: float = 4.0,
     generations: int = 1000,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Suggestion:
     """Anchors for `levels`, none larger than what its level sees; the same for the same arguments.
 

@@ -117,13 +117,7 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
     axes, input_shape = _axes(header["axes"]), _sizes(header["input_shape"])
     terms = [_term(term, relations, axes.sizes, input_shape) for term in header["terms"]]
     dependency = Dependency(input_shape, axes, [term for term in terms if term is not None])
-    channels = [
-        None if axis is None else range(ndim)[_natural(axis)]
-        for axis, ndim in (
-            (header["channel_axis"], len(dependency.shape)),
-            (header["input_channel_axis"], len(dependency.input_shape)),
-        )
-    ]
+    channels = _channel(header["channel_axis"], dependency.shape), _channel(header["input_channel_axis"], input_shape)
     position_shape = tuple(n for axis, n in enumerate(dependency.shape) if axis != channels[0])
     n_extents = len(input_shape) - (channels[1] is not None)
     pieces = [
@@ -136,14 +130,18 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
         raise ValueError("the nominal field does not fit the shapes")
     return Parts(
         dependency,
-        channels[0],
-        channels[1],
+        *channels,
         tuple(map(_name, header["approximate_at"])),
         nominal,
         periods,
         _name(header["name"]),
         tuple(map(_name, header.get("assumes", ()))),
     )
+
+
+def _channel(axis: Any, shape: Sequence[int]) -> int | None:
+    """The axis that holds channels; any exception where the shape has none such."""
+    return None if axis is None else range(len(shape))[_natural(axis)]
 
 
 def _piece(part: dict[str, Any], shape: tuple[int, ...], tables: Sequence[tuple[FloatArray, FloatArray]]) -> Piece:

@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,9 @@ from fastrf.system import interrupts
 from fastrf.system.extras import require
 from fastrf.system.files import read_text, whole_file
 from fastrf.system.locks import cached_property
+from fastrf.system.terminal import Progress, silent
 
-__all__ = ["Progress", "Stream", "to_dask", "to_file", "to_zarr"]
-
-#: Called with how many chunks are done, and how many there are.
-Progress = Callable[[int, int], None]
+__all__ = ["Stream", "to_dask", "to_file", "to_zarr"]
 
 #: Chunks hold about this many bytes where the caller does not say.
 CHUNK_BYTES = 1 << 24
@@ -134,33 +132,34 @@ def to_zarr(
     array = _opened(zarr, stream, path, name, resume)
     todo = [k for k in range(stream.n_chunks) if not _chunk_file(array, path, k).exists()]
     done = stream.n_chunks - len(todo)
-    if progress is not None:
-        progress(done, stream.n_chunks)
-
-    def write(k: int) -> None:
-        array[stream.span(k)] = stream.read(k)
-
+    told = progress or silent
+    told(done, stream.n_chunks)
     try:
         # an empty chunk is written too: its file says that it is done
-        with (
-            interrupts.orderly,
-            zarr.config.set({"array.write_empty_chunks": True}),
-            thread_pool(workers) as pool,
-        ):
-            array = array.with_config({"write_empty_chunks": True})
-            pending = [pool.submit(write, k) for k in todo]
-            try:
-                for count, future in enumerate(as_completed(pending), start=1):
-                    future.result()
-                    if progress is not None:
-                        progress(done + count, stream.n_chunks)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        with interrupts.orderly, zarr.config.set({"array.write_empty_chunks": True}):
+            for count in _written(array.with_config({"write_empty_chunks": True}), stream, todo, workers):
+                told(done + count, stream.n_chunks)
         array.attrs["complete"] = True
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror or error}; what is there is valid, go on with resume") from error
     return array
+
+
+def _written(array: Any, stream: Stream, chunks: Sequence[int], workers: int) -> Iterator[int]:
+    """Write chunks on several threads; how many are done, after each."""
+
+    def write(k: int) -> None:
+        array[stream.span(k)] = stream.read(k)
+
+    with thread_pool(workers) as pool:
+        pending = [pool.submit(write, k) for k in chunks]
+        try:
+            for count, future in enumerate(as_completed(pending), start=1):
+                future.result()
+                yield count
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _opened(zarr: Any, stream: Stream, path: str | os.PathLike[str], name: str, resume: bool) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fastrf.sweeps.parts import Parts
+from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Gathered", "Spans", "chunked", "gaps_between"]
 
 Spans = Sequence[tuple[int, int]]
-#: Called with how many rows are done, and how many there are.
-Progress = Callable[[int, int], None]
 
 #: Seconds between two parts.
 FLUSH_SECONDS = 2.0

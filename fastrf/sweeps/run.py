@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from fastrf.sweeps.table import arrow
 from fastrf.sweeps.threads import run_here
 from fastrf.sweeps.work import Work, work_of
 from fastrf.system import interrupts
-from fastrf.system.terminal import progress_bar
+from fastrf.system.terminal import Progress, progress_bar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ def sweep(
     client: Any = None,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    progress: bool | Callable[[int, int], None] = True,
+    progress: bool | Progress = True,
     *,
     node: str | None = None,
 ) -> SweepResult:
@@ -60,7 +60,7 @@ def sweep(
 
 
 def _gathered(
-    work: Work, parts: Parts | None, workers: int | None, client: Any, progress: bool | Callable[[int, int], None]
+    work: Work, parts: Parts | None, workers: int | None, client: Any, progress: bool | Progress
 ) -> list[pa.RecordBatch] | None:
     """Evaluate the rows that are missing; give all of them back, or None where they are in a file."""
     spans = [] if parts is None else parts.spans()

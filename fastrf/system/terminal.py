@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 
 from fastrf.system import interrupts
 
-__all__ = ["Progress", "note", "progress_bar", "terminal_width"]
+__all__ = ["Progress", "note", "progress_bar", "silent", "terminal_width"]
 
 #: Called with how many are done, and how many there are.
 Progress = Callable[[int, int], None]
+
+
+def silent(_: int, __: int) -> None:
+    """Progress that nobody follows."""
 
 
 def note(text: str) -> None:
