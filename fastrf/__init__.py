@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from fastrf import anchors, ops, spaces, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
+    from fastrf.engine.dependency import Dependency
+    from fastrf.engine.nominal import Nominal
+    from fastrf.engine.recipe import Recipe, Step
     from fastrf.engine.relation import Relation
+    from fastrf.engine.terms import Group
     from fastrf.errors import (
         FastRFError,
         FormatError,
@@ -52,9 +56,11 @@ if TYPE_CHECKING:
         resize,
     )
     from fastrf.loading import load
-    from fastrf.network import Network, Node
+    from fastrf.network import Input, Network, Node
     from fastrf.ops.rules import rule
-    from fastrf.summary import Summary
+    from fastrf.outputs.tables import Column, Table
+    from fastrf.queries.halo import Halo
+    from fastrf.summary import Row, Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.run import sweep
 
@@ -62,21 +68,31 @@ _find_moved()
 #: Which module each public name comes from.
 _HOME = {
     "Analysis": "analysis",
+    "Column": "outputs.tables",
+    "Dependency": "engine.dependency",
     "FastRFError": "errors",
     "FormatError": "errors",
+    "Group": "engine.terms",
+    "Halo": "queries.halo",
+    "Input": "network",
     "Layer": "layers",
-    "Limits": "budget",
     "LimitError": "errors",
+    "Limits": "budget",
     "MissingExtraError": "errors",
     "Network": "network",
     "NetworkError": "errors",
     "Node": "network",
+    "Nominal": "engine.nominal",
     "PositionError": "errors",
     "ReceptiveField": "field",
+    "Recipe": "engine.recipe",
     "Relation": "engine.relation",
+    "Row": "summary",
     "ShapeError": "errors",
+    "Step": "engine.recipe",
     "Summary": "summary",
     "SweepResult": "sweeps.result",
+    "Table": "outputs.tables",
     "UnknownNodeError": "errors",
     "UnsupportedOpError": "errors",
     "UsageError": "errors",
@@ -109,8 +125,13 @@ _HOME = {
 
 __all__ = [
     "Analysis",
+    "Column",
+    "Dependency",
     "FastRFError",
     "FormatError",
+    "Group",
+    "Halo",
+    "Input",
     "Layer",
     "LimitError",
     "Limits",
@@ -118,12 +139,17 @@ __all__ = [
     "Network",
     "NetworkError",
     "Node",
+    "Nominal",
     "PositionError",
     "ReceptiveField",
+    "Recipe",
     "Relation",
+    "Row",
     "ShapeError",
+    "Step",
     "Summary",
     "SweepResult",
+    "Table",
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fastrf.anchors.assignment.assigners import atss, gaussian_scores, rfla
+from fastrf.anchors.assignment.assigners import Candidates, Labels, atss, gaussian_scores, rfla
 from fastrf.anchors.assignment.dense import Assignment, assign
 from fastrf.anchors.boxes.box_set import Boxes, Rejected
 from fastrf.anchors.boxes.readers import read_boxes
@@ -17,14 +17,17 @@ from fastrf.anchors.rows import LevelRow, SizeRow
 from fastrf.anchors.suggestions import Suggestion, suggest
 from fastrf.anchors.tables import Report
 from fastrf.erf.gradients import gradient_effective
-from fastrf.erf.maps import Effective, effective, marginals, moments, path_weights, radii, sigmas
+from fastrf.erf.maps import Effective, Moments, effective, marginals, moments, path_weights, radii, sigmas
 
 __all__ = [
     "Anchors",
     "Assignment",
     "Boxes",
+    "Candidates",
     "Effective",
+    "Labels",
     "LevelRow",
+    "Moments",
     "Rejected",
     "Report",
     "Resize",
