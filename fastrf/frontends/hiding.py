@@ -31,7 +31,7 @@ def keeping(x: Value, mask: np.ndarray[Any, Any]) -> dict[str, Any] | None:
     """Attributes of the layer that keeps elements where a mask is true; none for all elements, None for no element."""
     if mask.all():
         return {}
-    table = mask.reshape((1,) * (len(x.full) - mask.ndim) + mask.shape)
+    table = broad(mask, x.full)
     axes = [k for k in range(table.ndim) if table.shape[k] > 1 and not (table == table.take([0], axis=k)).all()]
     if not axes:
         return None
@@ -41,9 +41,8 @@ def keeping(x: Value, mask: np.ndarray[Any, Any]) -> dict[str, Any] | None:
 
 def blocked(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     """Elements that a constant makes minus infinity."""
-    table = broad(mask, x.full)
-    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
-    return replace(kept(walk, x, ~mask), known=compressed(np.where(table, -np.inf, known)))
+    known = np.where(broad(mask, x.full), -np.inf, x.table)
+    return replace(kept(walk, x, ~mask), known=compressed(known))
 
 
 def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:

@@ -65,6 +65,11 @@ class Value:
     added: Known | None = None
 
     @property
+    def table(self) -> Known:
+        """What is known, NaN elsewhere."""
+        return np.full((1,) * len(self.full), np.nan) if self.known is None else self.known
+
+    @property
     def blocked(self) -> Mask | None:
         """Where elements are minus infinity, or None."""
         return None if self.known is None else np.isneginf(self.known)

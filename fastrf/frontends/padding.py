@@ -23,8 +23,8 @@ def padded(walk: GraphWalk, x: Value, pairs: Pairs, mode: str = "constant", fill
 
     `mode` is constant (with `fill`, NaN where that may be any number), reflect, replicate or circular.
     """
-    known = None if x.known is None and mode != "constant" else _padded(x.known, np.nan, x.full, pairs, mode, fill)
-    added = None if x.added is None else _padded(x.added, 0.0, x.full, pairs, mode, 0.0)
+    known = None if x.known is None and mode != "constant" else _padded(x.table, x.full, pairs, mode, fill)
+    added = None if x.added is None else _padded(x.added, x.full, pairs, mode, 0.0)
     value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
     mine = pairs[1:] if value.stripped else pairs
     if mode == "constant":
@@ -37,11 +37,8 @@ def padded(walk: GraphWalk, x: Value, pairs: Pairs, mode: str = "constant", fill
     return replace(result, known=known, added=added)
 
 
-def _padded(
-    table: Known | None, blank: float, full: Sequence[int], pairs: Pairs, mode: str, fill: float
-) -> Known | None:
-    """A table, all blank where there is none, padded as the tensor is."""
-    table = np.full((1,) * len(full), blank) if table is None else table
+def _padded(table: Known, full: Sequence[int], pairs: Pairs, mode: str, fill: float) -> Known | None:
+    """A table padded as the tensor is."""
     wide = tuple(n if any(pair) else m for n, m, pair in zip(full, table.shape, pairs, strict=True))
     cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
     grown = [(max(b, 0), max(a, 0)) for b, a in pairs]

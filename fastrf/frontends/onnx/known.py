@@ -16,6 +16,7 @@ from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
 from fastrf.frontends.onnx.constants import Constant, evaluate
 from fastrf.frontends.onnx.registry import Call, Walk
+from fastrf.frontends.onnx.schemas import elements
 from fastrf.frontends.vanishing import vanishing
 
 __all__ = [
@@ -114,20 +115,17 @@ def _evaluated(call: Call, given: Sequence[int], arrays: Sequence[Array]) -> Arr
 
 def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
     """What is known of (or `added` to) the result after elements move: the operator applied to the tables before."""
-    if any(call.value(k) is not None for k in _PARAMETERS.get(call.op, ())):
+    moved = elements(call)
+    if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in moved):
         return None
-    tables = {k: _moving(walk, call, k, kind) for k in range(len(call.inputs))}
+    tables = {k: _moving(walk, call, k, kind) for k in moved if call.has(k)}
     limit = math.inf if kind == "known" else lowest_limit(walk.options.mask_below)
-    if not any((table <= limit).any() for table in tables.values() if table is not None):
+    if not any((table <= limit).any() for table in tables.values()):
         return None
-    check_size(max(math.prod(call.full(k)) for k in tables if call.has(k)))
-    arrays: list[Array | None] = []
+    check_size(max(math.prod(call.full(k)) for k in range(len(call.inputs)) if call.has(k)))
+    arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
     for k, table in tables.items():
-        item = call.inputs[k]
-        if table is not None:
-            arrays.append(np.broadcast_to(table, call.full(k)).copy())
-        else:
-            arrays.append(item.values if isinstance(item, Constant) else None)
+        arrays[k] = np.broadcast_to(table, call.full(k)).copy()
     return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
 
 
@@ -163,18 +161,9 @@ _EXTREMES = frozenset(
     f"Reduce{name}" for name in ("Mean", "Prod", "Max", "Min", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
 )
 
-#: By operator, the inputs that say how elements move, and are no elements.
-_PARAMETERS: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Expand", "Split", "Tile", "Gather", "GatherElements"), (1,)),
-    **dict.fromkeys(("GatherND", "ReverseSequence", "Compress", "Trilu", "CenterCropPad", "Scatter"), (1,)),
-    **{"ScatterElements": (1,), "ScatterND": (1,), "TensorScatter": (2,), "Slice": (1, 2, 3, 4), "Pad": (1, 3)},
-}
 
-
-def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known | None:
-    """The table of an input whose elements move; None for what says how."""
-    if not call.has(k) or k in _PARAMETERS.get(call.op, ()):
-        return None
+def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
+    """The table of an input whose elements move."""
     if kind == "known":
         return call.known(k)
     known, added = _operand(walk, call, k)

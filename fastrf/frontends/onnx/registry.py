@@ -106,10 +106,8 @@ class Call:
     def known(self, k: int) -> Known:
         """What is known of input `k` whatever the input and the weights are, NaN elsewhere."""
         found = self.inputs[k]
-        if isinstance(found, Constant):
-            return found.known
-        assert isinstance(found, Value)
-        return np.full((1,) * len(found.full), np.nan) if found.known is None else found.known
+        assert isinstance(found, Value | Constant)
+        return found.known if isinstance(found, Constant) else found.table
 
     def used(self, k: int) -> Mask:
         """Where a weight is not zero by definition; broadcastable to it."""

@@ -15,15 +15,10 @@ from fastrf.frontends.moving import on_axis, picked_flat
 from fastrf.frontends.onnx.constants import evaluate
 from fastrf.frontends.onnx.known import followed
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
+from fastrf.frontends.onnx.schemas import elements
 from fastrf.frontends.placing import along, put
 
 __all__: list[str] = []
-
-#: By operator, the inputs whose elements are moved; the others say where to.
-_ELEMENTS = {
-    **dict.fromkeys(("GatherElements", "GatherND", "ReverseSequence", "Compress"), (0,)),
-    **{"Scatter": (0, 2), "ScatterElements": (0, 2), "ScatterND": (0, 2), "TensorScatter": (0, 1)},
-}
 
 
 @rule("Gather")
@@ -42,10 +37,11 @@ def gather(walk: Walk, call: Call) -> Value:
     return walk.shaped(walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis), after)
 
 
-@rule(*_ELEMENTS)
+@rule("GatherElements", "GatherND", "ReverseSequence", "Compress")
+@rule("Scatter", "ScatterElements", "ScatterND", "TensorScatter")
 def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
     """Any movement by constant indices, found by applying the operator to the elements' numbers."""
-    sources = _ELEMENTS[call.op]
+    sources = elements(call)
     if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in sources):
         return _by_computed_indices(walk, call)
     if len(sources) > 1 and call.get("reduction", "none") != "none":

@@ -167,8 +167,7 @@ def triangle(walk: Walk, call: Call) -> Value:
     """One side of a diagonal, the other side zero."""
     x = call.operand(walk, 0)
     side = (np.triu if call.get("upper", 1) else np.tril)(np.ones(x.full[-2:], bool), call.number(1, 0))
-    known = np.full((1,) * len(x.full), np.nan) if x.known is None else x.known
-    return replace(kept(walk, x, side), known=compressed(np.where(side, known, 0.0)))
+    return replace(kept(walk, x, side), known=compressed(np.where(side, x.table, 0.0)))
 
 
 @rule("Constant")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,9 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.registry import Call, Item
 
-__all__ = ["default_attributes", "dtype_of_output", "with_attributes", "written_out"]
+__all__ = ["default_attributes", "dtype_of_output", "elements", "with_attributes", "written_out"]
 
 DtypeOf = Callable[[Value | Constant], np.dtype[Any]]
-
-
-_DTYPES = {
-    "tensor(bool)": np.bool_,
-    "tensor(double)": np.float64,
-    "tensor(float)": np.float32,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(int8)": np.int8,
-    "tensor(uint8)": np.uint8,
-}
 
 
 def with_attributes(node: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
@@ -51,25 +40,24 @@ def written_out(call: Call, dtype_of: DtypeOf) -> onnx.FunctionProto | None:
     schema: Any = onnx.defs.get_schema(call.op, call.version, call.domain)
     body = onnx.FunctionProto()
     if schema.has_context_dependent_function:
-        types = [_type_of(item, dtype_of) for item in call.inputs]
-        versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.version]
-        written = (
-            schema.get_context_dependent_function_with_opset_version(
-                max(versions), call.node.SerializeToString(), types
-            )
-            if versions
-            else schema.get_context_dependent_function(call.node.SerializeToString(), types)
+        given = call.node.SerializeToString(), [_type_of(item, dtype_of) for item in call.inputs]
+        version = _newest(schema.context_dependent_function_opset_versions, call.version)
+        body.ParseFromString(
+            schema.get_context_dependent_function(*given)
+            if version is None
+            else schema.get_context_dependent_function_with_opset_version(version, *given)
         )
-        body.ParseFromString(written)
-        return body if body.node else None
-    if schema.has_function:
-        versions = [v for v in schema.function_opset_versions if v <= call.version]
-        if versions:
-            body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
-        else:
+    elif schema.has_function:
+        version = _newest(schema.function_opset_versions, call.version)
+        if version is None:
             body.CopyFrom(schema.function_body)
-        return body if body.node else None
-    return None
+        else:
+            body.ParseFromString(schema.get_function_with_opset_version(version))
+    return body if body.node else None
+
+
+def _newest(versions: Iterable[int], limit: int) -> int | None:
+    return max((v for v in versions if v <= limit), default=None)
 
 
 def _type_of(item: Item, dtype_of: DtypeOf) -> bytes:
@@ -96,9 +84,17 @@ def dtype_of_output(call: Call, k: int, dtype_of: DtypeOf) -> np.dtype[Any]:
     schema = onnx.defs.get_schema(call.op, call.version, call.domain)
     wanted = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
     allowed = next((c.allowed_type_strs for c in schema.type_constraints if c.type_param_str == wanted), [wanted])
-    if len(allowed) == 1 and allowed[0] in _DTYPES:
-        return np.dtype(_DTYPES[allowed[0]])
+    number = allowed[0].removeprefix("tensor(").removesuffix(")").upper()
+    if len(allowed) == 1 and number in onnx.TensorProto.DataType.keys():  # noqa: SIM118, it is no mapping
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(number)))
     for item, parameter in zip(call.inputs, schema.inputs, strict=False):
         if parameter.type_str == wanted and isinstance(item, Value | Constant):
             return dtype_of(item)
     return np.dtype(np.float32)
+
+
+def elements(call: Call) -> list[int]:
+    """The inputs of the type of the first output: what an operator moves, the others say where to."""
+    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+    types = [parameter.type_str for parameter in schema.inputs]
+    return [k for k in range(len(call.inputs)) if types[min(k, len(types) - 1)] == schema.outputs[0].type_str]
