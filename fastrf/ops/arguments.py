@@ -9,7 +9,18 @@ from typing import NamedTuple, TypeAlias
 from fastrf.engine.recipe import Tensor
 from fastrf.errors import NetworkError, ShapeError
 
-__all__ = ["Ints", "Padding", "Window", "integer", "integers", "per_axis", "rearranged", "spatial_axes", "windows"]
+__all__ = [
+    "Ints",
+    "Padding",
+    "Window",
+    "in_groups",
+    "integer",
+    "integers",
+    "per_axis",
+    "rearranged",
+    "spatial_axes",
+    "windows",
+]
 
 #: No attribute may be larger: index arithmetic stays within 64 bits.
 MAX_INTEGER = 1 << 40
@@ -99,6 +110,14 @@ def _same(window: Window, size: int, padding: str) -> list[int]:
     total = max((-(-size // window.stride) - 1) * window.stride + window.reach - size, 0) * (padding != "valid")
     less, more = total // 2, total - total // 2
     return [less, more] if padding == "same" else [more, less]
+
+
+def in_groups(x: Tensor, groups: int) -> tuple[int, int]:
+    """The number of groups that channels come in, and the channels of each."""
+    parts = integer(groups, "groups", 1)
+    if x.ndim < 1 or x.shape[0] % parts:
+        raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
+    return parts, x.shape[0] // parts
 
 
 def rearranged(x: Tensor, factors: Sequence[Sequence[int]], order: Sequence[Sequence[int]]) -> Tensor:

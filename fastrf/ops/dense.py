@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrf.engine import axis_map as maps
+from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import integer, integers, spatial_axes
+from fastrf.ops.arguments import in_groups, integer, integers, spatial_axes
 from fastrf.ops.registry import Attributes, Shape, operator
 from fastrf.ops.zeros import table_of
 
@@ -139,7 +139,7 @@ def _einsum_operand(x: Tensor, letters: str, output: str, sizes: dict[str, int])
 @operator("softmax", "log_softmax", "softmin", paths="data")
 def softmax(x: Tensor, *, axis: int) -> Tensor:
     """Couples its whole axis; over an axis of 1 it is constant and depends on nothing."""
-    return x.nothing() if x.shape[x.axis(axis)] == 1 else x.couple(axis)
+    return _normalised(x, [x.axis(axis)])
 
 
 def _attention_cost(_: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
@@ -164,52 +164,33 @@ def attention(
     lead = query.shape[:-2]
     if key.shape[:-2] != lead or value.shape[:-1] != key.shape[:-1] or query.shape[-1] != key.shape[-1]:
         raise ShapeError(f"attention shapes {query.shape}, {key.shape}, {value.shape} do not fit each other")
-    shape = (*lead, length, value.shape[-1])
-    axis = len(lead)
-    reads = _all_keys(length, span) if mask is None and not causal else _some_keys(length, span, causal, mask)
-    seen = reads.seen(value, axis)
-    scores = reads.weighed(key.reduce(axis + 1, keepdims=True), axis).broadcast_to(shape)
-    asked = reads.asking(query.reduce(axis + 1, keepdims=True), axis).broadcast_to(shape)
-    return seen.union(scores, asked).with_channel(len(shape) - 1)
+    shape, axis = (*lead, length, value.shape[-1]), len(lead)
+    keys, asked = key.reduce(axis + 1, keepdims=True), query.reduce(axis + 1, keepdims=True)
+    if mask is None and not causal:  # every row reads every key; a single key has the constant weight 1
+        seen, scores = (x.reduce(axis).insert(axis, length) for x in (value, keys))
+        scores, asked = (x.nothing() if span < 2 else x for x in (scores, asked))
+    else:
+        every, weighed, asking = _some_keys(length, span, causal, mask)
+        seen, scores = value.map_axis(axis, every), keys.map_axis(axis, weighed)
+        asked = asked.map_axis(axis, asking)
+    return seen.union(*(x.broadcast_to(shape) for x in (scores, asked))).with_channel(len(shape) - 1)
 
 
-class _Reads(NamedTuple):
-    """What rows read of the value, of the key, and of the query: maps of one axis of a tensor."""
-
-    seen: Callable[[Tensor, int], Tensor]
-    weighed: Callable[[Tensor, int], Tensor]
-    asking: Callable[[Tensor, int], Tensor]
-
-
-def _all_keys(length: int, span: int) -> _Reads:
-    """Every row reads every key; a single key has the constant weight 1."""
-
-    def dense(x: Tensor, axis: int) -> Tensor:
-        return x.reduce(axis).insert(axis, length)
-
-    if span < 2:
-        return _Reads(dense, lambda x, axis: dense(x, axis).nothing(), lambda x, _: x.nothing())
-    return _Reads(dense, dense, lambda x, _: x)
-
-
-def _some_keys(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | None) -> _Reads:
-    """Rows that read the keys a mask allows, up to their own place when causal."""
+def _some_keys(
+    length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | None
+) -> tuple[AxisMap, AxisMap, AxisMap]:
+    """Keys that a mask allows, up to the row's own place when causal; those of rows that have several; such rows."""
     if mask is None:
         stop = np.minimum(np.arange(length) + 1, span)
-        every = Relation.from_runs(span, np.zeros(length), stop)
-        weighed = Relation.from_runs(span, np.zeros(length), np.where(stop > 1, stop, 0))
-        several = stop > 1
+        several, zero = stop > 1, np.zeros(length)
+        seen = Relation.from_runs(span, zero, stop)
+        weighed = Relation.from_runs(span, zero, np.where(several, stop, 0))
+        every = maps.cumulative(span) if length == span else maps.from_relation(seen)
     else:
         allowed = _allowed(length, span, causal, mask)
         several = allowed.sum(axis=1) > 1
-        every, weighed = Relation.from_mask(allowed), Relation.from_mask(allowed & several[:, None])
-    place = np.where(several, np.arange(length), -1)
-    own = maps.cumulative(span) if mask is None and length == span else maps.from_relation(every)
-    return _Reads(
-        lambda x, axis: x.map_axis(axis, own),
-        lambda x, axis: x.map_axis(axis, maps.from_relation(weighed)),
-        lambda x, axis: x.map_axis(axis, maps.take(length, place)),
-    )
+        every, weighed = maps.from_relation(Relation.from_mask(allowed)), Relation.from_mask(allowed & several[:, None])
+    return every, maps.from_relation(weighed), maps.take(length, np.where(several, np.arange(length), -1))
 
 
 def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]]) -> npt.NDArray[np.bool_]:
@@ -235,8 +216,12 @@ def _layer_norm_cost(attributes: Attributes, _: Sequence[Shape], output: Shape) 
 @operator(paths="through", cost=_layer_norm_cost, channel_axis="axes", statistics=True)
 def layer_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
     """Normalisation by mean and deviation over whole axes; over a single element it is constant."""
-    listed = _axes(x, axes)
-    return x.nothing() if math.prod(x.shape[a] for a in listed) == 1 else x.couple(listed)
+    return _normalised(x, _axes(x, axes))
+
+
+def _normalised(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """What reads whole axes; over a single element it is constant."""
+    return x.nothing() if math.prod(x.shape[a] for a in axes) == 1 else x.couple(axes)
 
 
 @operator("l2_normalize", paths="through", channel_axis="axes")
@@ -249,20 +234,14 @@ def rms_norm(x: Tensor, *, axes: Axes = -1) -> Tensor:
 @operator(paths="through", cost=affine_cost, channel_axis=0, statistics=True)
 def group_norm(x: Tensor, *, groups: int) -> Tensor:
     """Normalisation over each group of channels and all positions. Source: torch.nn.GroupNorm."""
-    parts = integer(groups, "groups", 1)
-    if x.ndim < 1 or x.shape[0] % parts:
-        raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
-    grouped = x.reshape([parts, x.shape[0] // parts, *x.shape[1:]])
-    if math.prod(grouped.shape[1:]) == 1:
-        return x.nothing()
-    return grouped.couple(range(1, grouped.ndim)).reshape(x.shape).with_channel(x.channel_axis)
+    grouped = x.reshape([*in_groups(x, groups), *x.shape[1:]])
+    return _normalised(grouped, range(1, grouped.ndim)).reshape(x.shape).with_channel(x.channel_axis)
 
 
 @operator(paths="through", channel_axis=0, statistics=True)
 def instance_norm(x: Tensor) -> Tensor:
     """Normalisation of each channel over all its positions. Source: torch.nn.InstanceNorm2d."""
-    axes = list(spatial_axes(x))
-    return x.nothing() if math.prod(x.shape[a] for a in axes) == 1 else x.couple(axes)
+    return _normalised(x, spatial_axes(x))
 
 
 @operator("sum", "prod", paths="sum")

@@ -12,7 +12,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import Ints, integer, integers, per_axis, rearranged, spatial_axes
+from fastrf.ops.arguments import Ints, in_groups, integer, integers, per_axis, rearranged, spatial_axes
 from fastrf.ops.registry import operator
 
 __all__: list[str] = []
@@ -286,11 +286,8 @@ def _space_to_depth(x: Tensor, block: int, *, channels_first: bool) -> Tensor:
 @operator(paths="sum", channel_axis=0)
 def channel_shuffle(x: Tensor, *, groups: int) -> Tensor:
     """Channels of `groups` groups interleaved. Source: ShuffleNet, torch.nn.ChannelShuffle."""
-    parts = integer(groups, "groups", 1)
-    if x.ndim < 1 or x.shape[0] % parts:
-        raise ShapeError(f"{parts} groups do not divide the channels of shape {x.shape}")
     order = [[1, 0], *([k] for k in range(2, x.ndim + 1))]
-    return rearranged(x, [[parts, x.shape[0] // parts], x.shape[1:]], order).with_channel(0)
+    return rearranged(x, [in_groups(x, groups), x.shape[1:]], order).with_channel(0)
 
 
 @operator(paths="sum", channel_axis=0)
