@@ -143,6 +143,15 @@ def test_inputs_of_onnx_operators_go_in_order():
     assert sees(field, 1, 5) == [(1, 3)]
 
 
+def test_attributes_of_onnx_operators_are_plain():
+    given = []
+    fastrf.rule("com.vendor::Mix")(lambda x, *, texts, table, ratio: given.append((texts, table, ratio)) or x)
+    table = numpy_helper.from_array(np.array([[1, 2]]), "t")
+    network = fastrf.load(vendor(["r"], texts=["a", "b"], table=table, ratio=0.5))
+    assert set(given) == {(("a", "b"), ((1, 2),), 0.5)}
+    assert json.dumps(network.to_dict())
+
+
 def test_what_a_rule_does_not_fit_in_onnx():
     fastrf.rule("com.vendor::Mix")(lambda x, *, table: window_mix(x, len(table)))
     with pytest.raises(fastrf.UnsupportedOpError, match=r"node 'mix': the rule .* 'table' wants values, but"):

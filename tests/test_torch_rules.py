@@ -169,6 +169,26 @@ def test_a_module_is_one_node():
     assert fastrf.Network.from_dict(analysis.network.to_dict()) == analysis.network
 
 
+def test_attributes_of_a_module_are_plain():
+    given = {}
+    model = Mixer(2)
+    model.table, model.tensors, model.kind = np.arange(2), [torch.zeros(2), torch.ones(1)], torch.float16
+
+    @fastrf.rule(Mixer)
+    def rule(x, weight, *, table, kind):
+        given.update(table=table, kind=kind, weight=weight.shape)
+        return x, x
+
+    fastrf.load(model, (1, 6))
+    assert given == {"table": (0, 1), "kind": "torch.float16", "weight": (3, 1)}
+    fastrf.rule(Mixer)(lambda x, *, tensors: (x, tensors))
+    with pytest.raises(fastrf.UnsupportedOpError, match="'tensors' is a list of tensors; take them as"):
+        fastrf.load(model, (1, 6))
+    fastrf.rule(Mixer)(lambda x, *, weight: (x, weight))
+    with pytest.raises(fastrf.UnsupportedOpError, match="'weight' wants values, but"):
+        fastrf.load(model, (1, 6))
+
+
 def test_the_model_itself_may_be_such_a_module():
     fastrf.rule(Mixer)(mixed)
     assert reads(fastrf.analyze(Mixer(2), (1, 6))["out.0"], 0, 3) == [[0, 2], [0, 3]]

@@ -13,7 +13,7 @@ from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.ops import frozen
 from fastrf.ops.rules import FOLDED, RESULT, Rule
 
-__all__ = ["Table", "by_rule"]
+__all__ = ["Table", "by_rule", "plain"]
 
 Shape = tuple[int, ...]
 
@@ -35,11 +35,11 @@ def by_rule(
     UnsupportedOpError or NetworkError where the rule does not fit them.
     """
     try:
-        tensors, plain = _bound(found, arguments)
+        tensors, others = _bound(found, arguments)
         reached = [tensor for tensor in tensors if isinstance(tensor, Value)]
         batch = _batch(found, reached)
         more = {FOLDED: [isinstance(tensor, Value) for tensor in tensors]} if batch > 1 else {}
-        attributes = dict(frozen({**plain, **more}))
+        attributes = dict(frozen({**others, **more}))
         inputs = [_input(walk, found, reached[0], tensor) for tensor in tensors]
         count = found.returned(attributes, [value.shape for value in inputs])
         if fulls and (count or 1) < len(fulls):
@@ -126,4 +126,15 @@ def _plain(parameter: Parameter, given: Any) -> Any:
         raise UnsupportedOpError(f"{parameter.name!r} wants values, but the input or training changes them")
     if _tensors(values):
         raise UnsupportedOpError(f"{parameter.name!r} is a list of tensors; take them as *{parameter.name}")
-    return values if values is None or isinstance(values, bool | int | float | str | list | tuple) else str(values)
+    return plain(values)
+
+
+def plain(value: Any) -> Any:
+    """Numbers, texts, truth values and lists of them as JSON has them; all else as text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list | tuple | dict):
+        return [plain(item) for item in (value.values() if isinstance(value, dict) else value)]
+    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)

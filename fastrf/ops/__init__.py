@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from fastrf.engine.recipe import Tensor
 from fastrf.ops import dense, dynamic, pointwise, resize, shape, windows
 from fastrf.ops.applying import apply, find, frozen
 from fastrf.ops.registry import OPERATORS, Operator, operator
@@ -21,6 +22,7 @@ from fastrf.ops.registry import OPERATORS, Operator, operator
 __all__ = [
     "OPERATORS",
     "Operator",
+    "Tensor",
     "apply",
     "dense",
     "dynamic",

@@ -75,7 +75,11 @@ class Call:
                 return item
             return Table(item.full, lambda: None if item.weight or item.values is None else item.values.tolist())
 
-        return [*(("", table(item)) for item in self.inputs), *((name, self.get(name)) for name in self.attributes)]
+        given = {
+            name: onnx.numpy_helper.to_array(a) if isinstance(a, onnx.TensorProto) else a
+            for name, a in self.attributes.items()
+        }
+        return [*(("", table(item)) for item in self.inputs), *given.items()]
 
     def full(self, k: int) -> tuple[int, ...]:
         """The shape of input `k`."""

@@ -17,7 +17,7 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
-from fastrf.frontends.own import Table, by_rule
+from fastrf.frontends.own import Table, by_rule, plain
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.rules import MODULES, RULES, Rule, load_packages
 
@@ -110,8 +110,10 @@ def _shapes(own: Rule, arguments: Sequence[tuple[str, Any]], tensors: Sequence[t
 
 def _held(value: Any) -> Any:
     """A module's own tensor as its shape, with values where no training changes them; other attributes as they are."""
+    if isinstance(value, list | tuple | dict):
+        return [_held(item) for item in (value.values() if isinstance(value, dict) else value)]
     if not isinstance(value, torch.Tensor):
-        return _encoded(value, [])
+        return plain(value)
     fixed = not isinstance(value, torch.nn.Parameter) and not value.is_meta
     return {"shape": list(value.shape), "values": value.tolist() if fixed else None}
 
@@ -121,11 +123,9 @@ def _encoded(value: Any, tensors: list[torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         tensors.append(value)
         return {"tensor": len(tensors) - 1}
-    if isinstance(value, list | tuple):
-        return [_encoded(item, tensors) for item in value]
-    if isinstance(value, dict):
-        return [_encoded(item, tensors) for item in value.values()]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if isinstance(value, list | tuple | dict):
+        return [_encoded(item, tensors) for item in (value.values() if isinstance(value, dict) else value)]
+    return plain(value)
 
 
 def _decoded(value: Any, tensors: Sequence[Any]) -> Any:
@@ -133,9 +133,6 @@ def _decoded(value: Any, tensors: Sequence[Any]) -> Any:
     if isinstance(value, list):
         return [_decoded(item, tensors) for item in value]
     if isinstance(value, dict):
-        return (
-            tensors[value["tensor"]]
-            if "tensor" in value
-            else Table(tuple(value["shape"]), partial(value.get, "values"))
-        )
+        index = value.get("tensor")
+        return Table(tuple(value["shape"]), partial(value.get, "values")) if index is None else tensors[index]
     return value
