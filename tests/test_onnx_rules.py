@@ -364,3 +364,16 @@ def test_a_rule_is_entered_and_right(key: tuple[str, str], monkeypatch: pytest.M
         assert differences(CASES[key]) == []
     except Unsuitable:
         assert key[1] in UNJUDGED
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("scales", [(1.5, 1, 1), (1, 2, 1), (2, 0.5, 1.5)])
+def test_any_axis_is_resized(mode: str, scales: tuple[float, ...]) -> None:
+    factors = whole(*scales, dtype=np.float32)
+    made = one(
+        "Resize", floats(2, 2, 4), None, factors, fixed=(2,), mode=mode, coordinate_transformation_mode="half_pixel"
+    )
+    try:
+        assert differences(made) == []
+    except Unsuitable:  # cubic kernels run over two axes at most
+        assert mode == "cubic"
