@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
 from typing import overload
 
 from fastrf.errors import LimitError, UsageError, did_you_mean
@@ -21,7 +20,7 @@ SMALL = 1 << 20
 #: What is free where nobody says.
 PLENTY = 1 << 40
 _GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_here: ContextVar[Mapping[str, int]] = ContextVar("fastrf_limits", default=MappingProxyType({}))
+_here: ContextVar[Mapping[str, int]] = ContextVar("fastrf_limits", default={})  # noqa: B039 (never changed)
 
 
 class Limit:
@@ -39,7 +38,8 @@ class Limit:
     @overload
     def __get__(self, limits: object, kind: type) -> int: ...
     def __get__(self, limits: object | None, kind: type) -> int | Limit:
-        return self if limits is None else _here.get().get(self.name, self.value)
+        here = _here.get()
+        return self if limits is None else here.get(self.name, self.value) if here else self.value
 
     def __set__(self, limits: object, value: int | str | None) -> None:
         self.value = self.checked(value)

@@ -8,8 +8,9 @@ layer and the remedy, and gets its recipe (see `recipe`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
@@ -324,33 +325,22 @@ def _named_layers(layers: object, inputs: Mapping[str, Input]) -> dict[str, dict
 
 
 def _in_order(layers: Mapping[str, dict[str, Any]], inputs: Mapping[str, Input]) -> list[dict[str, Any]]:
-    """Layers so that each follows what it reads, otherwise as given; raises on unknown names and cycles."""
-    done: set[str] = set(inputs)
-    order: list[dict[str, Any]] = []
-    for start in layers:
-        stack = [start]
-        waiting: dict[str, Iterator[str]] = {}
-        while stack:
-            name = stack[-1]
-            if name in done:
-                stack.pop()
-                continue
-            waiting.setdefault(name, iter(layers[name]["inputs"]))
-            read = next((read for read in waiting[name] if read not in done), None)
-            if read is not None:
-                if read not in layers:
-                    close = _close(read, [*layers, *inputs])
-                    raise NetworkError(f"node {name!r}: input {read!r} is not a layer{close}")
-                if read in waiting:
-                    cycle = " <- ".join([*list(waiting)[list(waiting).index(read) :], read][:8])
-                    raise NetworkError(f"node {name!r} reads itself through a cycle: {cycle}; break it")
-                stack.append(read)
-                continue
-            order.append(layers[name])
-            done.add(name)
-            waiting.pop(name)
-            stack.pop()
-    return order
+    """Layers as given where each follows what it reads, otherwise sorted; raises on unknown names and cycles."""
+    needs = {name: [read for read in layer["inputs"] if read not in inputs] for name, layer in layers.items()}
+    place = {name: k for k, name in enumerate(layers)}
+    for name, reads in needs.items():
+        for read in reads:
+            if read not in layers:
+                raise NetworkError(f"node {name!r}: input {read!r} is not a layer{_close(read, [*layers, *inputs])}")
+    if all(place[read] < place[name] for name, reads in needs.items() for read in reads):
+        return list(layers.values())
+    try:
+        return [layers[name] for name in TopologicalSorter(needs).static_order()]
+    except CycleError as error:
+        cycle = error.args[1][::-1]
+        raise NetworkError(
+            f"node {cycle[-2]!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it"
+        ) from error
 
 
 def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tuple[Node, ...]:

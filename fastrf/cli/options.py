@@ -230,10 +230,14 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
 def parse_index(text: str, option: str) -> tuple[int, ...]:
     """`3,4` as an index. Raises UsageError."""
     parts = text.split(",") if text else []
-    if not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 20 for part in parts):
+    if not all(_is_number(part.strip()) for part in parts):
         raise UsageError(f"{option} {text!r} is not an index; write numbers like 3,4, from 0")
     return tuple(int(part) for part in parts)
 
@@ -255,7 +259,7 @@ def parse_input(shapes: list[str] | None) -> Any:
 
 def _sizes(text: str) -> tuple[int, ...]:
     parts = text.lower().replace(",", "x").split("x")
-    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+    if not all(map(_is_number, parts)):
         raise ShapeError(f"--input {text!r} is not a shape; write sizes like 3x224x224, without the batch")
     return tuple(int(part) for part in parts)
 
@@ -274,7 +278,7 @@ def _axes(texts: Sequence[str] | None) -> Any:
 def _axis(text: str) -> int | None:
     if text.strip().lower() == "none":
         return None
-    if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 20):
+    if not _is_number(text.removeprefix("-")):
         raise UsageError(f"--channel-axis {text!r} is no axis; write a number such as 0, or none")
     return int(text)
 

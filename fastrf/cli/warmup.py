@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from fastrf.analysis import analyze
 from fastrf.anchors.assignment.assigners import atss, rfla
@@ -12,7 +11,7 @@ from fastrf.anchors.suggestions import suggest
 from fastrf.engine.relation import Relation
 from fastrf.erf.maps import effective, radii
 
-__all__ = ["stages"]
+__all__ = ["STAGES"]
 
 #: Dilation leaves holes, the branches differ, the windows entangle axes: every kernel has work.
 _SPEC = {
@@ -29,25 +28,6 @@ _SPEC = {
     ],
     "outputs": ["pair"],
 }
-
-
-class _Stages:
-    """The stages by name; iterating runs them and yields how long each took."""
-
-    names = ("engine", "queries", "masks", "anchors")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __call__(self) -> Iterator[tuple[str, float]]:
-        actions: tuple[Callable[[], object], ...] = (_engine, _queries, _masks, _anchors)
-        for name, action in zip(self.names, actions, strict=True):
-            began = time.perf_counter()
-            action()
-            yield name, time.perf_counter() - began
-
-
-stages = _Stages()
 
 
 def _engine() -> None:
@@ -86,3 +66,7 @@ def _anchors() -> None:
     layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]
     analysis = analyze({"input_shape": [1, 12, 12], "layers": layers})
     suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)
+
+
+#: What compiles kernels, by the name that is shown.
+STAGES: dict[str, Callable[[], None]] = {"engine": _engine, "queries": _queries, "masks": _masks, "anchors": _anchors}
