@@ -192,3 +192,34 @@ def test_zeros_of_zeros_are_known(op: str) -> None:
     proto.graph.initializer.extend(numpy_helper.from_array(np.float32(v), k) for k, v in kernels.items())
     wanted = [[], [], [2]] if op == "Resize" else [[], [1], [2]]
     assert reads(proto, "x") == wanted
+
+
+def test_fills_beside_weights_are_known() -> None:
+    triangle = [node("Trilu", ["w"], ["t"], upper=0), node("MatMul", ["u", "t"], ["y"])]
+    assert reads(graph(triangle, {"u": [1, 3]}, {"w": np.ones((3, 3), np.float32)})) == [[0, 1, 2], [1, 2], [2]]
+    padded = [fixed("p", [1, 0, 1, 0], np.int64), node("Pad", ["w", "p"], ["t"]), node("MatMul", ["u", "t"], ["y"])]
+    assert reads(graph(padded, {"u": [1, 3]}, {"w": np.ones((1, 3), np.float32)})) == [[1], [1], [1]]
+    # what is not followed is said
+    lstm = [fixed("p", [0, 0, 1, 0, 0, 0], np.int64), node("Pad", ["w", "p"], ["t"])]
+    kept = {"w": np.ones((1, 4, 1), np.float32), "r": np.ones((1, 4, 1), np.float32)}
+    model = graph([*lstm, node("LSTM", ["u", "t", "r"], ["y"], hidden_size=1)], {"u": [2, 1, 2]}, kept)
+    assert fastrf.analyze(model).output.approximate_at
+
+
+def test_a_choice_of_weights_by_constants_makes_zeros() -> None:
+    chosen = [fixed("c", [[True, False]] * 2, bool), fixed("z", 0.0), node("Where", ["c", "w", "z"], ["k"])]
+    proto = graph([*chosen, node("MatMul", ["u", "k"], ["y"])], {"u": [1, 2]}, {"w": np.ones((2, 2), np.float32)})
+    assert reads(proto) == [[0, 1], []]
+
+
+def test_one_number_decides_a_running_total() -> None:
+    hidden = [fixed("c", [False, True, False], bool), fixed("m", -np.inf), node("Where", ["c", "m", "u"], ["h"])]
+    total = [fixed("a", 0, np.int64), node("CumSum", ["h", "a"], ["y"])]
+    assert reads(graph([*hidden, *total], {"u": [3]})) == [[0], [], []]
+    least = [node("ReduceMin", ["h"], ["y"], keepdims=0)]
+    assert reads(graph([*hidden, *least], {"u": [3]})) == [[]]
+
+
+def test_zeros_of_a_determinant_are_said_to_be_lost() -> None:
+    row = [fixed("m", [[1.0], [0.0]]), node("Mul", ["u", "m"], ["h"]), node("Det", ["h"], ["y"])]
+    assert not fastrf.analyze(graph(row, {"u": [2, 2]})).output.exact

@@ -14,7 +14,7 @@ from fastrf.frontends.hiding import broad
 from fastrf.frontends.known import check_size, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
-from fastrf.frontends.onnx.constants import Constant, evaluate
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate
 from fastrf.frontends.onnx.registry import Call, Walk
 from fastrf.frontends.onnx.schemas import elements
 from fastrf.frontends.vanishing import vanishing
@@ -26,7 +26,9 @@ __all__ = [
     "followed",
     "gathered",
     "loses",
+    "misses",
     "of_weights",
+    "selected",
     "with_added",
     "with_zeros",
 ]
@@ -52,6 +54,9 @@ _MOVES_NAMES = """
     GatherND ReverseSequence Compress DepthToSpace SpaceToDepth Trilu CenterCropPad
 """
 MOVES = _JOINS | frozenset(_MOVES_NAMES.split())
+
+#: Those that put numbers of their own beside what they move, so that something is known even where nothing was.
+_FILLS = frozenset(("Pad", "Trilu", "CenterCropPad"))
 
 #: Operators whose results are zero where all that they read is, and the input that would be added to them.
 _ZERO_OF_ZEROS = {
@@ -120,7 +125,8 @@ def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
         return None
     tables = {k: _moving(walk, call, k, kind) for k in moved if call.has(k)}
     limit = math.inf if kind == "known" else lowest_limit(walk.options.mask_below)
-    if not any((table <= limit).any() for table in tables.values()):
+    fills = kind == "known" and call.op in _FILLS and math.prod(call.full(0)) <= MAX_FOLDED
+    if not fills and not any((table <= limit).any() for table in tables.values()):
         return None
     check_size(max(math.prod(call.full(k)) for k in range(len(call.inputs)) if call.has(k)))
     arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
@@ -141,10 +147,18 @@ def gathered(walk: Walk, call: Call) -> Known | None:
     found = evaluate(call.node, call.version, [np.where(open_, 0, table).astype(dtype), *others])[0]
     flags = evaluate(_flagging(call), call.version, [open_.astype(np.float32), *others])[0]
     known = np.where(flags > 0, np.nan, found.astype(np.float64))
-    if call.op == "ReduceProd":
-        zero = evaluate(_flagging(call), call.version, [(table == 0).astype(np.float32), *others])[0]
-        known = np.where(zero > 0, 0.0, known)
+    settles = _SETTLES.get(call.op)
+    if settles is not None:
+        alone = evaluate(_flagging(call), call.version, [(table == settles).astype(np.float32), *others])[0]
+        known = np.where(alone > 0, settles, known)
     return compressed(known)
+
+
+#: By operator, the number of which one among many decides the total.
+_SETTLES = {
+    **dict.fromkeys(("ReduceProd", "CumProd"), 0.0),
+    **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMin", "CumSum"), -math.inf),
+}
 
 
 def _flagging(call: Call) -> onnx.NodeProto:
@@ -153,6 +167,8 @@ def _flagging(call: Call) -> onnx.NodeProto:
     node.CopyFrom(call.node)
     if call.op in _EXTREMES:
         node.op_type = "ReduceMax"
+    if call.op == "CumProd":
+        node.op_type = "CumSum"
     return node
 
 
@@ -170,10 +186,21 @@ def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
     return np.where(np.isnan(known), 0.0 if added is None else added, known)
 
 
+def selected(call: Call) -> Known | None:
+    """What is known of a choice between two, where the condition is or both are the same."""
+    full = np.broadcast_shapes(*(call.full(k) for k in range(3)))
+    condition, first, second = (broad(call.known(k), full) for k in range(3))
+    check_size(math.prod(np.broadcast_shapes(condition.shape, first.shape, second.shape)))
+    either = np.where(first == second, first, np.nan)
+    return compressed(np.where(np.isnan(condition), either, np.where(condition != 0, first, second)))
+
+
 def of_weights(walk: Walk, call: Call) -> Known | None:
     """What constants decide of a tensor that weights make: the zeros of masked ones. None where nothing is."""
     if call.op in ELEMENTWISE and call.domain == "":
         return computed(walk, call)
+    if call.op == "Where":
+        return selected(call)
     if (
         call.op in MOVES
         and len(call.node.output) == 1
@@ -188,10 +215,23 @@ def loses(call: Call) -> bool:
     constants = [item for item in call.inputs if isinstance(item, Constant)]
     if any(item.lost for item in constants):
         return True
-    if call.domain or call.op not in ELEMENTWISE | MOVES:
+    if call.domain or call.op not in ELEMENTWISE | MOVES | {"Where"}:
         return any(item.decided is not None for item in constants)
+    if call.op in _FILLS and math.prod(call.full(0)) > MAX_FOLDED:
+        return True
     unread = [item for item in constants if item.values is None and item.decided is None]
     return any(not item.weight for item in unread) or (call.op == "Mul" and len(unread) > 1)
+
+
+#: Operators whose rules look at the zeros of constant operands.
+_LOOKS = ELEMENTWISE | MOVES | {"Where", "Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum"}
+
+
+def misses(call: Call) -> bool:
+    """Whether a rule that does not look at zeros of weights reads some that constants made."""
+    weights = [item for item in call.inputs if isinstance(item, Constant) and item.weight]
+    masked = any(w.lost or (w.decided is not None and (w.decided == 0).any()) for w in weights)
+    return masked and (bool(call.domain) or call.op not in _LOOKS)
 
 
 def with_zeros(walk: Walk, call: Call, results: list[Any], start: int) -> list[Any]:

@@ -124,7 +124,7 @@ def cumulation(walk: Walk, call: Call) -> Value:
     axis = call.number(1, call.get("axis", 0))
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
     result = on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
-    return replace(result, known=gathered(walk, call) if call.op == "CumSum" else None)
+    return settled(walk, result, gathered(walk, call))
 
 
 @rule("TopK")
@@ -192,9 +192,10 @@ def over_axes(walk: Walk, call: Call) -> Value:
 
 @rule("Det")
 def determinant(walk: Walk, call: Call) -> Value:
-    """Of whole matrices, side by side."""
+    """Of whole matrices, side by side; zeros may make others of no account."""
     x = call.operand(walk, 0)
-    return reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
+    result = reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
+    return result if x.zeroed is None else walk.loosened(result)
 
 
 @rule("DFT")

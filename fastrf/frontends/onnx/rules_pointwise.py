@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 
 from fastrf.frontends.hiding import broad, kept, settled
-from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import batch_normed, reduced
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, holding
-from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights
+from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights, selected
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
@@ -91,12 +91,9 @@ def where(walk: Walk, call: Call) -> Value:
         value = call.value(k)
         if value is not None and not away.all():
             parts.append(kept(walk, walk.expanded(value, full), ~away))
-    first, second = (broad(call.known(k), full) for k in (1, 2))
-    chosen = np.where(unsure, np.where(first == second, first, np.nan), np.where(condition != 0, first, second))
     if not parts:
-        return replace(walk.emit_nothing(walk.expanded(call.dynamic()[0], full)), known=compressed(chosen))
-    result = walk.elementwise("where", parts, full)
-    return settled(walk, result, compressed(chosen))
+        return replace(walk.emit_nothing(walk.expanded(call.dynamic()[0], full)), known=selected(call))
+    return settled(walk, walk.elementwise("where", parts, full), selected(call))
 
 
 @rule("Dropout")

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
-from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros
+from fastrf.frontends.onnx.known import loses, misses, of_weights, with_added, with_zeros
 from fastrf.frontends.onnx.ordering import bodies, in_order, reads
 from fastrf.frontends.onnx.printing import printable, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
@@ -219,7 +220,12 @@ class ModelWalk(Walk):
         start = len(self.layers)
         results = found(self, call)
         results = with_zeros(self, call, results if isinstance(results, list) else [results], start)
-        return self._all_finished(call, results)
+        return self._all_finished(call, [partial(self._bounded, r) for r in results] if misses(call) else results)
+
+    def _bounded(self, item: Any) -> Any:
+        """A result as one of which only a superset of what it reads is known."""
+        item = item() if callable(item) else item
+        return self.loosened(item) if isinstance(item, Value) else item
 
     def _all_finished(self, call: Call, items: Sequence[Any]) -> list[Item]:
         """Results with the names of their outputs; one that stands twice is made once."""
