@@ -223,3 +223,27 @@ def test_one_number_decides_a_running_total() -> None:
 def test_zeros_of_a_determinant_are_said_to_be_lost() -> None:
     row = [fixed("m", [[1.0], [0.0]]), node("Mul", ["u", "m"], ["h"]), node("Det", ["h"], ["y"])]
     assert not fastrf.analyze(graph(row, {"u": [2, 2]})).output.exact
+
+
+def test_outputs_that_share_a_layer_may_know_different_numbers() -> None:
+    start = [fixed("w", [1, 0], np.int64), node("Pad", ["u", "w"], ["p"]), fixed("n", [2], np.int64)]
+    proto = graph([*start, node("TopK", ["p", "n"], ["y", "places"], axis=0)], {"u": [2]})
+    assert reads(proto) == [[0, 1], [0, 1]]
+
+
+def test_quantised_weights_of_any_version_are_read() -> None:
+    kept = {"w": np.ones((1, 1, 3), np.int8), "s": np.array(0.5, np.float32), "z": np.array(0, np.int8)}
+    nodes = [node("DequantizeLinear", ["w", "s", "z"], ["k"]), node("Conv", ["u", "k"], ["y"])]
+    for version in (10, 13, 18, 21):
+        proto = graph(nodes, {"u": [1, 1, 3]}, kept)
+        proto.opset_import[0].version = version
+        assert reads(proto) == [[0, 1, 2]]
+
+
+def test_a_reference_that_fails_refuses_nothing() -> None:
+    start = [fixed("w", [0, 0, 1, 0, 0, 0], np.int64), fixed("f", 2.0), node("Pad", ["u", "w", "f"], ["p"])]
+    pool = node("MaxPool", ["p"], ["y"], kernel_shape=[3], pads=[1, 1])  # the reference reads beyond one axis
+    assert reads(graph([*start, pool], {"u": [1, 1, 2]})) == [[0], [0, 1], [0, 1]]
+    kept = {"w": np.ones((1, 1, 3), np.float32)}
+    stored = [node("MaxPool", ["w"], ["k"], kernel_shape=[3], pads=[1, 1]), node("Conv", ["u", "k"], ["y"])]
+    assert reads(graph(stored, {"u": [1, 1, 3]}, kept)) == [[0, 1, 2]]

@@ -108,11 +108,16 @@ def from_tensor(tensor: onnx.TensorProto, *, weight: bool) -> Constant:
     return Constant(dims, values.dtype, values, weight, name=name)
 
 
+#: The first version that references implement of operators that did not change their meaning with it.
+_FIRST = {"DequantizeLinear": 19}
+
+
 def evaluate(node: onnx.NodeProto, version: int, inputs: Sequence[Array | None]) -> list[Array]:
     """An operator applied to arrays by its reference implementation."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         types = [onnx.TypeProto() if a is None else _type(a) for a in inputs]
+        version = max(version, _FIRST.get(node.op_type, 0))
         op = {"Scatter": "ScatterElements"}.get(node.op_type, node.op_type)
         operator = load_op(node.domain, op, version, node=node, input_types=types, evaluator_cls=ReferenceEvaluator)
         run = operator(node, {**_RUN, "opsets": {node.domain: version}})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from fastrf.frontends.hiding import broad
+from fastrf.errors import FastRFError
+from fastrf.frontends.hiding import broad, settled
 from fastrf.frontends.known import check_size, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
@@ -135,7 +137,18 @@ def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
     return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
 
 
-def gathered(walk: Walk, call: Call) -> Known | None:
+def gathered(walk: Walk, call: Call, result: Value) -> Value:
+    """A total of an input, with what is known of it; where the reference fails, the result is said to be a bound."""
+    try:
+        known = _total(walk, call)
+    except FastRFError:
+        raise
+    except Exception:
+        return walk.loosened(replace(result, known=None))
+    return settled(walk, result, known)
+
+
+def _total(walk: Walk, call: Call) -> Known | None:
     """What is known of totals (reductions, running sums, pools): the total of what is known, where all of it is."""
     table = call.known(0)
     if np.isnan(table).all() and not call.get("exclusive", 0):

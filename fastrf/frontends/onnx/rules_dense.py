@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.errors import ShapeError
-from fastrf.frontends.hiding import settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import connected, group_normed, normed, reduced, softened
 from fastrf.frontends.moving import constant, on_axis, permuted
@@ -114,7 +113,7 @@ def reduction(walk: Walk, call: Call) -> Value:
             return x
     dims = [a % max(len(x.full), 1) for a in axes] or list(range(len(x.full)))
     result = reduced(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
-    return result if op in ("argmax", "argmin") else settled(walk, result, gathered(walk, call))
+    return result if op in ("argmax", "argmin") else gathered(walk, call, result)
 
 
 @rule("CumSum", "CumProd")
@@ -124,7 +123,7 @@ def cumulation(walk: Walk, call: Call) -> Value:
     axis = call.number(1, call.get("axis", 0))
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
     result = on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
-    return settled(walk, result, gathered(walk, call))
+    return gathered(walk, call, result)
 
 
 @rule("TopK")

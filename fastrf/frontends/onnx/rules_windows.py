@@ -182,7 +182,7 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
     result = windowed(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
     if x.known is not None and call.op != "LpPool" and not wider and len(call.node.output) == 1:
-        result = replace(result, known=gathered(walk, call))
+        result = gathered(walk, call, result)
     return [result, result][: max(len(call.node.output), 1)]
 
 

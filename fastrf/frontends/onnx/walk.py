@@ -230,21 +230,26 @@ class ModelWalk(Walk):
     def _all_finished(self, call: Call, items: Sequence[Any]) -> list[Item]:
         """Results with the names of their outputs; one that stands twice is made once."""
         done: dict[int, Item] = {}
+        renamed: dict[str, str] = {}
         results: list[Item] = []
         for k, item in enumerate(items):
             named = k < len(call.node.output) and bool(call.node.output[k])
             if named and id(item) not in done:
-                done[id(item)] = self._finished(call, k, item)
+                done[id(item)] = self._finished(call, k, item, renamed)
             results.append(done[id(item)] if named else None)
         return results
 
-    def _finished(self, call: Call, k: int, item: Any) -> Item:
+    def _finished(self, call: Call, k: int, item: Any, renamed: dict[str, str]) -> Item:
         if k and any(call.node.output[:k]):
             self.begin(printable(call.node.output[k]), self.scope)
         item = item() if callable(item) else item
         if not isinstance(item, Value):
             return item  # type: ignore[no-any-return]
+        item = replace(item, name=renamed.get(item.name, item.name))
+        last = len(self.layers) - 1
         done = self.finish(item, item.full)
+        if last >= 0 and self.layers[last]["name"] == done.name:  # another output may read the same layer
+            renamed[item.name] = done.name
         self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
         return with_added(self, call, done) if k == 0 else done
 
@@ -270,7 +275,11 @@ class ModelWalk(Walk):
         if not (given and small):
             return [replace(result, weight=weight, decided=decided, lost=lost) for result in results]
         arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
-        made = evaluate(call.node, call.version, arrays)
+        try:
+            made = evaluate(call.node, call.version, arrays)
+        except Exception:  # some references fail on some that is allowed; shape inference still refuses what is not
+            unknown = self.inferred(call, needed=True)
+            return [replace(result, weight=weight, decided=decided, lost=lost) for result in unknown]
         return [Constant(a.shape, a.dtype, a, weight, decided, lost) for a in made]
 
     def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
