@@ -181,6 +181,16 @@ def test_unions_absorb_and_merge():
     assert value.union(whole).terms == whole.terms
 
 
+def test_what_reads_nothing_at_some_places_is_absorbed_among_many_terms(monkeypatch):
+    """Where there are many terms, boxes at some places tell which to compare; an empty one lies in any other."""
+    monkeypatch.setattr("fastrf.engine.terms.FEW_TERMS", 1)
+    test_unions_absorb_and_merge()
+    three, two = (maps.from_relation(Relation.from_runs(6, [3] * 6, [stop] * 6)) for stop in (6, 5))
+    wide = Dependency.identity((6, 6)).map_axis(0, three)
+    some = Dependency.identity((6, 6)).map_axis(0, two).map_axis(1, maps.take(6, [-1, 1, -1, 3, -1, 5]))
+    assert wide.union(some) == some.union(wide) == wide
+
+
 def test_comparison_of_very_wide_terms_is_left_out(monkeypatch):
     """A term inside another is absorbed, unless finding that out would need more rows than allowed."""
     small = Dependency.identity((6, 6))

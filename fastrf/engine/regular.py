@@ -1,7 +1,6 @@
 """Regular: the rule behind a table of indices, which goes on for an axis of any length.
 
-A front-end that meets windows, frames, masks or reversals as lists of indices has them read as such; `axis_map`, the
-only caller, asks here what the list would be on an unbounded axis.
+A front-end that meets windows, frames, masks or reversals as lists of indices has them read as such.
 """
 
 from __future__ import annotations

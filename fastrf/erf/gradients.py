@@ -1,7 +1,4 @@
-"""The effective receptive field of a PyTorch model with its own weights, from gradients, to lay beside the exact one.
-
-Called by users; PyTorch is imported when it is called.
-"""
+"""The effective receptive field of a PyTorch model with its own weights, from gradients, beside the exact one."""
 
 from __future__ import annotations
 

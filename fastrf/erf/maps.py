@@ -1,8 +1,7 @@
 """Effective receptive fields without training: how the weight of all paths is spread over the pixels a position sees.
 
 With kernels of equal weights, the gradient of a position with respect to a pixel is the number of paths between them
-(Luo et al. 2016, "Understanding the effective receptive field in deep convolutional neural networks"). Called by users
-and by the anchor report.
+(Luo et al. 2016, "Understanding the effective receptive field in deep convolutional neural networks").
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Jitted loops of the effective receptive field: a sparse matrix along one axis, and spans that hold a share.
-
-Called by `path_weights` and `effective`, which check and allocate.
-"""
+"""Jitted loops of the effective receptive field: a sparse matrix along one axis, and spans that hold a share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Axis maps as weighted sparse matrices, and the same on axes whose neighbouring indices are alike.
-
-Called by `path_weights`.
-"""
+"""Axis maps as weighted sparse matrices, and the same on axes whose neighbouring indices are alike."""
 
 from __future__ import annotations
 

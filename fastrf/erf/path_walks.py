@@ -1,7 +1,4 @@
-"""Path weights carried through a Network: forwards to every position, or backwards from some.
-
-Called by `effective`.
-"""
+"""Path weights carried through a Network: forwards to every position, or backwards from some."""
 
 from __future__ import annotations
 

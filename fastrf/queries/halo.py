@@ -8,7 +8,9 @@ The alignment cannot be read off a field's phases: a wide branch may hide that a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +83,18 @@ def _plain(size: float) -> float:
     return math.inf if math.isinf(size) else int(size)
 
 
+def _step(kind: str) -> Callable[..., Aligned]:
+    """A step of a recipe that moves nothing by itself: the periods are those of its operands together."""
+
+    def step(self: Aligned, *arguments: Any) -> Aligned:
+        others = [value for value in arguments if isinstance(value, Aligned)]
+        plain = [value.nominal if isinstance(value, Aligned) else value for value in arguments]
+        periods = [math.lcm(*each) for each in zip(self.periods, *(other.periods for other in others), strict=True)]
+        return Aligned(getattr(self.nominal, kind)(*plain), tuple(periods))
+
+    return step
+
+
 class Aligned:
     """A Nominal, and per extent the smallest move of the input that moves every value on the way by whole steps."""
 
@@ -105,41 +119,10 @@ class Aligned:
                         periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
         return Aligned(self.nominal.map_axis(axis, axis_map), tuple(periods))
 
-    def reduce(self, axis: int) -> Aligned:
-        """Gather a whole axis into one index, and drop it."""
-        return Aligned(self.nominal.reduce(axis), self.periods)
-
-    def insert(self, axis: int, size: int) -> Aligned:
-        """A new axis before `axis`, along which nothing changes."""
-        return Aligned(self.nominal.insert(axis, size), self.periods)
-
-    def stretch(self, axis: int, size: int) -> Aligned:
-        """An axis of 1 repeated `size` times."""
-        return Aligned(self.nominal.stretch(axis, size), self.periods)
-
-    def permute(self, order: tuple[int, ...]) -> Aligned:
-        """The axes in another order."""
-        return Aligned(self.nominal.permute(order), self.periods)
-
-    def reshape(self, shape: tuple[int, ...]) -> Aligned:
-        """The same elements, row-major, in another shape."""
-        return Aligned(self.nominal.reshape(shape), self.periods)
-
-    def union(self, *others: Aligned) -> Aligned:
-        """What any of the values reads."""
-        return Aligned(self.nominal.union(*(other.nominal for other in others)), self._common(others))
-
-    def concat(self, axis: int, *others: Aligned) -> Aligned:
-        """One value after another along an axis."""
-        return Aligned(self.nominal.concat(axis, *(other.nominal for other in others)), self._common(others))
+    reduce, insert, stretch = _step("reduce"), _step("insert"), _step("stretch")
+    permute, reshape, along = _step("permute"), _step("reshape"), _step("along")
+    union, concat = _step("union"), _step("concat")
 
     def nothing(self) -> Aligned:
         """The same shape, reading nothing."""
         return Aligned(self.nominal.nothing())
-
-    def along(self, other: Aligned) -> Aligned:
-        """The same value, at the places of another."""
-        return Aligned(self.nominal.along(other.nominal), self.periods)
-
-    def _common(self, others: tuple[Aligned, ...]) -> tuple[int, ...]:
-        return tuple(math.lcm(*periods) for periods in zip(*(v.periods for v in (self, *others)), strict=True))
