@@ -31,7 +31,7 @@ MOVED = {
     "spaces.genotypes": "spaces.darts_genotypes",
     "anchors.effective": "erf.maps",
     "anchors.label_scores": "anchors.assignment.assigners",
-    "anchors.reporting": "anchors.rows",
+    "anchors.reporting": "anchors.reports",
     "anchors.resizing": "anchors.resize_rules",
     "anchors.suggesting": "anchors.suggestions",
 }
