@@ -88,7 +88,7 @@ class Table:
         self.add_nominal(Unbounded(image, (own,) * len(image)))
         self.add_exact(Exact(image, ()))
         self.add_nominal(Unbounded(image, (NOTHING,) * len(image)))
-        #: Metrics of states, kept by `evaluating`: by name, per state.
+        #: Metrics of states, kept by sweeps: by name, per state.
         self.measured: dict[Hashable, dict[str, Any]] = {}
 
     @property

@@ -22,8 +22,8 @@ from fastrf.budget import limits
 from fastrf.errors import FormatError, UsageError, did_you_mean, shown
 from fastrf.loading import load
 from fastrf.network import Network
-from fastrf.spaces.space import Space
-from fastrf.sweeps.onnx import parsed
+from fastrf.spaces.space import Candidates, Space
+from fastrf.sweeps.onnx import Shapes, parsed
 from fastrf.system.files import check_nesting, opened
 from fastrf.system.locks import process_lock
 
@@ -38,10 +38,6 @@ __all__ = [
     "sources_of",
     "space_named",
 ]
-
-
-#: An input shape, or several by input name.
-Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
 
 
 @dataclass(frozen=True)
@@ -211,7 +207,7 @@ def space_named(name: str, also: str = "") -> Space[Any]:
     return kind(*arguments)
 
 
-def candidates_of(words: list[str], sample: int | None, seed: int) -> Any:
+def candidates_of(words: list[str], sample: int | None, seed: int) -> Space[Any] | Candidates | list[Any]:
     """Candidates for `sweep` from the words of a command: a space's name, one `.jsonl` file, or networks.
 
     `sample` draws so many from a space. Raises UsageError and FormatError.

@@ -16,10 +16,12 @@ from fastrf.analysis import analyze
 from fastrf.columns.programs import Column, Columns
 from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, ShapeError
+from fastrf.field import ReceptiveField
 from fastrf.network import Network
 from fastrf.ops import find
+from fastrf.spaces.space import Candidates
 from fastrf.sweeps.candidates import Source
-from fastrf.sweeps.metrics import Facts, Metric, Values, costs, field_of, layers_beyond
+from fastrf.sweeps.metrics import Facts, Metric, Value, Values, costs, field_of, layers_beyond
 from fastrf.sweeps.onnx import last_map
 from fastrf.sweeps.table import Figures
 
@@ -37,7 +39,7 @@ MEMO = Memo()
 
 
 def by_columns(
-    candidates: Any, input_shape: tuple[int, ...], metrics: Sequence[Metric], memo: Memo
+    candidates: Candidates, input_shape: tuple[int, ...], metrics: Sequence[Metric], memo: Memo
 ) -> tuple[Figures, dict[int, str]]:
     """Figures of candidates of one space, and errors by row (of a user's own metrics). Raises what `evaluate` does."""
     channels, *image = input_shape
@@ -94,7 +96,7 @@ def _gathered(
     return figures, errors
 
 
-def _field(source: str, key: int, columns: Columns, channels: int) -> Any:
+def _field(source: str, key: int, columns: Columns, channels: int) -> ReceptiveField:
     table = columns.table
     if source == "field":
         exact, nominal = (table.exact[key // len(table.nominal)], table.nominal[key % len(table.nominal)])
@@ -117,14 +119,14 @@ def _computed(metric: Metric, facts: Facts) -> Values | str:
         return f"metric {metric.name!r}: {type(error).__name__}: {_line(error)}"
 
 
-def _typed(values: Sequence[Any], kind: str) -> tuple[Array, npt.NDArray[np.bool_]]:
+def _typed(values: Sequence[Value], kind: str) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Values as one array, and which of them are there: None and NaN are not, nor integers beyond 64 bits."""
     valid = np.array([value is not None and value == value and not _too_large(value) for value in values], bool)  # noqa: PLR0124
     filled = [value if there else 0 for value, there in zip(values, valid, strict=True)]
     return np.array(filled, _DTYPES[kind]), valid
 
 
-def _too_large(value: Any) -> bool:
+def _too_large(value: Value) -> bool:
     return isinstance(value, int) and abs(value) >= 1 << 63
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ if hasattr(os, "register_at_fork"):  # a forked child parses anew: one of these 
     os.register_at_fork(after_in_child=_files.clear)
 
 
+#: An input shape, or several by input name.
+Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
+
+
 class _Parsed:
     """A ModelProto, the same cut off behind a node, and what of them no input shape changes."""
 
@@ -34,7 +39,7 @@ class _Parsed:
         self._ready: dict[str | None, tuple[Any, Any]] = {}
         self._lock = threading.Lock()
 
-    def network(self, input_shape: Any, node: str | None) -> Network:
+    def network(self, input_shape: Shapes, node: str | None) -> Network:
         from fastrf.frontends import onnx as frontend
 
         with self._lock:
@@ -45,7 +50,7 @@ class _Parsed:
         model, known = self._ready[node]
         return frontend.to_network(model, input_shape, name=self.name, known=known)
 
-    def _behind(self, node: str, input_shape: Any) -> Any:
+    def _behind(self, node: str, input_shape: Shapes) -> Any:
         """The model without what its node does not need: a head for one input size would not fit others."""
         from fastrf.frontends import onnx as frontend
 

@@ -106,14 +106,9 @@ class Parts:
     def _check(self, found: dict[str, Any] | None) -> None:
         if found is None:
             raise FormatError(f"{self.output}: does not say which sweep made it; choose another name")
-        words = {
-            "space": "space",
-            "input_shape": "input shape",
-            "metrics": "metrics",
-            "candidates": "number of candidates",
-        }
-        for key, word in words.items():
+        for key in ("space", "input_shape", "metrics", "candidates"):
             if found.get(key) != self.manifest[key]:
+                word = "number of candidates" if key == "candidates" else key.replace("_", " ")
                 was, now = (_short(value) for value in (found.get(key), self.manifest[key]))
                 raise FormatError(
                     f"{self.output}: made by another sweep ({word}: {was}; now {now}); choose another name"

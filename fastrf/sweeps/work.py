@@ -15,9 +15,10 @@ import numpy as np
 
 from fastrf.errors import FastRFError, ShapeError, UsageError
 from fastrf.spaces.space import Candidates, Space
-from fastrf.sweeps.candidates import Broken, InSpace, Shapes, Source, sources_of
+from fastrf.sweeps.candidates import Broken, InSpace, Source, sources_of
 from fastrf.sweeps.figures import MEMO, by_columns, one_by_one
 from fastrf.sweeps.metrics import Metric, metrics_named
+from fastrf.sweeps.onnx import Shapes
 from fastrf.sweeps.table import Figures, batch, schema
 
 if TYPE_CHECKING:
