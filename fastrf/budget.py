@@ -6,12 +6,14 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from fastrf.errors import LimitError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Limits", "free_memory", "limits", "require_memory", "thread_pool"]
 
@@ -155,6 +157,8 @@ limits = Limits()
 
 def thread_pool(workers: int) -> ThreadPoolExecutor:
     """Threads in which the limits of the caller hold."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(workers, initializer=_here.set, initargs=(_here.get(),))
 
 

@@ -391,8 +391,7 @@ class ReceptiveField:
 def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
     """Read a field that `ReceptiveField.save` wrote.
 
-    Raises FormatError for anything else, and LimitError for one that unpacks to more than
-    fastrf.limits(arrays=...).
+    Raises FormatError for anything else, and LimitError for one that unpacks to more than `fastrf.limits.arrays`.
     """
     return _unpickled(*storage.load_parts(path))
 

@@ -71,22 +71,11 @@ class Row:
     @classmethod
     def of(cls, name: str, op: str, costs: tuple[int | None, int | None], field: ReceptiveField) -> Row:
         """The row of a field."""
-        return cls(
-            name,
-            op,
-            field.shape,
-            *costs,
-            field.size,
-            field.size_range,
-            field.stride,
-            field.padding,
-            field.start,
-            field.clipped_share,
-            field.exact,
-            field.approximate_at,
-            field.assumes,
-            "; ".join(dict.fromkeys(filter(None, field.irregular))),
-        )
+        same = ("shape", "size", "size_range", "stride", "padding", "start", "exact", "approximate_at", "assumes")
+        irregular = "; ".join(dict.fromkeys(filter(None, field.irregular)))
+        parameters, macs = costs
+        told: dict[str, Any] = {key: getattr(field, key) for key in same}
+        return cls(name, op, parameters=parameters, macs=macs, clipped=field.clipped_share, irregular=irregular, **told)
 
 
 @dataclass(frozen=True, repr=False)

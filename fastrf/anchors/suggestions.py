@@ -140,9 +140,10 @@ def suggest(
         anchors, left_out = _RULES[method](found, shares, ratios or _RATIOS[method]), 0
     anchors, notes = _cut(anchors, found, left_out)
     at = [(s.center[1] + 0.5, s.center[0] + 0.5) for s in spread] if centers == "effective" else None
-    anchors = anchors.on(found, at)
-    done = report(analysis, levels, anchors, objects, resize="none", threshold=threshold, progress=progress)
-    return Suggestion(method, anchors, done, left_out, tuple(notes))
+    done = report(
+        analysis, levels, anchors.on(found, at), objects, resize="none", threshold=threshold, progress=progress
+    )
+    return Suggestion(method, anchors.on(found, at), done, left_out, tuple(notes))
 
 
 def _check(

@@ -15,7 +15,6 @@ import typer
 
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system import terminal
-from fastrf.system.files import whole_file
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -201,6 +200,8 @@ class Printed:
         if self.output is None:
             typer.echo(text.rstrip("\n"))
             return
+        from fastrf.system.files import whole_file
+
         with whole_file(self.output) as file:
             file.write((text.rstrip("\n") + "\n").encode())
         terminal.note(f"wrote {self.output}")
