@@ -1,15 +1,18 @@
-"""Elements chosen along axes: stretches, and what computed places may be."""
+"""Elements chosen: by conditions, in stretches of axes, and at computed places."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fastrf.frontends.lowering import GraphWalk, Value
-from fastrf.frontends.mixing import reduced
-from fastrf.frontends.moving import on_axis
+import numpy as np
 
-__all__ = ["anywhere", "put_along", "stretch", "taken_along", "union"]
+from fastrf.frontends.hiding import kept, settled
+from fastrf.frontends.lowering import GraphWalk, Known, Value
+from fastrf.frontends.mixing import reduced
+from fastrf.frontends.moving import constant, on_axis
+
+__all__ = ["anywhere", "put_along", "selected", "stretch", "taken_along", "union"]
 
 
 def stretch(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
@@ -50,3 +53,20 @@ def put_along(walk: GraphWalk, updates: Value, axis: int, full: tuple[int, ...])
     if any(map(any, missing)):
         line = walk.emit("pad", walk.spread(line), padding=missing)
     return walk.expanded(line, full)
+
+
+def selected(
+    walk: GraphWalk, condition: Known, values: Sequence[Value | None], known: Known | None, full: tuple[int, ...]
+) -> Value:
+    """A choice between two: each side is read where it may be taken, the condition where it is not known (NaN).
+
+    `values` are the condition, what is taken where it is true, and what elsewhere, those that the input reaches;
+    `known` is what is known of the result.
+    """
+    unsure, parts = np.isnan(condition), []
+    for value, read in zip(values, (unsure, condition != 0, unsure | (condition == 0)), strict=True):
+        if value is not None and read.any():
+            parts.append(kept(walk, walk.expanded(value, full), read))
+    if not parts:
+        return replace(constant(walk, next(v for v in values if v is not None), full), known=known)
+    return settled(walk, walk.elementwise("where", parts, full), known)

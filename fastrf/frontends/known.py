@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastrf.budget import limits
 from fastrf.frontends.lowering import Known, compressed
 
-__all__ = ["check_size", "elementwise"]
+__all__ = ["check_size", "choice", "elementwise"]
 
 Array = npt.NDArray[Any]
 #: So many values are told apart without sorting.
@@ -24,6 +24,13 @@ Operator = Callable[[Sequence[Array]], Array]
 def check_size(size: int) -> None:
     """Raise LimitError for a table of more elements than an axis may have."""
     limits.require("axis", size, f"{size} elements of which some are constant by position", "use a smaller input")
+
+
+def choice(condition: Known, first: Known, second: Known, *, blank: float = np.nan) -> Known | None:
+    """The first table where a condition is true, the second where it is false; where it is open, what both have."""
+    check_size(math.prod(np.broadcast_shapes(condition.shape, first.shape, second.shape)))
+    equal = np.where(first == second, first, blank)
+    return compressed(np.where(np.isnan(condition), equal, np.where(condition != 0, first, second)))
 
 
 def elementwise(

@@ -13,7 +13,7 @@ import onnx
 
 from fastrf.errors import FastRFError
 from fastrf.frontends.hiding import broad, settled
-from fastrf.frontends.known import check_size, elementwise
+from fastrf.frontends.known import check_size, choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, shifted
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate
@@ -24,13 +24,13 @@ from fastrf.frontends.vanishing import vanishing
 __all__ = [
     "ELEMENTWISE",
     "MOVES",
+    "chosen",
     "computed",
     "followed",
     "gathered",
     "loses",
     "misses",
     "of_weights",
-    "selected",
     "with_added",
     "with_zeros",
 ]
@@ -199,13 +199,11 @@ def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
     return np.where(np.isnan(known), 0.0 if added is None else added, known)
 
 
-def selected(call: Call) -> Known | None:
+def chosen(call: Call) -> Known | None:
     """What is known of a choice between two, where the condition is or both are the same."""
     full = np.broadcast_shapes(*(call.full(k) for k in range(3)))
     condition, first, second = (broad(call.known(k), full) for k in range(3))
-    check_size(math.prod(np.broadcast_shapes(condition.shape, first.shape, second.shape)))
-    either = np.where(first == second, first, np.nan)
-    return compressed(np.where(np.isnan(condition), either, np.where(condition != 0, first, second)))
+    return choice(condition, first, second)
 
 
 def of_weights(walk: Walk, call: Call) -> Known | None:
@@ -213,7 +211,7 @@ def of_weights(walk: Walk, call: Call) -> Known | None:
     if call.op in ELEMENTWISE and call.domain == "":
         return computed(walk, call)
     if call.op == "Where":
-        return selected(call)
+        return chosen(call)
     if (
         call.op in MOVES
         and len(call.node.output) == 1
@@ -283,12 +281,8 @@ def _added(walk: Walk, call: Call) -> Known | None:
 
 def _chosen(walk: Walk, call: Call) -> Known | None:
     """What a choice by constants takes from either side."""
-    condition = broad(call.known(0), call.full(0))
-    sides = [
-        np.where(np.isnan(known), 0.0 if added is None else added, known)
-        for known, added in (_operand(walk, call, k) for k in (1, 2))
-    ]
-    return np.where(np.isnan(condition), 0.0, np.where(condition != 0, *sides))
+    sides = [_moving(walk, call, k, "added") for k in (1, 2)]
+    return choice(call.known(0), *sides, blank=0.0)
 
 
 def _operand(walk: Walk, call: Call, k: int) -> tuple[Known, Known | None]:

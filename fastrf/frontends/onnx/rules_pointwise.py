@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from fastrf.frontends.hiding import broad, kept, settled
+from fastrf.frontends.choosing import selected
+from fastrf.frontends.hiding import broad, settled
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import batch_normed, reduced
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, holding
-from fastrf.frontends.onnx.known import ELEMENTWISE, computed, of_weights, selected
+from fastrf.frontends.onnx.known import ELEMENTWISE, chosen, computed, of_weights
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
@@ -84,16 +85,8 @@ def cast_like(walk: Walk, call: Call) -> Value | Constant:
 def where(walk: Walk, call: Call) -> Value:
     """A choice between two, by a constant or by data."""
     full = shape_of_all(call, [0, 1, 2])
-    condition = broad(call.known(0), full)
-    unsure = np.isnan(condition)
-    parts = []
-    for k, away in ((0, ~unsure), (1, condition == 0), (2, ~unsure & (condition != 0))):
-        value = call.value(k)
-        if value is not None and not away.all():
-            parts.append(kept(walk, walk.expanded(value, full), ~away))
-    if not parts:
-        return replace(walk.emit_nothing(walk.expanded(call.dynamic()[0], full)), known=selected(call))
-    return settled(walk, walk.elementwise("where", parts, full), selected(call))
+    values = [call.value(k) for k in range(3)]
+    return selected(walk, broad(call.known(0), full), values, chosen(call), full)
 
 
 @rule("Dropout")

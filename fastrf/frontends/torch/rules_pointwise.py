@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
+from fastrf.frontends.choosing import selected
 from fastrf.frontends.hiding import kept, settled
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
@@ -87,14 +88,8 @@ def between(walk: Walk, node: Node) -> Value:
 @rule("where", "masked_fill")
 def where(walk: Walk, node: Node) -> Value:
     """The first branch where a condition is true, the other elsewhere; both where that is not known."""
-    a, full = bound(node), fake_shape(node)
-    condition, *branches = chosen_from(a)
-    table, parts = table_of(walk, condition), walk.dynamic([condition])
-    for branch, possible in zip(branches, (table != 0, (table == 0) | np.isnan(table)), strict=True):
-        value = walk.value(branch)
-        if value is not None:
-            parts.append(kept(walk, walk.expanded(value, full), possible))
-    return replace(walk.elementwise("where", parts, full), known=None)
+    arguments = chosen_from(bound(node))
+    return selected(walk, table_of(walk, arguments[0]), [*map(walk.value, arguments)], None, fake_shape(node))
 
 
 @rule("tril", "triu")
