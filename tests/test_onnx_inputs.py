@@ -91,6 +91,9 @@ def test_values_of_control_inputs_are_constants() -> None:
         fastrf.load(switched(), (6,), values={"rate": [1, 2]})
     with pytest.raises(fastrf.ShapeError, match="no number"):
         fastrf.load(switched(), (6,), values={"rate": "fast"})
+    for number in (16000.5, float("nan"), 1e300):
+        with pytest.raises(fastrf.ShapeError, match="its elements are int64"):
+            fastrf.load(switched(), (6,), values={"rate": number})
 
 
 def foreign(**parts: Any) -> Any:

@@ -247,3 +247,13 @@ def test_a_reference_that_fails_refuses_nothing() -> None:
     kept = {"w": np.ones((1, 1, 3), np.float32)}
     stored = [node("MaxPool", ["w"], ["k"], kernel_shape=[3], pads=[1, 1]), node("Conv", ["u", "k"], ["y"])]
     assert reads(graph(stored, {"u": [1, 1, 3]}, kept)) == [[0, 1, 2]]
+
+
+def test_where_a_bound_meets_another_input_is_listed() -> None:
+    lost = [fixed("m", [[1.0], [0.0]]), node("Mul", ["x", "m"], ["h"]), node("Det", ["h"], ["d"])]
+    product = graph([*lost, node("Mul", ["u", "d"], ["y"])], {"u": [2], "x": [2, 2]})
+    assert fastrf.analyze(product, wrt="u").output.approximate_at == ("y",)  # the determinant is 0
+    total = graph([*lost, node("Add", ["u", "d"], ["y"])], {"u": [2], "x": [2, 2]})
+    assert fastrf.analyze(total, wrt="u").output.exact  # no number hides what it is added to
+    full = graph([node("Det", ["x"], ["d"]), node("Mul", ["u", "d"], ["y"])], {"u": [2], "x": [2, 2]})
+    assert fastrf.analyze(full, wrt="u").output.exact  # nothing was known, so nothing is lost

@@ -48,6 +48,10 @@ def compressed(known: Known | None) -> Known | None:
     return known
 
 
+#: Operators of several inputs of which no number hides another operand.
+_HIDE_NOTHING = frozenset(("add", "sub", "concat", "stack"))
+
+
 @dataclass(frozen=True)
 class Value:
     """A layer's output: its name, its shape in the spec, and its full shape in the foreign graph.
@@ -107,6 +111,7 @@ class GraphWalk:
         self._copies: dict[str, int] = {}
         self._reserved: set[str] = set()
         self._assumed: list[str] = []
+        self._lost: set[str] = set()  # layers that constants may decide more of than is known
 
     # Names -----------------------------------------------------------------------------------------------
 
@@ -158,7 +163,23 @@ class GraphWalk:
         self.layers.append(layer)
         if full is None:
             full = (1, *recipe.shape) if inputs[0].stripped else recipe.shape
-        return Value(name, recipe.shape, full, recipe.channel_axis)
+        return self._watched(op, inputs, Value(name, recipe.shape, full, recipe.channel_axis), recipe.approximate)
+
+    def _watched(self, op: str, inputs: Sequence[Value], result: Value, approximate: bool) -> Value:
+        """The result, listed as approximate where numbers that a bound has lost may hide another operand.
+
+        A field against that other operand does not pass the bound, so what is listed is where both meet.
+        """
+        lost = any(v.name in self._lost for v in inputs)
+        if (
+            op == "loosened"
+            or (lost and op != "constant")
+            or (approximate and any(v.known is not None for v in inputs))
+        ):
+            self._lost.add(result.name)
+        if not lost or len({v.name for v in inputs}) < 2 or op in _HIDE_NOTHING:
+            return result
+        return replace(self.loosened(result), full=result.full)
 
     def emit_nothing(self, x: Value) -> Value:
         """The same shape, depending on nothing."""
@@ -178,6 +199,8 @@ class GraphWalk:
         name = self.unique(self.node)
         self._used.discard(self.layers[-1]["name"])
         self.layers[-1]["name"] = name
+        if done.name in self._lost:
+            self._lost.add(name)
         return replace(done, name=name)
 
     def shaped(self, value: Value, full: Shape) -> Value:

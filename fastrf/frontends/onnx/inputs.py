@@ -62,9 +62,13 @@ def control(entry: Entry, value: Any) -> Constant:
     """An input whose value is given. Raises ShapeError where it does not fit."""
     shown, sizes = printable(entry.name), declared(entry)
     try:
-        array = np.asarray(value).astype(dtype_of_input(entry))
+        given = np.asarray(value)
+        with np.errstate(invalid="ignore"):
+            array = given.astype(dtype_of_input(entry))
     except (ValueError, TypeError, OverflowError) as error:
         raise ShapeError(f"the value of input {shown!r} is no number or table: {str(value)[:60]!r}") from error
+    if array.dtype.kind in "iub" and not np.array_equal(array.astype(given.dtype), given):
+        raise ShapeError(f"the value of input {shown!r} is {str(value)[:60]}, but its elements are {array.dtype}")
     if sizes is not None and array.ndim == 0 and all(n in (1, None) or isinstance(n, str) for n in sizes):
         array = array.reshape((1,) * len(sizes))
     if not fits(sizes, array.shape):
