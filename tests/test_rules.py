@@ -13,6 +13,7 @@ import fastrf
 from fastrf.cli.commands import main
 from fastrf.erf.maps import path_weights
 from fastrf.ops import rules, shape
+from tests import strategies
 from tests.one_layer import field_of, line, sees
 
 pytestmark = pytest.mark.usefixtures("rules_of_one_test")
@@ -106,6 +107,25 @@ def test_a_rule_applies_to_each_part_of_a_batch(kind):
     field = field_of("step", [3, 2, 3], folded=[True])
     assert field.shape == (3, *field_of("step", [2, 3]).shape)
     assert (field.to_csr(channels=True).toarray() == np.kron(np.eye(3, dtype=bool), one)).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_operator_applies_to_each_part_of_a_batch(seed):
+    """The same with fastrf's own operators as rules, on random inputs and attributes."""
+    spec = strategies.random_spec(np.random.default_rng(seed), layers=1)
+    inputs, (layer, *_) = spec["input_shape"], spec["layers"]
+    inputs = inputs if isinstance(inputs, dict) else {"input": inputs}
+    fastrf.rule("own")(fastrf.ops.OPERATORS[layer["op"]].function)
+    given = {key: value for key, value in layer.items() if key not in ("name", "op", "inputs")}
+    wide = {name: [2, *size] for name, size in inputs.items()}
+    reads = layer.get("inputs", list(inputs)[:1])
+    for wrt in reads:
+        one, both = (
+            fastrf.analyze({"input_shape": shapes, "layers": [{**layer, "op": "own", **more}]}, wrt=wrt).output
+            for shapes, more in ((inputs, given), (wide, {**given, "folded": [True] * len(reads)}))
+        )
+        matrices = [field.to_csr(channels=True).toarray() for field in (one, both)]
+        assert (matrices[1] == np.kron(np.eye(2, dtype=bool), matrices[0])).all()
 
 
 def test_what_has_no_batch_is_the_same_for_all_parts():
