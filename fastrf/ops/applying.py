@@ -16,9 +16,10 @@ __all__ = ["apply", "find", "frozen"]
 
 def find(name: str) -> Operator:
     """The operator of a name: a user's rule, one of fastrf's own, or a package's rule. Raises UnsupportedOpError."""
-    if name not in RULES and name not in OPERATORS:
-        load_packages()
     found = RULES.get(name) or OPERATORS.get(name)
+    if found is None:
+        load_packages()
+        found = RULES.get(name)
     if found is None:
         hint = did_you_mean(name, [*RULES, *OPERATORS], "fastrf.ops.OPERATORS lists the known ones")
         raise UnsupportedOpError(f"unknown operator {name[:80]!r}; {hint}")

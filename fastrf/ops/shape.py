@@ -117,10 +117,8 @@ def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None =
 def select(x: Tensor, *, axis: int, index: int) -> Tensor:
     """One index along an axis, which is dropped."""
     at = x.axis(integer(axis, "axis"))
-    n = x.shape[at]
-    if not -n <= integer(index, "index") < n:
-        raise ShapeError(f"index {index} is outside axis {axis} of shape {x.shape}")
-    return x.map_axis(at, maps.strided_slice(n, index % n, 1, 1)).reshape([*x.shape[:at], *x.shape[at + 1 :]])
+    (place,) = _listed(x, at, integer(index, "index"))
+    return x.map_axis(at, maps.strided_slice(x.shape[at], place, 1, 1)).reshape([*x.shape[:at], *x.shape[at + 1 :]])
 
 
 @operator(paths="sum")

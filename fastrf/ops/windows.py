@@ -81,7 +81,7 @@ def _taps(attributes: Attributes, _: Sequence[Shape], output: Shape) -> int:
 
 def kernel_of_group(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> int:
     """Inputs that a convolution's output reads: taps times channels of its group."""
-    return _taps(attributes, inputs, output) * (inputs[0][0] // int(attributes.get("groups", 1)))
+    return _product(attributes["kernel_size"], len(output) - 1) * (inputs[0][0] // int(attributes.get("groups", 1)))
 
 
 def _transposed_fan_in(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> float:
