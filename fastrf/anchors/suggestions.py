@@ -131,8 +131,7 @@ def suggest(
     _check(method, per_level, ratios, fraction, centers, generations)
     found = levels_of(analysis, levels)
     spread = spreads(analysis, found) if "effective" in (fraction, centers) else ()
-    given = None if isinstance(fraction, str) else fraction
-    shares = [min(1.0, *s.fraction) for s in spread] if fraction == "effective" else [given] * len(found)
+    shares = [min(1.0, *s.fraction) for s in spread] if isinstance(fraction, str) else [fraction] * len(found)
     objects = None if boxes is None else fitted(read_boxes(boxes), input_pixels(analysis), resize)
     if method == "kmeans":
         anchors, left_out = _by_kmeans(found, shares, objects, (per_level, generations, seed))
@@ -140,10 +139,9 @@ def suggest(
         anchors, left_out = _RULES[method](found, shares, ratios or _RATIOS[method]), 0
     anchors, notes = _cut(anchors, found, left_out)
     at = [(s.center[1] + 0.5, s.center[0] + 0.5) for s in spread] if centers == "effective" else None
-    done = report(
-        analysis, levels, anchors.on(found, at), objects, resize="none", threshold=threshold, progress=progress
-    )
-    return Suggestion(method, anchors.on(found, at), done, left_out, tuple(notes))
+    anchors = anchors.on(found, at)
+    done = report(analysis, levels, anchors, objects, resize="none", threshold=threshold, progress=progress)
+    return Suggestion(method, anchors, done, left_out, tuple(notes))
 
 
 def _check(
