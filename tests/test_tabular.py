@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import fastrf
+from fastrf.cli.sweep import _shown
 from fastrf.outputs.tables import Column, Table, agreed, spans
 from fastrf.outputs.tabular import Grid
 from fastrf.system import terminal as console
@@ -76,6 +77,14 @@ def test_people_see_the_columns_that_are_described_and_programs_all_of_the_recor
     assert table.to("csv").splitlines() == ["size", "3x5 3x5", "1x1 2xinf"]
     empty = Table([], keys=["a", "b"])
     assert (empty.to("csv"), empty.to("json"), empty.to("markdown")) == ("a,b\n", "[]", "| a | b |\n| --- | --- |")
+
+
+def test_figures_of_sweeps_are_short_and_say_unknown_as_every_table_does():
+    assert list(map(_shown, (math.nan, math.inf, 3.0, 0.123456, 12345.0, "x" * 200, 7))) == [
+        *("-", "inf", "3", "0.1235", "12345"),
+        "x" * 97 + "...",
+        7,
+    ]
 
 
 @pytest.mark.parametrize("model", ["resnet50", "unet3d"])

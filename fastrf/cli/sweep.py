@@ -10,6 +10,7 @@ import typer
 
 from fastrf.cli.options import parse_input
 from fastrf.errors import UsageError
+from fastrf.outputs.tables import Table, number
 from fastrf.system import terminal as console
 
 if TYPE_CHECKING:
@@ -98,8 +99,6 @@ def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[
 
 
 def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: bool) -> None:
-    from fastrf.outputs.tables import Table
-
     column = by or ("density" if "density" in result.columns else result.columns[3])
     best = result.top(top, column, smallest=smallest)
     if json:
@@ -116,8 +115,7 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
 
 
 def _shown(value: Any) -> Any:
-    if value is None:
-        return "-"
+    """Floats in four digits, and no text longer than a line."""
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
+        return number(value if value.is_integer() else float(f"{value:.4g}"))
     return f"{value[:97]}..." if isinstance(value, str) and len(value) > 100 else value
