@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.fx import Node
 
+from fastrf.frontends.choosing import put_along, stretch, taken_along, union
 from fastrf.frontends.hiding import kept
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.mixing import reduced
 from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
+from fastrf.frontends.placing import along, put
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.registry import Walk, rule
 
@@ -58,34 +59,11 @@ def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
 @rule("gather")
 def gather(walk: Walk, node: Node) -> Any:
     """Elements picked by a constant index of the output's shape."""
-    a = bound(node)
+    a, full = bound(node), fake_shape(node)
     x, places = walk.value(a["self"]), walk.value(a["index"])
-    if places is not None:
-        parts = [] if x is None else [_along(walk, x, a["dim"], places.full)]
-        return walk.loosened(_union(walk, [*parts, places], fake_shape(node)))
-    if x is None:
-        return walk.opaque(node)
-    return picked_flat(walk, x, lambda numbers: _taken_along(numbers, walk.array(a["index"]), a["dim"]))
-
-
-def _taken_along(numbers: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
-    """As NumPy does it, but the index may be shorter along the other axes."""
-    axis %= max(chosen.ndim, 1)
-    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(chosen.shape))
-    return np.take_along_axis(numbers[window], chosen, axis)
-
-
-def _union(walk: Walk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
-    """What any of the values reads, broadcast to a full shape."""
-    return replace(walk.elementwise("elementwise", parts, full), known=None)
-
-
-def _along(walk: Walk, x: Value, axis: int, window: tuple[int, ...]) -> Value:
-    """Everything along one axis, within the first elements of the others: what a computed place there may be."""
-    for k, n in enumerate(window):
-        if k != axis % len(window) and x.full[k] > n:
-            x = on_axis(walk, x, k, "slice", start=0, stop=n)
-    return reduced(walk, x, "sum", [axis % len(window)], keepdims=True)
+    if x is None or places is not None:
+        return taken_along(walk, x, walk.dynamic([a["index"]]), a["dim"] % max(len(full), 1), full)
+    return picked_flat(walk, x, lambda numbers: along(numbers, walk.array(a["index"]), a["dim"]))
 
 
 def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple[int, ...]) -> Value:
@@ -102,28 +80,23 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     read = reduced(walk, x, "sum", axes, keepdims=False)
     parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
     parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
-    return walk.loosened(_union(walk, parts, full))
+    return union(walk, parts, full)
 
 
-def _scattered_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, ...]) -> Value:
+def _put_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, ...]) -> Value:
     """Elements put at computed places along one axis: each may be that of every update along it."""
-    axis, index_ = a["dim"] % len(full), a["index"]
-    window = tuple(fake_shape(index_)) if len(fake_shape(index_)) == len(full) else None
+    axis, shape = a["dim"] % max(len(full), 1), fake_shape(a["index"])
     parts = walk.dynamic([a["self"]])
-    for argument in (index_, updates):
-        value = walk.value(argument)
-        if value is None:
-            continue
+    for value in walk.dynamic([a["index"], updates]):
         if len(value.full) < len(full):  # a vector of places, or one number
-            value = reduced(walk, value, "sum", list(range(len(value.full))), keepdims=False)
-            parts.append(walk.expanded(walk.shaped(value, (1,) * len(full)), full))
+            whole = reduced(walk, value, "sum", list(range(len(value.full))), keepdims=False)
+            parts.append(walk.expanded(walk.shaped(whole, (1,) * len(full)), full))
             continue
-        line = _along(walk, value, axis, window or value.full)
-        pads = [[0, 0 if k == axis else n - line.full[k]] for k, n in enumerate(full)]
-        if any(map(any, pads)):
-            line = walk.emit("pad", walk.spread(line), padding=pads)
-        parts.append(walk.expanded(line, full))
-    return walk.loosened(_union(walk, parts, full))
+        part = value
+        for k, n in enumerate(shape if len(shape) == len(full) else value.full):
+            part = part if k == axis else stretch(walk, part, k, range(n))
+        parts.append(put_along(walk, part, axis, full))
+    return union(walk, parts, full)
 
 
 @rule("as_strided")
@@ -202,12 +175,12 @@ def slice_scatter(walk: Walk, node: Node) -> Value:
     a, full = bound(node), fake_shape(node)
     axis = a["dim"] % len(full)
     if "index" in a:
-        return _put_along(walk, a["self"], a["src"], full, axis, [a["index"] % full[axis]])
+        return _put_slices(walk, a["self"], a["src"], full, axis, [a["index"] % full[axis]])
     replaced = range(*slice(a["start"], a["end"], a["step"]).indices(full[axis]))
-    return _put_along(walk, a["self"], a["src"], full, axis, list(replaced))
+    return _put_slices(walk, a["self"], a["src"], full, axis, list(replaced))
 
 
-def _put_along(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
+def _put_slices(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
     """A base with some indices of an axis replaced; either may be a constant."""
     like = walk.dynamic([base, updates])[0]
     shape = (*full[:axis], len(indices), *full[axis + 1 :])
@@ -228,22 +201,18 @@ def index_put(walk: Walk, node: Node) -> Any:
     indices = a.get("indices", a.get("index"))
     updates = a.get("values", a.get("src", a.get("source", a.get("value"))))
     if walk.dynamic(indices if isinstance(indices, list | tuple) else [indices]):
-        return _scattered_anywhere(walk, a, updates, full) if "dim" in a else walk.opaque(node)
+        return _put_anywhere(walk, a, updates, full) if "dim" in a else walk.opaque(node)
     numbers = np.arange(math.prod(full)).reshape(full)
     places = _places(walk, node, numbers, a, indices)
     like = walk.dynamic([a["self"], updates])[0]
-    below = walk.flat(walk.tensor(a["self"], like))
+    below = walk.tensor(a["self"], like)
     above = walk.value(updates) or constant(walk, like, places.shape)
     if math.prod(above.full) != places.size or short_name(node) in _SCATTERS:
         above = _fitted(walk, above, places.shape)
-    above = walk.flat(above)
     adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
     if a.get("include_self") is False:
-        below = kept(walk, below, ~np.isin(numbers.ravel(), places))
-    result = walk.emit(
-        "scatter", below, above, axis=0, indices=places.ravel().tolist(), reduce="add" if adds else "none"
-    )
-    return walk.shaped(result, full)
+        below = kept(walk, below, ~np.isin(numbers, places))
+    return put(walk, below, above, places, adds=adds)
 
 
 def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
@@ -265,4 +234,4 @@ def _places(
     chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
     if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
-    return _taken_along(numbers, chosen, axis)
+    return along(numbers, chosen, axis)
