@@ -131,7 +131,7 @@ def decisions_by_parts(tree):
                 yield function.name
 
 
-@pytest.mark.parametrize("frontend", ["torch"])
+@pytest.mark.parametrize("frontend", ["torch", "onnx"])
 def test_operators_are_told_apart_by_their_whole_names(frontend):
     for path in (SOURCE / "frontends" / frontend).glob("*.py"):
         assert not list(decisions_by_parts(ast.parse(path.read_text()))), path

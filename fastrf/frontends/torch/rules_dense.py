@@ -12,12 +12,12 @@ from torch.fx import Node
 from fastrf.frontends.hiding import blocked, kept
 from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.masking import closed
-from fastrf.frontends.mixing import attended, connected, normed, reduced, softened
+from fastrf.frontends.mixing import attended, batch_normed, connected, group_normed, normed, reduced, softened
 from fastrf.frontends.moving import on_axis
 from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, for_each, short_name
 from fastrf.frontends.torch.known import table_of
-from fastrf.frontends.torch.names import SOFTMAXES
+from fastrf.frontends.torch.names import NORMS, SOFTMAXES
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.frontends.torch.rules_pointwise import n_ary
 
@@ -126,52 +126,28 @@ def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
     return np.ones((1, 1), bool) if shut is None else ~shut
 
 
-@rule("layer_norm", "rms_norm", "native_layer_norm", "_fused_rms_norm")
-def layer_norm(walk: Walk, node: Node) -> Any:
-    """Normalisation over the last axes."""
-    a = bound(node)
-    x = walk.value(a["input"])
-    if x is None:
-        return walk.opaque(node)
-    op = "rms_norm" if short_name(node) in ("rms_norm", "_fused_rms_norm") else "layer_norm"
-    return first_only(node, _scaled(walk, normed(walk, x, len(a["normalized_shape"]), op), a["weight"]))
+@rule(*NORMS)
+def norm(walk: Walk, node: Node) -> Any:
+    """Normalisation over the last axes, over groups of channels, of each channel, or by the statistics of the batch.
 
-
-@rule("group_norm", "native_group_norm")
-def group_norm(walk: Walk, node: Node) -> Any:
-    """Normalisation over groups of channels and all positions."""
-    a = bound(node)
-    x = walk.value(a["input"])
-    if x is None:
-        return walk.opaque(node)
-    groups = a.get("num_groups") or a["group"]
-    apart = walk.shaped(x, (x.full[0], groups, x.full[1] // groups, *x.full[2:]))
-    result = walk.shaped(normed(walk, apart, len(apart.full) - 2), x.full)
-    return first_only(node, _scaled(walk, result, a["weight"], 1))
-
-
-@rule("instance_norm")
-def instance_norm(walk: Walk, node: Node) -> Any:
-    """Normalisation of each channel over its positions."""
-    x = walk.value(node.args[0])
-    if x is None:
-        return walk.opaque(node)
-    a = bound(node)
-    if a["use_input_stats"]:
-        whole = walk.emit("instance_norm", x) if x.stripped else normed(walk, x, len(x.full) - 2)
-        return _scaled(walk, whole, a["weight"], 1)
-    return _scaled(walk, x, a["weight"], 1)
-
-
-@rule("batch_norm", "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit")
-@rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update")
-def batch_norm(walk: Walk, node: Node) -> Any:
-    """Frozen statistics: pointwise; with those of the batch of one: each channel over its positions."""
+    Frozen statistics make it pointwise.
+    """
     x, a = walk.value(node.args[0]), bound(node)
     if x is None:
         return walk.opaque(node)
-    result = _by_batch(walk, x) if a.get("training") else walk.emit("batch_norm", x)
-    return first_only(node, _scaled(walk, result, a["weight"], 1))
+    axis: int | None = 1
+    if "normalized_shape" in a:
+        op = "rms_norm" if short_name(node) in ("rms_norm", "_fused_rms_norm") else "layer_norm"
+        result, axis = normed(walk, x, len(a["normalized_shape"]), op), None
+    elif groups := a.get("num_groups", a.get("group")):
+        result = group_normed(walk, x, groups)
+    elif a.get("use_input_stats"):
+        result = walk.emit("instance_norm", x) if x.stripped else normed(walk, x, len(x.full) - 2)
+    elif a.get("training"):
+        result = batch_normed(walk, x)
+    else:
+        result = x if "use_input_stats" in a else walk.emit("batch_norm", x)
+    return first_only(node, _scaled(walk, result, a["weight"], axis))
 
 
 def _scaled(walk: Walk, result: Value, weight: Any, axis: int | None = None) -> Value:
@@ -181,13 +157,6 @@ def _scaled(walk: Walk, result: Value, weight: Any, axis: int | None = None) -> 
         return replace(result, known=None)
     shape = used.shape if axis is None else [-1 if k == axis else 1 for k in range(len(result.full))]
     return replace(kept(walk, result, used.reshape(shape)), known=None)
-
-
-def _by_batch(walk: Walk, x: Value) -> Value:
-    """Each channel normalised over the batch, if windows were merged into it, and all positions."""
-    if x.full[0] == 1:
-        return normed(walk, x, len(x.full) - 2)
-    return walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))])
 
 
 _REDUCTIONS = {
