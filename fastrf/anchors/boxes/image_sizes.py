@@ -24,11 +24,11 @@ class _Header:
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self._file, self._left = file.seek, file, MAX_READS
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         self._left -= 1
         if self._left < 0:
             raise FormatError("no end of the header")
-        return self._file.read(min(size, 1 << 16))
+        return self._file.read(size if 0 <= size < 1 << 16 else 1 << 16)
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
