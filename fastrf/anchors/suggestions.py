@@ -124,9 +124,8 @@ def suggest(
     small changes, as YOLO's autoanchor), "s3fd" (four strides), "lffd" (up to the share of its field that LFFD's own
     levels use, or `fraction`) or "rfla" (`fraction`, 0.5, of the field, with three ratios); see `docs/anchors.md`.
     `ratios` are heights over widths, `fraction` may be "effective": four sigma of the path weights. Anchors stand at
-    the "nominal" `centers` of the fields, or at "effective" ones. `boxes`, `resize`, `threshold` and `progress` are as
-    in `report`. Raises what `report` raises, UnsupportedOpError for "effective" where weights depend on data, and
-    NetworkError where a rule needs a bounded receptive field.
+    the "nominal" `centers` of the fields, or at "effective" ones. The rest is as in `report`. Raises what it raises,
+    UnsupportedOpError for "effective" where weights depend on data, NetworkError where a field must be bounded.
     """
     _check(method, per_level, ratios, fraction, centers, generations)
     found = levels_of(analysis, levels)

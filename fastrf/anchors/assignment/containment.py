@@ -114,20 +114,21 @@ class Ranges(Answer):
 
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
-        ranges = self.ranges[whole][:, :, boxes]
-        if len(self.shape) != 2:
-            return self._spread(ranges)
-        out = np.empty((ranges.shape[2], *self.shape), bool)
-        fill_ranges(*_edges(ranges), False, out.view(np.uint8))
-        return out
+        return self._filled(whole, boxes, False).view(bool)
 
     def packed(self, whole: bool, boxes: slice) -> Bytes:
         """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
+        return self._filled(whole, boxes, True)
+
+    def _filled(self, whole: bool, boxes: slice, packed: bool) -> Bytes:
         ranges = self.ranges[whole][:, :, boxes]
         if len(self.shape) != 2:
-            return np.packbits(self._spread(ranges), axis=-1)
-        out = np.empty((ranges.shape[2], self.shape[0], (self.shape[1] + 7) // 8), np.uint8)
-        fill_ranges(*_edges(ranges), True, out)
+            spread = self._spread(ranges)
+            return np.packbits(spread, axis=-1) if packed else spread.view(np.uint8)
+        height, width = self.shape
+        out = np.empty((ranges.shape[2], height, (width + 7) // 8 if packed else width), np.uint8)
+        (top, bottom), (left, right) = np.ascontiguousarray(ranges)
+        fill_ranges(top, bottom, left, right, packed, out)
         return out
 
     def _spread(self, ranges: IntArray) -> BoolArray:
@@ -160,12 +161,6 @@ class Ranges(Answer):
         for axis in range(marks.ndim):
             marks = marks.cumsum(axis=axis)
         return marks[tuple(slice(n) for n in self.shape)]
-
-
-def _edges(ranges: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """First and last row, first and last column, each int64[n]."""
-    (top, bottom), (left, right) = np.ascontiguousarray(ranges)
-    return top, bottom, left, right
 
 
 def _moves_along(relation: Relation) -> bool:
