@@ -99,6 +99,7 @@ class Sliding(nn.Module):
         return attention.flex_attention(x[None], x[None], x[None], block_mask=self.mask)[0]
 
 
+@pytest.mark.skipif(not hasattr(attention, "AuxOutput"), reason="flex_attention returns other tensors before 2.9")
 def test_an_operator_that_takes_functions():
     @fastrf.rule("flex_attention", channel_axis=-1)
     def sliding(query, key, value):
