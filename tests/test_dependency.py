@@ -181,13 +181,20 @@ def test_unions_absorb_and_merge():
     assert value.union(whole).terms == whole.terms
 
 
+def test_factors_along_which_nothing_changes_leave_their_group():
+    value = Dependency.identity((6, 5))
+    whole = value.map_axis(0, maps.from_relation(Relation.full(4, 6)))
+    assert [group[:2] for group in whole.terms[0]] == [((), (0,)), ((1,), (1,))]
+    assert whole == value.reduce(0).insert(0, 4)
+
+
 def test_what_reads_nothing_at_some_places_is_absorbed_among_many_terms(monkeypatch):
     """Where there are many terms, boxes at some places tell which to compare; an empty one lies in any other."""
     monkeypatch.setattr("fastrf.engine.terms.FEW_TERMS", 1)
     test_unions_absorb_and_merge()
     three, two = (maps.from_relation(Relation.from_runs(6, [3] * 6, [stop] * 6)) for stop in (6, 5))
     wide = Dependency.identity((6, 6)).map_axis(0, three)
-    some = Dependency.identity((6, 6)).map_axis(0, two).map_axis(1, maps.take(6, [-1, 1, -1, 3, -1, 5]))
+    some = Dependency.identity((6, 6)).map_axis(0, two).map_axis(1, maps.take(6, [-1, 1, 2, -1, -1, 5]))
     assert wide.union(some) == some.union(wide) == wide
 
 

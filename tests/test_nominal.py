@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.engine.extent import Extent, Phase
+from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, irregular
 from fastrf.engine.nominal import Nominal, bounds
 
 LONG = 600
@@ -185,3 +185,14 @@ def test_answers_are_worked_out_once_and_their_own():
     assert nominal.phases(0).tolist() == [[-1, 3]]
     shares = [nominal.clipped_share((n,)) for n in (12, 99, 6, 12)]
     assert shares == pytest.approx([2 / 6, 1 / 6, 5 / 6, 2 / 6])
+
+
+def test_the_first_reason_is_told():
+    extent = moving((0, 1, 0, 1))
+    twice = irregular(irregular(extent, extent.phases, "first"), extent.phases, "second")
+    assert (twice.irregular, twice.phases) == ("first", extent.phases)
+    assert math.isnan(twice.low[0])
+    everything = irregular(UNBOUNDED, [Phase(1, 1, 0), Phase(0, 1, 2)], "why")
+    assert everything.is_everything
+    assert (everything.irregular, everything.phases) == ("why", (Phase(0, 1, 2), Phase(1, 1, 0)))
+    assert irregular(NOTHING, extent.phases, "why") is NOTHING

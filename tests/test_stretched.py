@@ -266,3 +266,22 @@ def test_rows_that_read_nothing_have_no_hull(from_rows):
     assert spread.counts.sum() == spread.n_points == spread.n_runs == 100
     assert [spread.row(i) for i in (150, 151, 152, -3)] == [[(50, 51)], [], [], [(99, 100)]]
     assert not spread.occupied.is_constant
+
+
+def test_relations_of_so_many_rows_are_kept_whole(from_rows):
+    from_rows(20)
+    assert stretched.stretched(Relation.identity(8), 4, 1, 1, 12) is Relation.identity(20)
+    assert stretched.identity(20) is Relation.identity(20)
+    assert isinstance(stretched.stretched(Relation.identity(8), 4, 1, 1, 13), Stretched)
+    assert isinstance(stretched.identity(21), Stretched)
+    assert isinstance(stretched.full(21, 3), Stretched)
+
+
+def test_periods_are_taken_out_only_while_columns_stay_inside(from_rows):
+    """The last row reads far before its own place: its columns move back with every period that is taken out."""
+    from_rows(20)
+    start = np.r_[np.arange(99), 5]
+    one = stretched.stretched(Relation.from_runs(100, start, start + 1), 50, 1, 1, 1000)
+    assert isinstance(one, Stretched)
+    assert one.core.start.min() >= 0
+    assert [one.row(i) for i in (0, 700, 1098, 1099)] == [[(0, 1)], [(700, 701)], [(1098, 1099)], [(1005, 1006)]]
