@@ -69,7 +69,7 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
     total = sum(stop - start for start, stop in spans)
     todo = chunked(spans, _chunk(work, total, _threads(client)))
     running: dict[Any, tuple[int, int]] = {}
-    finished = distributed.as_completed()
+    finished = distributed.as_completed(loop=client.loop)  # the client need not be the default one
 
     def send(start: int, stop: int) -> None:
         part = work.part(start, stop)
