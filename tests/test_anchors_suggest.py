@@ -220,3 +220,14 @@ def test_records(analyses):
     assert records["anchors"] == [[[16, 16]], [[32, 32]]]
     assert set(records["forms"]) == {"torchvision", "mmdetection", "yolo"}
     assert repr(found) == str(found)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[[20.0, 30.0], [40.0, 10.0]], [[5.0, 5.0]] * 50, [[5.0, 5.0]] * 3 + [[7.0, 9.0]] * 2]
+)
+def test_sizes_that_are_fewer_than_anchors_are_met(sizes):
+    boxes = np.array(sizes)
+    levels, left_out = kmeans.clustered(boxes, np.full((3, 2), 100.0), per_level=5, generations=20, seed=0)
+    assert [level.shape for level in levels] == [(5, 2)] * 3
+    assert kmeans.mean_best_iou(boxes, np.concatenate(levels)) == pytest.approx(1)
+    assert left_out == 0

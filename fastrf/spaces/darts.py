@@ -79,16 +79,12 @@ class DARTS(Space[Genotype]):
         """The genotype of a text, a mapping, or a tuple of the four parts; see `Space.parse`. Nothing is evaluated."""
         return genotypes.read(text)
 
-    def format(self, arch: Genotype) -> str:
-        """The genotype as quark0/darts writes it."""
-        return self.decode(np.array([self.encode(arch)]))[0]
-
     def encode(self, arch: Genotype) -> tuple[int, ...]:
         """See `darts_genotypes.encode`."""
         return genotypes.encode(arch)
 
     def decode(self, codes: Codes) -> list[str]:
-        """See `darts_genotypes.decode`."""
+        """The genotypes as quark0/darts writes them; see `darts_genotypes.decode`."""
         return genotypes.decode(codes)
 
     def sample(self, n: int, seed: Seed = 0) -> Candidates:

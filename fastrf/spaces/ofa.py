@@ -5,7 +5,6 @@ Cai et al. 2020, arXiv 1908.09791; skeleton as in mit-han-lab/once-for-all (`ofa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -84,10 +83,6 @@ class OFAMobileNetV3(Space[Subnet]):
                 raise NetworkError(f"{key!r}[{wrong[0]}] is {values[wrong[0]]}; choose from {choices}")
             parts.append(tuple(values))
         return Subnet(*parts)
-
-    def format(self, arch: Subnet) -> str:
-        """The JSON of a sub-network."""
-        return json.dumps({key: list(part) for key, part in zip(_CHOICES, arch, strict=True)})
 
     def encode(self, arch: Subnet) -> tuple[int, ...]:
         """The 45 numbers."""

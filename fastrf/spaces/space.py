@@ -49,9 +49,9 @@ class Space(ABC, Generic[Arch]):
         Raises FormatError for what is not the notation, NetworkError for what the space does not have.
         """
 
-    @abstractmethod
     def format(self, arch: Arch) -> str:
         """The public notation of a structured candidate; `parse` reads it."""
+        return self.decode(np.array([self.encode(arch)]))[0]
 
     @abstractmethod
     def encode(self, arch: Arch) -> Sequence[int]:
