@@ -15,6 +15,8 @@ import pytest
 
 import fastrf
 from fastrf.cli import commands as cli
+from fastrf.cli import drawing
+from fastrf.system import terminal
 
 
 @pytest.fixture
@@ -267,3 +269,28 @@ def test_the_module_runs(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         runpy.run_module("fastrf", run_name="__main__")
     assert capsys.readouterr().out.startswith("fastrf ")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_picture_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    field = fastrf.analyze("resnet18", (3, 224, 224))["layer3"]
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    lines = drawing.describe(field, (7, 7), field.mask((7, 7))).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert sum(line.startswith(("#", ".", "+")) for line in lines) > 10
+
+
+def test_a_status_is_gone_when_it_is_over(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with terminal.status("reading some.module:which_has_a_long_name ..."):
+            assert stream.getvalue() == ("reading some.module:which_has\r" if shown else "")
+        assert stream.getvalue().endswith(f"{' ' * 29}\r") == shown

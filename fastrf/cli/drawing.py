@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,32 @@ from fastrf.errors import FormatError
 from fastrf.field import ReceptiveField
 from fastrf.system.extras import require
 from fastrf.system.files import whole_file
+from fastrf.system.terminal import terminal_width
 
 __all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "write_boxes", "write_mask"]
 
 Mask = npt.NDArray[np.bool_]
 
-#: A text picture is not larger than this many characters by lines; a larger mask is shown in blocks.
+#: A text picture is not larger than this many characters by lines, nor wider than the terminal; a larger mask is shown
+#: in blocks.
 TEXT_WIDTH, TEXT_HEIGHT = 120, 60
 
 
 def describe(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
-    """One line of facts, then the picture."""
+    """Facts, then the picture, no wider than the terminal."""
+    width = terminal_width()
     box = _box(mask)
     hull = " x ".join(f"[{low}, {high})" for low, high in box)
     at = ",".join(map(str, where)) or "the only position"
     facts = f"{field.name} at {at} sees {mask.sum():,} of {mask.size:,} pixels, box {hull}"
     facts += "" if field.exact else f" (over-approximated at {', '.join(field.approximate_at)})"
-    return "\n".join([facts, *(f"assumes: {sentence}" for sentence in field.assumes), *draw(mask)])
+    lines = [facts, *(f"assumes: {sentence}" for sentence in field.assumes)]
+    lines = [part for line in lines for part in _wrapped(line, width)]
+    return "\n".join([*lines, *draw(mask, width)])
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    return [line] if width is None else textwrap.wrap(line, max(width, 20), break_on_hyphens=False)
 
 
 def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
@@ -58,7 +68,7 @@ def _box(mask: Mask) -> list[tuple[int, int]]:
     return box
 
 
-def draw(mask: Mask) -> list[str]:
+def draw(mask: Mask, width: int | None = None) -> list[str]:
     """The mask as lines of `#` (seen) and `.`: the part around it, with a margin, in blocks if it is large.
 
     In blocks, `+` is one of which some pixels are seen. Of a mask of more than two axes, every plane that sees
@@ -67,25 +77,26 @@ def draw(mask: Mask) -> list[str]:
     if not mask.any():
         return ["nothing is seen"]
     if mask.ndim < 2:
-        return _draw_plane(np.atleast_2d(mask), "")
+        return _draw_plane(np.atleast_2d(mask), "", width)
     lines: list[str] = []
     for index in itertools.product(*(range(n) for n in mask.shape[:-2])):
         if mask[index].any():
-            lines += _draw_plane(mask[index], f"plane {', '.join(map(str, index))}: " if index else "")
+            lines += _draw_plane(mask[index], f"plane {', '.join(map(str, index))}: " if index else "", width)
     return lines
 
 
-def _draw_plane(plane: Mask, label: str) -> list[str]:
+def _draw_plane(plane: Mask, label: str, width: int | None) -> list[str]:
     (top, bottom), (left, right) = ((max(low - 1, 0), high + 1) for low, high in _box(plane))
     part = plane[top:bottom, left:right]
-    block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // TEXT_WIDTH))
+    columns = TEXT_WIDTH if width is None else min(TEXT_WIDTH, max(width, 20))
+    block = max(1, -(-part.shape[0] // TEXT_HEIGHT), -(-part.shape[1] // columns))
     padded = np.pad(part, [(0, -n % block) for n in part.shape])
     counts = padded.reshape(padded.shape[0] // block, block, -1, block).sum(axis=(1, 3))
     scale = f", one character for {block}x{block} pixels, + where some are seen" if block > 1 else ""
     rows = f"rows [{top}, {top + part.shape[0]}), " if plane.shape[0] > 1 else ""
     head = f"{label}{rows}columns [{left}, {left + part.shape[1]}) of {'x'.join(map(str, plane.shape))}{scale}"
     signs = np.where(counts == block * block, "#", np.where(counts > 0, "+", "."))
-    return [head, *("".join(row) for row in signs)]
+    return [*_wrapped(head, width), *("".join(row) for row in signs)]
 
 
 def write_mask(mask: Mask, path: Path) -> None:

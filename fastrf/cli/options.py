@@ -15,6 +15,7 @@ import typer
 
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system import terminal
+from fastrf.system.terminal import status
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -105,23 +106,25 @@ class Source:
         """The analysis of the model, of all nodes or of those wanted."""
         from fastrf.analysis import analyze
 
-        return analyze(
-            self.model,
-            parse_input(self.input_shape),
-            wrt=self.wrt,
-            targets=targets,
-            ignore=self.ignore or (),
-            **self._options(),
-        )
+        with status(f"reading {self.model} ..."):
+            return analyze(
+                self.model,
+                parse_input(self.input_shape),
+                wrt=self.wrt,
+                targets=targets,
+                ignore=self.ignore or (),
+                **self._options(),
+            )
 
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""
         from fastrf.analysis import analyze
         from fastrf.loading import load
 
-        network = load(self.model, parse_input(self.input_shape), **self._options())
-        target = network.outputs[0] if node is None else node
-        return analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())[target]
+        with status(f"reading {self.model} ..."):
+            network = load(self.model, parse_input(self.input_shape), **self._options())
+            target = network.outputs[0] if node is None else node
+            return analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())[target]
 
     def _options(self) -> dict[str, Any]:
         return {

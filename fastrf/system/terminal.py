@@ -6,10 +6,11 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from fastrf.system import interrupts
 
-__all__ = ["Progress", "note", "progress_bar", "silent", "terminal_width"]
+__all__ = ["Progress", "note", "progress_bar", "silent", "status", "terminal_width"]
 
 #: Called with how many are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -28,10 +29,31 @@ def note(text: str) -> None:
 
 def terminal_width() -> int | None:
     """How many characters a line of stdout has, if it is a terminal."""
+    return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
+
+
+@contextlib.contextmanager
+def status(text: str) -> Iterator[None]:
+    """A line on stderr while something takes its time, gone afterwards; nothing where stderr is no terminal."""
+    line = " ".join(text.split())[: shutil.get_terminal_size().columns - 1] if _is_terminal(sys.stderr) else ""
+    _overwrite(line)
+    try:
+        yield
+    finally:
+        _overwrite(" " * len(line))
+
+
+def _is_terminal(stream: Any) -> bool:
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if sys.stdout.isatty():
-            return shutil.get_terminal_size().columns
-    return None
+        return bool(stream.isatty())
+    return False
+
+
+def _overwrite(line: str) -> None:
+    if line:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"{line}\r")
+            sys.stderr.flush()
 
 
 @contextlib.contextmanager
