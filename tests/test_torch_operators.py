@@ -467,3 +467,18 @@ def test_forms_are_those_of_plain_operators():
     assert names.plain_name("torchvision::nms") == "torchvision::nms"
     assert names.plain_name("add") != names.plain_name("aten::add")  # Python's own, of sizes
     assert not set(names.FORMS) & set(RULES)
+
+
+def test_zeros_of_weights_pass_slopes():
+    class Sloped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.slope = (torch.nn.Parameter(torch.rand(n)) for n in ((1, 1, 3, 3), (1,)))
+
+        def forward(self, x):
+            weight = torch.nn.functional.prelu(self.weight * torch.eye(3), self.slope)
+            return torch.nn.functional.conv2d(x, weight, padding=1)
+
+    field = fastrf.analyze(Sloped(), (1, 5, 5)).output
+    assert field.exact
+    assert np.argwhere(field.mask((2, 2))).tolist() == [[1, 1], [2, 2], [3, 3]]

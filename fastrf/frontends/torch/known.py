@@ -21,7 +21,7 @@ from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, PERMUTES, SHAPES,
 from fastrf.frontends.torch.registry import Walk
 from fastrf.frontends.vanishing import vanishing
 
-__all__ = ["applied", "chosen_from", "computed", "moved", "table_of", "with_added", "with_zeros"]
+__all__ = ["applied", "chosen_from", "computed", "moved", "sloped", "table_of", "with_added", "with_zeros"]
 
 #: Operators that put truths at places, which are not followed.
 _PUTS = JOINS - {"cat", "stack", "where", "masked_fill"}
@@ -179,6 +179,11 @@ def _decided(walk: Walk, node: Node) -> tuple[float, np.ndarray[Any, Any]]:
     if name == "pow":
         return 1.0, second == 0
     return 0.0, (first == 0) | (second == 0) if name == "mul" else first == 0
+
+
+def sloped(walk: Walk, node: Node) -> Known | None:
+    """What is known of a PReLU's result: zero stays zero."""
+    return compressed(np.where(table_of(walk, node.args[0]) == 0, 0.0, np.nan))
 
 
 def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:

@@ -10,9 +10,9 @@ from torch.fx import Node
 
 from fastrf.frontends.choosing import selected
 from fastrf.frontends.hiding import kept, settled
-from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
-from fastrf.frontends.torch.known import chosen_from, computed, table_of
+from fastrf.frontends.torch.known import chosen_from, computed, sloped, table_of
 from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
@@ -55,7 +55,7 @@ def prelu(walk: Walk, node: Node) -> Value:
         places = (1,) * (len(full) - 2)
         parts.append(walk.shaped(slope, (1, *slope.full, *places) if len(full) > 1 else slope.full))
     result = replace(walk.elementwise("elementwise", parts, full), full=full)
-    return settled(walk, result, compressed(np.where(table_of(walk, node.args[0]) == 0, 0.0, np.nan)))
+    return settled(walk, result, sloped(walk, node))
 
 
 @rule("addcmul", "addcdiv")

@@ -17,25 +17,9 @@ from torch.fx import Node
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import decided
+from fastrf.frontends.torch import names
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.known import applied, computed, moved, table_of
-from fastrf.frontends.torch.names import (
-    CLOSED,
-    COPIES,
-    MIXES,
-    MOVES,
-    NORMS,
-    OF_ONE,
-    OF_SEVERAL,
-    PERMUTES,
-    RESCALES,
-    SHAPES,
-    SHUFFLES,
-    SOFTMAXES,
-    SUMS,
-    VALUE_FREE,
-    ZEROS_LEFT_OUT,
-)
+from fastrf.frontends.torch.known import applied, computed, moved, sloped, table_of
 from fastrf.frontends.torch.registry import Walk
 
 __all__ = ["all_loosened", "is_random", "of_weight", "zeros_are_missed"]
@@ -61,7 +45,7 @@ def is_random(node: Node) -> bool:
 def zeros_are_missed(walk: Walk, node: Node) -> bool:
     """Whether a weight may be zero where the rule of an operator takes it for any number."""
     weights = [n for n in node.all_input_nodes if walk.has_parameters(n)]
-    missed = short_name(node) not in ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
+    missed = short_name(node) not in names.ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
     return missed or any(n in walk.lost for n in weights)
 
 
@@ -83,23 +67,23 @@ def _of_weight(walk: Walk, node: Node) -> Any:
     if node.target is operator.getitem:
         pieces = walk.decided(sources[0])
         return pieces[node.args[1]] if isinstance(pieces, list) and isinstance(node.args[1], int) else pieces
-    if name in MOVES or name in SHUFFLES:
+    if name in names.MOVES or name in names.SHUFFLES:
         return moved(walk, node)
     constants = [source for source in sources if not walk.has_parameters(source)]
     partly = any(walk.decided(source) is not None for source in sources if source not in constants)
     if any(walk.known(source) is None for source in constants):
         walk.lost.add(node)  # a constant without values, as on the meta device
     follow = _FOLLOWED.get(name)
-    if follow is not None and (partly or constants or name in OF_SEVERAL):
+    if follow is not None and (partly or constants or name in names.OF_SEVERAL):
         return follow(walk, node)
-    if partly and name not in MIXES and name not in VALUE_FREE and not _is_shifted(walk, node):
+    if partly and name not in names.MIXES and name not in names.VALUE_FREE and not _is_shifted(walk, node):
         walk.lost.add(node)
     return None
 
 
 def _is_shifted(walk: Walk, node: Node) -> bool:
     """Whether a normalization ends in adding a parameter that may be any number, so that no zero of it is decided."""
-    bias = bound(node).get("bias") if short_name(node) in NORMS else None
+    bias = bound(node).get("bias") if short_name(node) in names.NORMS else None
     return isinstance(bias, Node) and walk.has_parameters(bias) and walk.decided(bias) is None
 
 
@@ -163,11 +147,12 @@ def _softmax(walk: Walk, node: Node) -> Known | None:
 
 #: How what is known passes operators between whole tensors.
 _FOLLOWED: dict[str, Callable[[Walk, Node], Any]] = {
-    **dict.fromkeys(SUMS, _summed),
-    **dict.fromkeys(CLOSED, _closed),
-    **dict.fromkeys(SOFTMAXES, _softmax),
-    **dict.fromkeys(OF_ONE | OF_SEVERAL, _pointwise),
-    **dict.fromkeys(PERMUTES, _permuted),
-    **dict.fromkeys(SHAPES, _shaped),
-    **dict.fromkeys(COPIES | RESCALES, _copied),
+    "prelu": sloped,
+    **dict.fromkeys(names.SUMS, _summed),
+    **dict.fromkeys(names.CLOSED, _closed),
+    **dict.fromkeys(names.SOFTMAXES, _softmax),
+    **dict.fromkeys(names.OF_ONE | names.OF_SEVERAL, _pointwise),
+    **dict.fromkeys(names.PERMUTES, _permuted),
+    **dict.fromkeys(names.SHAPES, _shaped),
+    **dict.fromkeys(names.COPIES | names.RESCALES, _copied),
 }
