@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import cast
 
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.factors import put
 from fastrf.engine.recipe import Recipe, Step, replay
 from fastrf.erf.path_rules import Rule, rule_of
 from fastrf.erf.path_weights import PathWeights
@@ -164,15 +165,14 @@ def _shape_after(kind: str, arguments: tuple[object, ...], shapes: Sequence[Shap
     if kind in ("union", "nothing", "along"):
         return shape
     axis = cast("int", arguments[0])
-    before, after = shape[:axis], shape[axis + 1 :]
     match kind:
         case "map_axis":
-            return (*before, cast("AxisMap", arguments[1]).n_out, *after)
+            return put(shape, axis, cast("AxisMap", arguments[1]).n_out)
         case "reduce":
-            return before + after
+            return put(shape, axis)
         case "insert":
-            return (*before, cast("int", arguments[1]), *shape[axis:])
+            return (*shape[:axis], cast("int", arguments[1]), *shape[axis:])
         case "stretch":
-            return (*before, cast("int", arguments[1]), *after)
+            return put(shape, axis, cast("int", arguments[1]))
         case _:
-            return (*before, sum(size[axis] for size in shapes), *after)
+            return put(shape, axis, sum(size[axis] for size in shapes))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastrf.budget import require_memory
 from fastrf.engine.axis_map import AxisMap
-from fastrf.engine.factors import aligned
+from fastrf.engine.factors import aligned, put
 from fastrf.erf.path_kernels import apply_rows
 from fastrf.erf.path_matrices import folded, matrix_of
 
@@ -110,8 +110,8 @@ class PathWeights:
         source = np.ascontiguousarray(self.data).reshape(before, shape[axis + 1], after)
         out = np.empty((before, matrix.n_rows, after))
         apply_rows(matrix.indptr, matrix.indices, matrix.values, source, out)
-        data = out.reshape(*shape[: axis + 1], matrix.n_rows, *shape[axis + 2 :])
-        return self._new(data, [*self.widths[:axis], width, *self.widths[axis + 1 :]])
+        data = out.reshape(put(shape, axis + 1, matrix.n_rows))
+        return self._new(data, put(self.widths, axis, width))
 
     def reduce(self, axis: int) -> PathWeights:
         """Add up (or average) a whole axis, and drop it."""
@@ -125,7 +125,7 @@ class PathWeights:
 
     def stretch(self, axis: int, size: int) -> PathWeights:
         """An axis of 1 repeated `size` times."""
-        return self._new(self.data, [*self.widths[:axis], np.array([size], np.int64), *self.widths[axis + 1 :]])
+        return self._new(self.data, put(self.widths, axis, np.array([size], np.int64)))
 
     def permute(self, order: tuple[int, ...]) -> PathWeights:
         """The axes in another order."""
@@ -166,8 +166,7 @@ class PathWeights:
         values = _common((self, *others), but=axis)
         widths = np.concatenate([value.widths[axis] for value in values])
         data = np.concatenate([value.data for value in values], axis=axis + 1)
-        kept = values[0].widths
-        joined = (*kept[:axis], widths, *kept[axis + 1 :])
+        joined = put(values[0].widths, axis, widths)
         return PathWeights(data, joined, values[0].exponent, average=self.average)._joined(axis)
 
     def along(self, _: PathWeights) -> PathWeights:
@@ -183,7 +182,7 @@ class PathWeights:
     def total(self, axis: int) -> PathWeights:
         """Add up a whole axis, and drop it: `insert` transposed."""
         data = np.tensordot(self.data, self.widths[axis].astype(np.float64), axes=(axis + 1, 0))
-        return self._new(data, [*self.widths[:axis], *self.widths[axis + 1 :]])
+        return self._new(data, put(self.widths, axis))
 
     def cut(self, axis: int, start: int, length: int) -> PathWeights:
         """A part of an axis: `concat` transposed."""
@@ -191,7 +190,7 @@ class PathWeights:
         width = np.minimum(stop, start + length) - np.maximum(stop - self.widths[axis], start)
         kept = width > 0
         data = np.compress(kept, self.data, axis=axis + 1)
-        return self._new(data, [*self.widths[:axis], width[kept], *self.widths[axis + 1 :]])
+        return self._new(data, put(self.widths, axis, width[kept]))
 
     def _refined(self, axis: int, width: IntArray) -> PathWeights:
         """The axis in stretches that are parts of its own."""
@@ -199,9 +198,7 @@ class PathWeights:
         if own.size == width.size:
             return self
         index = np.searchsorted(np.cumsum(own), np.cumsum(width))
-        return self._new(
-            np.take(self.data, index, axis=axis + 1), [*self.widths[:axis], width, *self.widths[axis + 1 :]]
-        )
+        return self._new(np.take(self.data, index, axis=axis + 1), put(self.widths, axis, width))
 
     def _joined(self, axis: int) -> PathWeights:
         """Neighbouring stretches of one axis that carry the same weights as one."""
@@ -213,9 +210,7 @@ class PathWeights:
         if first.size == len(data):
             return self
         width = np.add.reduceat(self.widths[axis], first)
-        return self._new(
-            np.take(self.data, first, axis=axis + 1), [*self.widths[:axis], width, *self.widths[axis + 1 :]]
-        )
+        return self._new(np.take(self.data, first, axis=axis + 1), put(self.widths, axis, width))
 
 
 def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathWeights]:
