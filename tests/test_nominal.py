@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, irregular
+from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, irregular, opened, united
 from fastrf.engine.nominal import Nominal, bounds
 
 LONG = 600
@@ -196,3 +196,17 @@ def test_the_first_reason_is_told():
     assert everything.is_everything
     assert (everything.irregular, everything.phases) == ("why", (Phase(0, 1, 2), Phase(1, 1, 0)))
     assert irregular(NOTHING, extent.phases, "why") is NOTHING
+
+
+def test_steps_that_differ_say_nothing_of_a_single_index():
+    slow, fast = opened(moving((0, 1, 0, 1))), opened(moving((0, 2, 0, 1)))
+    assert united([slow, fast], (1,)).phases == ()
+    assert united([slow, fast], (5,)).phases == (Phase(0, 1, 0),)
+    assert united([slow, opened(moving((0, 1, 0, 3)))], (5,)).phases == slow.phases
+
+
+def test_cumulative_reads_of_a_flipped_axis_are_open_at_the_other_end():
+    layers = [fastrf.layer("flip", axes=[1]), fastrf.layer("cumsum", axis=1)]
+    field = fastrf.analyze(layers, (1, 9)).output
+    assert field.phases(0).tolist() == [[8.0, math.inf]]
+    assert field.mask((2,)).tolist() == [False] * 6 + [True] * 3
