@@ -41,7 +41,7 @@ class Dependency:
         self.axes = axes if isinstance(axes, Factors) else Factors(axes)
         self.sizes = self.axes.sizes
         self.terms = tuple(terms) if 0 not in self.sizes and 0 not in input_shape else ()
-        if len(self.terms) > limits.terms:
+        if len(self.terms) > 1 and len(self.terms) > limits.terms:  # most have one, and are made by the thousand
             limits.require("terms", len(self.terms), f"a node needs {len(self.terms)} terms")
 
     @classmethod

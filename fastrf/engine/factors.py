@@ -57,7 +57,7 @@ class Factors(tuple[Shape, ...]):
         Those that go have the number of the first that comes, which says nothing where none comes.
         """
         first, more = self.at(axis).start + k, len(sizes) - count
-        new = [f if f < first else f + more if f >= first + count else first for f in range(len(self.sizes))]
+        new = [*range(first), *[first] * count, *range(first + count + more, len(self.sizes) + more)]
         factors = self[axis]
         return self.put(axis, (*factors[:k], *sizes, *factors[k + count :])), new
 
