@@ -144,6 +144,14 @@ def test_chains_compose_in_one_pass_and_others_too():
     assert Relation.from_rows(4, [[(0, 2)], [], [(1, 4)]]).is_chain
 
 
+def test_runs_that_touch_after_a_chain_are_one():
+    chain = Relation.from_runs(4, [0, 1, 2], [2, 2, 4])
+    assert chain.is_chain
+    assert Relation.from_rows(3, [[(0, 1), (2, 3)]]).compose(chain) is Relation.from_rows(4, [[(0, 4)]])
+    apart = Relation.from_runs(6, [0, 2, 4], [2, 4, 6])
+    assert Relation.from_rows(3, [[(0, 1), (2, 3)]]).compose(apart) is Relation.from_rows(6, [[(0, 2), (4, 6)]])
+
+
 def test_fingerprints_that_collide_are_told_apart(monkeypatch):
     monkeypatch.setattr("fastrf.engine.relation._fingerprint", lambda _: 0)
     first, second = Relation.from_runs(97, [1], [2]), Relation.from_runs(97, [5], [6])
