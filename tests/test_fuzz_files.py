@@ -15,6 +15,8 @@ from tests.conftest import scaled
 from tests.fuzz import files
 from tests.fuzz.readers import READERS
 
+pytestmark = pytest.mark.slow
+
 for needed in ("onnx", "pyarrow", "zarr"):
     pytest.importorskip(needed)
 

@@ -53,6 +53,7 @@ def test_light_models_have_the_reference_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.slow
 def test_light_models_equal_gradients(name: str, rng: np.random.Generator) -> None:
     """40 random neurons of 10 random nodes of each, corners included, at the models' own size."""
     pytest.importorskip("torch")
@@ -129,6 +130,7 @@ def built(name: str) -> tuple[Any, tuple[int, ...]]:
 
 @pytest.mark.acceptance
 @pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.slow
 def test_exported_models_equal_the_pytorch_frontend(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
     """The same nodes of both graphs, by the names that the exporter notes: random neurons, corners included."""
     torch = pytest.importorskip("torch")

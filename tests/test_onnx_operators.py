@@ -94,6 +94,7 @@ CASES = by_operator(*((500, 30) if INTERPRETED else (1_500, 1_000)))
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_dependencies_equal_perturbation(name: str) -> None:
     judged = 0
     for case in CASES[name]:

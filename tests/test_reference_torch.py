@@ -11,6 +11,8 @@ from tests.strategies import random_spec
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

@@ -15,6 +15,8 @@ from fastrf.sweeps import gathered
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("pyarrow")
 
+pytestmark = pytest.mark.slow
+
 TABLE = {"conv1": [3, 1, 1], "pool1": [2, 2, 0]}
 
 

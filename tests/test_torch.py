@@ -42,6 +42,7 @@ def field_and_truth(analysis, oracle, name, node, full, index, wrt=0):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_every_neuron_of_a_small_module_equals_autograd(name):
     x = torch.rand(CASES[name][0])
     exported = frontend.capture(module(name), x)
@@ -71,6 +72,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.slow
 def test_neurons_of_a_model_equal_autograd(name, rng):
     torchvision = pytest.importorskip("torchvision")
     size = MODELS[name]

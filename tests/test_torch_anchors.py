@@ -15,6 +15,8 @@ pytest.importorskip("torchvision")
 
 from torchvision.models.detection import anchor_utils, image_list, retinanet  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):

@@ -116,6 +116,7 @@ class Wrapped(nn.Module):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_masks_equal_the_jacobian(name: str) -> None:
     torch.manual_seed(5)
     module = Wrapped(CASES[name]).double()

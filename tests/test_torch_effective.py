@@ -17,6 +17,8 @@ from fastrf.errors import (  # noqa: E402
     UsageError,
 )
 
+pytestmark = pytest.mark.slow
+
 F = torch.nn.functional
 
 

@@ -13,6 +13,8 @@ import fastrf
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 NEURONS = 60
 SAMPLED = 25
 

@@ -14,6 +14,8 @@ import fastrf  # noqa: E402
 from fastrf import spaces  # noqa: E402
 from tests.torch_spaces import DartsNet, Nb101Net, Nb201Net, OfaNet  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 #: Candidates of each space; all 200 with FASTRF_SLOW=1.
 SLOW = os.environ.get("FASTRF_SLOW") == "1"
 

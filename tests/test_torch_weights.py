@@ -176,6 +176,7 @@ def compare(module: nn.Module, shape: tuple[int, ...]) -> fastrf.ReceptiveField:
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_weights_that_are_partly_zero_equal_autograd(name: str) -> None:
     assert compare(*CASES[name]).exact
 
