@@ -17,13 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MUTANTS", "Mutant", "main", "tried"]
+__all__ = ["MUTANTS", "NOTICED", "Mutant", "main", "tried"]
 
 ROOT = Path(__file__).parent.parent
 #: What a copy of the project needs for its tests.
 COPIED = ("fastrf", "tests", "bench", "docs", "pyproject.toml", "setup.cfg", "README.md", "CHANGELOG.md")
 #: Seconds after which tests are taken to have failed.
-LONGEST = 600
+LONGEST = 300
+#: How a change ends that tests notice.
+NOTICED = ("noticed", "endless")
 
 
 class Mutant(NamedTuple):
@@ -121,7 +123,7 @@ def main() -> int:
     chosen = tuple(mutant for mutant in MUTANTS if options.only in mutant.file)
     found = 0
     for mutant, ended in tried(chosen):
-        found += ended not in ("noticed", "endless")
+        found += ended not in NOTICED
         print(f"{ended}: {mutant.file}: {mutant.line.strip()} -> {mutant.change.strip() or 'nothing'}", flush=True)
     print(f"{found} of {len(chosen)} changes survive")
     return int(found > 2)

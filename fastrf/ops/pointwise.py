@@ -21,7 +21,9 @@ UNARY = (
     "tanh softplus softsign mish glu_gate exp log sqrt rsqrt square abs neg clip dropout identity pow "
     "sign floor ceil round erf sin cos tan reciprocal logical_not cast"
 ).split()
-N_ARY = ("add sub mul div maximum minimum where elementwise compare logical_and logical_or ").split()
+PRODUCTS = ("mul", "div")
+OTHERS = ("add", "sub", "maximum", "minimum", "where", "elementwise", "compare", "logical_and", "logical_or")
+N_ARY = (*PRODUCTS, *OTHERS)
 
 
 @operator(*UNARY, paths="sum")
@@ -34,7 +36,8 @@ def pointwise(x: Tensor) -> Tensor:
     return x
 
 
-@operator(*N_ARY, paths="sum")
+@operator(*PRODUCTS, paths="sum", product=True)
+@operator(*OTHERS, paths="sum")
 def elementwise(*parts: Tensor) -> Tensor:
     """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there.
 

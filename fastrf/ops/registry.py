@@ -45,7 +45,7 @@ class Operator:
     `cost` gives parameters and multiply-accumulates, `fan_in` how many inputs an output reads through a kernel, both
     of attributes, input shapes and output shape. `channel_axis` is the axis of the first input that holds channels or
     features, where the operator tells ("axes": as that attribute says). A norm whose statistics are gathered over
-    positions or features says `statistics`.
+    positions or features says `statistics`; an operator whose factors can be gates says `product`.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Operator:
     channel_axis: int | str | None = None
     convolution: bool = False
     statistics: bool = False
+    product: bool = False
 
     @cached_property
     def parameters(self) -> tuple[inspect.Parameter, ...]:

@@ -16,7 +16,6 @@ from fastrf.queries.naming import exits
 
 __all__ = ["without"]
 
-_SCALES = frozenset(("mul", "div"))
 _KINDS = ("statistics", "gates")
 
 
@@ -61,7 +60,7 @@ def _ungated(network: Network, node: Node) -> Node | None:
     said = "factors that are the same at every position are taken for constants, as ignore='gates' says"
     if node.op == "squeeze_excitation":
         return _passing(network, node, node.inputs[0], said)
-    if node.op not in _SCALES:
+    if not find(node.op).product:
         return None
     kept = [read for read in node.inputs if not _is_gate(network, node, read)]
     return _passing(network, node, kept[0], said) if len(kept) == 1 < len(node.inputs) else None
