@@ -6,6 +6,8 @@ import importlib
 
 import pytest
 
+from fastrf.system.moved import MOVED
+
 CLASSES = [
     *("anchors.reporting.Report", "anchors.reporting.LevelRow", "anchors.reporting.SizeRow"),
     *("anchors.suggesting.Suggestion", "anchors.resizing.Resize", "anchors.forms.Anchors", "anchors.boxes.Boxes"),
@@ -21,3 +23,8 @@ CLASSES = [
 def test_classes_are_found_where_they_were(name):
     module, _, kind = name.rpartition(".")
     assert isinstance(getattr(importlib.import_module(f"fastrf.{module}"), kind), type)
+
+
+def test_every_module_is_found_where_it_was():
+    for old, new in MOVED.items():
+        assert importlib.import_module(f"fastrf.{old}") is importlib.import_module(f"fastrf.{new}")

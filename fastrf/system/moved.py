@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MOVED", "Finder", "find_moved"]
 
-#: Where the classes of version 0.1 that pickles name are now.
+#: Where modules of version 0.1 are now: those of classes that pickles name, and of what was worth importing.
 MOVED = {
+    "counting": "queries.counting",
+    "halo": "queries.halo",
+    "kernels": "engine.kernels",
+    "masks": "queries.masks",
+    "memory": "engine.memo",
+    "positions": "queries.positions",
+    "storage": "outputs.storage",
+    "streams": "outputs.streams",
     "axis_map": "engine.axis_map",
     "dependency": "engine.dependency",
     "extent": "engine.extent",
