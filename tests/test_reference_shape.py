@@ -134,8 +134,12 @@ def test_cubic_weights_sum_to_one() -> None:
     """Partition of unity."""
     for n, out in [(1, 3), (2, 5), (5, 3), (7, 4)]:
         for o in range(out):
-            src = source_coordinate("half_pixel", o, n, out, Fraction(n, out))
-            assert sum(cubic_weights(src, n).values()) == sum(linear_weights(src, n).values()) == 1
+            src = source_coordinate("half_pixel", o, n, out, Fraction(n, out), [])
+            assert (
+                sum(cubic_weights(src, n, Fraction(-3, 4), outside=True).values())
+                == sum(linear_weights(src, n).values())
+                == 1
+            )
 
 
 def test_antialias_widens_when_shrinking() -> None:

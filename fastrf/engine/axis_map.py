@@ -106,11 +106,11 @@ class AxisMap:
 
         A large one is made anew once nobody holds it any more: maps are remembered, and would keep it for good.
         """
+        told, longest = f"an axis goes from {self.n_in} to {self.n_out} indices", max(self.n_in, self.n_out)
+        limits.require("axis", longest, told, _SMALLER)  # also of one that was made when more was allowed
         kept, made_for = self.__dict__.get("_kept", (lambda: None, 0))
         relation: Relation | None = kept()
         if relation is None or made_for != stretched.MIN_ROWS:
-            told = f"an axis goes from {self.n_in} to {self.n_out} indices"
-            limits.require("axis", max(self.n_in, self.n_out), told, _SMALLER)
             relation = self._stretched() or self._built(told)
             kept = weakref.ref(relation) if relation.nbytes > MAX_KEPT else lambda: relation
             self.__dict__["_kept"] = kept, stretched.MIN_ROWS
