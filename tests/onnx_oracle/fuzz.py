@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import itertools
 import json
+import math
 import os
 import queue
 import random
@@ -33,6 +34,8 @@ from .mutation import mutant
 
 __all__ = ["Worker", "main"]
 
+#: A worker that has had less than half of its time may take so many times as long.
+PATIENCE = 5
 FAILURES = ("exception", "memory", "crash", "hang", "message")
 
 
@@ -68,6 +71,15 @@ def _work(name: str, megabytes: int, strict: bool) -> None:
         answers.flush()
 
 
+def _processor_seconds(pid: int) -> float:
+    """The time of the processor that a process has had; where the system does not say, NaN."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return math.nan
+
+
 class Worker:
     """A process that analyses one file at a time, replaced when it dies or hangs.
 
@@ -101,7 +113,7 @@ class Worker:
             assert process.stdin is not None
             process.stdin.write(f"{path}\n")
             process.stdin.flush()
-            line = self.lines.get(timeout=self.seconds + 60 * fresh)
+            line = self._answer(process, self.seconds + 60 * fresh)
         except queue.Empty:
             self.stop()
             return "hang", f"no answer in {self.seconds} s"
@@ -113,6 +125,16 @@ class Worker:
             return "crash", f"the worker ended with code {code}"
         kind, text = json.loads(line)
         return kind, text
+
+    def _answer(self, process: subprocess.Popen[str], seconds: float) -> str:
+        """A line of the worker's, within seconds of its processor time; where others are at work, it waits longer."""
+        began = _processor_seconds(process.pid)
+        for _ in range(PATIENCE):
+            with contextlib.suppress(queue.Empty):
+                return self.lines.get(timeout=seconds)
+            if not _processor_seconds(process.pid) - began < seconds / 2:
+                break
+        raise queue.Empty
 
     def stop(self) -> None:
         """End the process."""
