@@ -86,7 +86,9 @@ def conv_transpose(a: dict, x: Tensor) -> Tensor:
 
 
 def resize(a: dict, x: Tensor) -> Tensor:
-    """functional.interpolate, as far as torch has it."""
+    """functional.interpolate, as far as torch has it: Keys' kernel has -3/4, neighbours outside are the border's."""
+    if a.get("cubic_coeff_a", -0.75) != -0.75 or a.get("exclude_outside", False) or "crop" in a:
+        raise UnsupportedError
     sizes, d = x.shape[1:], x.ndim - 1
     out = many(a["output_size"], d) if "output_size" in a else None
     if out is None:
