@@ -178,6 +178,17 @@ def test_interning_from_many_threads():
     assert len(set(found)) == 1
 
 
+def test_what_several_keys_share_is_held_until_the_last_goes(monkeypatch):
+    memory.forget()
+    monkeypatch.setattr(memory, "MAX_RESULTS", 4)
+    shared = np.zeros(100)
+    for k in range(12):
+        memory.remembered(("shares", k), lambda: shared)
+        assert memory.held() == shared.nbytes
+    memory.forget()
+    assert memory.held() == 0
+
+
 def test_memory_is_bounded(monkeypatch):
     memory.forget()
     monkeypatch.setattr(memory, "MAX_RESULTS", 10)
