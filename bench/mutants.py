@@ -63,7 +63,7 @@ MUTANTS = tuple(
             "if n > row_begin and start < out_stop[n - 1]:",
             "relation",
         ),
-        ("engine/recipe.py", "if low < outer and high > inner]", "if low <= outer and high > inner]", "ops_shape ops"),
+        ("engine/recipe.py", "if low < outer and high > inner]", "if low < outer and high >= inner]", "ops_shape ops"),
         (
             "engine/nominal.py",
             "if len(set(factors)) < len(factors):",

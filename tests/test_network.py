@@ -346,3 +346,15 @@ def test_run_limit(monkeypatch):
     monkeypatch.setattr(fastrf.limits, "runs", 10)
     with pytest.raises(fastrf.LimitError, match=r"\(runs=10\) allows; raise it"):
         fastrf.analyze([fastrf.conv(1, 3, dilation=7, padding=7), fastrf.conv(1, 2, dilation=3)], (1, 97))
+
+
+def test_approximations_behind_a_branch_that_reads_nothing_are_not_listed():
+    layers = [
+        {"name": "chosen", "op": "sort", "axis": 1},
+        {"name": "blank", "op": "constant", "shape": [2, 4, 4]},
+        {"name": "sum", "op": "add", "inputs": ["input", "blank"]},
+        {"name": "both", "op": "add", "inputs": ["chosen", "blank"]},
+    ]
+    analysis = fastrf.analyze({"input_shape": [2, 4, 4], "layers": layers})
+    assert [analysis[name].approximate_at for name in ("chosen", "blank", "sum")] == [("chosen",), (), ()]
+    assert analysis["both"].approximate_at == ("chosen",)

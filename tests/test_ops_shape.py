@@ -6,6 +6,8 @@ Elements are numbered row-major: a (2, 3) input is [[0, 1, 2], [3, 4, 5]], and -
 import numpy as np
 import pytest
 
+import fastrf
+from fastrf.engine.recipe import record
 from tests.one_layer import field_of, line, moved, refuses, sees
 
 
@@ -250,3 +252,47 @@ def test_moving_along_positions_keeps_the_channels_known() -> None:
 )
 def test_errors_name_the_remedy(op: str, shapes: tuple, attributes: dict, message: str) -> None:
     refuses(message, op, *shapes, **attributes)
+
+
+@pytest.mark.parametrize(
+    ("old", "axis", "new", "expected"),
+    [
+        ((4, 6, 6), 0, (4, 36), 0),
+        ((4, 6, 6), 0, (2, 2, 6, 6), 1),
+        ((4, 6, 6), 0, (144,), 0),
+        ((8, 12), 1, (8, 3, 4), 2),
+        ((4, 6, 6), 0, (4, 1, 36), 0),
+        ((4, 6, 6), 0, (1, 4, 36), 1),
+        ((4, 6, 6), 0, (24, 6), 0),
+        ((4, 6, 6), 2, (4, 36), 1),
+        ((4, 4, 3), 0, (2, 8, 3), 1),
+        ((4, 6, 6), 1, (4, 2, 3, 6), 2),
+        ((2, 3, 4), 1, (6, 4), 0),
+    ],
+)
+def test_channels_after_a_reshape_are_on_the_last_axis_that_holds_a_part_of_them(
+    old: tuple, axis: int, new: tuple, expected: int
+) -> None:
+    """The old channel axis spans a stretch of the flattened tensor; new axes hold a part of it or lie beside it."""
+    (tensor,), _ = record([old], [axis])
+    assert tensor.reshape(new).channel_axis == expected
+
+
+def test_channels_of_three_networks() -> None:
+    """Shuffled groups, a flattened map, and tokens of a map put back into it."""
+    layers = [
+        {"name": "map", "op": "conv", "out_channels": 8, "kernel_size": 1},
+        {"name": "groups", "op": "reshape", "shape": [2, 4, 6, 6]},
+        {"name": "turned", "op": "permute", "order": [1, 0, 2, 3]},
+        {"name": "shuffled", "op": "reshape", "shape": [8, 6, 6]},
+        {"name": "flat", "op": "reshape", "shape": [288], "inputs": ["map"]},
+        {"name": "lines", "op": "reshape", "shape": [8, 36], "inputs": ["map"]},
+        {"name": "tokens", "op": "permute", "order": [1, 0]},
+        {"name": "last", "op": "reshape", "shape": [6, 6, 8]},
+    ]
+    network = fastrf.load({"input_shape": [3, 6, 6], "layers": layers})
+    axes = {name: network.channel_axis_of(name) for name in network.by_name}
+    assert axes == {
+        **{"map": 0, "groups": 1, "turned": 0, "shuffled": 0},
+        **{"flat": 0, "lines": 0, "tokens": 1, "last": 2},
+    }

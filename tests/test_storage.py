@@ -65,7 +65,8 @@ def test_runs_that_are_not_canonical(changes):
         relation(**{**GOOD, **changes})
 
 
-RELATIONS = [Relation.identity(4), Relation.full(1, 5), Relation.from_mask(np.arange(24).reshape(6, 4) % 3 == 0)]
+MASK = np.arange(24) % 3 == 0
+RELATIONS = [Relation.identity(4), Relation.full(1, 5), Relation.from_mask(MASK.reshape(6, 4)), Relation.full(4, 5)]
 TERM = [[[0], [0], 0], [[], [1], 1]]
 
 
@@ -83,6 +84,7 @@ def test_terms_in_normal_form():
     [
         [TERM[0]],
         [*TERM, TERM[1]],
+        [TERM[0], [[0], [1], 3]],
         [TERM[0], [[], [0], 1]],
         [[[1], [0], 0], TERM[1]],
         [[[0], [0], 2], TERM[1]],
