@@ -253,3 +253,19 @@ def test_positions_that_read_different_things_and_do_not_move_are_listed():
     assert field.boxes().tolist() == [[[0, 0]], [[0, 1]], [[2, 3]], [[1, 3]]]
     assert math.isnan(field.stride[0])
     assert field.irregular == ("positions listed one by one",)
+
+
+def test_rows_that_take_turns_with_the_phases_of_columns():
+    """Odd outputs read rows 0 to 4, even ones rows 1 to 6: no position reads all seven, and none moves."""
+    used = [[[False, True, False]], [[True, False, False]], *[[[False] * 3]] * 2, [[False, True, False]]]
+    used += [[[False] * 3], [[False, False, True]], [[False] * 3]]
+    layers = [
+        {"name": "any", "op": "any", "axes": [0]},
+        {"name": "up", "op": "conv_transpose", "out_channels": 1, "kernel_size": [3], "stride": 2, "used": used},
+    ]
+    field = fastrf.analyze({"input_shape": [2, 8, 7], "layers": layers}).output
+    boxes = field.boxes().reshape(-1, 2, 2)
+    assert {tuple(box) for box in boxes[2:-2, 0].tolist()} == {(0, 5), (1, 7)}
+    assert (field.size, field.size_range[0]) == ((6, 2), (5, 6))
+    assert math.isnan(field.stride[0])
+    assert field.stride[1] == 0.5

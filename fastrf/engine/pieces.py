@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import Extent, Phase, fits, fused, irregular, split, united
@@ -370,8 +372,25 @@ class Piece:
         if any(piece.kinds != first.kinds for piece in pieces):
             kinds = [max((f in p.moving, p.kinds[f]) for p in pieces)[1] for f in range(len(first.kinds))]
             first = replace(first, kinds=tuple(kinds))
-        groups = zip(*(piece.extents for piece in pieces), strict=True)
+        groups = zip(*_silenced([list(piece.extents) for piece in pieces]), strict=True)
         return replace(first, extents=tuple([united(group, first.sizes, first.fixed) for group in groups]))
+
+
+def _silenced(parts: list[list[Extent]]) -> list[list[Extent]]:
+    """Extents along axes where nothing moves read nothing in the phases in which those of another axis read nothing."""
+    for k, still in enumerate(zip(*parts, strict=True)):
+        if any(extent.phases for extent in still) or all(extent.same(still[0]) for extent in still):
+            continue
+        for extents, extent in zip(parts, still, strict=True):
+            for other in extents:
+                silent = other.low > other.high
+                if silent.any() and not silent.all():
+                    phases = tuple(Phase(p.factor, p.period, 0) for p in other.phases if p.period > 1)
+                    silent = silent.reshape([p.period for p in phases])
+                    low, high = np.where(silent, np.inf, extent.low), np.where(silent, -np.inf, extent.high)
+                    extents[k] = Extent(phases, low, high)
+                    break
+    return parts
 
 
 def _matched(left: Piece, right: Piece, axis: int) -> tuple[Piece, Piece]:
