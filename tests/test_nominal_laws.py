@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -269,3 +270,16 @@ def test_rows_that_take_turns_with_the_phases_of_columns():
     assert (field.size, field.size_range[0]) == ((6, 2), (5, 6))
     assert math.isnan(field.stride[0])
     assert field.stride[1] == 0.5
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["input", "normed", "sorted"])))
+def test_one_position_has_no_stride_in_any_order_of_operands(order):
+    layers = [
+        {"name": "normed", "op": "l2_normalize"},
+        {"name": "padded", "op": "pad", "padding": [[0, 0], [1, 0], [0, 0], [1, 0]], "inputs": ["input"]},
+        {"name": "pooled", "op": "global_max_pool", "keepdims": True},
+        {"name": "sorted", "op": "sort", "axis": 0},
+        {"name": "sum", "op": "add", "inputs": list(order)},
+    ]
+    field = fastrf.analyze({"input_shape": [2, 3, 1, 1], "layers": layers}).output
+    assert (field.size, field.stride) == ((math.inf, 1, math.inf), (1, math.inf, math.inf))

@@ -256,13 +256,18 @@ def _united(left: Extent, right: Extent, sizes: Sequence[int], fixed: Collection
 
 
 def _common(left: Extent, right: Extent, factor: int, size: int) -> list[Phase]:
-    """How a factor moves in the union of two extents: as in those that move, unknown where they differ."""
+    """How a factor moves in the union of two extents: as in those that move, unknown where they differ.
+
+    One position does not move, whatever it is united with: otherwise the order of operands would tell.
+    """
     found = [e.phases[k] for e in (left, right) if (k := e.find(factor)) is not None]
     if any(not phase.matters for phase in found):
         return [Phase(factor, 1, 0)]
     steps = {phase.ratio for phase in found if phase.shift}
+    if size == 1:
+        return []
     if len(steps) > 1:
-        return [] if size == 1 else [Phase(factor, 1, 0)]
+        return [Phase(factor, 1, 0)]
     return [_ratio(factor, step) for step in steps]
 
 
