@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.frontends.masking import decided, offset
+from fastrf.frontends.masking import exclusions, offset
 
 HALF, SINGLE = (float(np.finfo(t).min) for t in (np.float16, np.float32))
 
 
 def excludes(row: list[float], below: float = -1e6) -> list[bool]:
-    return decided(np.array(row), -1, below)[0].tolist()
+    return exclusions(np.array(row), -1, below)[0].tolist()
 
 
 @pytest.mark.parametrize("low", [-math.inf, HALF, SINGLE, float(np.finfo(np.float64).min), -1e6, -1e9])
@@ -40,10 +40,10 @@ def test_a_row_that_is_masked_alike_excludes_nothing() -> None:
 
 
 def test_what_is_assumed_names_the_numbers() -> None:
-    assert decided(np.array([0.0, -1e9, SINGLE]), -1, -1e6)[1] == (
+    assert exclusions(np.array([0.0, -1e9, SINGLE]), -1, -1e6)[1] == (
         "-1e+09 and -3.40282e+38 (the smallest float32) in what a softmax reads excludes, as minus infinity does"
     )
-    assert decided(np.array([0.0, -math.inf]), -1, -1e6)[1] == ""
+    assert exclusions(np.array([0.0, -math.inf]), -1, -1e6)[1] == ""
 
 
 def test_sums_of_masks_stay_low_and_scores_do_not_matter() -> None:

@@ -7,28 +7,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastrf.frontends.hiding import kept, settled
+from fastrf.frontends import mixing, moving
+from fastrf.frontends.hiding import mask_out, set_known
 from fastrf.frontends.lowering import GraphWalk, Known, Value
-from fastrf.frontends.mixing import reduced
-from fastrf.frontends.moving import constant, on_axis
 
-__all__ = ["anywhere", "put_along", "selected", "stretch", "taken_along", "union"]
+__all__ = ["any_along", "gather", "scatter", "slice_axis", "union", "where"]
 
 
-def stretch(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
+def slice_axis(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
     """A stretch of a full axis in steps, forward or backward."""
     if not chosen:
-        return on_axis(walk, x, axis, "slice", start=0, stop=0)
+        return moving.on_axis(walk, x, axis, "slice", start=0, stop=0)
     if chosen == range(x.full[axis]):
         return x
     forward = chosen if chosen.step > 0 else chosen[::-1]
-    part = on_axis(walk, x, axis, "slice", start=forward[0], stop=forward[-1] + 1, step=forward.step)
+    part = moving.on_axis(walk, x, axis, "slice", start=forward[0], stop=forward[-1] + 1, step=forward.step)
     return part if chosen.step > 0 or len(chosen) == 1 else walk.emit("flip", part, axes=[part.axis(axis)])
 
 
-def anywhere(walk: GraphWalk, x: Value, axes: Sequence[int]) -> Value:
+def any_along(walk: GraphWalk, x: Value, axes: Sequence[int]) -> Value:
     """Axes of 1 in the place of full axes along which any element may be meant."""
-    return replace(reduced(walk, x, "sum", list(axes), keepdims=True), known=None, added=None)
+    return replace(mixing.reduce(walk, x, "sum", list(axes), keepdims=True), known=None, added=None)
 
 
 def union(walk: GraphWalk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
@@ -36,26 +35,26 @@ def union(walk: GraphWalk, parts: Sequence[Value], full: tuple[int, ...]) -> Val
     return walk.loosened(replace(walk.elementwise("elementwise", parts, full), known=None, added=None))
 
 
-def taken_along(walk: GraphWalk, x: Value | None, index: Sequence[Value], axis: int, full: tuple[int, ...]) -> Value:
+def gather(walk: GraphWalk, x: Value | None, index: Sequence[Value], axis: int, full: tuple[int, ...]) -> Value:
     """One element along an axis for each of a tensor of indices, which (or the elements) the input reaches."""
     parts = list(index)
     if x is not None:
         for k, n in enumerate(full):
-            x = x if k == axis else stretch(walk, x, k, range(n))
-        parts.append(anywhere(walk, x, [axis]))
+            x = x if k == axis else slice_axis(walk, x, k, range(n))
+        parts.append(any_along(walk, x, [axis]))
     return union(walk, parts, full)
 
 
-def put_along(walk: GraphWalk, updates: Value, axis: int, full: tuple[int, ...]) -> Value:
+def scatter(walk: GraphWalk, updates: Value, axis: int, full: tuple[int, ...]) -> Value:
     """What updates (or their indices) may bring to each element of a full shape, put anywhere along an axis."""
-    line = anywhere(walk, updates, [axis])
+    line = any_along(walk, updates, [axis])
     missing = [[0, 0 if k == axis else n - m] for k, (n, m) in enumerate(zip(full, line.full, strict=True))]
     if any(map(any, missing)):
         line = walk.emit("pad", walk.spread(line), padding=missing)
     return walk.expanded(line, full)
 
 
-def selected(
+def where(
     walk: GraphWalk, condition: Known, values: Sequence[Value | None], known: Known | None, full: tuple[int, ...]
 ) -> Value:
     """A choice between two: each side is read where it may be taken, the condition where it is not known (NaN).
@@ -66,7 +65,7 @@ def selected(
     unsure, parts = np.isnan(condition), []
     for value, read in zip(values, (unsure, condition != 0, unsure | (condition == 0)), strict=True):
         if value is not None and read.any():
-            parts.append(kept(walk, walk.expanded(value, full), read))
+            parts.append(mask_out(walk, walk.expanded(value, full), read))
     if not parts:
-        return replace(constant(walk, next(v for v in values if v is not None), full), known=known)
-    return settled(walk, walk.elementwise("where", parts, full), known)
+        return replace(moving.constant(walk, next(v for v in values if v is not None), full), known=known)
+    return set_known(walk, walk.elementwise("where", parts, full), known)

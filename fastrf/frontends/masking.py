@@ -13,7 +13,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
 
-__all__ = ["LOWEST", "closed", "decided", "excluded", "levels", "lowest_limit", "offset", "shifted"]
+__all__ = ["LOWEST", "excluded", "exclusions", "levels", "lowest_limit", "offset", "set_added"]
 
 #: The smallest numbers of floating types, as masks are filled with.
 LOWEST = {
@@ -27,22 +27,15 @@ LOWEST = {
 _NEVER = -1e300
 
 
-def excluded(walk: GraphWalk, x: Value, axis: int) -> Mask | None:
-    """Where elements take no part in a softmax over a full axis (broadcastable to `x.full`), or None."""
-    if x.known is None and x.added is None:
-        return None
-    return closed(walk, levels(x), axis)
-
-
-def closed(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
-    """The same for what constants fill in or add; 0 or NaN where they do nothing."""
-    shut, said = decided(table, axis, walk.options.mask_below)
+def excluded(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
+    """Where what constants fill in or add (0 or NaN where they do neither) takes no part in a softmax, or None."""
+    shut, said = exclusions(table, axis, walk.options.mask_below)
     if said:
         walk.assume(f"node {walk.node!r}: {said}")
     return shut if shut.any() else None
 
 
-def decided(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
+def exclusions(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
     """Where numbers exclude along an axis, and what is taken for granted of them ("" if nothing is).
 
     Numbers are compared with the highest of their row: where all of it is masked alike, nothing is excluded.
@@ -70,7 +63,7 @@ def levels(x: Value) -> Known:
     return np.where(np.isnan(known), added, known) if x.known is not None else added
 
 
-def shifted(walk: GraphWalk, x: Value, added: Known | None) -> Value:
+def set_added(walk: GraphWalk, x: Value, added: Known | None) -> Value:
     """The value with what constants add to it, where that is low enough to exclude; broadcastable to its shape."""
     limit = walk.options.mask_below
     if added is None or limit == -np.inf:

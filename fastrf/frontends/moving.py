@@ -11,10 +11,10 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Value, compressed, without_batch
 
-__all__ = ["constant", "joined", "on_axis", "permuted", "picked_flat"]
+__all__ = ["concat", "constant", "on_axis", "permute", "rearrange"]
 
 
-def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
+def permute(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
     """A value with its full axes reordered."""
     if x.stripped and order[0] == 0:
         result = walk.emit("permute", x, order=[a - 1 for a in order[1:]])
@@ -24,7 +24,7 @@ def permuted(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
     return replace(result, known=known, added=added)
 
 
-def joined(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
+def concat(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
     """Values one after another along a full axis."""
     if len(parts) == 1:
         return parts[0]
@@ -44,7 +44,7 @@ def on_axis(walk: GraphWalk, x: Value, axis: int, op: str, **attributes: Any) ->
     return walk.emit(op, x if at >= 0 else walk.spread(x), axis=max(at, 0), **attributes)
 
 
-def picked_flat(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
+def rearrange(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> Value:
     """Elements chosen by any static rule, found by applying it to the elements' numbers.
 
     Axis by axis where the rule goes axis by axis (views by strides, rotations, frames): what is regular stays so.
@@ -89,5 +89,5 @@ def _picked_by_axis(walk: GraphWalk, x: Value, shape: tuple[int, ...], parts: Se
     sizes = [shape[k] if k in used else 1 for k in range(len(shape))]
     apart = walk.shaped(x, tuple(sizes[k] for k in order))
     back = [order.index(k) for k in range(len(shape))]
-    turned = apart if back == sorted(back) else permuted(walk, apart, back)
+    turned = apart if back == sorted(back) else permute(walk, apart, back)
     return walk.expanded(turned, shape)

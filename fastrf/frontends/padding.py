@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
 
-__all__ = ["padded"]
+__all__ = ["pad"]
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -18,7 +18,7 @@ Pairs = Sequence[tuple[int, int]]
 _MODES = {"replicate": "edge", "circular": "wrap"}
 
 
-def padded(walk: GraphWalk, x: Value, pairs: Pairs, mode: str = "constant", fill: float = 0.0) -> Value:
+def pad(walk: GraphWalk, x: Value, pairs: Pairs, mode: str = "constant", fill: float = 0.0) -> Value:
     """A value with elements put before and after along its full axes; negative widths crop.
 
     `mode` is constant (with `fill`, NaN where that may be any number), reflect, replicate or circular.

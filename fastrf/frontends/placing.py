@@ -8,12 +8,12 @@ import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Value
 
-__all__ = ["along", "put"]
+__all__ = ["put", "take_along"]
 
 Numbers = np.ndarray[Any, Any]
 
 
-def along(numbers: Numbers, index: Numbers, axis: int) -> Numbers:
+def take_along(numbers: Numbers, index: Numbers, axis: int) -> Numbers:
     """Elements that an index names along an axis; it may be shorter along the others."""
     axis %= max(index.ndim, 1)
     window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.frontends.hiding import kept, settled, uniform
+from fastrf.frontends import moving
+from fastrf.frontends.hiding import mask_out, set_known, uniform
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
-from fastrf.frontends.moving import constant, joined, on_axis, permuted
 
-__all__ = ["contracted", "multiplied", "summed", "turned", "without_ellipsis", "zero_products"]
+__all__ = ["einsum", "matmul", "sum_over", "transpose", "without_ellipsis", "zero_products"]
 
 #: A product whose zeros differ along an axis of more indices is not taken one index after another.
 MAX_HEADS = 32
 
 
-def turned(walk: GraphWalk, x: Value) -> Value:
+def transpose(walk: GraphWalk, x: Value) -> Value:
     """The last two axes swapped, with the zeros."""
     n = len(x.full)
     order = [*range(n - 2), n - 1, n - 2]
-    return permuted(walk, x, order)
+    return moving.permute(walk, x, order)
 
 
 def _wide(x: Value) -> np.ndarray[Any, Any]:
@@ -31,14 +31,14 @@ def _wide(x: Value) -> np.ndarray[Any, Any]:
     return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
 
 
-def multiplied(walk: GraphWalk, a: Value, b: Value) -> Value:
+def matmul(walk: GraphWalk, a: Value, b: Value) -> Value:
     """The matrix product of two values, skipping what either is zero at by definition."""
     if a.zeroed is None and b.zeroed is None:
         return _times(walk, a, b)
     if min(len(a.full), len(b.full)) < 2:
         row = walk.shaped(a, (1, *a.full)) if len(a.full) == 1 else a
         column = walk.shaped(b, (*b.full, 1)) if len(b.full) == 1 else b
-        result = multiplied(walk, row, column)
+        result = matmul(walk, row, column)
         full = result.full if len(b.full) > 1 else result.full[:-1]
         return walk.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
     return replace(_skipping(walk, a, b), known=zero_products(a, b))
@@ -52,13 +52,13 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
         shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
         if all(mask is not None for mask in shared):
             first, second = (np.asarray(mask) for mask in shared)
-            b = replace(kept(walk, b, ~first.reshape(-1, 1)), known=None)
-            return _times(walk, replace(kept(walk, a, ~second.reshape(1, -1)), known=None), b)
-    left = replace(constant(walk, a, a.full), known=a.known)
-    right = replace(constant(walk, b, b.full), known=b.known)
-    reads_a = _times(walk, turned(walk, right), turned(walk, replace(a, known=None)))
+            b = replace(mask_out(walk, b, ~first.reshape(-1, 1)), known=None)
+            return _times(walk, replace(mask_out(walk, a, ~second.reshape(1, -1)), known=None), b)
+    left = replace(moving.constant(walk, a, a.full), known=a.known)
+    right = replace(moving.constant(walk, b, b.full), known=b.known)
+    reads_a = _times(walk, transpose(walk, right), transpose(walk, replace(a, known=None)))
     reads_b = _times(walk, left, replace(b, known=None))
-    return walk.elementwise("add", [turned(walk, reads_a), reads_b], reads_b.full)
+    return walk.elementwise("add", [transpose(walk, reads_a), reads_b], reads_b.full)
 
 
 def zero_products(a: Value, b: Value) -> Known | None:
@@ -104,9 +104,9 @@ def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:
         return _element_by_element(walk, replace(a, known=known), b)
     parts = []
     for index in range(lead[axis]):
-        one = [on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
+        one = [moving.on_axis(walk, t, axis, "slice", start=index, stop=index + 1) for t in (a, b)]
         parts.append(_times(walk, replace(one[0], known=known.take([index], axis=axis)), one[1]))
-    return joined(walk, parts, axis)
+    return moving.concat(walk, parts, axis)
 
 
 def _element_by_element(walk: GraphWalk, a: Value, b: Value) -> Value:
@@ -114,12 +114,12 @@ def _element_by_element(walk: GraphWalk, a: Value, b: Value) -> Value:
     full = (*a.full, b.full[-1])
     left = walk.expanded(walk.shaped(replace(a, known=None), (*a.full, 1)), full)
     right = walk.shaped(replace(b, known=None), (*b.full[:-2], 1, *b.full[-2:]))
-    right = kept(walk, walk.expanded(right, full), ~_wide(a)[..., None])
+    right = mask_out(walk, walk.expanded(right, full), ~_wide(a)[..., None])
     pairs = walk.elementwise("mul", [left, right], full)
-    return summed(walk, pairs, [len(full) - 2])
+    return sum_over(walk, pairs, [len(full) - 2])
 
 
-def contracted(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value:
+def einsum(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value:
     """An Einstein sum without ellipsis, skipping what its operands are zero at by definition.
 
     With zeros, operands are contracted two by two, the first ones first.
@@ -136,7 +136,7 @@ def contracted(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value
         wanted = set(output).union(*(s for _, s in terms[k:]))
         total, letters = _pair(walk, (total, letters), (x, more), wanted, sizes)
     total, letters = _without(walk, total, letters, set(output))
-    return permuted(walk, total, [letters.index(c) for c in output]) if output else total
+    return moving.permute(walk, total, [letters.index(c) for c in output]) if output else total
 
 
 def _diagonal(walk: GraphWalk, x: Value, letters: str) -> tuple[Value, str]:
@@ -164,7 +164,7 @@ def _pair(
         both = [_aligned(walk, x, s, letters) for x, s in ((a, left), (b, right))]
         product = walk.elementwise("mul", both, full)
         zero = _wide(both[0]) | _wide(both[1])
-        return settled(walk, product, np.where(zero, 0.0, np.nan) if zero.any() else None), letters
+        return set_known(walk, product, np.where(zero, 0.0, np.nan) if zero.any() else None), letters
     lead = tuple(sizes[c] for c in batch)
     matrices = []
     for x, s, (m, n) in ((a, left, (rows, shared)), (b, right, (shared, columns))):
@@ -172,13 +172,13 @@ def _pair(
         aligned = walk.expanded(aligned, (*lead, *(sizes[c] for c in [*m, *n])))
         shape = (*lead, math.prod(sizes[c] for c in m), math.prod(sizes[c] for c in n))
         matrices.append(walk.shaped(aligned, shape))
-    return walk.shaped(multiplied(walk, *matrices), full), letters
+    return walk.shaped(matmul(walk, *matrices), full), letters
 
 
 def _aligned(walk: GraphWalk, x: Value, letters: str, wanted: str) -> Value:
     """A value with its axes in the order of wanted letters, axes of 1 for those that it has not."""
     order = [letters.index(c) for c in wanted if c in letters]
-    turned_ = x if order == sorted(order) else permuted(walk, x, order)
+    turned_ = x if order == sorted(order) else moving.permute(walk, x, order)
     at = iter(turned_.full)
     return walk.shaped(turned_, tuple(next(at) if c in letters else 1 for c in wanted))
 
@@ -190,10 +190,10 @@ def _without(walk: GraphWalk, x: Value, letters: str, wanted: set[str]) -> tuple
         return x, letters
     zero = np.broadcast_to(_wide(x), [x.full[k] if k in dims else n for k, n in enumerate(_wide(x).shape)])
     known = np.where(zero.all(axis=tuple(dims)), 0.0, np.nan)
-    return replace(summed(walk, x, dims), known=compressed(known)), "".join(c for c in letters if c in wanted)
+    return replace(sum_over(walk, x, dims), known=compressed(known)), "".join(c for c in letters if c in wanted)
 
 
-def summed(walk: GraphWalk, x: Value, dims: Sequence[int]) -> Value:
+def sum_over(walk: GraphWalk, x: Value, dims: Sequence[int]) -> Value:
     """The sum over full axes, which are dropped."""
     full = tuple(n for k, n in enumerate(x.full) if k not in dims)
     axes = [x.axis(d) for d in dims if x.axis(d) >= 0]

@@ -7,13 +7,13 @@ from typing import Any
 
 from fastrf.frontends.lowering import GraphWalk, Value
 
-__all__ = ["resampled"]
+__all__ = ["resize"]
 
 #: By full axis: its new size, inputs per output as a fraction, and where sampling begins and ends.
 Way = tuple[int, int, Sequence[int], Sequence[float]]
 
 
-def resampled(walk: GraphWalk, x: Value, ways: Sequence[Way], **how: Any) -> Value:
+def resize(walk: GraphWalk, x: Value, ways: Sequence[Way], **how: Any) -> Value:
     """Full axes sampled anew, any of them: the operator leaves its first axis, of which one of 1 is put in front."""
     first = min((axis for axis, *_ in ways), default=None)
     if first is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrf import zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, shown
-from fastrf.frontends.masking import decided
+from fastrf.frontends.masking import exclusions
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
@@ -129,7 +129,7 @@ def _masked(layer: Any, mask_below: float) -> Any:
     numbers = [v for row in rows for v in row if type(v) in (int, float) and v <= 0]
     if not numbers or len(numbers) != len(rows) * len(rows[0]) or len({len(row) for row in rows}) > 1:
         return layer
-    shut, said = decided(np.array(rows, np.float64), -1, mask_below)
+    shut, said = exclusions(np.array(rows, np.float64), -1, mask_below)
     assumes = [*layer.get("assumes", ()), *([f"node {layer.get('name', 'attention')!r}: {said}"] if said else ())]
     return {**layer, "mask": (~shut).tolist(), **({"assumes": assumes} if assumes else {})}
 

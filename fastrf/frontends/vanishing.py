@@ -12,7 +12,7 @@ import numpy as np
 from fastrf.budget import limits
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.recipe import replay
-from fastrf.frontends.hiding import keeping
+from fastrf.frontends.hiding import keep_attributes
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
 from fastrf.ops import apply
 
@@ -41,7 +41,7 @@ def _replayed(x: Value, result: Value, layers: Sequence[dict[str, Any]]) -> Depe
     """What the result reads of the elements of `x` that are not zero; None where it reads other tensors, too."""
     assert x.zeroed is not None
     whole = Dependency.identity(x.shape)
-    attributes = keeping(x, ~x.zeroed)
+    attributes = keep_attributes(x, ~x.zeroed)
     if attributes is None:
         whole = whole.nothing()
     elif attributes:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import onnx
 
 from fastrf.errors import FastRFError
-from fastrf.frontends.hiding import broad, settled
+from fastrf.frontends.hiding import set_known, to_rank
 from fastrf.frontends.known import check_size, choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import lowest_limit, offset, shifted
+from fastrf.frontends.masking import lowest_limit, offset, set_added
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate
 from fastrf.frontends.onnx.registry import Call, Walk
 from fastrf.frontends.onnx.schemas import elements
@@ -26,13 +26,13 @@ __all__ = [
     "MOVES",
     "chosen",
     "computed",
-    "followed",
-    "gathered",
     "loses",
-    "misses",
+    "moved",
     "of_weights",
     "with_added",
+    "with_total",
     "with_zeros",
+    "zeros_are_missed",
 ]
 
 Array = npt.NDArray[Any]
@@ -120,12 +120,12 @@ def _evaluated(call: Call, given: Sequence[int], arrays: Sequence[Array]) -> Arr
     return evaluate(call.node, max(call.version, 7), slots)[0]
 
 
-def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
+def moved(walk: Walk, call: Call, kind: str = "known") -> Known | None:
     """What is known of (or `added` to) the result after elements move: the operator applied to the tables before."""
-    moved = elements(call)
-    if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in moved):
+    sources = elements(call)
+    if any(call.value(k) is not None for k in range(len(call.inputs)) if k not in sources):
         return None
-    tables = {k: _moving(walk, call, k, kind) for k in moved if call.has(k)}
+    tables = {k: _moving(walk, call, k, kind) for k in sources if call.has(k)}
     limit = math.inf if kind == "known" else lowest_limit(walk.options.mask_below)
     fills = kind == "known" and call.op in _FILLS and math.prod(call.full(0)) <= MAX_FOLDED
     if not fills and not any((table <= limit).any() for table in tables.values()):
@@ -137,7 +137,7 @@ def followed(walk: Walk, call: Call, kind: str = "known") -> Known | None:
     return compressed(evaluate(call.node, call.version, arrays)[0].astype(np.float64))
 
 
-def gathered(walk: Walk, call: Call, result: Value) -> Value:
+def with_total(walk: Walk, call: Call, result: Value) -> Value:
     """A total of an input, with what is known of it; where the reference fails, the result is said to be a bound."""
     try:
         known = _total(walk, call)
@@ -145,7 +145,7 @@ def gathered(walk: Walk, call: Call, result: Value) -> Value:
         raise
     except Exception:
         return walk.loosened(replace(result, known=None))
-    return settled(walk, result, known)
+    return set_known(walk, result, known)
 
 
 def _total(walk: Walk, call: Call) -> Known | None:
@@ -202,7 +202,7 @@ def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
 def chosen(call: Call) -> Known | None:
     """What is known of a choice between two, where the condition is or both are the same."""
     full = np.broadcast_shapes(*(call.full(k) for k in range(3)))
-    condition, first, second = (broad(call.known(k), full) for k in range(3))
+    condition, first, second = (to_rank(call.known(k), full) for k in range(3))
     return choice(condition, first, second)
 
 
@@ -217,7 +217,7 @@ def of_weights(walk: Walk, call: Call) -> Known | None:
         and len(call.node.output) == 1
         and any(i.weight for i in call.inputs if isinstance(i, Constant))
     ):
-        return followed(walk, call)
+        return moved(walk, call)
     return None
 
 
@@ -238,7 +238,7 @@ def loses(call: Call) -> bool:
 _LOOKS = ELEMENTWISE | MOVES | {"Where", "Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum"}
 
 
-def misses(call: Call) -> bool:
+def zeros_are_missed(call: Call) -> bool:
     """Whether a rule that does not look at zeros of weights reads some that constants made."""
     weights = [item for item in call.inputs if isinstance(item, Constant) and item.weight]
     masked = any(w.lost or (w.decided is not None and (w.decided == 0).any()) for w in weights)
@@ -248,8 +248,8 @@ def misses(call: Call) -> bool:
 def with_zeros(walk: Walk, call: Call, results: list[Any], start: int) -> list[Any]:
     """The results, the first with the zeros that it has where all that it reads is zero."""
     x, result, bias = call.value(0), results[0] if results else None, _ZERO_OF_ZEROS.get(call.op)
-    moved = call.get("coordinate_transformation_mode") == "tf_crop_and_resize" and call.get("extrapolation_value")
-    if call.domain or bias is None or call.has(bias) or moved or x is None or not isinstance(result, Value):
+    shifted = call.get("coordinate_transformation_mode") == "tf_crop_and_resize" and call.get("extrapolation_value")
+    if call.domain or bias is None or call.has(bias) or shifted or x is None or not isinstance(result, Value):
         return results
     first = vanishing(walk, x, result, start)
     return [first, *results[1:]]
@@ -259,7 +259,7 @@ def with_added(walk: Walk, call: Call, result: Value) -> Value:
     """The result with what constants add to it, for a softmax that may read it."""
     if call.domain or walk.dtype_of(result).kind in "iub" or call.op in _KEEPS:
         return result
-    return shifted(walk, result, _added(walk, call))
+    return set_added(walk, result, _added(walk, call))
 
 
 def _added(walk: Walk, call: Call) -> Known | None:
@@ -267,7 +267,7 @@ def _added(walk: Walk, call: Call) -> Known | None:
         return _chosen(walk, call)
     if call.op in MOVES:
         several = len(call.node.output) > 1 or call.get("reduction", "none") != "none"
-        return None if several else followed(walk, call, "added")
+        return None if several else moved(walk, call, "added")
     if call.op not in _KINDS:
         return None
     first, *others = (_operand(walk, call, k) if call.has(k) else None for k in range(len(call.inputs)))

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 
 from fastrf.errors import FormatError, UnsupportedOpError
+from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed, without_batch
-from fastrf.frontends.moving import constant
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
@@ -128,7 +128,7 @@ class Call:
         if isinstance(found, Value):
             return found
         assert isinstance(found, Constant)
-        return replace(constant(walk, walk.anything, found.full), known=compressed(found.known))
+        return replace(moving.constant(walk, walk.anything, found.full), known=compressed(found.known))
 
 
 class Walk(GraphWalk, ABC):

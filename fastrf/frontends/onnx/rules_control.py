@@ -12,9 +12,8 @@ import onnx
 
 from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, UnsupportedOpError
-from fastrf.frontends.choosing import stretch
+from fastrf.frontends import choosing, moving
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.moving import constant, joined, on_axis
 from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 
@@ -127,7 +126,7 @@ def _entered(walk: Walk, trips: int, body: onnx.GraphProto) -> int:
 
 def _selected(walk: Walk, item: Item, axis: int, index: int) -> Item:
     if isinstance(item, Value):
-        return on_axis(walk, item, axis, "select", index=index)
+        return moving.on_axis(walk, item, axis, "select", index=index)
     assert isinstance(item, Constant)
     rest = tuple(n for k, n in enumerate(item.full) if k != axis % len(item.full))
     values = None if item.values is None else item.values.take(index, axis)
@@ -150,9 +149,9 @@ def _concatenated(walk: Walk, tensors: Sequence[Value | Constant], axis: int, *,
         if len(arrays) == len(constants):
             values = np.stack(arrays, axis) if new else np.concatenate(arrays, axis)
             return holding(values, weight=any(t.weight for t in constants))
-    parts = [t if isinstance(t, Value) else constant(walk, walk.anything, t.full) for t in tensors]
+    parts = [t if isinstance(t, Value) else moving.constant(walk, walk.anything, t.full) for t in tensors]
     parts = [walk.shaped(part, (*part.full[:axis], 1, *part.full[axis:])) if new else part for part in parts]
-    return joined(walk, parts, axis)
+    return moving.concat(walk, parts, axis)
 
 
 # Sequences -----------------------------------------------------------------------------------------------
@@ -177,7 +176,9 @@ def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
     if len(sizes) > limits.iterations or sum(sizes) != n:
         raise FormatError(f"{len(sizes)} pieces do not add up to {n}, the size of axis {axis}")
     stops = list(itertools.accumulate(sizes))
-    parts = [stretch(walk, x, axis, range(start, stop)) for start, stop in zip([0, *stops], stops, strict=False)]
+    parts = [
+        choosing.slice_axis(walk, x, axis, range(start, stop)) for start, stop in zip([0, *stops], stops, strict=False)
+    ]
     if not call.has(1) and not call.get("keepdims", 1):
         parts = [walk.shaped(part, (*x.full[:axis], *x.full[axis + 1 :])) for part in parts]
     return [parts]

@@ -9,12 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.errors import ShapeError
+from fastrf.frontends import mixing, moving, products
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import connected, group_normed, normed, reduced, softened
-from fastrf.frontends.moving import constant, on_axis, permuted
-from fastrf.frontends.onnx.known import gathered
+from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis, zero_products
 
 __all__: list[str] = []
 
@@ -31,7 +29,7 @@ def matmul(walk: Walk, call: Call) -> Value | list[Item]:
     a, b = (call.operand(walk, k) for k in (0, second))
     if not exact:
         a, b = replace(a, known=None), replace(b, known=None)
-    return call.loosened(walk, second, multiplied(walk, a, b))
+    return call.loosened(walk, second, products.matmul(walk, a, b))
 
 
 def _weighted(
@@ -41,10 +39,10 @@ def _weighted(
     full, used = call.full(k), call.used(k)
     full, used = (full[::-1], used.T) if across else (full, used)
     used = used if exact else np.ones((1, 1), bool)
-    result = connected(walk, x, full[1], bias=bias, used=used.T)
+    result = mixing.linear(walk, x, full[1], bias=bias, used=used.T)
     if exact and len(x.full) > 1 and (x.zeroed is not None or not used.all()):
         weight = Value("", full, full, None, np.where(used, np.nan, 0.0))
-        result = replace(result, known=zero_products(x, weight))
+        result = replace(result, known=products.zero_products(x, weight))
     return call.loosened(walk, k, replace(result, known=result.known if exact else None))
 
 
@@ -52,7 +50,7 @@ def _weighted(
 def gemm(walk: Walk, call: Call) -> Value:
     """A product of matrices, turned or not, plus a term."""
     a, term, across = call.operand(walk, 0), call.value(2), bool(call.get("transB", 0))
-    a = turned(walk, a) if call.get("transA", 0) else a
+    a = products.transpose(walk, a) if call.get("transA", 0) else a
     full = (a.full[0], call.full(1)[0 if across else 1])
     if a.full[1] * full[1] != math.prod(call.full(1)):
         raise ShapeError(f"shapes {a.full} and {call.full(1)} do not multiply")
@@ -61,21 +59,21 @@ def gemm(walk: Walk, call: Call) -> Value:
         parts.append(_weighted(walk, call, a, 1, bias=call.has(2), across=across))
     elif call.get("alpha", 1.0) != 0:
         b = call.operand(walk, 1)
-        parts.append(multiplied(walk, a, turned(walk, b) if across else b))
+        parts.append(products.matmul(walk, a, products.transpose(walk, b) if across else b))
     if term is not None and call.get("beta", 1.0) != 0:
         parts.append(walk.expanded(term, full))
     if not parts:
-        return constant(walk, a, full)
+        return moving.constant(walk, a, full)
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
 @rule("Einsum")
 def einsum(walk: Walk, call: Call) -> Value | list[Item]:
     """Einstein sums."""
-    equation = without_ellipsis(
+    equation = products.without_ellipsis(
         call.get("equation", "").replace(" ", ""), [len(call.full(k)) for k in range(len(call.inputs))]
     )
-    return contracted(walk, [call.operand(walk, k) for k in range(len(call.inputs))], equation)
+    return products.einsum(walk, [call.operand(walk, k) for k in range(len(call.inputs))], equation)
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
@@ -83,12 +81,12 @@ def softmax(walk: Walk, call: Call) -> Value:
     """Softmax over an axis; before opset 13 over all axes from it on."""
     x = call.operand(walk, 0)
     if call.version >= 13:
-        result = softened(walk, x, call.get("axis", -1) % len(x.full))
+        result = mixing.softmax(walk, x, call.get("axis", -1) % len(x.full))
     else:
         axis = call.get("axis", 1)
         axis = axis + len(x.full) if axis < 0 else axis
         flat = walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
-        result = walk.shaped(softened(walk, flat, 1), x.full)
+        result = walk.shaped(mixing.softmax(walk, flat, 1), x.full)
     if call.op == "LogSoftmax" and result.known is not None:
         return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
     return result
@@ -112,8 +110,8 @@ def reduction(walk: Walk, call: Call) -> Value:
         if not axes and call.get("noop_with_empty_axes", 0):
             return x
     dims = [a % max(len(x.full), 1) for a in axes] or list(range(len(x.full)))
-    result = reduced(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
-    return result if op in ("argmax", "argmin") else gathered(walk, call, result)
+    result = mixing.reduce(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
+    return result if op in ("argmax", "argmin") else with_total(walk, call, result)
 
 
 @rule("CumSum", "CumProd")
@@ -122,8 +120,8 @@ def cumulation(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     axis = call.number(1, call.get("axis", 0))
     flags = {name: bool(call.get(name, 0)) for name in ("exclusive", "reverse")}
-    result = on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
-    return gathered(walk, call, result)
+    result = moving.on_axis(walk, x, axis % len(x.full), "cumsum", **flags)
+    return with_total(walk, call, result)
 
 
 @rule("TopK")
@@ -131,7 +129,7 @@ def largest(walk: Walk, call: Call) -> list[Item]:
     """Elements chosen by their values, over-approximated by the whole axis."""
     x = call.operand(walk, 0)
     count = call.number(1, call.get("k", 1))
-    result = on_axis(walk, x, call.get("axis", -1) % len(x.full), "topk", k=count)
+    result = moving.on_axis(walk, x, call.get("axis", -1) % len(x.full), "topk", k=count)
     return [result, result]
 
 
@@ -139,7 +137,7 @@ def largest(walk: Walk, call: Call) -> list[Item]:
 def instance_norm(walk: Walk, call: Call) -> Value:
     """Each channel over its positions."""
     x = call.operand(walk, 0)
-    return _scaled(walk, call, normed(walk, x, len(x.full) - 2), 1)
+    return _scaled(walk, call, mixing.norm(walk, x, len(x.full) - 2), 1)
 
 
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
@@ -148,19 +146,19 @@ def layer_norm(walk: Walk, call: Call) -> list[Item]:
     x = call.operand(walk, 0)
     axis = call.get("axis", -1) % len(x.full)
     op = "layer_norm" if call.op == "LayerNormalization" else "rms_norm"
-    result = normed(walk, x, len(x.full) - axis, op)
+    result = mixing.norm(walk, x, len(x.full) - axis, op)
     whole = _scaled(walk, call, result, axis, broadcast=True)
     if len(call.node.output) < 2:
         return [whole]
     dims = list(range(axis, len(x.full)))
-    return [whole, *(reduced(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
+    return [whole, *(mixing.reduce(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
 
 
 @rule("GroupNormalization")
 def group_norm(walk: Walk, call: Call) -> Value:
     """Groups of channels over all positions."""
     x = call.operand(walk, 0)
-    result = group_normed(walk, x, call.get("num_groups", 1))
+    result = mixing.group_norm(walk, x, call.get("num_groups", 1))
     per_group = [v for v in call.dynamic(1) if v.full != (x.full[1],)]
     return walk.everything(call, x.full) if per_group else _scaled(walk, call, result, 1)
 
@@ -185,15 +183,15 @@ def over_axes(walk: Walk, call: Call) -> Value:
     axes = sorted(a % len(x.full) for a in listed)
     order = [*(k for k in range(len(x.full)) if k not in axes), *axes]
     op = "rms_norm" if call.op == "LpNormalization" else "layer_norm"
-    result = normed(walk, permuted(walk, x, order), len(axes), op)
-    return permuted(walk, result, [order.index(k) for k in range(len(order))])
+    result = mixing.norm(walk, moving.permute(walk, x, order), len(axes), op)
+    return moving.permute(walk, result, [order.index(k) for k in range(len(order))])
 
 
 @rule("Det")
 def determinant(walk: Walk, call: Call) -> Value:
     """Of whole matrices, side by side; zeros may make others of no account."""
     x = call.operand(walk, 0)
-    result = reduced(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
+    result = mixing.reduce(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
     return result if x.zeroed is None else walk.loosened(result)
 
 
@@ -216,5 +214,5 @@ def short_fourier(walk: Walk, call: Call) -> Value:
 def fused(walk: Walk, call: Call) -> Value:
     """A product of matrices, turned or not."""
     a, b = call.operand(walk, 0), call.operand(walk, 1)
-    a = turned(walk, a) if call.get("transA", 0) else a
-    return multiplied(walk, a, turned(walk, b) if call.get("transB", 0) else b)
+    a = products.transpose(walk, a) if call.get("transA", 0) else a
+    return products.matmul(walk, a, products.transpose(walk, b) if call.get("transB", 0) else b)

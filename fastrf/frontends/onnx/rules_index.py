@@ -8,15 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from fastrf.budget import limits
-from fastrf.frontends.choosing import anywhere, put_along, taken_along, union
-from fastrf.frontends.hiding import kept
+from fastrf.frontends import choosing, moving
+from fastrf.frontends.hiding import mask_out
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.moving import on_axis, picked_flat
 from fastrf.frontends.onnx.constants import evaluate
-from fastrf.frontends.onnx.known import followed
+from fastrf.frontends.onnx.known import moved
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.onnx.schemas import elements
-from fastrf.frontends.placing import along, put
+from fastrf.frontends.placing import put, take_along
 
 __all__: list[str] = []
 
@@ -29,8 +28,8 @@ def gather(walk: Walk, call: Call) -> Value:
     x, chosen, index = call.value(0), call.value(1), call.full(1)
     after = (*full[:axis], *index, *full[axis + 1 :])
     if chosen is None:
-        picked = on_axis(walk, call.operand(walk, 0), axis, "gather", indices=call.array(1).ravel().tolist())
-        return replace(walk.shaped(picked, after), known=followed(walk, call))
+        picked = moving.on_axis(walk, call.operand(walk, 0), axis, "gather", indices=call.array(1).ravel().tolist())
+        return replace(walk.shaped(picked, after), known=moved(walk, call))
     if x is None:
         rows = walk.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
         return walk.expanded(rows, after)
@@ -61,8 +60,8 @@ def rearranged(walk: Walk, call: Call) -> Value | list[Item]:
             first += size
     chosen = evaluate(call.node, call.version, numbers)[0].astype(np.int64)
     together = walk.emit("concat", *parts, axis=0) if len(parts) > 1 else parts[0]
-    picked = picked_flat(walk, together, lambda _: np.maximum(chosen - 1, 0))
-    return replace(kept(walk, picked, chosen > 0), known=followed(walk, call))
+    picked = moving.rearrange(walk, together, lambda _: np.maximum(chosen - 1, 0))
+    return replace(mask_out(walk, picked, chosen > 0), known=moved(walk, call))
 
 
 def _accumulated(walk: Walk, call: Call) -> Value:
@@ -72,7 +71,7 @@ def _accumulated(walk: Walk, call: Call) -> Value:
     if call.op == "ScatterND":
         places = numbers[tuple(np.moveaxis(index, -1, 0))]
     else:
-        places = along(numbers, index, call.get("axis", 0))
+        places = take_along(numbers, index, call.get("axis", 0))
     return put(walk, below, above, places, adds=True)
 
 
@@ -81,27 +80,29 @@ def _by_computed_indices(walk: Walk, call: Call) -> Value | list[Item]:
     full = call.full(0)
     axis = call.get("axis", 0) % max(len(full), 1)
     if call.op == "GatherElements":
-        return taken_along(walk, call.value(0), call.dynamic(1, 2), axis, call.full(1))
+        return choosing.gather(walk, call.value(0), call.dynamic(1, 2), axis, call.full(1))
     if call.op == "GatherND":
         return _gathered_rows(walk, call)
     if call.op in ("ScatterElements", "Scatter"):
-        return union(walk, [*call.dynamic(0, 1), *(put_along(walk, v, axis, full) for v in call.dynamic(1, 3))], full)
+        return choosing.union(
+            walk, [*call.dynamic(0, 1), *(choosing.scatter(walk, v, axis, full) for v in call.dynamic(1, 3))], full
+        )
     if call.op == "ScatterND":  # each element is its own, or that of any update, as any index says
         rest = full[call.full(1)[-1] :]
         parts = [_over(walk, call, k, range(len(call.full(k)) - len(tail)), tail) for k, tail in ((1, ()), (2, rest))]
-        return union(walk, [*call.dynamic(0, 1), *(part for part in parts if part is not None)], full)
+        return choosing.union(walk, [*call.dynamic(0, 1), *(part for part in parts if part is not None)], full)
     if call.op == "ReverseSequence":  # each step reads the length of its sequence, and may read any step of it
         time, batch = call.get("time_axis", 0), call.get("batch_axis", 1)
         lengths = _over(walk, call, 1, (), (*call.full(1), *(1,) * (len(full) - batch - 1)))
-        steps = [anywhere(walk, value, [time]) for value in call.dynamic(0, 1)]
-        return union(walk, [*steps, *([] if lengths is None else [lengths])], full)
+        steps = [choosing.any_along(walk, value, [time]) for value in call.dynamic(0, 1)]
+        return choosing.union(walk, [*steps, *([] if lengths is None else [lengths])], full)
     return walk.opaque(call)
 
 
 def _over(walk: Walk, call: Call, k: int, axes: range | tuple[()], shape: tuple[int, ...]) -> Value | None:
     """Input `k`, if it is computed, with any element along axes in the place of all, in a shape."""
     value = call.value(k)
-    return None if value is None else walk.shaped(anywhere(walk, value, axes) if axes else value, shape)
+    return None if value is None else walk.shaped(choosing.any_along(walk, value, axes) if axes else value, shape)
 
 
 def _gathered_rows(walk: Walk, call: Call) -> Value:
@@ -114,4 +115,4 @@ def _gathered_rows(walk: Walk, call: Call) -> Value:
         _over(walk, call, 0, range(batch, last), before),
         _over(walk, call, 1, range(len(index) - 1, len(index)), (*index[:-1], *(1,) * len(rest))),
     ]
-    return union(walk, [part for part in parts if part is not None], (*index[:-1], *rest))
+    return choosing.union(walk, [part for part in parts if part is not None], (*index[:-1], *rest))

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from fastrf.frontends.choosing import selected
-from fastrf.frontends.hiding import broad, settled
+from fastrf.frontends import choosing, mixing
+from fastrf.frontends.hiding import set_known, to_rank
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import batch_normed, reduced
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, holding
 from fastrf.frontends.onnx.known import ELEMENTWISE, chosen, computed, of_weights
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
@@ -43,7 +42,7 @@ def combined(walk: Walk, call: Call) -> Value:
     else:
         one = walk.expanded(values[0], full)
         result = walk.emit(name, one) if name in UNARY else one
-    return settled(walk, result, computed(walk, call))
+    return set_known(walk, result, computed(walk, call))
 
 
 def _aligned(walk: Walk, call: Call) -> Call:
@@ -86,7 +85,7 @@ def where(walk: Walk, call: Call) -> Value:
     """A choice between two, by a constant or by data."""
     full = shape_of_all(call, [0, 1, 2])
     values = [call.value(k) for k in range(3)]
-    return selected(walk, broad(call.known(0), full), values, chosen(call), full)
+    return choosing.where(walk, to_rank(call.known(0), full), values, chosen(call), full)
 
 
 @rule("Dropout")
@@ -114,7 +113,7 @@ def quantized(walk: Walk, call: Call) -> Value | list[Item]:
         parts.append(scale)
     result = replace(walk.elementwise("elementwise", parts, x.full), known=None)
     single = all(math.prod(call.full(k)) == 1 for k in (1, 2) if call.has(k))
-    return settled(walk, result, computed(walk, call)) if single and not call.domain else result
+    return set_known(walk, result, computed(walk, call)) if single and not call.domain else result
 
 
 @rule("RandomNormalLike", "RandomUniformLike", "EyeLike", "Shape", "Size")
@@ -137,7 +136,7 @@ def one_hot(walk: Walk, call: Call) -> Value:
     if call.value(0) is not None:
         parts.append(walk.shaped(call.operand(walk, 0), (*index[:axis], 1, *index[axis:])))
     if call.value(2) is not None:
-        parts.append(reduced(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
+        parts.append(mixing.reduce(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
     return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 
@@ -148,7 +147,7 @@ def batch_norm(walk: Walk, call: Call) -> list[Any]:
     training = bool(call.get("training_mode", 0))
     parts = []
     if call.value(0) is not None:
-        parts.append(batch_normed(walk, x) if training else walk.emit("batch_norm", x))
+        parts.append(mixing.batch_norm(walk, x) if training else walk.emit("batch_norm", x))
     parts += [walk.shaped(p, (*p.full, *(1,) * (len(x.full) - 2))) for p in call.dynamic(1, 3 if training else None)]
     whole = replace(walk.elementwise("elementwise", parts, x.full), known=None)
     return [whole, *[lambda: walk.everything(call, (x.full[1],))] * (len(call.node.output) - 1)]

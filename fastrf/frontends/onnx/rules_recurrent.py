@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from fastrf.errors import ShapeError
-from fastrf.frontends.moving import joined, permuted
+from fastrf.frontends import moving
 from fastrf.frontends.onnx.registry import Call, Walk, rule
 from fastrf.frontends.recurrence import last_step, one_way
 
@@ -30,12 +30,12 @@ def recurrent(walk: Walk, call: Call) -> list[Any]:
         if batch_first:
             output, final = (batch, steps, len(ways), hidden), (batch, len(ways), hidden)
         return [partial(walk.everything, call, shape) for shape in (output, final, final)]
-    x = walk.spread(permuted(walk, x, [1, 0, 2]) if batch_first else x)
+    x = walk.spread(moving.permute(walk, x, [1, 0, 2]) if batch_first else x)
     states = [call.value(k) for k in ((5, 6) if call.op == "LSTM" else (5,))]
-    states = [permuted(walk, s, [1, 0, 2]) if s is not None and batch_first else s for s in states]
+    states = [moving.permute(walk, s, [1, 0, 2]) if s is not None and batch_first else s for s in states]
     found = [one_way(walk, x, states, k, (hidden, hidden), 0, backward) for k, backward in enumerate(ways)]
-    whole = joined(walk, [walk.shaped(f, (steps, 1, batch, hidden)) for f in found], 1)
-    last = joined(walk, [last_step(walk, f, 0, backward=back) for f, back in zip(found, ways, strict=True)], 0)
+    whole = moving.concat(walk, [walk.shaped(f, (steps, 1, batch, hidden)) for f in found], 1)
+    last = moving.concat(walk, [last_step(walk, f, 0, backward=back) for f, back in zip(found, ways, strict=True)], 0)
     if batch_first:
-        whole, last = permuted(walk, whole, [2, 0, 1, 3]), permuted(walk, last, [1, 0, 2])
+        whole, last = moving.permute(walk, whole, [2, 0, 1, 3]), moving.permute(walk, last, [1, 0, 2])
     return [whole, last, last][: len(call.node.output)]

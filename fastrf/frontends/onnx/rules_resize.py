@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from fastrf.errors import FormatError
+from fastrf.frontends import resizing
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.registry import Call, Walk, rule
-from fastrf.frontends.resizing import resampled
 from fastrf.network import MAX_AXIS
 
 __all__: list[str] = []
@@ -42,7 +42,7 @@ def resize(walk: Walk, call: Call) -> Value:
         if size != x.full[axis] or scale != 1 or crop != (0.0, 1.0) or place == "tf_half_pixel_for_nn":
             ways.append((axis, size, (ratio.numerator, ratio.denominator), crop))
     mode = call.get("mode", "nearest")
-    result = resampled(
+    result = resizing.resize(
         walk,
         x,
         ways,

@@ -13,14 +13,12 @@ import numpy as np
 from onnx import numpy_helper
 
 from fastrf.errors import FormatError, ShapeError, UnsupportedOpError
-from fastrf.frontends.choosing import stretch
-from fastrf.frontends.hiding import kept
+from fastrf.frontends import choosing, moving, padding
+from fastrf.frontends.hiding import mask_out
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.moving import joined, on_axis, permuted
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, from_tensor, holding
-from fastrf.frontends.onnx.known import followed
+from fastrf.frontends.onnx.known import moved
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.padding import padded
 
 __all__: list[str] = []
 
@@ -58,7 +56,7 @@ def transpose(walk: Walk, call: Call) -> Value:
     order = call.get("perm") or list(range(len(x.full)))[::-1]
     if sorted(order) != list(range(len(x.full))):
         raise ShapeError(f"perm {list(order)[:8]} is no order of the axes of shape {x.full}")
-    return permuted(walk, x, order)
+    return moving.permute(walk, x, order)
 
 
 @rule("Expand")
@@ -74,7 +72,7 @@ def concat(walk: Walk, call: Call) -> Value:
     parts = [call.operand(walk, k) for k in range(len(call.inputs))]
     axis = call.get("axis", 1) % max(len(parts[0].full), 1)
     several = [part for part in parts if part.full[axis]] or parts[:1]
-    return replace(joined(walk, several, axis), known=followed(walk, call))
+    return replace(moving.concat(walk, several, axis), known=moved(walk, call))
 
 
 @rule("Split")
@@ -92,7 +90,7 @@ def split(walk: Walk, call: Call) -> list[Callable[[], Value]]:
         raise ShapeError(f"pieces {sizes[:8]} do not add up to {n}, the size of axis {axis}")
 
     def piece(start: int, stop: int) -> Value:
-        part = on_axis(walk, x, axis, "slice", start=start, stop=stop)
+        part = moving.on_axis(walk, x, axis, "slice", start=start, stop=stop)
         if x.known is None:
             return part
         return replace(part, known=compressed(np.broadcast_to(x.known, x.full).take(range(start, stop), axis)))
@@ -110,8 +108,8 @@ def slice_(walk: Walk, call: Call) -> Value:
     steps = call.integers(4) or [1] * len(starts)
     result = x
     for start, stop, axis, step in zip(starts, stops, axes, steps, strict=True):
-        result = stretch(walk, result, axis, range(*slice(start, stop, step).indices(x.full[axis])))
-    return replace(result, known=followed(walk, call))
+        result = choosing.slice_axis(walk, result, axis, range(*slice(start, stop, step).indices(x.full[axis])))
+    return replace(result, known=moved(walk, call))
 
 
 @rule("Pad")
@@ -129,7 +127,7 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
     mode = call.get("mode", "constant")
     unread = isinstance(fill, Constant) and fill.values is None
     number = np.nan if unread else float(call.number(2, call.get("value", 0.0)))
-    return padded(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
+    return padding.pad(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
 
 
 @rule("Tile")
@@ -139,7 +137,7 @@ def tile(walk: Walk, call: Call) -> Value:
     times = call.integers(1) or []
     if len(times) != len(x.full):
         raise ShapeError(f"{len(times)} repeats for the {len(x.full)} axes of shape {x.full}")
-    return replace(walk.emit("repeat", walk.spread(x), repeats=times), known=followed(walk, call))
+    return replace(walk.emit("repeat", walk.spread(x), repeats=times), known=moved(walk, call))
 
 
 @rule("DepthToSpace", "SpaceToDepth")
@@ -159,7 +157,7 @@ def blocks(walk: Walk, call: Call) -> Value:
             ((n, rest, b, b, h, w), [0, 1, 4, 2, 5, 3]) if crd else ((n, b, b, rest, h, w), [0, 3, 4, 1, 5, 2])
         )
         after = (n, rest, h * b, w * b)
-    return walk.shaped(permuted(walk, walk.shaped(x, apart), order), after)
+    return walk.shaped(moving.permute(walk, walk.shaped(x, apart), order), after)
 
 
 @rule("Trilu")
@@ -167,7 +165,7 @@ def triangle(walk: Walk, call: Call) -> Value:
     """One side of a diagonal, the other side zero."""
     x = call.operand(walk, 0)
     side = (np.triu if call.get("upper", 1) else np.tril)(np.ones(x.full[-2:], bool), call.number(1, 0))
-    return replace(kept(walk, x, side), known=compressed(np.where(side, x.table, 0.0)))
+    return replace(mask_out(walk, x, side), known=compressed(np.where(side, x.table, 0.0)))
 
 
 @rule("Constant")

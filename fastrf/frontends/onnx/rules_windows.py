@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastrf.errors import FormatError, ShapeError
-from fastrf.frontends.hiding import settled
+from fastrf.frontends import mixing, moving, sliding
+from fastrf.frontends.hiding import set_known
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import reduced
-from fastrf.frontends.moving import constant, permuted
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.known import gathered
+from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.sliding import folded, windowed
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
@@ -107,7 +105,7 @@ def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> V
     used = call.used(at) if exact and not trained else np.ones((), bool)
     many = not used.all() and products(np.broadcast_to(used, shape)) is None
     zeros = {} if used.all() or many else {"used": used.tolist()}
-    result = windowed(walk, call.operand(walk, 0), len(shape) - 2, op, **attributes, **zeros)
+    result = sliding.slide(walk, call.operand(walk, 0), len(shape) - 2, op, **attributes, **zeros)
     if many:
         return walk.loosened(result)
     return call.loosened(walk, at, result) if exact else result
@@ -115,11 +113,11 @@ def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> V
 
 def _of_weights(walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], a: dict[str, Any]) -> Value:
     """How a convolution reads its weights: place by place the taps that fall inside the image."""
-    value = reduced(walk, weight, "sum", [1], keepdims=False)
+    value = mixing.reduce(walk, weight, "sum", [1], keepdims=False)
     for axis, (n, k, s, d, before, _) in enumerate(_axes(a, full[2:])):
         place = np.arange(shape[2 + axis])[:, None] * s - before + np.arange(k) * d
         used = (place >= 0) & (place < n)
-        turned = permuted(walk, value, [*(i for i in range(len(value.full)) if i != 1), 1])
+        turned = moving.permute(walk, value, [*(i for i in range(len(value.full)) if i != 1), 1])
         spread = walk.spread(turned)
         column = walk.emit("reshape", spread, shape=[*spread.shape, 1])
         table = walk.emit("constant", column, shape=list(used.shape))
@@ -180,9 +178,9 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     attributes = _window(call, call.get("kernel_shape") or [], x.full[2:])
     wider = _cut_windows(attributes, x.full[2:])
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
-    result = windowed(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
+    result = sliding.slide(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
     if x.known is not None and call.op != "LpPool" and not wider and len(call.node.output) == 1:
-        result = gathered(walk, call, result)
+        result = with_total(walk, call, result)
     return [result, result][: max(len(call.node.output), 1)]
 
 
@@ -203,7 +201,7 @@ def global_pool(walk: Walk, call: Call) -> Value:
     """Each channel over all positions."""
     x = call.operand(walk, 0)
     op = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"}[call.op]
-    return reduced(walk, x, op, list(range(2, len(x.full))), keepdims=True)
+    return mixing.reduce(walk, x, op, list(range(2, len(x.full))), keepdims=True)
 
 
 @rule("LRN")
@@ -212,9 +210,9 @@ def response_norm(walk: Walk, call: Call) -> Value:
     x, size = call.operand(walk, 0), call.get("size", 1)
     zeros = None if x.zeroed is None else np.where(x.zeroed, 0.0, np.nan)
     turned = x if size % 2 else walk.emit("flip", x, axes=[x.axis(1)])
-    result = windowed(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
+    result = sliding.slide(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
     result = result if size % 2 else walk.emit("flip", result, axes=[result.axis(1)])
-    return settled(walk, result, zeros)
+    return set_known(walk, result, zeros)
 
 
 @rule("Col2Im")
@@ -223,7 +221,7 @@ def fold(walk: Walk, call: Call) -> Value:
     image, block = call.integers(1) or [], call.integers(2) or []
     strides, dilations = (_numbers(call, name, len(image), 1) for name in ("strides", "dilations"))
     more = {"stride": strides, "dilation": dilations, "padding": _pads(call, len(image))}
-    return folded(walk, call.operand(walk, 0), output_size=image, kernel_size=block, **more)
+    return sliding.fold(walk, call.operand(walk, 0), output_size=image, kernel_size=block, **more)
 
 
 @rule("DeformConv")
@@ -254,7 +252,7 @@ def of_regions(walk: Walk, call: Call) -> Value:
     x = call.operand(walk, 0)
     sizes = call.get("pooled_shape") or [call.get("output_height", 1), call.get("output_width", 1)]
     full = (call.full(1)[0], x.full[1], *sizes)
-    return walk.everything(call, full) if call.dynamic() else constant(walk, x, full)
+    return walk.everything(call, full) if call.dynamic() else moving.constant(walk, x, full)
 
 
 @rule("NonMaxSuppression")

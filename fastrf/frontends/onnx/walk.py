@@ -18,7 +18,7 @@ from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
-from fastrf.frontends.onnx.known import loses, misses, of_weights, with_added, with_zeros
+from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros, zeros_are_missed
 from fastrf.frontends.onnx.ordering import bodies, in_order, reads
 from fastrf.frontends.onnx.printing import printable, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
@@ -220,7 +220,9 @@ class ModelWalk(Walk):
         start = len(self.layers)
         results = found(self, call)
         results = with_zeros(self, call, results if isinstance(results, list) else [results], start)
-        return self._all_finished(call, [partial(self._bounded, r) for r in results] if misses(call) else results)
+        return self._all_finished(
+            call, [partial(self._bounded, r) for r in results] if zeros_are_missed(call) else results
+        )
 
     def _bounded(self, item: Any) -> Any:
         """A result as one of which only a superset of what it reads is known."""

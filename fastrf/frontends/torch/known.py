@@ -13,9 +13,9 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.hiding import settled
+from fastrf.frontends.hiding import set_known
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import offset, shifted
+from fastrf.frontends.masking import offset, set_added
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
@@ -196,7 +196,7 @@ def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:
     if name in ("prod", "cumprod"):
         factors = torch.from_numpy(np.where(x.zeroed, 0.0, 1.0)).expand(x.full)
         product = applied(node, lambda _: factors, dtype=torch.float64)
-        first = settled(walk, first, compressed(np.where(product.numpy() == 0, 0.0, np.nan)))
+        first = set_known(walk, first, compressed(np.where(product.numpy() == 0, 0.0, np.nan)))
     elif name in ZERO_OF_ZEROS and bound(node).get("bias") is None and bound(node).get("other") is None:
         first = vanishing(walk, x, first, start)
     return [first, *result[1:]] if several else first
@@ -220,7 +220,7 @@ def with_added(walk: Walk, node: Node, result: Value) -> Value:
     name = short_name(node)
     if name in _KEEP or not node.meta["val"].is_floating_point():
         return result
-    return shifted(walk, result, moved(walk, node, "added") if name in MOVES else _added(walk, node))
+    return set_added(walk, result, moved(walk, node, "added") if name in MOVES else _added(walk, node))
 
 
 def _added(walk: Walk, node: Node) -> Known | None:

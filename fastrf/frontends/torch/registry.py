@@ -18,8 +18,8 @@ from torch.fx import Node
 
 from fastrf.budget import limits
 from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
+from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Value, without_batch
-from fastrf.frontends.moving import constant
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
@@ -75,7 +75,7 @@ class Walk(GraphWalk):
 
     def tensor(self, argument: Any, like: Value) -> Value:
         """The value of an argument, which may be a constant; `like` is any value."""
-        return self.value(argument) or constant(self, like, fake_shape(argument))
+        return self.value(argument) or moving.constant(self, like, fake_shape(argument))
 
     def first(self, node: Node) -> Value:
         """The value of the first argument, which the input must reach."""
@@ -142,7 +142,7 @@ class Walk(GraphWalk):
     def nothing(self, full: tuple[int, ...]) -> Value:
         """A tensor that depends on nothing."""
         like = next(iter(self.values.values()))
-        return constant(self, like, full)
+        return moving.constant(self, like, full)
 
     def opaque(self, node: Node) -> Any:
         """An over-approximation: every element of every result reads all of every input."""

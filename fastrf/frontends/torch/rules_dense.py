@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends.hiding import blocked, kept
+from fastrf.frontends import mixing, moving, products
+from fastrf.frontends.hiding import mask_out, masked_fill
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.masking import closed
-from fastrf.frontends.mixing import attended, batch_normed, connected, group_normed, normed, reduced, softened
-from fastrf.frontends.moving import on_axis
-from fastrf.frontends.products import contracted, multiplied, turned, without_ellipsis
+from fastrf.frontends.masking import excluded
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, for_each, short_name
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import NORMS, SOFTMAXES
@@ -32,13 +30,15 @@ def linear(walk: Walk, node: Node) -> Value:
     parts = walk.dynamic([a["bias"]])
     if weight is not None:
         other = operand(walk, a["input"], weight)
-        parts.append(multiplied(walk, other, turned(walk, weight) if len(weight.full) == 2 else weight))
+        parts.append(
+            products.matmul(walk, other, products.transpose(walk, weight) if len(weight.full) == 2 else weight)
+        )
     elif x is not None:
         shape = fake_shape(a["weight"])
         used = table_of(walk, a["weight"]) != 0
         if len(shape) == 1:
-            return multiplied(walk, x, operand(walk, a["weight"], x))
-        parts.append(connected(walk, x, shape[0], bias=a["bias"] is not None, used=used))
+            return products.matmul(walk, x, operand(walk, a["weight"], x))
+        parts.append(mixing.linear(walk, x, shape[0], bias=a["bias"] is not None, used=used))
     return parts[0] if len(parts) == 1 else walk.elementwise("add", parts, fake_shape(node))
 
 
@@ -64,17 +64,17 @@ def addmm(walk: Walk, node: Node) -> Value:
     if walk.dynamic([first, second]):
         result = product(walk, first, second)
         if short_name(node) == "addbmm":
-            result = reduced(walk, result, "sum", [0], keepdims=False)
+            result = mixing.reduce(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
     total = replace(walk.elementwise("add", parts, full), known=None)
     shut = np.isneginf(table_of(walk, base))
-    return blocked(walk, total, shut) if shut.any() else total
+    return masked_fill(walk, total, shut) if shut.any() else total
 
 
 def product(walk: Walk, first: Any, second: Any) -> Value:
     """The matrix product of two arguments of which at least one depends on the input."""
     like = walk.dynamic([first, second])[0]
-    return multiplied(walk, operand(walk, first, like), operand(walk, second, like))
+    return products.matmul(walk, operand(walk, first, like), operand(walk, second, like))
 
 
 @rule("einsum")
@@ -82,16 +82,16 @@ def einsum(walk: Walk, node: Node) -> Value:
     """Einstein sums without ellipsis; with one, the letters are written out."""
     a = bound(node)
     tensors = a["tensors"]
-    equation = without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
+    equation = products.without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
     like = walk.dynamic(tensors)[0]
-    return contracted(walk, [operand(walk, t, like) for t in tensors], equation)
+    return products.einsum(walk, [operand(walk, t, like) for t in tensors], equation)
 
 
 @rule(*SOFTMAXES)
 def softmax(walk: Walk, node: Node) -> Value:
     """Softmax; elements that are minus infinity by definition take no part and become zero."""
     x = walk.first(node)
-    result = softened(walk, x, bound(node)["dim"] % max(len(x.full), 1))
+    result = mixing.softmax(walk, x, bound(node)["dim"] % max(len(x.full), 1))
     if short_name(node) == "softmax" or result.known is None:
         return result
     return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
@@ -105,14 +105,14 @@ def attention(walk: Walk, node: Node) -> Value:
     q, k, v = (walk.tensor(a[name], like) for name in ("query", "key", "value"))
     if a.get("enable_gqa") and k.full[-3] != q.full[-3]:
         times = q.full[-3] // k.full[-3]
-        k, v = (on_axis(walk, t, len(t.full) - 3, "repeat_interleave", repeats=times) for t in (k, v))
+        k, v = (moving.on_axis(walk, t, len(t.full) - 3, "repeat_interleave", repeats=times) for t in (k, v))
     lead = np.broadcast_shapes(q.full[:-2], k.full[:-2], v.full[:-2])
     q, k, v = (walk.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
     mask = walk.value(a["attn_mask"])
     allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
     if mask is not None and a["attn_mask"].meta["val"].dtype == torch.bool:
         allowed, mask = table_of(walk, a["attn_mask"]) != 0, replace(mask, known=None)
-    return attended(walk, (q, k, v), mask, allowed, causal=bool(a["is_causal"]))
+    return mixing.attention(walk, (q, k, v), mask, allowed, causal=bool(a["is_causal"]))
 
 
 def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
@@ -122,7 +122,7 @@ def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
     table = walk.array(mask)
     if table.dtype == bool:
         return table
-    shut = closed(walk, table.astype(np.float64), -1)
+    shut = excluded(walk, table.astype(np.float64), -1)
     return np.ones((1, 1), bool) if shut is None else ~shut
 
 
@@ -138,13 +138,13 @@ def norm(walk: Walk, node: Node) -> Any:
     axis: int | None = 1
     if "normalized_shape" in a:
         op = "rms_norm" if short_name(node) in ("rms_norm", "_fused_rms_norm") else "layer_norm"
-        result, axis = normed(walk, x, len(a["normalized_shape"]), op), None
+        result, axis = mixing.norm(walk, x, len(a["normalized_shape"]), op), None
     elif groups := a.get("num_groups", a.get("group")):
-        result = group_normed(walk, x, groups)
+        result = mixing.group_norm(walk, x, groups)
     elif a.get("use_input_stats"):
-        result = walk.emit("instance_norm", x) if x.stripped else normed(walk, x, len(x.full) - 2)
+        result = walk.emit("instance_norm", x) if x.stripped else mixing.norm(walk, x, len(x.full) - 2)
     elif a.get("training"):
-        result = batch_normed(walk, x)
+        result = mixing.batch_norm(walk, x)
     else:
         result = x if "use_input_stats" in a else walk.emit("batch_norm", x)
     return first_only(node, _scaled(walk, result, a["weight"], axis))
@@ -156,7 +156,7 @@ def _scaled(walk: Walk, result: Value, weight: Any, axis: int | None = None) -> 
     if weight is None or used.all():
         return replace(result, known=None)
     shape = used.shape if axis is None else [-1 if k == axis else 1 for k in range(len(result.full))]
-    return replace(kept(walk, result, used.reshape(shape)), known=None)
+    return replace(mask_out(walk, result, used.reshape(shape)), known=None)
 
 
 _REDUCTIONS = {
@@ -176,16 +176,16 @@ def reduction(walk: Walk, node: Node) -> Any:
     x, name, dims = walk.first(node), short_name(node), a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))
-    result = reduced(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
+    result = mixing.reduce(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
     if name in ("var_mean", "std_mean"):
-        return [result, reduced(walk, x, "mean", listed, keepdims=keepdims)]
+        return [result, mixing.reduce(walk, x, "mean", listed, keepdims=keepdims)]
     return for_each(node, result)
 
 
 @rule("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
 def cumulation(walk: Walk, node: Node) -> Any:
     """Running totals and extremes along an axis, and where the latter were."""
-    return for_each(node, on_axis(walk, walk.first(node), bound(node)["dim"], "cumsum"))
+    return for_each(node, moving.on_axis(walk, walk.first(node), bound(node)["dim"], "cumsum"))
 
 
 @rule("topk", "sort", "argsort", "msort")
@@ -193,8 +193,8 @@ def ordering(walk: Walk, node: Node) -> Any:
     """Elements chosen by their values, over-approximated by the whole axis."""
     a, x = bound(node), walk.first(node)
     if "k" in a:
-        return for_each(node, on_axis(walk, x, a["dim"], "topk", k=a["k"]))
-    return for_each(node, on_axis(walk, x, a.get("dim", 0), "sort"))
+        return for_each(node, moving.on_axis(walk, x, a["dim"], "topk", k=a["k"]))
+    return for_each(node, moving.on_axis(walk, x, a.get("dim", 0), "sort"))
 
 
 @rule("glu")
@@ -202,7 +202,7 @@ def glu(walk: Walk, node: Node) -> Value:
     """One half of an axis gated by the other."""
     a, x = bound(node), walk.first(node)
     half = x.full[a["dim"]] // 2
-    parts = [on_axis(walk, x, a["dim"], "slice", start=start, stop=start + half) for start in (0, half)]
+    parts = [moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=start + half) for start in (0, half)]
     return walk.elementwise("mul", parts, fake_shape(node))
 
 
@@ -213,4 +213,4 @@ def distance(walk: Walk, node: Node) -> Value:
     shape = tuple(int(n) for n in np.broadcast_shapes(*map(fake_shape, node.args[:2])))
     both = walk.elementwise("sub" if dim is None else "mul", walk.dynamic(node.args[:2]), shape)
     dims = list(range(len(shape))) if dim is None else [dim % len(shape)]
-    return reduced(walk, both, "sum", dims, keepdims=False)
+    return mixing.reduce(walk, both, "sum", dims, keepdims=False)

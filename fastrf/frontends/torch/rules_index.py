@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends.choosing import put_along, stretch, taken_along, union
-from fastrf.frontends.hiding import kept
+from fastrf.frontends import choosing, mixing, moving
+from fastrf.frontends.hiding import mask_out
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.mixing import reduced
-from fastrf.frontends.moving import constant, on_axis, permuted, picked_flat
-from fastrf.frontends.placing import along, put
+from fastrf.frontends.placing import put, take_along
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.registry import Walk, rule
 
@@ -33,7 +31,7 @@ def _indexed(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     """A static gather, or a sound over-approximation where the index depends on the input."""
     chosen = walk.value(index)
     if chosen is None:
-        return on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
+        return moving.on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
     return walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis % len(x.full))
 
 
@@ -49,7 +47,7 @@ def index(walk: Walk, node: Node) -> Any:
         return walk.opaque(node) if x is None else _anywhere(walk, x, used, fake_shape(node))
     if len(used) == 1 and used[0][1].meta["val"].dtype != torch.bool:
         return _indexed(walk, x, *used[0])
-    return picked_flat(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
+    return moving.rearrange(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
 
 
 def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
@@ -62,8 +60,8 @@ def gather(walk: Walk, node: Node) -> Any:
     a, full = bound(node), fake_shape(node)
     x, places = walk.value(a["self"]), walk.value(a["index"])
     if x is None or places is not None:
-        return taken_along(walk, x, walk.dynamic([a["index"]]), a["dim"] % max(len(full), 1), full)
-    return picked_flat(walk, x, lambda numbers: along(numbers, walk.array(a["index"]), a["dim"]))
+        return choosing.gather(walk, x, walk.dynamic([a["index"]]), a["dim"] % max(len(full), 1), full)
+    return moving.rearrange(walk, x, lambda numbers: take_along(numbers, walk.array(a["index"]), a["dim"]))
 
 
 def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple[int, ...]) -> Value:
@@ -77,10 +75,10 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     first = axes[0] if together else 0
     rest = [n for k, n in enumerate(x.full) if k not in axes]
     behind = len(rest) - first
-    read = reduced(walk, x, "sum", axes, keepdims=False)
+    read = mixing.reduce(walk, x, "sum", axes, keepdims=False)
     parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
     parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
-    return union(walk, parts, full)
+    return choosing.union(walk, parts, full)
 
 
 def _put_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, ...]) -> Value:
@@ -89,14 +87,14 @@ def _put_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, 
     parts = walk.dynamic([a["self"]])
     for value in walk.dynamic([a["index"], updates]):
         if len(value.full) < len(full):  # a vector of places, or one number
-            whole = reduced(walk, value, "sum", list(range(len(value.full))), keepdims=False)
+            whole = mixing.reduce(walk, value, "sum", list(range(len(value.full))), keepdims=False)
             parts.append(walk.expanded(walk.shaped(whole, (1,) * len(full)), full))
             continue
         part = value
         for k, n in enumerate(shape if len(shape) == len(full) else value.full):
-            part = part if k == axis else stretch(walk, part, k, range(n))
-        parts.append(put_along(walk, part, axis, full))
-    return union(walk, parts, full)
+            part = part if k == axis else choosing.slice_axis(walk, part, k, range(n))
+        parts.append(choosing.scatter(walk, part, axis, full))
+    return choosing.union(walk, parts, full)
 
 
 @rule("as_strided")
@@ -116,7 +114,7 @@ def as_strided(walk: Walk, node: Node) -> Value:
             raise walk.unsupported(node)
         return np.asarray(storage[places])
 
-    return picked_flat(walk, walk.first(node), choose)
+    return moving.rearrange(walk, walk.first(node), choose)
 
 
 def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -139,8 +137,8 @@ def moved(walk: Walk, node: Node) -> Any:
         arguments = (*arguments[:2], 0)
     assert callable(node.target)
     chosen = node.target(numbers, *arguments, **named).numpy()
-    picked = picked_flat(walk, x, lambda _: np.maximum(chosen - 1, 0))
-    return picked if (chosen > 0).all() else kept(walk, picked, chosen > 0)
+    picked = moving.rearrange(walk, x, lambda _: np.maximum(chosen - 1, 0))
+    return picked if (chosen > 0).all() else mask_out(walk, picked, chosen > 0)
 
 
 @rule("diagonal", "diag")
@@ -149,11 +147,11 @@ def diagonal(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = walk.first(node)
     if "offset" in a:
-        return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"]))
+        return moving.rearrange(walk, x, lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"]))
     if len(x.full) == 1:
         square: Value = moved(walk, node)
         return square
-    return picked_flat(walk, x, lambda numbers: np.diagonal(numbers, a["diagonal"]))
+    return moving.rearrange(walk, x, lambda numbers: np.diagonal(numbers, a["diagonal"]))
 
 
 @rule("unfold")
@@ -163,10 +161,10 @@ def unfold(walk: Walk, node: Node) -> Value:
     axis = a["dimension"] % len(x.full)
     count = (x.full[axis] - a["size"]) // a["step"] + 1
     indices = (np.arange(count)[:, None] * a["step"] + np.arange(a["size"])).ravel().tolist()
-    windows = on_axis(walk, x, axis, "gather", indices=indices)
+    windows = moving.on_axis(walk, x, axis, "gather", indices=indices)
     apart = walk.shaped(windows, (*x.full[:axis], count, a["size"], *x.full[axis + 1 :]))
     order = [k for k in range(len(apart.full)) if k != axis + 1]
-    return permuted(walk, apart, [*order, axis + 1])
+    return moving.permute(walk, apart, [*order, axis + 1])
 
 
 @rule("select_scatter", "slice_scatter")
@@ -185,7 +183,7 @@ def _put_slices(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis
     like = walk.dynamic([base, updates])[0]
     shape = (*full[:axis], len(indices), *full[axis + 1 :])
     below = walk.tensor(base, like)
-    above = walk.value(updates) or constant(walk, like, shape)
+    above = walk.value(updates) or moving.constant(walk, like, shape)
     above = walk.shaped(above, shape) if math.prod(above.full) == math.prod(shape) else walk.expanded(above, shape)
     return walk.emit("scatter", walk.spread(below), walk.spread(above), axis=axis, indices=indices)
 
@@ -206,12 +204,12 @@ def index_put(walk: Walk, node: Node) -> Any:
     places = _places(walk, node, numbers, a, indices)
     like = walk.dynamic([a["self"], updates])[0]
     below = walk.tensor(a["self"], like)
-    above = walk.value(updates) or constant(walk, like, places.shape)
+    above = walk.value(updates) or moving.constant(walk, like, places.shape)
     if math.prod(above.full) != places.size or short_name(node) in _SCATTERS:
         above = _fitted(walk, above, places.shape)
     adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
     if a.get("include_self") is False:
-        below = kept(walk, below, ~np.isin(numbers, places))
+        below = mask_out(walk, below, ~np.isin(numbers, places))
     return put(walk, below, above, places, adds=adds)
 
 
@@ -222,7 +220,7 @@ def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
         and all(have >= want for have, want in zip(updates.full, shape, strict=True))
         and 0 not in shape
     ):
-        return picked_flat(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
+        return moving.rearrange(walk, updates, lambda numbers: numbers[tuple(slice(0, n) for n in shape)])
     return walk.expanded(updates, shape)
 
 
@@ -234,4 +232,4 @@ def _places(
     chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
     if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
-    return along(numbers, chosen, axis)
+    return take_along(numbers, chosen, axis)

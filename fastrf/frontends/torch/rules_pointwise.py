@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
-from fastrf.frontends.choosing import selected
-from fastrf.frontends.hiding import kept, settled
+from fastrf.frontends import choosing
+from fastrf.frontends.hiding import mask_out, set_known
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
 from fastrf.frontends.torch.known import chosen_from, computed, sloped, table_of
@@ -43,7 +43,7 @@ def n_ary(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
     name, full = short_name(node), fake_shape(node)
     result = walk.elementwise(name if name in N_ARY else "elementwise", walk.dynamic(node.all_input_nodes), full)
-    return settled(walk, result, computed(walk, node))
+    return set_known(walk, result, computed(walk, node))
 
 
 @rule("prelu")
@@ -55,7 +55,7 @@ def prelu(walk: Walk, node: Node) -> Value:
         places = (1,) * (len(full) - 2)
         parts.append(walk.shaped(slope, (1, *slope.full, *places) if len(full) > 1 else slope.full))
     result = replace(walk.elementwise("elementwise", parts, full), full=full)
-    return settled(walk, result, sloped(walk, node))
+    return set_known(walk, result, sloped(walk, node))
 
 
 @rule("addcmul", "addcdiv")
@@ -68,7 +68,7 @@ def product_added(walk: Walk, node: Node) -> Value:
     parts = walk.dynamic([base])
     if walk.dynamic([first, second]):
         both = walk.elementwise("mul", walk.dynamic([first, second]), full)
-        parts.append(kept(walk, both, ~hidden))
+        parts.append(mask_out(walk, both, ~hidden))
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
@@ -81,7 +81,7 @@ def between(walk: Walk, node: Node) -> Value:
     for branch, away in zip(node.args[:2], (1, 0), strict=True):
         value = walk.value(branch)
         if value is not None:
-            parts.append(kept(walk, walk.expanded(value, full), weight != away))
+            parts.append(mask_out(walk, walk.expanded(value, full), weight != away))
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
@@ -89,7 +89,7 @@ def between(walk: Walk, node: Node) -> Value:
 def where(walk: Walk, node: Node) -> Value:
     """The first branch where a condition is true, the other elsewhere; both where that is not known."""
     arguments = chosen_from(bound(node))
-    return selected(walk, table_of(walk, arguments[0]), [*map(walk.value, arguments)], None, fake_shape(node))
+    return choosing.where(walk, table_of(walk, arguments[0]), [*map(walk.value, arguments)], None, fake_shape(node))
 
 
 @rule("tril", "triu")
@@ -99,7 +99,7 @@ def triangle(walk: Walk, node: Node) -> Value:
     x = walk.first(node)
     cut = np.tril if short_name(node) == "tril" else np.triu
     side = cut(np.ones(x.full[-2:], bool), a["diagonal"])
-    return kept(walk, x, side)
+    return mask_out(walk, x, side)
 
 
 @rule("copy", "fill", "zero")

@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch.fx import Node
 
+from fastrf.frontends import moving, padding
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.moving import constant, joined, on_axis, permuted
-from fastrf.frontends.padding import padded
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import applied
 from fastrf.frontends.torch.names import PERMUTES, SHAPES
@@ -39,7 +38,7 @@ def permute(walk: Walk, node: Node) -> Value:
     """Axes in another order, found by applying the operator to a small tensor."""
     x = walk.first(node)
     probe = torch.empty(tuple(range(2, 2 + len(x.full))), device="meta")
-    return permuted(walk, x, [n - 2 for n in applied(node, lambda _: probe).shape])
+    return moving.permute(walk, x, [n - 2 for n in applied(node, lambda _: probe).shape])
 
 
 @rule("cat", "stack")
@@ -49,17 +48,17 @@ def cat(walk: Walk, node: Node) -> Value:
     axis = a["dim"] % len(fake_shape(node))
     like = walk.dynamic(a["tensors"])[0]
     tensors = [tensor for tensor in a["tensors"] if stacked or fake_shape(tensor) != (0,)]
-    parts = [walk.value(tensor) or constant(walk, like, fake_shape(tensor)) for tensor in tensors]
+    parts = [walk.value(tensor) or moving.constant(walk, like, fake_shape(tensor)) for tensor in tensors]
     if stacked:
         parts = [walk.shaped(part, (*part.full[:axis], 1, *part.full[axis:])) for part in parts]
-    return joined(walk, parts, axis)
+    return moving.concat(walk, parts, axis)
 
 
 @rule("select")
 def select(walk: Walk, node: Node) -> Value:
     """One index along an axis, which is dropped."""
     a = bound(node)
-    return on_axis(walk, walk.first(node), a["dim"], "select", index=a["index"])
+    return moving.on_axis(walk, walk.first(node), a["dim"], "select", index=a["index"])
 
 
 @rule("slice")
@@ -68,7 +67,7 @@ def slice_(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = walk.first(node)
     start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
-    return on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
+    return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
 
 
 @rule("narrow")
@@ -77,7 +76,7 @@ def narrow(walk: Walk, node: Node) -> Value:
     a = bound(node)
     x = walk.first(node)
     start = a["start"] % max(x.full[a["dim"]], 1)
-    return on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
+    return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
 
 
 @rule("split", "split_with_sizes", "chunk", "tensor_split")
@@ -87,7 +86,7 @@ def split(walk: Walk, node: Node) -> Thunks:
     axis = bound(node).get("dim", 0) % len(x.full)
     stops = list(itertools.accumulate(fake.shape[axis] for fake in node.meta["val"]))
     pieces = zip([0, *stops], stops, strict=False)
-    return [partial(on_axis, walk, x, axis, "slice", start=start, stop=stop) for start, stop in pieces]
+    return [partial(moving.on_axis, walk, x, axis, "slice", start=start, stop=stop) for start, stop in pieces]
 
 
 @rule("unbind")
@@ -95,7 +94,7 @@ def unbind(walk: Walk, node: Node) -> Thunks:
     """Every index of an axis, each made when asked for."""
     x = walk.first(node)
     axis = bound(node)["dim"] % len(x.full)
-    return [partial(on_axis, walk, x, axis, "select", index=index) for index in range(x.full[axis])]
+    return [partial(moving.on_axis, walk, x, axis, "select", index=index) for index in range(x.full[axis])]
 
 
 @rule("flip")
@@ -134,7 +133,7 @@ def repeat_interleave(walk: Walk, node: Node) -> Value:
         raise walk.unsupported(node)
     if a["dim"] is None:
         return walk.emit("repeat_interleave", walk.flat(x), axis=0, repeats=a["repeats"])
-    return on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
+    return moving.on_axis(walk, x, a["dim"], "repeat_interleave", repeats=a["repeats"])
 
 
 #: Paddings by their own names; `pad` says its mode.
@@ -154,7 +153,7 @@ def pad(walk: Walk, node: Node) -> Value:
     widths = list(a.get("pad") or a.get("padding") or [])
     around = list(zip(widths[::2], widths[1::2], strict=True))[::-1]
     pairs = [(0, 0)] * (len(x.full) - len(around)) + around
-    return padded(walk, x, pairs, mode, a.get("value") or 0.0)
+    return padding.pad(walk, x, pairs, mode, a.get("value") or 0.0)
 
 
 @rule("pixel_shuffle", "pixel_unshuffle")
@@ -184,5 +183,5 @@ def channel_shuffle(walk: Walk, node: Node) -> Value:
 def _reordered(walk: Walk, x: Value, apart: tuple[int, ...], order: tuple[int, ...], full: tuple[int, ...]) -> Value:
     """A value reshaped, its last axes reordered, and reshaped."""
     first = len(apart) - len(order)
-    turned = permuted(walk, walk.shaped(x, apart), [*range(first), *(first + k for k in order)])
+    turned = moving.permute(walk, walk.shaped(x, apart), [*range(first), *(first + k for k in order)])
     return walk.shaped(turned, full)

@@ -18,7 +18,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import NetworkError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.masking import shifted
+from fastrf.frontends.masking import set_added
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
@@ -200,7 +200,7 @@ class ProgramWalk(Walk):
                 self._pieces[source] = [moved(self, source, kind) for kind in ("known", "added")]
             known, added = (pieces[index] if pieces else None for pieces in self._pieces[source])
             item = replace(self.finish(item, fake_shape(node)), known=known)
-            return shifted(self, item, added)
+            return set_added(self, item, added)
         return self._finished(node, item) if isinstance(item, Value) else item
 
     def _inline(self, node: Node) -> list[Any]:

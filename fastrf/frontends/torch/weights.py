@@ -16,7 +16,7 @@ from torch.fx import Node
 
 from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import decided
+from fastrf.frontends.masking import exclusions
 from fastrf.frontends.torch import names
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import applied, computed, moved, sloped, table_of
@@ -139,7 +139,7 @@ def _closed(walk: Walk, node: Node) -> Any:
 def _softmax(walk: Walk, node: Node) -> Known | None:
     """Zero where a mask excludes."""
     a = bound(node)
-    shut, said = decided(table_of(walk, a["self"]), a["dim"], walk.options.mask_below)
+    shut, said = exclusions(table_of(walk, a["self"]), a["dim"], walk.options.mask_below)
     if said:
         walk.assumes.append(f"node {node.name!r}: {said}")
     return compressed(np.where(shut, -np.inf if short_name(node) == "log_softmax" else 0.0, np.nan))
