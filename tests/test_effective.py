@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.erf.maps import effective, marginals, moments, path_weights, radii, sigmas
-from fastrf.erf.path_kernels import apply_rows, half_spans
+from fastrf.engine.axis_map import from_relation
+from fastrf.engine.relation import Relation
+from fastrf.erf.maps import Effective, effective, marginals, moments, path_weights, radii, sigmas
 from fastrf.erf.path_weights import PathWeights
 from fastrf.errors import PositionError, ShapeError, UnknownNodeError, UnsupportedOpError, UsageError
 from fastrf.ops.resize import resize_axis
@@ -391,12 +392,13 @@ def test_stretches_are_joined_and_split():
     assert value.scaled(2.0**300).exponent == 302
 
 
-def test_kernels_alone():
-    indptr, indices, values = np.array([0, 2, 2]), np.array([0, 2]), np.array([1.0, 0.5])
-    out = np.full((1, 2, 2), 9.0)
-    apply_rows(indptr, indices, values, np.arange(6.0).reshape(1, 3, 2), out)
-    assert out.tolist() == [[[2, 3.5], [0, 0]]]
-    reach = np.empty(2)
-    half_spans(np.array([[1.0, 0, 0, 1], [0, 0, 0, 0]]), np.array([1.5, 0]), 0.9, reach)
-    assert reach[0] == 1.5
-    assert np.isnan(reach[1])
+def test_a_matrix_and_a_radius_alone():
+    """Three indices read by two, the second of which reads nothing; back again; and half of a row either way."""
+    read = from_relation(Relation.from_rows(3, [[(0, 1), (2, 3)], []]))
+    ones = (np.ones(3, np.int64), np.ones(2, np.int64))
+    there = PathWeights(np.arange(6.0).reshape(1, 3, 2), ones).map_axis(0, read)
+    assert there.data.tolist() == [[[4, 6], [0, 0]]]
+    assert there.map_axis(0, read, transposed=True).data.tolist() == [[[4, 6], [0, 0], [4, 6]]]
+    halves = Effective("both", (0,), np.outer([1.0, 0, 0, 1], [0, 2.0, 0]), (4.0, 3.0))
+    assert halves.radius(0.9).tolist() == [1.5, 0]
+    assert np.isnan(Effective("none", (0,), np.zeros((2, 0)), (2.0, 0.0)).radius()).all()

@@ -9,7 +9,6 @@ from fastrf.anchors.assignment.assigners import atss, rfla
 from fastrf.anchors.assignment.dense import assign
 from fastrf.anchors.suggestions import suggest
 from fastrf.engine.relation import Relation
-from fastrf.erf.maps import effective, radii
 
 __all__ = ["STAGES"]
 
@@ -59,8 +58,6 @@ def _anchors() -> None:
         level = assign(analysis, [node], boxes)[node]
         level.contains()
         level.contains(packed=True)
-    effective(analysis, "cross").radius()
-    radii(analysis, "cross")
     rfla(boxes, boxes)
     atss(boxes, [[[1, 1], [5, 5]]], [8])
     layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]

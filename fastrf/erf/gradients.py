@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from fastrf.erf.maps import Effective, theoretical_size
 from fastrf.errors import FormatError, NetworkError, ShapeError, UnknownNodeError, UsageError, did_you_mean
@@ -154,14 +155,8 @@ def _wanted(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> IntArray
 
 def _moved(spread: FloatArray, steps: IntArray, shape: Sequence[int]) -> FloatArray:
     """The map of a position moved back by so many steps of the position; what leaves the image is dropped."""
-    out = np.zeros_like(spread)
-    source, target = [], []
-    for n, step, m in zip(spread.shape, steps.tolist(), shape, strict=True):
-        shift = round(step * n / m)
-        source.append(slice(max(shift, 0), max(n + min(shift, 0), 0)))
-        target.append(slice(max(-shift, 0), max(n - max(shift, 0), 0)))
-    out[tuple(target)] = spread[tuple(source)]
-    return out
+    back = [-round(step * n / m) for n, step, m in zip(spread.shape, steps.tolist(), shape, strict=True)]
+    return np.asarray(ndimage.shift(spread, back, order=0))
 
 
 @contextlib.contextmanager

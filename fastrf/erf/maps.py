@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.budget import require_memory
-from fastrf.erf.path_kernels import half_spans
-from fastrf.erf.path_rules import check_options
-from fastrf.erf.path_walks import backwards, forwards, on_the_way
+from fastrf.erf.path_walks import backwards, check_options, forwards, on_the_way
 from fastrf.erf.path_weights import PathWeights
 from fastrf.errors import UsageError
 from fastrf.queries.positions import all_or_given, checked_index
@@ -56,7 +54,7 @@ class Effective:
     def marginals(self) -> tuple[FloatArray, ...]:
         """Per pixel axis float64[n]: the weights added up over all other axes."""
         axes = range(self.weights.ndim)
-        return tuple(self.weights.sum(axis=tuple(a for a in axes if a != axis)) for axis in axes)
+        return tuple(self.weights.sum(axis=(*axes[:axis], *axes[axis + 1 :])) for axis in axes)
 
     @cached_property
     def mean(self) -> FloatArray:
@@ -79,11 +77,7 @@ class Effective:
 
         Each axis by itself. Raises UsageError for a share outside (0, 1].
         """
-        _check_share(share)
-        out = np.empty((len(self.marginals), 1))
-        for axis, marginal in enumerate(self.marginals):
-            half_spans(marginal[None], self.mean[axis : axis + 1], share, out[axis])
-        return out[:, 0]
+        return np.array([_radius(marginal, share) for marginal in self.marginals])
 
     def pixels(self, threshold: float = 1 - SHARE) -> IntArray:
         """int64[ndim]: how many entries of each marginal exceed `threshold` times its largest.
@@ -254,15 +248,12 @@ def radii(
     analysis: Analysis, node: str, share: float = SHARE, *, kernels: str = "ones", nonlinear: str = "raise"
 ) -> FloatArray:
     """float64[*map, ndim]: `Effective.radius` of every position of a node."""
-    _check_share(share)
     field = analysis[node]
     found = []
     for axis in range(len(field.pixel_shape)):
         spread = marginals(analysis, node, axis, kernels=kernels, nonlinear=nonlinear)
-        flat = spread.reshape(-1, spread.shape[-1])
-        out = np.empty(len(flat))
-        half_spans(flat, flat @ np.arange(flat.shape[1], dtype=np.float64), share, out)
-        found.append(out.reshape(field.position_shape))
+        reach = np.array([_radius(row, share) for row in spread.reshape(-1, spread.shape[-1])])
+        found.append(reach.reshape(field.position_shape))
     return _stacked(found, field)
 
 
@@ -273,9 +264,16 @@ def _mean(weights: FloatArray, values: FloatArray | None = None) -> float:
     return float(weights @ values) / total if total > 0 else math.nan
 
 
-def _check_share(share: float) -> None:
+def _radius(weights: FloatArray, share: float) -> float:
+    """How far from their mean pixels must lie to hold a share of the weights, the nearest first; NaN without any."""
     if not 0 < share <= 1:
         raise UsageError(f"share {share!r} must be above 0 and at most 1")
+    distances = np.abs(np.arange(weights.size) - _mean(weights))
+    order = np.argsort(distances, kind="stable")
+    held = np.cumsum(weights[order])
+    if not held.size or not held[-1] > 0:
+        return math.nan
+    return float(distances[order[np.argmax(held >= share * held[-1] * (1 - 1e-12))]])
 
 
 def _pixel_axes(field: ReceptiveField) -> list[tuple[int, int]]:

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from fastrf.budget import require_memory
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.factors import aligned, put
-from fastrf.erf.path_kernels import apply_rows
-from fastrf.erf.path_matrices import folded, matrix_of
 
 __all__ = ["PathWeights"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Widths = tuple[IntArray, ...]
 
 #: Weights are brought back to about 1 when they leave 2 ** -LARGE .. 2 ** LARGE.
 LARGE = 256
 
 
+@dataclass(frozen=True, eq=False, slots=True)
 class PathWeights:
     """A batch of weighted tensors: `data` float64[batch, *stretches] times `2 ** exponent`.
 
@@ -37,52 +38,40 @@ class PathWeights:
     common to the whole tensor, so all ratios are kept.
     """
 
-    __slots__ = ("average", "data", "exponent", "widths")
-
-    def __init__(self, data: FloatArray, widths: Widths, exponent: int = 0, *, average: bool = False) -> None:
-        self.data, self.widths, self.exponent, self.average = data, widths, exponent, average
+    data: FloatArray
+    widths: tuple[IntArray, ...]
+    exponent: int = 0
+    average: bool = False
 
     @classmethod
     def of(cls, images: FloatArray, shape: Sequence[int]) -> PathWeights:
         """From float64[batch, *sizes] where a size of 1 stands for an axis of `shape` along which nothing changes."""
-        widths = tuple(
-            np.ones(n, np.int64) if stored == n else np.array([n], np.int64)
-            for stored, n in zip(images.shape[1:], shape, strict=True)
-        )
-        return cls(images, widths)
+        stored = zip(images.shape[1:], shape, strict=True)
+        return cls(images, tuple(np.ones(n, np.int64) if size == n else np.array([n]) for size, n in stored))
 
     @classmethod
     def none(cls, batch: int, shape: Sequence[int]) -> PathWeights:
         """A tensor that no path leads to."""
-        return cls(np.zeros((batch, *[1] * len(shape))), tuple(np.array([n], np.int64) for n in shape))
+        return cls.of(np.zeros((batch, *[1] * len(shape))), shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor, without the batch."""
         return tuple(int(width.sum()) for width in self.widths)
 
-    def _new(self, data: FloatArray, widths: Sequence[IntArray]) -> PathWeights:
-        return PathWeights(data, tuple(widths), self.exponent, average=self.average)
-
-    def averaging(self, average: bool) -> PathWeights:
-        """The same weights, to be averaged by the steps that follow."""
-        return PathWeights(self.data, self.widths, self.exponent, average=average)
-
     def scaled(self, factor: float) -> PathWeights:
         """All weights times a factor, brought back to about 1 where they have become very large or small."""
         data = self.data if factor == 1 else self.data * factor
-        largest = float(np.abs(data).max(initial=0.0))
-        if largest == 0 or abs(math.frexp(largest)[1]) < LARGE:
-            return PathWeights(data, self.widths, self.exponent, average=self.average)
-        power = math.frexp(largest)[1]
-        return PathWeights(np.ldexp(data, -power), self.widths, self.exponent + power, average=self.average)
+        power = math.frexp(float(np.abs(data).max(initial=0.0)))[1]
+        if abs(power) < LARGE:
+            return replace(self, data=data)
+        return replace(self, data=np.ldexp(data, -power), exponent=self.exponent + power)
 
     def dense(self) -> FloatArray:
         """float64[batch, *shape]: the weights without their common power of two."""
+        n_bytes = 8 * len(self.data) * math.prod(self.shape)
+        require_memory(n_bytes, f"weights of shape {self.shape}", "ask for fewer positions")
         data = self.data
-        require_memory(
-            8 * len(data) * math.prod(self.shape), f"weights of shape {self.shape}", "ask for fewer positions"
-        )
         for axis, width in enumerate(self.widths):
             if data.shape[axis + 1] != width.sum():
                 data = np.repeat(data, width, axis=axis + 1)
@@ -90,28 +79,19 @@ class PathWeights:
 
     # The steps of a recipe -------------------------------------------------------------------------------
 
-    def map_axis(self, axis: int, axis_map: AxisMap) -> PathWeights:
-        """Read the axis through the map: weights of what is read add up."""
+    def map_axis(self, axis: int, axis_map: AxisMap, *, transposed: bool = False) -> PathWeights:
+        """Read the axis through the map: weights of what is read add up.
+
+        `transposed`, every output's weight goes to all that it reads.
+        """
         if axis_map.is_identity and axis_map.weigh is None:
             return self
-        return self._applied(axis, axis_map, transposed=False)
-
-    def unmap_axis(self, axis: int, axis_map: AxisMap) -> PathWeights:
-        """`map_axis` transposed: every output's weight goes to all that it reads."""
-        if axis_map.is_identity and axis_map.weigh is None:
-            return self
-        return self._applied(axis, axis_map, transposed=True)
-
-    def _applied(self, axis: int, axis_map: AxisMap, *, transposed: bool) -> PathWeights:
-        matrix, width = folded(matrix_of(axis_map, self.average, transposed), self.widths[axis])
-        shape = self.data.shape
-        before, after = math.prod(shape[: axis + 1]), math.prod(shape[axis + 2 :])
-        require_memory(8 * before * matrix.n_rows * after, "path weights of a layer", "ask for fewer positions at once")
-        source = np.ascontiguousarray(self.data).reshape(before, shape[axis + 1], after)
-        out = np.empty((before, matrix.n_rows, after))
-        apply_rows(matrix.indptr, matrix.indices, matrix.values, source, out)
-        data = out.reshape(put(shape, axis + 1, matrix.n_rows))
-        return self._new(data, put(self.widths, axis, width))
+        matrix, width = _folded(axis_map, self.average, transposed, self.widths[axis].tobytes())
+        source = np.moveaxis(self.data, axis + 1, 0)
+        after = math.prod(source.shape[1:])
+        require_memory(8 * width.size * after, "path weights of a layer", "ask for fewer positions at once")
+        out = (matrix @ source.reshape(len(source), after)).reshape(width.size, *source.shape[1:])
+        return replace(self, data=np.moveaxis(out, 0, axis + 1), widths=put(self.widths, axis, width))
 
     def reduce(self, axis: int) -> PathWeights:
         """Add up (or average) a whole axis, and drop it."""
@@ -120,16 +100,17 @@ class PathWeights:
 
     def insert(self, axis: int, size: int) -> PathWeights:
         """A new axis before `axis`, along which nothing changes."""
-        width = np.array([size], np.int64)
-        return self._new(np.expand_dims(self.data, axis + 1), [*self.widths[:axis], width, *self.widths[axis:]])
+        widths = (*self.widths[:axis], np.array([size], np.int64), *self.widths[axis:])
+        return replace(self, data=np.expand_dims(self.data, axis + 1), widths=widths)
 
     def stretch(self, axis: int, size: int) -> PathWeights:
         """An axis of 1 repeated `size` times."""
-        return self._new(self.data, put(self.widths, axis, np.array([size], np.int64)))
+        return replace(self, widths=put(self.widths, axis, np.array([size], np.int64)))
 
     def permute(self, order: tuple[int, ...]) -> PathWeights:
         """The axes in another order."""
-        return self._new(self.data.transpose(0, *(a + 1 for a in order)), [self.widths[a] for a in order])
+        data = self.data.transpose(0, *(a + 1 for a in order))
+        return replace(self, data=data, widths=tuple(self.widths[a] for a in order))
 
     def reshape(self, shape: tuple[int, ...]) -> PathWeights:
         """The same elements, row-major, in another shape; only axes that change are stored index by index."""
@@ -148,26 +129,22 @@ class PathWeights:
                 widths += [np.ones(shape[a], np.int64) for a in new]
             sizes += [width.size for width in widths[len(sizes) :]]
         data = np.ascontiguousarray(spread.data).reshape(len(self.data), *sizes)
-        result = self._new(data, widths)
+        result = replace(self, data=data, widths=tuple(widths))
         for axis in range(len(shape)):
             result = result._joined(axis)
         return result
 
     def union(self, *others: PathWeights) -> PathWeights:
         """The sum of values of one shape."""
-        values = _common((self, *others))
-        data = values[0].data
-        for value in values[1:]:
-            data = data + value.data
-        return PathWeights(data, values[0].widths, values[0].exponent, average=self.average)
+        first, *rest = _common((self, *others))
+        return replace(first, data=sum((value.data for value in rest), first.data))
 
     def concat(self, axis: int, *others: PathWeights) -> PathWeights:
         """One value after another along an axis."""
         values = _common((self, *others), but=axis)
         widths = np.concatenate([value.widths[axis] for value in values])
         data = np.concatenate([value.data for value in values], axis=axis + 1)
-        joined = put(values[0].widths, axis, widths)
-        return PathWeights(data, joined, values[0].exponent, average=self.average)._joined(axis)
+        return replace(values[0], data=data, widths=put(values[0].widths, axis, widths))._joined(axis)
 
     def along(self, _: PathWeights) -> PathWeights:
         """The same value."""
@@ -182,7 +159,7 @@ class PathWeights:
     def total(self, axis: int) -> PathWeights:
         """Add up a whole axis, and drop it: `insert` transposed."""
         data = np.tensordot(self.data, self.widths[axis].astype(np.float64), axes=(axis + 1, 0))
-        return self._new(data, put(self.widths, axis))
+        return replace(self, data=data, widths=put(self.widths, axis))
 
     def cut(self, axis: int, start: int, length: int) -> PathWeights:
         """A part of an axis: `concat` transposed."""
@@ -190,15 +167,15 @@ class PathWeights:
         width = np.minimum(stop, start + length) - np.maximum(stop - self.widths[axis], start)
         kept = width > 0
         data = np.compress(kept, self.data, axis=axis + 1)
-        return self._new(data, put(self.widths, axis, width[kept]))
+        return replace(self, data=data, widths=put(self.widths, axis, width[kept]))
 
     def _refined(self, axis: int, width: IntArray) -> PathWeights:
         """The axis in stretches that are parts of its own."""
         own = self.widths[axis]
         if own.size == width.size:
             return self
-        index = np.searchsorted(np.cumsum(own), np.cumsum(width))
-        return self._new(np.take(self.data, index, axis=axis + 1), put(self.widths, axis, width))
+        data = np.take(self.data, np.searchsorted(np.cumsum(own), np.cumsum(width)), axis=axis + 1)
+        return replace(self, data=data, widths=put(self.widths, axis, width))
 
     def _joined(self, axis: int) -> PathWeights:
         """Neighbouring stretches of one axis that carry the same weights as one."""
@@ -210,16 +187,18 @@ class PathWeights:
         if first.size == len(data):
             return self
         width = np.add.reduceat(self.widths[axis], first)
-        return self._new(np.take(self.data, first, axis=axis + 1), put(self.widths, axis, width))
+        return replace(self, data=np.take(self.data, first, axis=axis + 1), widths=put(self.widths, axis, width))
 
 
 def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathWeights]:
     """The values with the same stretches on every axis (`but` one) and the same power of two."""
-    power = max(value.exponent for value in values if value.data.any()) if any(v.data.any() for v in values) else 0
-    common = []
-    for value in values:
-        data = value.data if value.exponent == power else np.ldexp(value.data, min(value.exponent - power, 0))
-        common.append(PathWeights(data, value.widths, power, average=value.average))
+    power = max((value.exponent for value in values if value.data.any()), default=0)
+    common = [
+        value
+        if value.exponent == power
+        else replace(value, data=np.ldexp(value.data, min(value.exponent - power, 0)), exponent=power)
+        for value in values
+    ]
     for axis in range(len(values[0].widths)):
         if axis == but:
             continue
@@ -230,3 +209,36 @@ def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathW
         width = edges[1:] - edges[:-1]
         common = [value._refined(axis, width) for value in common]
     return common
+
+
+@lru_cache(maxsize=1024)
+def _matrix(axis_map: AxisMap, average: bool, transposed: bool) -> csr_array:
+    """The matrix of an axis map, `n_out` rows by `n_in` columns, or (`transposed`) the other way round.
+
+    Weights are 1 but where the map has its own. With `average`, rows that read anything sum to 1.
+    """
+    relation = axis_map.relation
+    points = relation.n_points
+    require_memory(48 * points, f"path weights between {points} pairs of indices", "use a smaller input_shape")
+    matrix = relation.to_scipy().astype(np.float64) if axis_map.weigh is None else axis_map.weigh()
+    if average:
+        sums: FloatArray = np.asarray(matrix.sum(axis=1))
+        matrix = csr_array(matrix.multiply(1 / np.where(sums > 0, sums, 1.0)[:, None]))
+    return csr_array(matrix.T if transposed else matrix)
+
+
+@lru_cache(maxsize=1024)
+def _folded(axis_map: AxisMap, average: bool, transposed: bool, stretches: bytes) -> tuple[csr_array, IntArray]:
+    """The matrix for an axis stored once per stretch of like indices, and the stretches of its outputs.
+
+    `stretches` are int64 widths as bytes. Neighbouring outputs that read alike are one.
+    """
+    matrix, widths = _matrix(axis_map, average, transposed), np.frombuffer(stretches, np.int64)
+    n_rows, n_columns = matrix.shape
+    if widths.size == n_columns:
+        return matrix, np.ones(n_rows, np.int64)
+    which = np.repeat(np.arange(widths.size), widths)
+    joined = matrix @ csr_array((np.ones(n_columns), which, np.arange(n_columns + 1)), shape=(n_columns, widths.size))
+    changes = abs(joined[1:] - joined[:-1]).sum(axis=1)
+    first = np.flatnonzero(np.append(1.0, changes)[:n_rows])
+    return joined[first], np.diff(np.append(first, n_rows))
