@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.states import Ids, Memo, Table
+from fastrf.columns.states import Ids, Memo, Steps, Table
 from fastrf.columns.steps import Step, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.errors import NetworkError
 
@@ -34,6 +35,7 @@ __all__ = [
 
 Which = npt.NDArray[np.integer]
 Used = npt.NDArray[np.bool_]
+_ONE_LAYER = (conv(1, layers=1),)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,16 +95,12 @@ class Columns:
 
         `used` is as in `apply`. Raises NetworkError for a choice that is not there.
         """
-        chosen = np.asarray(which)
-        if chosen.shape != (self.n,) or (self.n and (chosen.min() < 0 or chosen.max() >= len(steps))):
-            raise NetworkError(f"choices must be {self.n} integers from 0 to {len(steps) - 1}, one per candidate")
-        return self._read(tuple(steps), chosen.astype(np.int32, copy=False), column, used)
+        chosen = self._checked(which, len(steps))
+        return self._read(tuple(steps), chosen, column, used)
 
     def select(self, which: Which, columns: ListOf[Column]) -> Column:
         """Candidate `i`'s map of `columns[which[i]]`."""
-        chosen = np.asarray(which)
-        if chosen.shape != (self.n,) or (self.n and (chosen.min() < 0 or chosen.max() >= len(columns))):
-            raise NetworkError(f"choices must be {self.n} integers from 0 to {len(columns) - 1}, one per candidate")
+        chosen = self._checked(which, len(columns))
         rows = np.arange(self.n)
         exact = np.stack([column.exact for column in columns])[chosen, rows]
         return Column(exact, np.stack([column.nominal for column in columns])[chosen, rows])
@@ -111,18 +109,21 @@ class Columns:
         """What any of the maps reads: an addition or a concatenation. All have one size, or read nothing."""
         if not columns:
             return self.nothing
-        exact, nominal = columns[0].exact, columns[0].nominal
-        for column in columns[1:]:
-            exact = self.table.union(exact, column.exact, exact=True)
-            nominal = self.table.union(nominal, column.nominal, exact=False)
-        return Column(exact, nominal)
+        exact = reduce(self.table.exact.union, [column.exact for column in columns])
+        return Column(exact, reduce(self.table.nominal.union, [column.nominal for column in columns]))
 
     def layer(self, column_in: Column, used: Used | npt.NDArray[np.int64] | None = None) -> None:
         """Count a layer that reads `column_in`, for the candidates that have it (`used`, bool[n]; default all)."""
-        covered = self.table.covers(column_in.nominal)
+        covered = self.table.count_layers(_ONE_LAYER, None, column_in.nominal)
         self.layers_beyond += covered if used is None else covered * used
 
-    def _read(self, steps: tuple[Step | None, ...], which: Ids | None, column: Column, used: Used | bool) -> Column:
+    def _checked(self, which: Which, n: int) -> Ids:
+        chosen = np.asarray(which)
+        if chosen.shape != (self.n,) or (self.n and (chosen.min() < 0 or chosen.max() >= n)):
+            raise NetworkError(f"choices must be {self.n} integers from 0 to {n - 1}, one per candidate")
+        return chosen.astype(np.int32, copy=False)
+
+    def _read(self, steps: Steps, which: Ids | None, column: Column, used: Used | bool) -> Column:
         if used is not False:
             beyond = self.table.count_layers(steps, which, column.nominal)
             self.layers_beyond += beyond if used is True else np.where(used, beyond, 0)

@@ -8,9 +8,10 @@ worked out once per (step, number) pair. `columns` calls this, with whole arrays
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable
-from functools import lru_cache
-from typing import Any, NamedTuple, cast
+import operator
+from collections.abc import Callable, Hashable, Iterable
+from functools import lru_cache, reduce
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,12 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops import arguments
 from fastrf.system.locks import process_lock
 
-__all__ = ["Exact", "Memo", "Table", "Unbounded"]
+__all__ = ["Exact", "Memo", "States", "Table", "Unbounded"]
 
 Ids = npt.NDArray[np.int32]
 Product = tuple[Relation, ...]
+#: What each candidate may choose from; None reads nothing.
+Steps = tuple[Step | None, ...]
 
 
 _lock = process_lock()
@@ -48,6 +51,102 @@ class Unbounded(NamedTuple):
 
     shape: tuple[int, ...]
     extents: tuple[Extent, ...]
+
+
+State = TypeVar("State", Exact, Unbounded)
+
+
+class States(list[State], Generic[State]):
+    """States of one kind by their numbers, 1 being nothing, and the numbers of what steps and unions make of them."""
+
+    def __init__(
+        self, first: Iterable[State], key: Callable[[State], Hashable], join: Callable[[State, State], State]
+    ) -> None:
+        super().__init__()
+        self._key: Callable[[State], Hashable] = key
+        self._join: Callable[[State, State], State] = join
+        self._ids: dict[Hashable, int] = {}
+        self._found: dict[Hashable, Ids] = {}
+        self.unions: dict[tuple[int, int], int] = {}
+        for state in first:
+            self.number(state)
+
+    def number(self, state: State) -> int:
+        """The number of a state."""
+        found = self._ids.setdefault(self._key(state), len(self))
+        if found == len(self):
+            self.append(state)
+        return found
+
+    def after(self, steps: Steps, which: Ids | None, ids: Ids, read: Callable[[Step, State], State]) -> Ids:
+        """The numbers after `steps[which]`, elementwise; after `steps[0]` where `which` is None."""
+
+        def number(k: int, i: int) -> int:
+            step, state = steps[k], self[i]
+            after = self[1]._replace(shape=_shape_after(steps, state.shape)) if step is None else read(step, state)
+            return self.number(after)
+
+        return self.looked_up(("after", steps), which, ids, number)
+
+    def looked_up(self, key: tuple[str, Steps], which: Ids | None, ids: Ids, compute: Callable[[int, int], int]) -> Ids:
+        """What `compute` makes of a choice and a number, elementwise; each pair is asked for once."""
+        known = self._found.get(key)
+        if known is None or known.shape[1] < len(self):
+            grown = np.full((len(key[1]), max(64, 2 * len(self))), -1, np.int32)
+            if known is not None:
+                grown[:, : known.shape[1]] = known
+            known = self._found[key] = grown
+        flat = known.ravel()
+        places = ids if which is None else which * np.int32(known.shape[1]) + ids
+        found = flat[places]
+        if found.size and found.min() < 0:
+            for place in np.flatnonzero(_seen(places[found < 0], flat.size)).tolist():
+                flat[place] = compute(*divmod(place, known.shape[1]))
+            found = flat[places]
+        return cast("Ids", found)
+
+    def union(self, left: Ids, right: Ids) -> Ids:
+        """Numbers of the unions, elementwise."""
+        if left is right:
+            return left
+        a, b = np.flatnonzero(_seen(left, len(self))), np.flatnonzero(_seen(right, len(self)))
+        if a.size * b.size <= 4 * left.size + 4096:
+            place = np.empty(len(self), np.int32)
+            place[a] = np.arange(a.size, dtype=np.int32) * b.size
+            first = place[left]
+            place[b] = np.arange(b.size, dtype=np.int32)
+            pairs = first + place[right]
+            used = np.flatnonzero(_seen(pairs, a.size * b.size))
+            results = np.empty(a.size * b.size, np.int32)
+            results[used] = self._united(a[used // b.size], b[used % b.size])
+            return cast("Ids", results[pairs])
+        distinct, where = np.unique(left.astype(np.int64) * len(self) + right, return_inverse=True)
+        return self._united(distinct // len(self), distinct % len(self))[where]
+
+    def _united(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Ids:
+        found = []
+        for i, j in zip(left.tolist(), right.tolist(), strict=True):
+            key = (i, j) if i <= j else (j, i)
+            union = self.unions.get(key)
+            if union is None:
+                union = self.unions[key] = self._union_of(*key)
+            found.append(union)
+        return np.array(found, np.int32)
+
+    def _union_of(self, i: int, j: int) -> int:
+        if i == j or self._is_nothing(j):
+            return i
+        return j if self._is_nothing(i) else self.number(self._join(self[i], self[j]))
+
+    def _is_nothing(self, i: int) -> bool:
+        (_, parts), (_, nothing) = self[i], self[1]
+        return len(parts) == len(nothing) and all(map(operator.is_, parts, nothing))
+
+
+def _seen(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.bool_]:
+    seen = np.zeros(n, bool)
+    seen[ids] = True
+    return seen
 
 
 class Memo:
@@ -74,172 +173,56 @@ class Table:
 
     def __init__(self, image: tuple[int, ...]) -> None:
         self.image = image
-        self.exact: list[Exact] = []
-        self.nominal: list[Unbounded] = []
-        self._exact_ids: dict[Hashable, int] = {}
-        self._nominal_ids: dict[Hashable, int] = {}
         self._extents: dict[Hashable, Extent] = {}
-        self._after: dict[Hashable, Ids] = {}
-        self._unions: dict[tuple[bool, int, int], int] = {}
         self._axis_results: dict[Hashable, Extent] = {}
         one = np.zeros(1)
-        own = Extent((Phase(0, 1, 1),), one, one + 1)
-        self.add_exact(Exact(image, (tuple(identity(n) for n in image),)))
-        self.add_nominal(Unbounded(image, (own,) * len(image)))
-        self.add_exact(Exact(image, ()))
-        self.add_nominal(Unbounded(image, (NOTHING,) * len(image)))
+        own, nothing = self._interned(Extent((Phase(0, 1, 1),), one, one + 1)), self._interned(NOTHING)
+        exact = _as_it_is(image), Exact(image, ())
+        self.exact = States(exact, lambda state: (state.shape, frozenset(state.terms)), _joined)
+        nominal = [Unbounded(image, (extent,) * len(image)) for extent in (own, nothing)]
+        self.nominal = States(nominal, lambda state: (state.shape, tuple(map(id, state.extents))), self._joined)
         #: Metrics of states, kept by sweeps: by name, per state.
         self.measured: dict[Hashable, dict[str, Any]] = {}
 
     @property
     def n_states(self) -> int:
-        """How many states are held, of both kinds."""
-        return len(self.exact) + len(self.nominal) + len(self._unions)
+        """How many states are held, of both kinds, and unions of two."""
+        return sum(len(states) + len(states.unions) for states in (self.exact, self.nominal))
 
-    # Numbers ---------------------------------------------------------------------------------------------
+    def map_exact(self, steps: Steps, which: Ids | None, ids: Ids) -> Ids:
+        """The exact numbers after `steps[which]`, elementwise; after `steps[0]` where `which` is None."""
+        return self.exact.after(steps, which, ids, lambda step, state: _composed(compiled(step, state.shape), state))
 
-    def add_exact(self, state: Exact) -> int:
-        """The number of an exact state."""
-        key = (state.shape, frozenset(state.terms))
-        found = self._exact_ids.get(key)
-        if found is None:
-            found = self._exact_ids[key] = len(self.exact)
-            self.exact.append(state)
-        return found
+    def map_nominal(self, steps: Steps, which: Ids | None, ids: Ids) -> Ids:
+        """The nominal numbers, likewise."""
+        return self.nominal.after(steps, which, ids, lambda step, state: self._walked(step, state, []))
 
-    def add_nominal(self, state: Unbounded) -> int:
-        """The number of a nominal state."""
-        extents = tuple([self._interned(extent) for extent in state.extents])
-        key = (state.shape, tuple(map(id, extents)))
-        found = self._nominal_ids.get(key)
-        if found is None:
-            found = self._nominal_ids[key] = len(self.nominal)
-            self.nominal.append(Unbounded(state.shape, extents))
-        return found
+    def count_layers(self, steps: Steps, which: Ids | None, ids: Ids) -> Ids:
+        """How many layers of `steps[which]` begin where the nominal size reaches the image's on every axis."""
+
+        def count(k: int, i: int) -> int:
+            step, beyond = steps[k], list[int]()
+            if step is not None:
+                self._walked(step, self.nominal[i], beyond)
+            return sum(beyond)
+
+        return self.nominal.looked_up(("layers", steps), which, ids, count)
+
+    # Nominal states, whose extents are interned -----------------------------------------------------------
 
     def _interned(self, extent: Extent) -> Extent:
         phases = tuple([(phase.factor, phase.period, phase.shift) for phase in extent.phases])
         key = (phases, extent.irregular, (extent.low + 0.0).tobytes(), (extent.high + 0.0).tobytes())
         return self._extents.setdefault(key, extent)
 
-    # Whole columns ---------------------------------------------------------------------------------------
-
-    def map_exact(self, steps: tuple[Step | None, ...], which: Ids | None, ids: Ids) -> Ids:
-        """The exact numbers after `steps[which]`, elementwise; after `steps[0]` where `which` is None."""
-        return self._mapped(("exact", steps), len(self.exact), which, ids, lambda k, i: self._exact_after(steps, k, i))
-
-    def map_nominal(self, steps: tuple[Step | None, ...], which: Ids | None, ids: Ids) -> Ids:
-        """The nominal numbers, likewise."""
-        key = ("nominal", steps)
-        return self._mapped(key, len(self.nominal), which, ids, lambda k, i: self._nominal_after(steps, k, i))
-
-    def count_layers(self, steps: tuple[Step | None, ...], which: Ids | None, ids: Ids) -> Ids:
-        """How many layers of `steps[which]` begin beyond the image, on these nominal numbers."""
-        key = ("layers", steps)
-        return self._mapped(key, len(self.nominal), which, ids, lambda k, i: self._layers_in(steps[k], i))
-
-    def covers(self, ids: Ids) -> npt.NDArray[np.bool_]:
-        """Where the nominal size reaches the image's on every axis."""
-        found = self._mapped("covers", len(self.nominal), None, ids, lambda _, i: int(self._reaches(self.nominal[i])))
-        return found.astype(bool)
-
-    def _mapped(
-        self, key: Hashable, n_states: int, which: Ids | None, ids: Ids, compute: Callable[[int, int], int]
-    ) -> Ids:
-        rows = len(key[1]) if isinstance(key, tuple) else 1
-        known = self._after.get(key)
-        if known is None or known.shape[1] < n_states:
-            grown = np.full((rows, max(64, 2 * n_states)), -1, np.int32)
-            if known is not None:
-                grown[:, : known.shape[1]] = known
-            known = self._after[key] = grown
-        flat = known.ravel()
-        places = ids if which is None else which * np.int32(known.shape[1]) + ids
-        found = flat[places]
-        if found.size and found.min() < 0:
-            for place in np.flatnonzero(_seen(places[found < 0], flat.size)).tolist():
-                flat[place] = compute(*divmod(place, known.shape[1]))
-            found = flat[places]
-        return cast("Ids", found)
-
-    def union(self, left: Ids, right: Ids, *, exact: bool) -> Ids:
-        """Numbers of the unions, elementwise."""
-        if left is right:
-            return left
-        n_states = len(self.exact if exact else self.nominal)
-        a, b = np.flatnonzero(_seen(left, n_states)), np.flatnonzero(_seen(right, n_states))
-        if a.size * b.size <= 4 * left.size + 4096:
-            place = np.empty(n_states, np.int32)
-            place[a] = np.arange(a.size, dtype=np.int32) * b.size
-            first = place[left]
-            place[b] = np.arange(b.size, dtype=np.int32)
-            pairs = first + place[right]
-            used = np.flatnonzero(_seen(pairs, a.size * b.size))
-            results = np.empty(a.size * b.size, np.int32)
-            results[used] = self._united(a[used // b.size], b[used % b.size], exact)
-            return cast("Ids", results[pairs])
-        distinct, where = np.unique(left.astype(np.int64) * n_states + right, return_inverse=True)
-        return self._united(distinct // n_states, distinct % n_states, exact)[where]
-
-    def _united(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], exact: bool) -> Ids:
-        found = []
-        for i, j in zip(left.tolist(), right.tolist(), strict=True):
-            key = (exact, i, j) if i <= j else (exact, j, i)
-            union = self._unions.get(key)
-            if union is None:
-                union = self._union_exact(*key[1:]) if exact else self._union_nominal(*key[1:])
-                self._unions[key] = union
-            found.append(union)
-        return np.array(found, np.int32)
-
-    # Exact -----------------------------------------------------------------------------------------------
-
-    def _exact_after(self, steps: tuple[Step | None, ...], k: int, i: int) -> int:
-        step, state = steps[k], self.exact[i]
-        if step is None:
-            return self.add_exact(Exact(_shape_after(steps, state.shape), ()))
-        reads = compiled(step, state.shape)
-        terms = [
-            tuple([outer.compose(inner) for outer, inner in zip(read, term, strict=True)])
-            for read in reads.terms
-            for term in state.terms
-        ]
-        return self.add_exact(Exact(reads.shape, _simplified(terms)))
-
-    def _union_exact(self, i: int, j: int) -> int:
-        left, right = self.exact[i], self.exact[j]
-        if i == j or not right.terms:
-            return i
-        if not left.terms:
-            return j
-        if left.shape != right.shape:
-            raise ShapeError(f"maps of {left.shape} and {right.shape} cannot be united; their steps' strides differ")
-        return self.add_exact(Exact(left.shape, _simplified([*left.terms, *right.terms])))
-
-    # Nominal ---------------------------------------------------------------------------------------------
-
-    def _nominal_after(self, steps: tuple[Step | None, ...], k: int, i: int) -> int:
-        step, state = steps[k], self.nominal[i]
-        if step is None:
-            return self.add_nominal(Unbounded(_shape_after(steps, state.shape), (NOTHING,) * len(state.shape)))
-        return self.add_nominal(self._walked(step, state, None))
-
-    def _union_nominal(self, i: int, j: int) -> int:
-        left, right = self.nominal[i], self.nominal[j]
-        if i == j or all(extent.is_nothing for extent in right.extents):
-            return i
-        if all(extent.is_nothing for extent in left.extents):
-            return j
-        return self.add_nominal(self._joined(left, right))
-
     def _joined(self, left: Unbounded, right: Unbounded) -> Unbounded:
         pairs = zip(left.extents, right.extents, left.shape, strict=True)
         return Unbounded(left.shape, tuple([a if a is b else self._interned(united([a, b], [n])) for a, b, n in pairs]))
 
-    def _walked(self, step: Step, state: Unbounded, beyond: list[int] | None) -> Unbounded:
+    def _walked(self, step: Step, state: Unbounded, beyond: list[int]) -> Unbounded:
         """The extents after a step; `beyond` collects how many of its layers begin beyond the image."""
         if isinstance(step, Window):
-            if beyond is not None and step.layers and self._reaches(state):
+            if step.layers and all(e.sizes.max() >= n for e, n in zip(state.extents, self.image, strict=True)):
                 beyond.append(step.layers)
             axes = axis_maps(step, state.shape)
             extents = [self._read(extent, axis) for extent, axis in zip(state.extents, axes, strict=True)]
@@ -249,34 +232,36 @@ class Table:
                 state = self._walked(inner, state, beyond)
             return state
         if isinstance(step, Branches):
-            first, *others = [self._walked(inner, state, beyond) for inner in step.steps]
-            for other in others:
-                first = self._joined(first, other)
-            return first
-        return Unbounded(state.shape, tuple([opened(extent) for extent in state.extents]))
+            return reduce(self._joined, [self._walked(inner, state, beyond) for inner in step.steps])
+        return Unbounded(state.shape, tuple([self._interned(opened(extent)) for extent in state.extents]))
 
     def _read(self, extent: Extent, axis: AxisMap) -> Extent:
         key = (id(extent), axis)
         found = self._axis_results.get(key)
         if found is None:
-            extent = self._interned(extent)
-            found = self._axis_results[id(extent), axis] = self._interned(mapped(extent, 0, axis, axis.n_in))
+            found = self._axis_results[key] = self._interned(mapped(extent, 0, axis, axis.n_in))
         return found
 
-    def _layers_in(self, step: Step | None, i: int) -> int:
-        beyond: list[int] = []
-        if step is not None:
-            self._walked(step, self.nominal[i], beyond)
-        return sum(beyond)
 
-    def _reaches(self, state: Unbounded) -> bool:
-        return all(extent.sizes.max() >= n for extent, n in zip(state.extents, self.image, strict=True))
+# Exact states -----------------------------------------------------------------------------------------------------
 
 
-def _seen(ids: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.bool_]:
-    seen = np.zeros(n, bool)
-    seen[ids] = True
-    return seen
+def _as_it_is(shape: tuple[int, ...]) -> Exact:
+    """A map that reads itself."""
+    return Exact(shape, (tuple(identity(n) for n in shape),))
+
+
+def _joined(left: Exact, right: Exact) -> Exact:
+    if left.shape != right.shape:
+        raise ShapeError(f"maps of {left.shape} and {right.shape} cannot be united; their steps' strides differ")
+    return Exact(left.shape, _simplified([*left.terms, *right.terms]))
+
+
+def _composed(outer: Exact, inner: Exact) -> Exact:
+    """What is read through a map of which `outer` is read, and which itself reads `inner`."""
+    pairs = itertools.product(outer.terms, inner.terms)
+    terms = [tuple([a.compose(b) for a, b in zip(one, other, strict=True)]) for one, other in pairs]
+    return Exact(outer.shape, _simplified(terms))
 
 
 @lru_cache(maxsize=4096)
@@ -286,12 +271,9 @@ def compiled(step: Step, shape: tuple[int, ...]) -> Exact:
         axes = axis_maps(step, shape)
         return Exact(tuple([axis.n_out for axis in axes]), (tuple([axis.relation for axis in axes]),))
     if isinstance(step, Sequence):
-        reads = Exact(shape, (tuple(identity(n) for n in shape),))
+        reads = _as_it_is(shape)
         for inner in step.steps:
-            after = compiled(inner, reads.shape)
-            pairs = itertools.product(after.terms, reads.terms)
-            terms = [tuple([a.compose(b) for a, b in zip(outer, term, strict=True)]) for outer, term in pairs]
-            reads = Exact(after.shape, _simplified(terms))
+            reads = _composed(compiled(inner, reads.shape), reads)
         return reads
     if isinstance(step, Branches):
         parts = [compiled(inner, shape) for inner in step.steps]
@@ -306,17 +288,15 @@ def compiled(step: Step, shape: tuple[int, ...]) -> Exact:
 @lru_cache(maxsize=4096)
 def axis_maps(step: Window, shape: tuple[int, ...]) -> tuple[AxisMap, ...]:
     """How a window reads each axis of a map of `shape`. Raises ShapeError where it does not fit."""
-    found = []
-    n = len(shape)
-    parts = (per_axis(part, n) for part in (step.kernel, step.stride, step.padding, step.dilation))
-    for size, kernel, stride, padding, dilation in zip(shape, *parts, strict=True):
+    found, n = [], len(shape)
+    kernels, strides, dilations = (per_axis(part, n) for part in (step.kernel, step.stride, step.dilation))
+    for size, k, s, padding, d in zip(shape, kernels, strides, per_axis(step.padding, n), dilations, strict=True):
         before, after = padding if isinstance(padding, tuple) else (padding, padding)
-        k, s, d = cast("tuple[int, int, int]", (kernel, stride, dilation))
         found.append(maps.window(size, arguments.Window(k, s, before, after, d).count(size), k, s, before, d))
     return tuple(found)
 
 
-def _shape_after(steps: tuple[Step | None, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shape_after(steps: Steps, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that a step gives where another one, of a choice, reads nothing."""
     step = next((step for step in steps if step is not None), None)
     return shape if step is None else compiled(step, shape).shape

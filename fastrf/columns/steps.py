@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastrf.errors import NetworkError
 
 __all__ = ["Branches", "Sequence", "Step", "Whole", "Window", "branches", "conv", "crop", "identity", "pool"]
 
+Entry = TypeVar("Entry", int, int | tuple[int, int])
 Ints = int | tuple[int, ...]
 Pairs = int | tuple[int | tuple[int, int], ...]
 
@@ -69,11 +71,9 @@ def pool(kernel: Ints, stride: Ints | None = None, padding: Pairs = 0) -> Step:
 
 def crop(before: Ints, after: Ints = 0) -> Step:
     """The map without its first `before` and last `after` rows and columns: `x[before:]`. Negative: padded."""
-    first, last = _frozen(before), _frozen(after)
-    if isinstance(first, int) and isinstance(last, int):
-        return Window(1, 1, ((-first, -last),))
-    n = len(first) if isinstance(first, tuple) else len(last) if isinstance(last, tuple) else 1
-    pairs = zip(_each(first, n), _each(last, n), strict=True)
+    first, last = ((part,) if isinstance(part, int) else tuple(part) for part in (before, after))
+    n = max(len(first), len(last))
+    pairs = zip(per_axis(first, n), per_axis(last, n), strict=True)
     return Window(1, 1, tuple((-a, -b) for a, b in pairs))
 
 
@@ -107,14 +107,9 @@ def _frozen(value: Ints | Pairs | ListOf[int]) -> Ints:
     return tuple(_frozen(item) if isinstance(item, list | tuple) else item for item in value)  # type: ignore[misc]
 
 
-def _each(value: Ints, n: int) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else (value,) * n
-
-
-def per_axis(value: Pairs, n: int) -> tuple[int | tuple[int, int], ...]:
+def per_axis(value: Entry | tuple[Entry, ...], n: int) -> tuple[Entry, ...]:
     """One entry for each of `n` axes. Raises NetworkError where there are more or fewer."""
-    if isinstance(value, int) or len(value) == 1:
-        return (value if isinstance(value, int) else value[0],) * n
-    if len(value) != n:
+    entries = value if isinstance(value, tuple) else (value,)
+    if len(entries) not in (1, n):
         raise NetworkError(f"a step with {value} does not fit {n} spatial axes; give one entry, or one per axis")
-    return value
+    return entries * n if len(entries) == 1 else entries
