@@ -17,16 +17,16 @@ from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import darts_genotypes as genotypes
 from fastrf.spaces.darts_cells import (
+    POINT,
     add_cell,
     add_factorized_reduce,
     add_pointwise,
-    cell_costs,
+    cell_weights,
     edge_steps,
-    halved,
     reducing,
 )
 from fastrf.spaces.darts_genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
-from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.skeleton import Costs, checked_shape, classified, halved, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator
 from fastrf.zoo.builder import Builder
 
@@ -119,17 +119,14 @@ class DARTS(Space[Genotype]):
         """The whole network of a genotype; see `Space.network`. Edge `j` of cell `i` is `cells.i._ops.j`."""
         genotype = self.parse(candidate)
         shape = checked_shape(self, input_shape)
-        self._check_sizes(shape[1:])
         net = Builder(self.name, shape)
         before, last = self._add_stem(net)
-        channels, place = self.channels, (shape[1], shape[2])
+        channels, place = self.channels, self._place_of_cells(shape[1:])
         reduced = self.skeleton == "imagenet"
-        if reduced:
-            place = halved(halved(halved(place)))
         for number in range(self.layers):
             reduction = number in self.reductions
             if reduction:
-                channels, place = 2 * channels, halved(place)
+                channels, place = 2 * channels, self._reduced(place, f"reduction cell {number}")
             name = f"cells.{number}"
             if reduced:
                 first = add_factorized_reduce(net, f"{name}.preprocess0", before, channels, self.padded)
@@ -142,6 +139,10 @@ class DARTS(Space[Genotype]):
         net.add("identity", "features", inputs=last)
         return classified(net, self.classes)
 
+    def _place_of_cells(self, spatial: Sequence[int]) -> list[int]:
+        """Sizes behind the stem."""
+        return list(spatial) if self.skeleton == "cifar" else self._reduced(halved(halved(spatial)), "stem0")
+
     def _add_stem(self, net: Builder) -> tuple[str, str]:
         """The inputs of the first cell."""
         c = self.channels
@@ -153,41 +154,38 @@ class DARTS(Space[Genotype]):
         net.add("relu", "stem1.0")
         return stem0, net.conv_bn(("stem1.1", "stem1.2"), c, 3, stride=2, padding=1)
 
-    def _check_sizes(self, spatial: Sequence[int]) -> None:
-        """Raise ShapeError where an odd size meets a FactorizedReduce that cannot take it."""
-        if self.padded:
-            return
-        place, where = (spatial[0], spatial[1]), list[tuple[str, tuple[int, int]]]()
-        if self.skeleton == "imagenet":
-            place = halved(halved(place))
-            where.append(("stem0", place))
-            place = halved(place)
-        for number in self.reductions:
-            where.append((f"reduction cell {number}", place))
-            place = halved(place)
-        for name, sizes in where:
-            if any(n % 2 for n in sizes):
-                raise ShapeError(
-                    f"{self.name}: FactorizedReduce at {name} halves a map of {sizes}, which must be even; "
-                    "change input_shape, or use DARTS(padded=True)"
-                )
+    def _reduced(self, place: Sequence[int], where: str) -> list[int]:
+        """Sizes behind a FactorizedReduce. Raises ShapeError for an odd one that it cannot take."""
+        if not self.padded and any(n % 2 for n in place):
+            raise ShapeError(
+                f"{self.name}: FactorizedReduce at {where} halves a map of {tuple(place)}, which must be even; "
+                "change input_shape, or use DARTS(padded=True)"
+            )
+        return halved(place)
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`."""
         n_channels, *spatial = image_of(self, columns, channels)
-        self._check_sizes(spatial)
+        costs, c, place = Costs(columns.n), self.channels, self._place_of_cells(spatial)
         cells = [_Cell(candidates.codes[:, : WIDTH // 2]), _Cell(candidates.codes[:, WIDTH // 2 :])]
         needed = self._needed(cells, columns.n)
         before, last = self._stem_columns(columns, needed)
+        widths: list[Any] = self._count_stem(costs, n_channels, spatial)
         reduced = self.skeleton == "imagenet"
         for number in range(self.layers):
             reduction = number in self.reductions
             cell, used = cells[reduction], needed[2 + number]
-            first = columns.apply(reducing(self.padded) if reduced else _POINT, before, used & cell.reads[0])
-            second = columns.apply(_POINT, last, used & cell.reads[1])
+            c *= 2 if reduction else 1
+            for width in widths:
+                costs.conv(width * c, c, place)
+            place = self._reduced(place, f"reduction cell {number}") if reduction else place
+            costs.conv(*cell_weights(cell.codes, reduction, c), place)
+            first = columns.apply(reducing(self.padded) if reduced else POINT, before, used & cell.reads[0])
+            second = columns.apply(POINT, last, used & cell.reads[1])
             before, last = last, _cell_column(cell, columns, [first, second], reduction, used, self.padded)
-            reduced = reduction
-        return Evaluated(last, *self._costs(candidates.codes, spatial, n_channels))
+            widths, reduced = [widths[1], np.sum(cell.concat, axis=0) * c], reduction
+        costs.linear(widths[1], self.classes)
+        return Evaluated(last, costs.parameters, costs.macs)
 
     def _stem_columns(self, columns: Columns, needed: Sequence[Flags]) -> tuple[Column, Column]:
         if self.skeleton == "cifar":
@@ -196,6 +194,17 @@ class DARTS(Space[Genotype]):
         half = conv(3, 2, 1, layers=1)
         stem0 = columns.apply(sequence(half, half), columns.image, needed[0] | needed[1])
         return stem0, columns.apply(half, stem0, needed[1])
+
+    def _count_stem(self, costs: Costs, channels: int, place: Sequence[int]) -> list[int]:
+        """Count the convolutions before the first cell; the channels of its inputs."""
+        c = self.channels
+        if self.skeleton == "cifar":
+            costs.conv(channels * 27 * c, 3 * c, place)
+            return [3 * c, 3 * c]
+        for before, after in ((channels, c // 2), (c // 2, c), (c, c)):
+            place = halved(place)
+            costs.conv(before * after * 9, after, place)
+        return [c, c]
 
     def _needed(self, cells: Sequence[_Cell], n: int) -> list[Flags]:
         """bool[n] per map, the two of the stem first: whether the last cell's output needs it."""
@@ -207,40 +216,12 @@ class DARTS(Space[Genotype]):
             needed[number + 1] |= needed[number + 2] & reads[1]
         return needed
 
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
-        c, place = self.channels, tuple(spatial)
-        if self.skeleton == "cifar":
-            total, macs = conv_cost(channels, 3 * c, 3), spatial_macs(channels * 27 * c, place)
-            widths: list[Any] = [3 * c, 3 * c]
-        else:
-            total = conv_cost(channels, c // 2, 3) + conv_cost(c // 2, c, 3) + conv_cost(c, c, 3)
-            quarter = halved(halved(place))
-            macs = spatial_macs(channels * (c // 2) * 9, halved(place)) + spatial_macs(c // 2 * c * 9, quarter)
-            place = halved(quarter)
-            macs += spatial_macs(c * c * 9, place)
-            widths = [c, c]
-        parts = [codes[:, : WIDTH // 2], codes[:, WIDTH // 2 :]]
-        ends = [sum((part[:, -1].astype(np.int64) >> k & 1) for k in range(STEPS)) for part in parts]
-        for number in range(self.layers):
-            reduction = number in self.reductions
-            c *= 2 if reduction else 1
-            outside = halved(place) if reduction else place
-            weights, of_cell = cell_costs(parts[reduction], reduction, c, outside)
-            total = total + weights + widths[0] * c + 2 * c + widths[1] * c + 2 * c
-            macs = macs + of_cell + spatial_macs((widths[0] + widths[1]) * c, place)
-            widths = [widths[1], ends[reduction] * c]
-            place = outside
-        return total + (widths[1] + 1) * self.classes, macs + widths[1] * self.classes
-
-
-_POINT = conv(1, layers=1)
-
 
 class _Cell:
     """One kind of cell of every candidate: its edges, and what its output needs of it."""
 
     def __init__(self, codes: Codes) -> None:
-        n = len(codes)
+        n, self.codes = len(codes), codes
         self.operators = codes[:, :EDGES].astype(np.int32)
         self.nodes = codes[:, EDGES : 2 * EDGES].astype(np.int32)
         self.concat = [(codes[:, -1] >> k & 1).astype(bool) for k in range(STEPS)]

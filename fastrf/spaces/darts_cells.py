@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,23 +9,20 @@ import numpy as np
 
 from fastrf.columns.programs import Step, branches, conv, crop, identity, pool, sequence
 from fastrf.spaces.darts_genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
-from fastrf.spaces.skeleton import Ints, spatial_macs
+from fastrf.spaces.skeleton import Ints
 from fastrf.spaces.space import Codes
 from fastrf.zoo.builder import Builder
 
-__all__ = ["add_cell", "add_factorized_reduce", "add_pointwise", "cell_costs", "edge_steps", "halved", "reducing"]
+__all__ = ["POINT", "add_cell", "add_factorized_reduce", "add_pointwise", "cell_weights", "edge_steps", "reducing"]
 
-
-def halved(sizes: Sequence[int]) -> tuple[int, int]:
-    """Height and width behind a stride of 2, rounded up."""
-    height, width = sizes
-    return -(-height // 2), -(-width // 2)
+POINT = conv(1, layers=1)
 
 
 def reducing(padded: bool) -> Step:
     """FactorizedReduce: every second pixel, and every second one of the map without its first row and column."""
     shifted = crop(1, -1) if padded else crop(1)
-    return branches(conv(1, 2, layers=1), sequence(shifted, conv(1, 2, layers=1)))
+    half = conv(1, 2, layers=1)
+    return branches(half, sequence(shifted, half))
 
 
 @lru_cache
@@ -36,40 +32,39 @@ def edge_steps(reduction: bool, padded: bool) -> tuple[Step, ...]:
     return (*[_step(name, 2, padded) for name in OPERATORS[:NONE]], *single) if reduction else single
 
 
-def _step(name: str, stride: int, padded: bool) -> Step:
+def _windows(name: str, stride: int) -> list[dict[str, Any]]:
+    """The depthwise windows of a separable or dilated convolution, a 1x1 behind each; none for other operators."""
     kind, _, size = name.rpartition("_")
-    if kind == "skip":
-        return identity if stride == 1 else reducing(padded)
-    k = int(size[0])
-    point = conv(1, layers=1)
     if kind == "sep_conv":
-        return sequence(conv(k, stride, k // 2, layers=1), conv(k, 1, k // 2, layers=2), point)
+        k = int(size[0])
+        return [{"kernel_size": k, "stride": each, "padding": k // 2} for each in (stride, 1)]
     if kind == "dil_conv":
-        return sequence(conv(k, stride, k - 1, 2, layers=1), point)
-    return pool(3, stride, 1)
+        k = int(size[0])
+        return [{"kernel_size": k, "stride": stride, "padding": k - 1, "dilation": 2}]
+    return []
 
 
-def cell_costs(codes: Codes, reduction: bool, channels: int, spatial: Sequence[int]) -> tuple[Ints, Ints]:
-    """int64[n] parameters and multiply-accumulates of the edges of one cell, `spatial` being its output's sizes."""
-    parameters, weights = np.zeros((2, 2, len(OPERATORS)), np.int64)
-    for strided in (0, 1):
-        for k, name in enumerate(OPERATORS):
-            weights[strided, k], norms = _weights(name, channels, bool(strided))
-            parameters[strided, k] = weights[strided, k] + norms
+def _step(name: str, stride: int, padded: bool) -> Step:
+    if name == "skip_connect":
+        return identity if stride == 1 else reducing(padded)
+    windows = [sequence(conv(*window.values(), layers=1), POINT) for window in _windows(name, stride)]
+    return sequence(*windows) if windows else pool(3, stride, 1)
+
+
+def cell_weights(codes: Codes, reduction: bool, channels: int) -> tuple[Ints, Ints]:
+    """int64[n] weights of the convolutions on the edges of one cell, and channels of their batch norms."""
+    table = np.array([[_weights(name, channels, strided) for name in OPERATORS] for strided in (False, True)])
     strided_edges = (codes[:, EDGES : 2 * EDGES] < 2) & reduction
-    picked = strided_edges.astype(np.intp), codes[:, :EDGES].astype(np.intp)
-    return parameters[picked].sum(axis=1), spatial_macs(weights[picked].sum(axis=1), spatial)
+    weights, norms = table[strided_edges.astype(np.intp), codes[:, :EDGES].astype(np.intp)].sum(axis=1).T
+    return weights, norms
 
 
 def _weights(name: str, c: int, strided: bool) -> tuple[int, int]:
-    """Weights of the convolutions and parameters of the batch norms of one operator."""
-    kind, _, size = name.rpartition("_")
-    if kind == "skip" and strided:
-        return c * c, 2 * c
-    if kind not in ("sep_conv", "dil_conv"):
-        return 0, 0
-    times = 2 if kind == "sep_conv" else 1
-    return times * (int(size[0]) ** 2 * c + c * c), times * 2 * c
+    """Weights of the convolutions and channels of the batch norms of one operator."""
+    if name == "skip_connect" and strided:
+        return c * c, c
+    windows = _windows(name, 1)
+    return sum(window["kernel_size"] ** 2 * c + c * c for window in windows), len(windows) * c
 
 
 def add_cell(
@@ -77,7 +72,7 @@ def add_cell(
     name: str,
     cell: tuple[Edges, tuple[int, ...], bool],
     inputs: tuple[str, str],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     padded: bool,
 ) -> str:
     """Append a cell of `(edges, concatenated nodes, whether it reduces)` and return its output.
@@ -106,27 +101,20 @@ def add_cell(
 def _add_operator(net: Builder, name: str, operator: str, source: str, how: tuple[int, int, bool]) -> str:
     """Append an edge's operator; `how` is its channels, its stride, and whether FactorizedReduce pads."""
     channels, stride, padded = how
-    kind, _, size = operator.rpartition("_")
-    if kind == "skip":
-        if stride == 1:
-            return net.add("identity", name, inputs=source)
+    if operator == "skip_connect" and stride == 1:
+        return net.add("identity", name, inputs=source)
+    if operator == "skip_connect":
         return add_factorized_reduce(net, name, source, channels, padded)
-    if kind in ("max_pool", "avg_pool"):
+    windows = _windows(operator, stride)
+    if not windows:
+        kind = operator.removesuffix("_3x3")
         return net.add(kind, name, inputs=source, kernel_size=3, stride=stride, padding=1)
-    k = int(size[0])
-    if kind == "dil_conv":
-        window: dict[str, Any] = {"kernel_size": k, "stride": stride, "padding": k - 1, "dilation": 2}
-        return _add_separable(net, f"{name}.op", name, source, channels, window)
-    first: dict[str, Any] = {"kernel_size": k, "stride": stride, "padding": k // 2}
-    middle = _add_separable(net, f"{name}.op.0", f"{name}.op.0", source, channels, first)
-    return _add_separable(net, f"{name}.op.1", name, middle, channels, {**first, "stride": 1})
-
-
-def _add_separable(net: Builder, parts: str, name: str, source: str, channels: int, window: dict[str, Any]) -> str:
-    """ReLU, depthwise, pointwise, batch norm; `name` is the last one's."""
-    net.add("relu", f"{parts}.relu", inputs=source)
-    net.add("depthwise_conv", f"{parts}.depthwise", **window, bias=False)
-    return net.conv_bn((f"{parts}.pointwise", name), channels, 1)
+    for k, window in enumerate(windows, start=1):
+        parts = f"{name}.op.{k - 1}" if len(windows) > 1 else f"{name}.op"
+        net.add("relu", f"{parts}.relu", inputs=source)
+        net.add("depthwise_conv", f"{parts}.depthwise", **window, bias=False)
+        source = net.conv_bn((f"{parts}.pointwise", name if k == len(windows) else parts), channels, 1)
+    return source
 
 
 def add_pointwise(net: Builder, name: str, source: str, channels: int) -> str:

@@ -18,7 +18,7 @@ from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
-from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.skeleton import Costs, checked_shape, classified, halved, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.zoo.builder import Builder
 
@@ -182,39 +182,27 @@ class NASBench101(Space[Cell]):
         A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
         reads what any of them does.
         """
-        n_channels, *spatial = image_of(self, columns, channels)
-        depth, convolutions = cells.profile(candidates.codes)
+        n_channels, *place = image_of(self, columns, channels)
+        codes, costs, wide = candidates.codes, Costs(columns.n), self.channels
+        depth, convolutions = cells.profile(codes)
         columns.layer(columns.image)
         column = columns.apply(_WINDOW, columns.image)
-        place = tuple(spatial)
+        costs.conv(n_channels * wide * 9, wide, place)
         for stack in range(self.stacks):
             if stack:
-                odd = tuple((0, n % 2) for n in place)
-                column = columns.apply(conv(2, 2, odd), column)
-                place = tuple(-(-n // 2) for n in place)
+                column = columns.apply(conv(2, 2, tuple((0, n % 2) for n in place)), column)
+                place = halved(place)
+            out = self.channels << stack
+            widths = cells.vertex_channels(codes, out)
             for _ in range(self.modules):
                 for power, count in zip(_POWERS, convolutions, strict=True):
                     if count.any():
                         columns.layer(columns.apply(power, column), count)
                 column = columns.choose(depth, _POWERS, column)
-        return Evaluated(column, *self._costs(candidates.codes, spatial, n_channels))
-
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
-        total, macs = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
-        place, wide = tuple(spatial), self.channels
-        for stack in range(self.stacks):
-            if stack:
-                place = tuple(-(-n // 2) for n in place)
-            out = self.channels << stack
-            widths = cells.vertex_channels(codes, out)
-            for module in range(self.modules):
-                weights, norms = cells.weights(codes, widths, wide if module == 0 else out)
-                total += weights + norms
-                macs += spatial_macs(weights, place)
-            wide = out
-        stem = conv_cost(channels, self.channels, 3)
-        macs += spatial_macs(channels * self.channels * 9, spatial) + wide * self.classes
-        return total + stem + (wide + 1) * self.classes, macs
+                costs.conv(*cells.weights(codes, widths, wide), place)
+                wide = out
+        costs.linear(wide, self.classes)
+        return Evaluated(column, costs.parameters, costs.macs)
 
 
 def _md5(text: str) -> str:
@@ -266,12 +254,8 @@ def _from_compact(bits: str, letters: str) -> tuple[list[list[int]], list[str]]:
 def _on_paths(matrix: Sequence[Sequence[int]]) -> list[int]:
     """The vertices on a path from the first to the last."""
     n = len(matrix)
-    ahead, behind = [True] + [False] * (n - 1), [False] * (n - 1) + [True]
-    for v in range(1, n):
-        ahead[v] = any(ahead[w] and matrix[w][v] for w in range(v))
-    for v in range(n - 2, -1, -1):
-        behind[v] = any(behind[w] and matrix[v][w] for w in range(v + 1, n))
-    return [v for v in range(n) if ahead[v] and behind[v]]
+    leads = np.linalg.matrix_power(np.array(matrix, bool) | np.eye(n, dtype=bool), n)
+    return np.flatnonzero(leads[0] & leads[:, -1]).tolist()
 
 
 def _widened(cell: Cell, rng: np.random.Generator) -> tuple[list[list[int]], list[str]]:

@@ -114,17 +114,17 @@ def vertex_channels(codes: Codes, channels: int) -> Ints:
 
 
 def weights(codes: Codes, widths: Ints, channels: int) -> tuple[Ints, Ints]:
-    """int64[n] weights of a cell's convolutions and parameters of its batch norms, on a map of `channels`."""
-    total, norms = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
+    """int64[n] weights of a cell's convolutions and channels of its batch norms, on a map of `channels`."""
+    total, norms = np.zeros((2, len(codes)), np.int64)
     for v in range(1, VERTICES):
         width = widths[v]
         projected = _edge(codes, 0, v)
         total += projected * channels * width
-        norms += 2 * width * projected
+        norms += width * projected
         if v < _OUTPUT:
             label = _label(codes, v)
             total += width * width * np.where(label == _CONV3, 9, np.where(label == _CONV1, 1, 0))
-            norms += 2 * width * (label != _POOL)
+            norms += width * (label != _POOL)
     return total, norms
 
 

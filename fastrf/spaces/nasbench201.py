@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence
+from fastrf.columns.programs import Column, Columns, Evaluated, Step, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import Ints, checked_shape, classified, conv_cost, image_of, spatial_macs
+from fastrf.spaces.skeleton import Costs, Ints, checked_shape, classified, halved, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property
 from fastrf.zoo.builder import Builder
@@ -127,14 +127,14 @@ class NASBench201(Space[Arch]):
         shape = checked_shape(self, input_shape)
         net = Builder(self.format(arch), shape)
         net.conv_bn(("stem.0", "stem.1"), self.channels, 3, padding=1)
-        height, width = shape[1:]
+        place: Sequence[int] = shape[1:]
         for stage in range(3):
             channels = self.channels << stage
             if stage:
                 _add_block(net, f"cells.{stage * (self.n + 1) - 1}", channels)
-                height, width = (height - 1) // 2 + 1, (width - 1) // 2 + 1
+                place = halved(place)
             for cell in range(stage * (self.n + 1), stage * (self.n + 1) + self.n):
-                _add_cell(net, f"cells.{cell}", arch, (channels, height, width))
+                _add_cell(net, f"cells.{cell}", arch, (channels, *place))
         net.add("batch_norm", "lastact.0")
         net.add("relu", "features")
         return classified(net, self.classes)
@@ -145,41 +145,35 @@ class NASBench201(Space[Arch]):
         A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
         reads what any of them does.
         """
-        n_channels, *spatial = image_of(self, columns, channels)
-        codes = candidates.codes
+        n_channels, *place = image_of(self, columns, channels)
+        codes, costs, c = candidates.codes, Costs(columns.n), self.channels
         depth, convolutions = _profile(codes)
         columns.layer(columns.image)
         column = columns.apply(_STEM, columns.image)
+        costs.conv(n_channels * c * 9, c, place)
         for stage in range(3):
             if stage:
-                columns.layer(column)
-                inside = columns.apply(conv(3, 2, 1), column)
-                columns.layer(inside)
-                columns.layer(columns.apply(_SHORTCUT, column))
-                column = columns.union(columns.apply(_DOWN, column), columns.apply(_SHORTCUT, column))
+                column, place, c = self._reduced(columns, column), halved(place), 2 * c
+                costs.conv(c // 2 * c * 9, c, place)
+                costs.conv(c * c * 9, c, place)
+                costs.conv(c // 2 * c, 0, place)
             for _ in range(self.n):
                 for k, count in enumerate(convolutions):
                     if count.any():
                         columns.layer(columns.apply(_DEPTHS[k + 1] or identity, column), count)
                 column = columns.choose(depth + 1, _DEPTHS, column)
-        return Evaluated(column, *self._costs(codes, spatial, n_channels))
+            for operator, weights in ((_CONV1, c * c), (_CONV3, 9 * c * c)):
+                costs.conv(weights, c, place, self.n * (codes == operator).sum(axis=1, dtype=np.int64))
+        costs.parameters += 2 * c
+        costs.linear(c, self.classes)
+        return Evaluated(column, costs.parameters, costs.macs)
 
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
-        n_conv1, n_conv3 = (codes == _CONV1).sum(axis=1, dtype=np.int64), (codes == _CONV3).sum(axis=1, dtype=np.int64)
-        c = self.channels
-        parameters, macs = conv_cost(channels, c, 3), spatial_macs(channels * c * 9, spatial)
-        place = tuple(spatial)
-        of_cells, of_macs = np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
-        for stage in range(3):
-            c = self.channels << stage
-            if stage:
-                place = tuple((n - 1) // 2 + 1 for n in place)
-                parameters += conv_cost(c // 2, c, 3) + conv_cost(c, c, 3) + c // 2 * c
-                macs += spatial_macs(9 * c * c // 2 + 9 * c * c + c // 2 * c, place)
-            of_cells += self.n * (n_conv1 * conv_cost(c, c, 1) + n_conv3 * conv_cost(c, c, 3))
-            of_macs += self.n * spatial_macs(c * c, place) * (n_conv1 + 9 * n_conv3)
-        head = 2 * c + (c + 1) * self.classes
-        return of_cells + parameters + head, of_macs + macs + c * self.classes
+    @staticmethod
+    def _reduced(columns: Columns, column: Column) -> Column:
+        """The map behind a residual block of stride 2."""
+        for source in (column, columns.apply(conv(3, 2, 1), column), columns.apply(_SHORTCUT, column)):
+            columns.layer(source)
+        return columns.union(columns.apply(_DOWN, column), columns.apply(_SHORTCUT, column))
 
 
 def _nodes_of(text: str) -> list[list[tuple[str, int]]]:
@@ -243,7 +237,7 @@ def _add_block(net: Builder, name: str, channels: int) -> None:
     net.add("add", name, inputs=[net.last, body])
 
 
-def _add_cell(net: Builder, name: str, arch: Arch, shape: tuple[int, int, int]) -> None:
+def _add_cell(net: Builder, name: str, arch: Arch, shape: tuple[int, ...]) -> None:
     """One cell; a node of no operator is a constant."""
     nodes = [net.last]
     for number, node in enumerate(arch, start=1):

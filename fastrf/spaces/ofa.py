@@ -5,6 +5,7 @@ Cai et al. 2020, arXiv 1908.09791; skeleton as in mit-han-lab/once-for-all (`ofa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import Ints, checked_shape, conv_cost, image_of, spatial_macs
+from fastrf.spaces.skeleton import Costs, checked_shape, halved, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
 from fastrf.zoo.builder import Builder
 
@@ -119,14 +120,14 @@ class OFAMobileNetV3(Space[Subnet]):
         net = Builder(self.name, shape)
         names = ("first_conv.conv", "first_conv.bn", "first_conv")
         net.conv_bn_act(names, first, 3, stride=2, padding=1, activation="hardswish")
-        place = tuple((n - 1) // 2 + 1 for n in shape[1:])
+        place = halved(shape[1:])
         self._add_block(net, "blocks.0", (first, first, wide), (3, 1), (False, False), place)
         number = 1
         for stage in range(STAGES):
             for block in range(arch.d[stage]):
                 k = BLOCKS * stage + block
                 stride = 1 if block else _STRIDES[stage]
-                place = tuple((n - 1) // stride + 1 for n in place)
+                place = halved(place) if stride == 2 else place
                 channels = (wide, _divisible(wide * arch.e[k]), widths[stage])
                 how = (_HARD[stage], _SQUEEZED[stage])
                 self._add_block(net, f"blocks.{number}", channels, (arch.ks[k], stride), how, place)
@@ -145,7 +146,7 @@ class OFAMobileNetV3(Space[Subnet]):
         channels: tuple[int, int, int],
         window: tuple[int, int],
         how: tuple[bool, bool],
-        place: tuple[int, ...],
+        place: Sequence[int],
     ) -> None:
         """One block; `channels` before, within and after it; kernel and stride; hard swish and gate or not."""
         source, (before, within, after), (kernel, stride) = net.last, channels, window
@@ -169,48 +170,37 @@ class OFAMobileNetV3(Space[Subnet]):
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
         """See `Space.evaluate`. A window of stride 1 reads at least what a shortcut around it does."""
-        n_channels, *spatial = image_of(self, columns, channels)
-        codes = candidates.codes
+        n_channels, *place = image_of(self, columns, channels)
+        codes, costs = candidates.codes.astype(np.int64), Costs(columns.n)
+        first, wide, *widths, last, mixed = self.channels
         column = columns.apply(sequence(conv(3, 2, 1, layers=1), conv(3, 1, 1, layers=1), _POINT), columns.image, True)
-        for stage in range(STAGES):
+        place = halved(place)
+        costs.conv(n_channels * first * 9, first, place)
+        costs.conv(9 * first, first, place)
+        costs.conv(first * wide, wide, place)
+        for stage, out in enumerate(widths):
             gate = _SQUEEZED[stage] and self.squeeze_excitation
             for block in range(BLOCKS):
-                steps = _steps(1 if block else _STRIDES[stage], gate)
-                kernel = codes[:, BLOCKS * stage + block]
-                which = np.where(codes[:, 2 * _N_BLOCKS + stage] > block, (kernel - 3) // 2, len(KERNELS))
-                column = columns.choose(which, steps, column, True)
+                kernel, expansion = codes[:, BLOCKS * stage + block], codes[:, _N_BLOCKS + BLOCKS * stage + block]
+                stride, used = 1 if block else _STRIDES[stage], codes[:, 2 * _N_BLOCKS + stage] > block
+                which = np.where(used, (kernel - 3) // 2, len(KERNELS))
+                column = columns.choose(which, _steps(stride, gate), column, True)
+                inner = [_divisible(wide * e) for e in range(max(EXPANSIONS) + 1)]
+                within = np.array(inner)[expansion]
+                costs.conv(wide * within, within, place, used)
+                place = halved(place) if stride == 2 else place
+                costs.conv(kernel * kernel * within, within, place, used)
+                costs.conv(within * out, out, place, used)
+                if _SQUEEZED[stage]:
+                    squeezed = np.array([_divisible(n // 4) for n in inner])[expansion]
+                    costs.linear(within, squeezed, used)
+                    costs.linear(squeezed, within, used)
+                wide = out
         columns.layer(column)
-        return Evaluated(column, *self._costs(codes, spatial, n_channels))
-
-    def _costs(self, codes: Codes, spatial: Sequence[int], channels: int) -> tuple[Ints, Ints]:
-        first, wide, *widths, last, mixed = self.channels
-        place = tuple((n - 1) // 2 + 1 for n in spatial)
-        total = conv_cost(channels, first, 3) + 11 * first + conv_cost(first, wide, 1) + np.zeros(len(codes), np.int64)
-        macs = spatial_macs(channels * first * 9 + 9 * first + first * wide, place) + np.zeros(len(codes), np.int64)
-        for stage in range(STAGES):
-            for block in range(BLOCKS):
-                k = BLOCKS * stage + block
-                outside = tuple((n - 1) // (1 if block else _STRIDES[stage]) + 1 for n in place)
-                of_block = self._block_costs(codes[:, k], codes[:, _N_BLOCKS + k], (wide, widths[stage], stage))
-                used = codes[:, 2 * _N_BLOCKS + stage] > block
-                total += used * of_block[0]
-                macs += used * (of_block[1] * place[0] * place[1] + of_block[2] * outside[0] * outside[1] + of_block[3])
-                wide, place = widths[stage], outside
-        total += conv_cost(wide, last, 1) + last * mixed + (mixed + 1) * self.classes
-        return total, macs + spatial_macs(wide * last, place) + last * mixed + mixed * self.classes
-
-    @staticmethod
-    def _block_costs(kernel: Codes, expansion: Codes, about: tuple[int, int, int]) -> tuple[Ints, Ints, Ints, Ints]:
-        """Parameters, and weights used per position before the stride, behind it, and once; int64[n] each."""
-        before, after, stage = about
-        inner = np.array([_divisible(before * e) for e in range(max(EXPANSIONS) + 1)])
-        within, k = inner[expansion.astype(np.intp)], kernel.astype(np.int64)
-        once = biases = np.zeros(len(kernel), np.int64)
-        if _SQUEEZED[stage]:
-            squeezed = np.array([_divisible(int(n) // 4) for n in inner])[expansion.astype(np.intp)]
-            once, biases = 2 * within * squeezed, within + squeezed
-        expand, behind = before * within, k * k * within + within * after
-        return expand + 2 * within + behind + 2 * within + 2 * after + once + biases, expand, behind, once
+        costs.conv(wide * last, last, place)
+        costs.conv(last * mixed, 0, ())
+        costs.linear(mixed, self.classes)
+        return Evaluated(column, costs.parameters, costs.macs)
 
 
 _POINT = conv(1, layers=1)
@@ -231,15 +221,14 @@ def _divisible(channels: float) -> int:
 
 def _mapping(text: Any) -> Mapping[Any, Any]:
     """The mapping that a candidate is given as."""
+    if isinstance(text, Subnet):
+        return text._asdict()
+    found = text
     if isinstance(text, str):
         if len(text) > _MAX_TEXT:
             raise FormatError(f"a sub-network of {len(text)} characters; more than {_MAX_TEXT} are not read")
-        try:
-            text = literal(text)
-        except (SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
-            raise FormatError(f'{short(text)} is not a sub-network; write {{"ks": […], "e": […], "d": […]}}') from None
-    if isinstance(text, Subnet):
-        return text._asdict()
-    if not isinstance(text, Mapping):
+        with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
+            found = literal(text)
+    if not isinstance(found, Mapping):
         raise FormatError(f'{short(text)} is not a sub-network; write {{"ks": […], "e": […], "d": […]}}')
-    return text
+    return found

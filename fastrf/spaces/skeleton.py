@@ -1,11 +1,11 @@
-"""What the skeletons of the spaces share: checks of the input, the head, and the costs of a convolution."""
+"""What the skeletons of the spaces share: checks of the input, the head, sizes and costs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from operator import index
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,11 @@ from fastrf.network import Network
 from fastrf.spaces.space import Space
 from fastrf.zoo.builder import Builder
 
-__all__ = ["Ints", "checked_shape", "classified", "conv_cost", "image_of", "spatial_macs"]
+__all__ = ["Costs", "Ints", "checked_shape", "classified", "halved", "image_of"]
 
 Ints = npt.NDArray[np.int64]
 #: One number, or one for each candidate.
-Number = TypeVar("Number", int, Ints)
+Number = int | Ints
 
 
 def checked_shape(space: Space[Any], input_shape: Sequence[int] | None) -> tuple[int, int, int]:
@@ -47,11 +47,25 @@ def classified(net: Builder, classes: int, pooling: str = "global_pooling") -> N
     return Network.from_dict(net.spec(["features", "classifier"]))
 
 
-def conv_cost(channels_in: Number, channels_out: Number, kernel: int) -> Number:
-    """Parameters of a square convolution without bias and the batch norm after it."""
-    return channels_in * channels_out * kernel * kernel + 2 * channels_out
+class Costs:
+    """Parameters and multiply-accumulates of `n` candidates, int64[n] each, added up layer by layer."""
+
+    def __init__(self, n: int) -> None:
+        self.parameters, self.macs = np.zeros((2, n), np.int64)
+
+    def conv(
+        self, weights: Number, channels: Number, spatial: Sequence[int], times: Number | npt.NDArray[np.bool_] = 1
+    ) -> None:
+        """`times` convolutions of so many weights on a map of `spatial`, with a batch norm of `channels` after each."""
+        self.parameters += times * (weights + 2 * channels)
+        self.macs += times * weights * math.prod(spatial)
+
+    def linear(self, channels: Number, out: Number, times: Number | npt.NDArray[np.bool_] = 1) -> None:
+        """`times` linear layers with bias."""
+        self.parameters += times * (channels + 1) * out
+        self.macs += times * channels * out
 
 
-def spatial_macs(weights: Number, spatial: Sequence[int]) -> Number:
-    """Multiply-accumulates of a convolution of so many weights on a map."""
-    return weights * math.prod(spatial)
+def halved(sizes: Sequence[int]) -> list[int]:
+    """Sizes behind a stride of 2, rounded up."""
+    return [-(-n // 2) for n in sizes]
