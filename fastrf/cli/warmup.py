@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastrf.analysis import analyze
-from fastrf.anchors.assignment.assigners import atss, rfla
 from fastrf.anchors.assignment.dense import assign
 from fastrf.anchors.suggestions import suggest
 from fastrf.engine.relation import Relation
@@ -58,8 +57,6 @@ def _anchors() -> None:
         level = assign(analysis, [node], boxes)[node]
         level.contains()
         level.contains(packed=True)
-    rfla(boxes, boxes)
-    atss(boxes, [[[1, 1], [5, 5]]], [8])
     layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]
     analysis = analyze({"input_shape": [1, 12, 12], "layers": layers})
     suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)

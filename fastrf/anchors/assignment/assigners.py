@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.anchors.assignment.dense import corners
-from fastrf.anchors.assignment.kernels import best_priors, nearest_centres
 from fastrf.errors import ShapeError, UsageError
 
 __all__ = ["Candidates", "Labels", "atss", "gaussian_scores", "rfla"]
@@ -54,13 +53,17 @@ def gaussian_scores(boxes: npt.ArrayLike, priors: npt.ArrayLike, *, metric: str 
     Source: Xu et al. 2022, "RFLA: Gaussian receptive field based label assignment". Raises as `rfla`.
     """
     _check_metric(metric)
-    one, two = _centred(boxes, "boxes")[:, None], _centred(priors, "priors")[None]
-    moved, (size1, size2) = two[..., :2] - one[..., :2], (one[..., 2:], two[..., 2:])
+    return _scores(_centred(boxes, "boxes")[:, :, None], _centred(priors, "priors")[:, None], metric)
+
+
+def _scores(one: FloatArray, two: FloatArray, metric: str) -> FloatArray:
+    """The scores of boxes and priors, each [4, ...] centre and size, that are laid beside each other."""
+    moved, size1, size2 = two[:2] - one[:2], one[2:], two[2:]
     if metric == "wd":
-        far = (moved**2).sum(axis=-1) + ((size1 - size2) ** 2).sum(axis=-1) / 4
+        far = (moved**2).sum(axis=0) + ((size1 - size2) ** 2).sum(axis=0) / 4
     else:
         ratio = size2 / size1
-        far = (ratio**2 + 4 * (moved / size1) ** 2 - 2 * np.log(ratio)).sum(axis=-1) / 2 - 1
+        far = (ratio**2 + 4 * (moved / size1) ** 2 - 2 * np.log(ratio)).sum(axis=0) / 2 - 1
     return np.asarray(1 / (1 + far))
 
 
@@ -87,27 +90,28 @@ def rfla(
         raise UsageError(f"rescale {rescale!r} must be positive")
     objects, fields = _centred(boxes, "boxes"), _centred(priors, "priors")
     first = _best(objects, fields, metric, topk[0])
-    second = _best(objects, fields * [1, 1, rescale, rescale], metric, topk[1])
+    second = _best(objects, fields * np.array([[1], [1], [rescale], [rescale]]), metric, topk[1])
     free = first.objects < 0
-    return Labels(
-        np.where(free, second.objects, first.objects),
-        np.where(free, second.scores, first.scores),
-    )
+    return Labels(*(np.where(free, again, before) for before, again in zip(first, second, strict=True)))
 
 
 def _best(boxes: FloatArray, priors: FloatArray, metric: str, k: int) -> Labels:
     """Per prior the box that wants it most."""
-    index = np.full((len(boxes), k), -1, np.int64)
-    negative = np.full((len(boxes), k), np.inf)
-    best_priors(boxes, priors, metric == "kld", index, negative)
-    owner = np.repeat(np.arange(len(boxes)), k)
-    wanted, scores = index.ravel(), -negative.ravel()
-    order = np.lexsort((owner, -scores))
-    order = order[wanted[order] >= 0]
-    taken, at = np.unique(wanted[order], return_index=True)
-    labels = Labels(np.full(len(priors), -1, np.int64), np.zeros(len(priors)))
-    labels.objects[taken], labels.scores[taken] = owner[order[at]], scores[order[at]]
+    labels = Labels(np.full(priors.shape[1], -1, np.int64), np.zeros(priors.shape[1]))
+    for number, box in enumerate(boxes.T):
+        scores = _scores(box[:, None], priors, metric)
+        wanted = _smallest(-scores, k)
+        wins = wanted[(labels.objects[wanted] < 0) | (scores[wanted] > labels.scores[wanted])]
+        labels.objects[wins], labels.scores[wins] = number, scores[wins]
     return labels
+
+
+def _smallest(values: FloatArray, k: int) -> IntArray:
+    """The places of the `k` smallest values, the smallest first and equal ones in order."""
+    places = np.arange(values.size)
+    if k < values.size:
+        places = np.flatnonzero(values <= np.partition(values, k - 1)[k - 1])
+    return places[np.argsort(values[places], kind="stable")[:k]]
 
 
 def atss(
@@ -125,48 +129,29 @@ def atss(
         raise UsageError(f"topk {topk!r} must be a positive integer")
     if not centres or len(centres) != len(sizes) or not all(size > 0 for size in sizes):
         raise UsageError(f"{len(centres)} levels of centres need as many positive sizes, not {list(sizes)!r}")
-    given = np.ascontiguousarray(corners(boxes, 2))
-    places = [_points(level) for level in centres]
+    given, places = corners(boxes, 2), [_points(level) for level in centres]
     index = np.full((len(given), topk * len(places)), -1, np.int64)
-    iou = np.zeros(index.shape)
-    inside = np.zeros(index.shape, bool)
     offset = 0
-    for level, (points, size) in enumerate(zip(places, sizes, strict=True)):
-        columns = slice(level * topk, (level + 1) * topk)
-        nearest = np.full((len(given), topk), -1, np.int64)
-        nearest_centres(given, points, nearest, np.full(nearest.shape, np.inf))
-        there = nearest >= 0
-        chosen = points[nearest] if len(points) else np.zeros((*nearest.shape, 2))
-        index[:, columns] = np.where(there, nearest + offset, -1)
-        iou[:, columns] = np.where(there, _overlap(given, chosen, size), 0)
-        both = np.minimum(chosen - given[:, None, :2], given[:, None, 2:] - chosen)
-        inside[:, columns] = there & (both.min(axis=-1) > 0)
+    for level, points in enumerate(places):
+        for number, middle in enumerate((given[:, :2] + given[:, 2:]) / 2):
+            nearest = _smallest((points[:, 0] - middle[0]) ** 2 + (points[:, 1] - middle[1]) ** 2, topk)
+            index[number, level * topk : level * topk + nearest.size] = nearest + offset
         offset += len(points)
-    threshold = _threshold(iou, index >= 0)
+    there, side = index >= 0, np.repeat(np.array(sizes, np.float64), topk)
+    chosen = np.concatenate([*places, np.zeros((1, 2))])[index]  # where there is none, -1 reads the last
+    low, high, half = given[:, None, :2], given[:, None, 2:], side[:, None] / 2
+    common = np.maximum(np.minimum(high, chosen + half) - np.maximum(low, chosen - half), 0).prod(axis=-1)
+    iou = np.where(there, common / ((high - low).prod(axis=-1) + side * side - common), 0)
+    inside = there & (np.minimum(chosen - low, high - chosen).min(axis=-1) > 0)
+    known = np.ma.masked_where(~there, iou)
+    threshold = (known.mean(axis=1) + known.std(axis=1, ddof=1).filled(0)).filled(0)
     return Candidates(index, iou, threshold, inside & (iou >= threshold[:, None]))
 
 
-def _overlap(boxes: FloatArray, centres: FloatArray, size: float) -> FloatArray:
-    """float64[n, k]: the IoU of boxes with squares around their candidates."""
-    low = np.maximum(boxes[:, None, :2], centres - size / 2)
-    high = np.minimum(boxes[:, None, 2:], centres + size / 2)
-    common = np.maximum(high - low, 0).prod(axis=-1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return np.asarray(common / (areas[:, None] + size * size - common))
-
-
-def _threshold(iou: FloatArray, there: BoolArray) -> FloatArray:
-    """float64[n]: mean plus standard deviation over the candidates that are there."""
-    count = np.maximum(there.sum(axis=1), 1)
-    mean = iou.sum(axis=1) / count
-    squares = np.where(there, (iou - mean[:, None]) ** 2, 0).sum(axis=1)
-    return np.asarray(mean + np.sqrt(squares / np.maximum(count - 1, 1)))
-
-
 def _centred(boxes: npt.ArrayLike, what: str) -> FloatArray:
-    """float64[n, 4]: centre and size."""
-    given = corners(boxes, 2, what)
-    return np.concatenate([(given[:, :2] + given[:, 2:]) / 2, given[:, 2:] - given[:, :2]], axis=1)
+    """float64[4, n]: centre and size."""
+    low, high = np.split(np.ascontiguousarray(corners(boxes, 2, what).T), 2)
+    return np.concatenate([(low + high) / 2, high - low])
 
 
 def _points(centres: npt.ArrayLike) -> FloatArray:

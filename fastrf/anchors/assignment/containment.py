@@ -54,16 +54,8 @@ class Answer(ABC):
         """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]: eight along the last axis a byte, as `numpy.packbits`."""
         return np.packbits(self.dense(whole, boxes), axis=-1)
 
-    def box_counts(self, whole: bool) -> IntArray:
-        """int64[n]: the number of positions per box."""
-        return self._counts(whole)[0]
-
-    def position_counts(self, whole: bool) -> IntArray:
-        """int64[*map]: the number of boxes per position."""
-        return self._counts(whole)[1]
-
-    def _counts(self, whole: bool) -> tuple[IntArray, IntArray]:
-        """Per box and per position from dense answers, chunk by chunk."""
+    def counts(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """The number of positions per box, int64[n], and of boxes per position, int64[*map]: chunk by chunk."""
         boxes, positions = np.zeros(self.n, np.int64), np.zeros(self.shape, np.int64)
         step = max(CHUNK // max(math.prod(self.shape), 1), 1)
         for first in range(0, self.n, step):
@@ -75,8 +67,7 @@ class Answer(ABC):
 
 def answer(positional: Dependency, pixels: IntArray) -> Answer:
     """The answer for boxes of pixels (int64[n, ndim, 2], half-open); an empty box is seen by none."""
-    ranges = Ranges.of(positional, pixels)
-    return ranges or Tables.of(positional, pixels) or Areas(positional, pixels)
+    return Ranges.of(positional, pixels) or Tables.of(positional, pixels) or Areas(positional, pixels)
 
 
 class Ranges(Answer):
@@ -95,7 +86,6 @@ class Ranges(Answer):
         if any(len(g.cols) != 1 or len(g.rows) > 1 or not _moves_along(g.relation) for g in term):
             return None
         shape = positional.shape
-        axis_of = [axis for axis, factors in enumerate(positional.axes) for _ in factors]
         found = []
         for whole in (True, False):
             ranges = np.zeros((len(shape), 2, len(pixels)), np.int64)
@@ -104,70 +94,53 @@ class Ranges(Answer):
             for group in term:
                 first, stop = _rows_that_see(group.relation, pixels[:, group.cols[0]], whole)
                 if group.rows:
-                    ranges[axis_of[group.rows[0]]] = first, np.maximum(stop, first)
+                    ranges[positional.axes.owners[group.rows[0]]] = first, np.maximum(stop, first)
                 else:
                     seen &= stop > first
-            if not seen.all():
-                ranges[:, :, ~seen] = 0
+            ranges[:, :, ~seen] = 0
             found.append(ranges)
         return cls(shape, *found)
 
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
-        return self._filled(whole, boxes, False).view(bool)
+        if len(self.shape) == 2:
+            return self._plane(whole, boxes, packed=False).view(bool)
+        inside: Any = True
+        for axis, (n, ends) in enumerate(zip(self.shape, self.ranges[whole][:, :, boxes], strict=True)):
+            index = np.arange(n).reshape(n, *[1] * (len(self.shape) - 1 - axis))
+            low, high = ends.reshape(2, -1, *[1] * len(self.shape))
+            inside = inside & (index >= low) & (index < high)
+        return np.asarray(inside)
 
     def packed(self, whole: bool, boxes: slice) -> Bytes:
         """uint8[boxes, *map[:-1], ceil(map[-1] / 8)]."""
-        return self._filled(whole, boxes, True)
+        return self._plane(whole, boxes, packed=True) if len(self.shape) == 2 else super().packed(whole, boxes)
 
-    def _filled(self, whole: bool, boxes: slice, packed: bool) -> Bytes:
-        ranges = self.ranges[whole][:, :, boxes]
-        if len(self.shape) != 2:
-            spread = self._spread(ranges)
-            return np.packbits(spread, axis=-1) if packed else spread.view(np.uint8)
+    def _plane(self, whole: bool, boxes: slice, *, packed: bool) -> Bytes:
+        """Either of them on a map of two axes."""
+        (top, bottom), (left, right) = np.ascontiguousarray(self.ranges[whole][:, :, boxes])
         height, width = self.shape
-        out = np.empty((ranges.shape[2], height, (width + 7) // 8 if packed else width), np.uint8)
-        (top, bottom), (left, right) = np.ascontiguousarray(ranges)
+        out = np.empty((len(top), height, (width + 7) // 8 if packed else width), np.uint8)
         fill_ranges(top, bottom, left, right, packed, out)
         return out
 
-    def _spread(self, ranges: IntArray) -> BoolArray:
-        """bool[boxes, *map] with any number of axes."""
-        inside = np.ones((ranges.shape[2], *[1] * len(self.shape)), bool)
-        for axis, (n, (low, high)) in enumerate(zip(self.shape, ranges, strict=True)):
-            index = np.arange(n)
-            along = (index >= low[:, None]) & (index < high[:, None])
-            inside = inside & along.reshape(-1, *[n if a == axis else 1 for a in range(len(self.shape))])
-        return np.asarray(inside)
-
-    def box_counts(self, whole: bool) -> IntArray:
-        """int64[n]."""
-        counts: IntArray = np.ones(self.n, np.int64)
-        for low, high in self.ranges[whole]:
-            counts *= high - low
-        return counts
-
-    def position_counts(self, whole: bool) -> IntArray:
-        """int64[*map]: every box marks the corners of its range, and the sums over them are the counts."""
+    def counts(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """Every box marks the corners of its range, and the sums over them are the counts per position."""
         ranges = self.ranges[whole]
         wider = tuple(n + 1 for n in self.shape)
         marks: IntArray = np.zeros(wider, np.int64)
         for ends in itertools.product((0, 1), repeat=len(wider)):
-            corner: IntArray = np.zeros(ranges.shape[2], np.int64)
-            for axis, end in enumerate(ends):
-                corner = corner * wider[axis] + ranges[axis, end]
-            found = np.bincount(corner, minlength=marks.size).reshape(wider)
-            marks += -found if sum(ends) % 2 else found
+            corner = np.ravel_multi_index([ranges[axis, end] for axis, end in enumerate(ends)], wider)
+            marks += (-1) ** sum(ends) * np.bincount(corner, minlength=marks.size).reshape(wider)
         for axis in range(marks.ndim):
             marks = marks.cumsum(axis=axis)
-        return marks[tuple(slice(n) for n in self.shape)]
+        return (ranges[:, 1] - ranges[:, 0]).prod(axis=0), marks[tuple(map(slice, self.shape))]
 
 
 def _moves_along(relation: Relation) -> bool:
     """One run per row, whose ends never move back."""
-    start, stop = relation.start, relation.stop
-    one = start.size == relation.n_rows and bool((np.diff(relation.indptr) == 1).all())
-    return one and bool((np.diff(start) >= 0).all() and (np.diff(stop) >= 0).all())
+    ends_move_on = all((np.diff(ends) >= 0).all() for ends in (relation.start, relation.stop))
+    return ends_move_on and bool((np.diff(relation.indptr) == 1).all())
 
 
 def _rows_that_see(relation: Relation, pixels: IntArray, whole: bool) -> tuple[IntArray, IntArray]:
@@ -210,48 +183,43 @@ class Tables(Answer):
         """None where the kinds are too many, or parts of the axes mix several pixel axes."""
         if not positional.terms or len(positional.terms) > MAX_COUNTED_TERMS:
             return None
-        parts = list[tuple[tuple[int, ...], Bytes]]()
-        kinds, sets = list[IntArray](), list[IntArray]()
+        parts, sets = [], []
         for groups in common_parts(positional):
             cols = groups[0].cols
             if len(cols) > 1:
                 return None
-            along = pixels[:, cols[0]] if cols else np.tile([0, 1], (len(pixels), 1))
-            found = _sets_met(groups, along)
+            found = _sets_met(groups, pixels[:, cols[0]] if cols else np.tile([0, 1], (len(pixels), 1)))
             if found is None:
                 return None
-            parts.append((groups[0].rows, found[2]))
-            kinds.append(found[0])
-            sets.append(found[1])
-        if math.prod(part.size for part in sets) > MAX_TABLE:
+            sets.append(found[0])
+            parts.append((groups[0].rows, found[1]))
+        if math.prod(map(len, sets)) > MAX_TABLE:
             return None
-        meanings = _meanings(kinds, sets)
-        return cls(positional.shape, positional.sizes, parts, *meanings)
+        return cls(positional.shape, positional.sizes, parts, *_meanings(sets))
 
     def dense(self, whole: bool, boxes: slice) -> BoolArray:
         """bool[boxes, *map]."""
-        table = self.tables[whole]
-        n = len(range(*boxes.indices(self.n)))
+        table, n = self.tables[whole], len(range(*boxes.indices(self.n)))
+        met = [np.ascontiguousarray(sets[boxes]) for _, sets in self.parts]
         if self._is_plane:
             out = np.empty((n, *self.sizes), bool)
-            first, second = (np.ascontiguousarray(sets[boxes]) for _, sets in self.parts)
-            fill_table(table.view(np.uint8), first, second, out.view(np.uint8))
+            fill_table(table.view(np.uint8), met[0], met[1], out.view(np.uint8))
             return out.reshape(n, *self.shape)
-        index = []
-        for rows, sets in self.parts:
-            sizes = [size if f in rows else 1 for f, size in enumerate(self.sizes)]
-            index.append(sets[boxes].reshape(n, *sizes))
-        return np.broadcast_to(table[tuple(index)], (n, *self.sizes)).reshape(n, *self.shape)
+        index = tuple(
+            sets.reshape(n, *(size if f in rows else 1 for f, size in enumerate(self.sizes)))
+            for (rows, _), sets in zip(self.parts, met, strict=True)
+        )
+        return np.broadcast_to(table[index], (n, *self.sizes)).reshape(n, *self.shape)
 
     @property
     def _is_plane(self) -> bool:
         """Two axes, each a part of its own."""
         return len(self.sizes) == 2 and [rows for rows, _ in self.parts] == [(0,), (1,)]
 
-    def _counts(self, whole: bool) -> tuple[IntArray, IntArray]:
-        """Counts per box and per position; on a plane as products of matrices, set by set of the first axis."""
+    def counts(self, whole: bool) -> tuple[IntArray, IntArray]:
+        """On a plane as products of matrices, set by set of the first axis."""
         if not self._is_plane:
-            return super()._counts(whole)
+            return super().counts(whole)
         boxes, positions = np.zeros(self.n, np.int64), np.zeros(self.sizes)
         for begin in range(0, self.n, MATRIX_ROWS):
             part = slice(begin, begin + MATRIX_ROWS)
@@ -264,29 +232,28 @@ class Tables(Answer):
         return boxes, positions.astype(np.int64).reshape(self.shape)
 
 
-def _sets_met(groups: Sequence[Group], along: IntArray) -> tuple[IntArray, IntArray, Bytes] | None:
-    """Kinds of columns (bits of terms), sets of kinds (bits of kinds), and uint8[boxes, rows] which set is met."""
+def _sets_met(groups: Sequence[Group], along: IntArray) -> tuple[list[list[int]], Bytes] | None:
+    """Sets of kinds of columns, each kind the bits of its terms; and uint8[boxes, rows] which set is met."""
     indptr, start, bits = pieces([group.relation for group in groups])
     kinds, which = np.unique(bits, return_inverse=True)
     if kinds.size > MAX_KINDS:
         return None
     known, met = np.empty(MAX_SETS, np.int64), np.empty((len(along), indptr.size - 1), np.uint8)
-    low, high = (np.ascontiguousarray(along[:, end]) for end in (0, 1))
+    low, high = np.ascontiguousarray(along.T)
     count = box_sets((indptr, start, which.astype(np.int64)), low, high, known, met)
-    return None if count < 0 else (kinds, known[: max(count, 1)] if count else np.zeros(1, np.int64), met)
+    if count < 0:
+        return None
+    held = [(kinds[chosen >> np.arange(kinds.size) & 1 > 0]).tolist() for chosen in known[:count].tolist()]
+    return held, met
 
 
-def _meanings(kinds: Sequence[IntArray], sets: Sequence[IntArray]) -> tuple[BoolArray, BoolArray]:
+def _meanings(sets: Sequence[list[list[int]]]) -> tuple[BoolArray, BoolArray]:
     """Per combination of sets, one from each part: whether the box is seen wholly, and whether at all."""
-    members = [
-        [[int(kind) for k, kind in enumerate(own) if chosen >> k & 1] for chosen in map(int, part)]
-        for own, part in zip(kinds, sets, strict=True)
-    ]
-    shape = [len(part) for part in members]
+    shape = [len(part) for part in sets]
     whole, some = np.zeros(shape, bool), np.zeros(shape, bool)
     for index in itertools.product(*map(range, shape)):
         common = {-1}
-        for part, k in zip(members, index, strict=True):
+        for part, k in zip(sets, index, strict=True):
             common = {held & kind for held in common for kind in part[k]}
         whole[index] = bool(common) and 0 not in common
         some[index] = any(common)
@@ -324,7 +291,6 @@ def _covered(masks: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], pixels: IntAr
         np.cumsum(sums, axis=axis, out=sums)
     covered = np.zeros((len(masks), len(pixels)), np.int64)
     for ends in itertools.product((0, 1), repeat=masks.ndim - 1):
-        corner = tuple(pixels[:, axis, end] for axis, end in enumerate(ends))
-        at: tuple[Any, ...] = (slice(None), *corner)
-        covered += (1 if (len(ends) - sum(ends)) % 2 == 0 else -1) * sums[at]
+        corner: Any = [slice(None), *(pixels[:, axis, end] for axis, end in enumerate(ends))]
+        covered += (-1) ** (len(ends) - sum(ends)) * sums[tuple(corner)]
     return covered

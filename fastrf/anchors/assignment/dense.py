@@ -67,14 +67,11 @@ def covered_pixels(boxes: npt.ArrayLike, pixel_shape: tuple[int, ...], *, form: 
 
     Boxes and errors are those of `assign`.
     """
-    given = corners(boxes, len(pixel_shape), form=form)
-    low, high = np.split(given, 2, axis=1)
+    low, high = np.split(corners(boxes, len(pixel_shape), form=form), 2, axis=1)
     sizes = np.array(pixel_shape[::-1], np.float64)
     ends = np.stack([np.clip(np.floor(low), 0, sizes), np.clip(np.ceil(high), 0, sizes)], axis=-1)
     pixels = ends[:, ::-1].astype(np.int64)
-    empty = pixels[:, :, 0] >= pixels[:, :, 1]
-    if empty.any():
-        pixels[empty.any(axis=1)] = 0
+    pixels[(pixels[:, :, 0] >= pixels[:, :, 1]).any(axis=1)] = 0
     return pixels
 
 
@@ -101,24 +98,15 @@ def corners(boxes: npt.ArrayLike, ndim: int, what: str = "boxes", form: str = "x
     return np.concatenate([low, high], axis=1)
 
 
-class Assignment(Mapping[str, "LevelAssignment"]):
+class Assignment(dict[str, "LevelAssignment"]):
     """What every level sees of the boxes: a mapping from level names, in their order.
 
     `pixels` int64[n, ndim, 2] are the pixels that each box covers.
     """
 
     def __init__(self, levels: Mapping[str, LevelAssignment], pixels: IntArray) -> None:
-        self._levels = levels
+        super().__init__(levels)
         self.pixels = pixels
-
-    def __getitem__(self, level: str) -> LevelAssignment:
-        return self._levels[level]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._levels)
-
-    def __len__(self) -> int:
-        return len(self._levels)
 
     def __repr__(self) -> str:
         return f"Assignment({len(self.pixels)} boxes, levels={list(self)})"
@@ -187,21 +175,29 @@ class LevelAssignment:
             yield Chunk(part, self.contains(part, packed=packed), self.overlaps(part, packed=packed))
 
     @cached_property
+    def _wholly(self) -> tuple[IntArray, IntArray]:
+        return self._answer.counts(True)
+
+    @cached_property
+    def _partly(self) -> tuple[IntArray, IntArray]:
+        return self._answer.counts(False)
+
+    @property
     def counts(self) -> IntArray:
         """int64[n]: how many positions see each box wholly."""
-        return self._answer.box_counts(True)
+        return self._wholly[0]
 
-    @cached_property
+    @property
     def overlap_counts(self) -> IntArray:
         """int64[n]: how many positions see some of each box."""
-        return self._answer.box_counts(False)
+        return self._partly[0]
 
-    @cached_property
+    @property
     def position_counts(self) -> IntArray:
         """int64[*map]: how many boxes each position sees wholly."""
-        return self._answer.position_counts(True)
+        return self._wholly[1]
 
-    @cached_property
+    @property
     def position_overlap_counts(self) -> IntArray:
         """int64[*map]: how many boxes each position sees some of."""
-        return self._answer.position_counts(False)
+        return self._partly[1]

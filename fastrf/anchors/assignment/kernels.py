@@ -1,4 +1,4 @@
-"""Jitted loops of dense assignment: which positions hold which boxes, and the best priors of each box."""
+"""Jitted loops of dense assignment: which positions hold which boxes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from fastrf.engine.compiling import jit
 
-__all__ = ["best_priors", "box_sets", "fill_ranges", "fill_table", "nearest_centres"]
+__all__ = ["box_sets", "fill_ranges", "fill_table"]
 
 BytesArray = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Runs = tuple[IntArray, IntArray, IntArray]
 
@@ -96,54 +95,3 @@ def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: 
                 count += 1
             out[b, row] = place
     return count
-
-
-@jit
-def _insert(best: FloatArray, index: IntArray, value: float, item: int) -> None:
-    """Put an item that is better than the last one into `index`: by its value, the smallest first, equals in order."""
-    place = best.size - 1
-    while place > 0 and best[place - 1] > value:
-        best[place] = best[place - 1]
-        index[place] = index[place - 1]
-        place -= 1
-    best[place] = value
-    index[place] = item
-
-
-@jit
-def nearest_centres(boxes: FloatArray, centres: FloatArray, index: IntArray, distance: FloatArray) -> None:
-    """Per box (float64[n, 4], xyxy) the nearest of `centres` (float64[m, 2], xy), nearest first, equal ones in order.
-
-    `index` (int64[n, k]) starts at -1 and `distance` (float64[n, k], squared) at infinity.
-    """
-    for b in range(boxes.shape[0]):
-        x = (boxes[b, 0] + boxes[b, 2]) / 2
-        y = (boxes[b, 1] + boxes[b, 3]) / 2
-        for c in range(centres.shape[0]):
-            far = (centres[c, 0] - x) ** 2 + (centres[c, 1] - y) ** 2
-            if far < distance[b, -1]:
-                _insert(distance[b], index[b], far, c)
-
-
-@jit
-def best_priors(boxes: FloatArray, priors: FloatArray, leibler: bool, index: IntArray, score: FloatArray) -> None:
-    """Per box the priors (both float64[., 4], centre and size) of the highest score, best first, equal ones in order.
-
-    The score is 1 / (1 + distance) of the two boxes as Gaussians: Kullback-Leibler or Wasserstein. `index`
-    (int64[n, k]) starts at -1; `score` (float64[n, k]) at infinity, and becomes the negative scores.
-    """
-    for b in range(boxes.shape[0]):
-        width = boxes[b, 2]
-        height = boxes[b, 3]
-        for p in range(priors.shape[0]):
-            dx = priors[p, 0] - boxes[b, 0]
-            dy = priors[p, 1] - boxes[b, 1]
-            if leibler:
-                wide = priors[p, 2] / width
-                tall = priors[p, 3] / height
-                moved = 4 * (dx * dx / (width * width) + dy * dy / (height * height))
-                far = (wide * wide + tall * tall + moved - 2 * np.log(wide * tall) - 2) / 2
-            else:
-                far = dx * dx + dy * dy + ((width - priors[p, 2]) ** 2 + (height - priors[p, 3]) ** 2) / 4
-            if -1 / (1 + far) < score[b, -1]:
-                _insert(score[b], index[b], -1 / (1 + far), p)
