@@ -15,7 +15,7 @@ from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.printing import printable
 from fastrf.network import MAX_AXIS
 
-__all__ = ["control", "declared", "dtype_of_input", "fits", "named_sizes", "solved"]
+__all__ = ["control", "declared", "dtype_of_input", "fits", "solved"]
 
 Entry = onnx.ValueInfoProto
 #: Sizes as the file has them: a number, the name of an open one, or None for one that has no name.
@@ -83,41 +83,28 @@ def fits(sizes: Sizes | None, shape: Sequence[int]) -> bool:
     return len(sizes) == len(shape) and all(not isinstance(n, int) or n == m for n, m in zip(sizes, shape, strict=True))
 
 
-def named_sizes(entries: Sequence[Entry], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
-    """The sizes of names that inputs give."""
-    pairs = zip(entries, shapes, strict=True)
-    return {
-        n: m for entry, full in pairs for n, m in zip(declared(entry) or [], full, strict=False) if isinstance(n, str)
-    }
+def solved(
+    entries: Sequence[Entry], wanted: Any, controls: Mapping[str, Constant]
+) -> tuple[list[tuple[int, ...]], dict[str, int]]:
+    """The shapes of inputs with their batch, as declared or as wanted, and what open names stand for.
 
-
-def solved(entries: Sequence[Entry], wanted: Any, controls: Mapping[str, Constant]) -> list[tuple[int, ...]]:
-    """The shapes of inputs with their batch, as declared or as wanted; `controls` are inputs whose value is given.
-
-    A size of one name is the same in all inputs. An open batch is 1 where nothing else is said. Raises ShapeError
-    that asks for all that is open.
+    `controls` are inputs whose value is given. A size of one name is the same in all inputs. An open batch is 1 where
+    nothing else is said. Raises ShapeError that asks for all that is open.
     """
-    shapes = _by_name(entries, wanted, controls)
-    found = {entry.name: _given(entry, shapes.get(entry.name)) for entry in entries}
-    names = _said(entries, found, controls)
+    given = _by_name(entries, wanted, controls)
+    found = [_given(entry, given.get(entry.name)) for entry in entries]
+    names = _said(entries, found)
     for entry in entries:
-        first = (declared(entry) or [1])[:1]
-        names |= {n: (1, "") for n in first if isinstance(n, str) and n not in names}
-    full = {
-        name: None if sizes is None else [names.get(n, (n, ""))[0] if isinstance(n, str) else n for n in sizes]
-        for name, sizes in found.items()
-    }
-    for name, sizes in full.items():
-        if sizes and sizes[0] is None:
-            full[name] = [1, *sizes[1:]]
-    open_ = [e for e in entries if not all(isinstance(n, int) for n in _open_or(full[e.name]))]
-    if open_:
-        raise _unsolved(open_, full)
-    return [_checked(printable(entry.name), full[entry.name] or []) for entry in entries]
+        names |= {n: 1 for n in (declared(entry) or [])[:1] if isinstance(n, str) and n not in names}
+    full = [None if sizes is None else [names.get(n, n) if isinstance(n, str) else n for n in sizes] for sizes in found]
+    full = [[1, *sizes[1:]] if sizes and sizes[0] is None else sizes for sizes in full]
+    if not all(map(_is_settled, full)):
+        raise _unsolved(entries, full)
+    return [_checked(printable(entry.name), sizes or []) for entry, sizes in zip(entries, full, strict=True)], names
 
 
-def _open_or(sizes: Sizes | None) -> Sizes:
-    return [None] if sizes is None else sizes
+def _is_settled(sizes: Sizes | None) -> bool:
+    return sizes is not None and all(isinstance(n, int) for n in sizes)
 
 
 def _by_name(entries: Sequence[Entry], wanted: Any, controls: Mapping[str, Constant]) -> dict[str, Any]:
@@ -152,39 +139,39 @@ def _given(entry: Entry, wanted: Any) -> Sizes | None:
     )
 
 
-def _said(
-    entries: Sequence[Entry], found: Mapping[str, Sizes | None], controls: Mapping[str, Constant]
-) -> dict[str, tuple[int, str]]:
-    """Sizes of open names, and the inputs that say so. Raises ShapeError where two differ."""
-    solved_: dict[str, tuple[int, str]] = {}
-    for entry in entries:
-        shape = controls[entry.name].full if entry.name in controls else found[entry.name]
+def _said(entries: Sequence[Entry], found: Sequence[Sizes | None]) -> dict[str, int]:
+    """Sizes of open names. Raises ShapeError where two inputs differ."""
+    said: dict[str, tuple[int, str]] = {}
+    for entry, shape in zip(entries, found, strict=True):
         for name, n in zip(declared(entry) or [], shape or [], strict=False):
             if not isinstance(name, str) or not isinstance(n, int):
                 continue
-            before, where = solved_.setdefault(name, (n, entry.name))
+            before, where = said.setdefault(name, (n, entry.name))
             if before != n:
                 inputs = f"{before} in input {printable(where)!r} and {n} in input {printable(entry.name)!r}"
                 raise ShapeError(f"the size {name!r} is {inputs}; give every input the same")
-    return solved_
+    return {name: n for name, (n, _) in said.items()}
 
 
 def _text(sizes: Sizes | None) -> str:
     return "no shape" if sizes is None else ", ".join("?" if n is None else str(n) for n in sizes)
 
 
-def _unsolved(entries: Sequence[Entry], full: Mapping[str, Sizes | None]) -> ShapeError:
+def _unsolved(entries: Sequence[Entry], full: Sequence[Sizes | None]) -> ShapeError:
     """The error that asks for all sizes that are open, those that are settled filled in."""
-    asked, examples = [], []
-    for entry in entries:
-        sizes, shown = full[entry.name], printable(entry.name)
+    asked, examples, shapes = [], [], []
+    for entry, sizes in zip(entries, full, strict=True):
+        if _is_settled(sizes):
+            continue
+        shown = printable(entry.name)
         stated = "has no shape in the file" if sizes is None else f"has shape ({_text(declared(entry))})"
         asked.append(f"input {shown!r} {stated}")
         example = [1, 3, 640, 640] if sizes is None else [n if isinstance(n, int) else 640 for n in sizes]
         examples.append(f"--input {shown}={'x'.join(map(str, example))}")
-    shapes = ", ".join(f"{printable(entry.name)!r}: ..." for entry in entries)
+        shapes.append(f"{shown!r}: ...")
     return ShapeError(
-        f"{' and '.join(asked)}, which leaves sizes open; give {' '.join(examples)} or input_shape={{{shapes}}}"
+        f"{' and '.join(asked)}, which leaves sizes open; give {' '.join(examples)} or "
+        f"input_shape={{{', '.join(shapes)}}}"
     )
 
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.inputs import control, declared, dtype_of_input, fits, named_sizes, solved
+from fastrf.frontends.onnx.inputs import control, declared, dtype_of_input, fits, solved
 from fastrf.frontends.onnx.printing import printable
 from fastrf.frontends.onnx.registry import Scope
 from fastrf.frontends.onnx.skimming import skim
@@ -86,40 +86,40 @@ def _inputs(
     walk: ModelWalk, graph: onnx.GraphProto, given: Sequence[onnx.ValueInfoProto], wanted: Any, scope: Scope
 ) -> list[Value]:
     """Values for the inputs, noted in the scope; empty ones and those whose value is given are constants."""
-    values = {name: value for name, value in walk.options.values.items() if name not in scope}
-    unknown = [name for name in walk.options.values if name not in {entry.name for entry in given}]
+    values = walk.options.values
+    unknown = [name for name in values if name not in {entry.name for entry in given}]
     if unknown:
         shown = ", ".join(printable(entry.name) for entry in given)
         raise ShapeError(f"values names {printable(unknown[0])!r}, which is no input; the inputs are {shown}")
-    controls = {entry.name: control(entry, values[entry.name]) for entry in given if entry.name in values}
-    for name, constant in controls.items():
-        scope[name] = constant
-        walk.suppose(f"input {printable(name)!r} is {' '.join(str(constant.values).split())[:60]}")
+    controls: dict[str, Constant] = {}
     for entry in given:
         sizes = declared(entry) or []
-        if 0 in sizes and entry.name not in controls:
+        if entry.name in values:
+            controls[entry.name] = found = control(entry, values[entry.name])
+            walk.suppose(f"input {printable(entry.name)!r} is {' '.join(str(found.values).split())[:60]}")
+        elif 0 in sizes:
             full = tuple(n if isinstance(n, int) else 1 for n in sizes)
             controls[entry.name] = Constant(full, dtype_of_input(entry))
-            scope[entry.name] = controls[entry.name]
+    scope.update(controls)
     free = [entry for entry in given if entry.name not in controls]
     if not free:
         what = "every input has a value" if controls else "every tensor is stored in the file"
         raise NetworkError(f"the model has no input: {what}")
-    shapes = solved(free, wanted, controls)
+    shapes, sizes_of_names = solved(free, wanted, controls)
     if all(fits(declared(entry), full) for entry, full in zip(free, shapes, strict=True)):
-        walk.state(graph, named_sizes(free, shapes))
-    found: list[Value] = []
+        walk.state(graph, sizes_of_names)
+    inputs: list[Value] = []
     for entry, full in zip(free, shapes, strict=True):
         name = printable(entry.name) or "input"
-        while name in (value.name for value in found):
+        while name in (value.name for value in inputs):
             name += "'"
         walk.unique(name)
-        found.append(Value(name, without_batch(full), full, None))
-        scope[entry.name] = found[-1]
+        inputs.append(Value(name, without_batch(full), full, None))
+        scope[entry.name] = inputs[-1]
         walk.dtypes[name] = dtype_of_input(entry)
         if walk.dtypes[name].kind in "iub" and math.prod(full) == 1:
             walk.switches.append(name)
-    return found
+    return inputs
 
 
 def _outputs(walk: ModelWalk, graph: onnx.GraphProto, scope: Scope) -> list[str]:

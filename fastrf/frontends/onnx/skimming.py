@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from fastrf.budget import limits
@@ -58,35 +59,19 @@ def _message(view: memoryview, at: int, end: int, kind: str, depth: int) -> list
     """The parts of a message, big tensors without values."""
     if depth > MAX_DEPTH:
         raise ValueError(f"messages more than {MAX_DEPTH} deep")
-    children = _CHILDREN[kind]
     parts: list[bytes] = []
     kept = at
-    while at < end:
-        start = at
-        tag, at = _varint(view, at, end)
-        field, wire = tag >> 3, tag & 7
-        if wire != 2:
-            at = _skipped(view, at, end, wire)
+    for tag, start, first, stop in _fields(view, at, end):
+        child = _CHILDREN[kind].get(tag >> 3)
+        if child is None or stop - first < SMALL:
             continue
-        length, at = _varint(view, at, end)
-        if at + length > end:
-            raise ValueError("a field is longer than its message")
-        if field in children and length >= SMALL:
-            parts.append(bytes(view[kept:start]))
-            child = children[field]
-            inner = (
-                _tensor(view, at, at + length)
-                if child == "tensor"
-                else _message(view, at, at + length, child, depth + 1)
-            )
-            size = sum(map(len, inner))
-            _check(size)
-            parts.extend((_encoded(tag), _encoded(size), *inner))
-            kept = at + length
-        at += length
+        inner = _tensor(view, first, stop) if child == "tensor" else _message(view, first, stop, child, depth + 1)
+        size = sum(map(len, inner))
+        _check(size)
+        parts += [bytes(view[kept:start]), _encoded(tag), _encoded(size), *inner]
+        kept = stop
     _check(end - kept)
-    parts.append(bytes(view[kept:end]))
-    return parts
+    return [*parts, bytes(view[kept:end])]
 
 
 def _check(size: int) -> None:
@@ -95,29 +80,23 @@ def _check(size: int) -> None:
 
 def _tensor(view: memoryview, at: int, end: int) -> list[bytes]:
     """A tensor's name, type and shape."""
-    parts: list[bytes] = []
+    fields = _fields(view, at, end)
+    return [*(bytes(view[start:stop]) for tag, start, _, stop in fields if tag >> 3 not in _PAYLOAD), _STORED_ELSEWHERE]
+
+
+def _fields(view: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Every field of a message: its tag, where it starts, and where its bytes start and stop."""
     while at < end:
         start = at
         tag, at = _varint(view, at, end)
-        if tag & 7 == 2:
-            length, at = _varint(view, at, end)
-            at += length
-        else:
-            at = _skipped(view, at, end, tag & 7)
+        wire = tag & 7
+        if wire not in (0, 1, 2, 5):
+            raise ValueError(f"wire type {wire}")
+        length, at = _varint(view, at, end) if wire in (0, 2) else (8 if wire == 1 else 4, at)
+        first, at = at, at if wire == 0 else at + length
         if at > end:
             raise ValueError("a field is longer than its message")
-        if tag >> 3 not in _PAYLOAD:
-            parts.append(bytes(view[start:at]))
-    return [*parts, _STORED_ELSEWHERE]
-
-
-def _skipped(view: memoryview, at: int, end: int, wire: int) -> int:
-    """The place after a field that is no message."""
-    if wire == 0:
-        return _varint(view, at, end)[1]
-    if wire in (1, 5):
-        return at + (8 if wire == 1 else 4)
-    raise ValueError(f"wire type {wire}")
+        yield tag, start, first, at
 
 
 def _varint(view: memoryview, at: int, end: int) -> tuple[int, int]:
