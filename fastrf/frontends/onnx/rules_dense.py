@@ -195,24 +195,24 @@ def determinant(walk: Walk, call: Call) -> Value:
     return result if x.zeroed is None else walk.loosened(result)
 
 
-@rule("DFT")
-def fourier(walk: Walk, call: Call) -> list[Item]:
-    """A Fourier transform, over-approximated: every frequency may read every sample, both parts."""
-    return walk.opaque(call)
-
-
-@rule("STFT")
-def short_fourier(walk: Walk, call: Call) -> Value:
-    """Fourier transforms of windows, over-approximated."""
-    batch, samples = call.full(0)[:2]
-    length = call.number(3) if call.has(3) else call.full(2)[0]
-    frames = (samples - length) // call.number(1) + 1
-    return walk.everything(call, (batch, frames, length // 2 + 1 if call.get("onesided", 1) else length, 2))
-
-
 @rule("FusedMatMul", domain="com.microsoft")
 def fused(walk: Walk, call: Call) -> Value:
     """A product of matrices, turned or not."""
     a, b = call.operand(walk, 0), call.operand(walk, 1)
     a = products.transpose(walk, a) if call.get("transA", 0) else a
     return products.matmul(walk, a, products.transpose(walk, b) if call.get("transB", 0) else b)
+
+
+@rule("DFT", "RoiAlign", "MaxRoiPool")
+def over_approximated(walk: Walk, call: Call) -> list[Item]:
+    """Frequencies, which may read every sample, and regions, which may be anywhere: they may read everything."""
+    return walk.opaque(call)
+
+
+@rule("STFT")
+def short_fourier(walk: Walk, call: Call) -> Value:
+    """Fourier transforms of windows, over-approximated; the standard's shape inference leaves `onesided` out."""
+    batch, samples = call.full(0)[:2]
+    length = call.number(3) if call.has(3) else call.full(2)[0]
+    frames = (samples - length) // call.number(1) + 1
+    return walk.everything(call, (batch, frames, length // 2 + 1 if call.get("onesided", 1) else length, 2))

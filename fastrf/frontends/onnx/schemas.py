@@ -12,9 +12,14 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.registry import Call, Item
 
-__all__ = ["default_attributes", "dtype_of_output", "elements", "with_attributes", "written_out"]
+__all__ = ["default_attributes", "dtype_of_output", "elements", "schema_of", "with_attributes", "written_out"]
 
 DtypeOf = Callable[[Value | Constant], np.dtype[Any]]
+
+
+def schema_of(call: Call) -> Any:
+    """What the standard says of an operator in this version, or None."""
+    return onnx.defs.get_schema(call.op, call.version, call.domain) if onnx.defs.has(call.op, call.domain) else None
 
 
 def with_attributes(node: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
@@ -35,10 +40,9 @@ def with_attributes(node: onnx.NodeProto, given: Mapping[str, onnx.AttributeProt
 
 def written_out(call: Call, dtype_of: DtypeOf) -> onnx.FunctionProto | None:
     """The function that the standard defines an operator by, or None."""
-    if not onnx.defs.has(call.op, call.domain):
+    schema, body = schema_of(call), onnx.FunctionProto()
+    if schema is None:
         return None
-    schema: Any = onnx.defs.get_schema(call.op, call.version, call.domain)
-    body = onnx.FunctionProto()
     if schema.has_context_dependent_function:
         given = call.node.SerializeToString(), [_type_of(item, dtype_of) for item in call.inputs]
         version = _newest(schema.context_dependent_function_opset_versions, call.version)
@@ -69,19 +73,18 @@ def _type_of(item: Item, dtype_of: DtypeOf) -> bytes:
 
 def default_attributes(call: Call) -> list[onnx.AttributeProto]:
     """Attributes that the standard has defaults for."""
-    if not onnx.defs.has(call.op, call.domain):
-        return []
-    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
-    return [a.default_value for a in schema.attributes.values() if a.default_value.name]
+    schema = schema_of(call)
+    listed = [] if schema is None else schema.attributes.values()
+    return [a.default_value for a in listed if a.default_value.name]
 
 
 def dtype_of_output(call: Call, k: int, dtype_of: DtypeOf) -> np.dtype[Any]:
     """The type of an output: as stated, that of the input with the same type, or single precision."""
     if call.op == "Cast" and call.get("to"):
         return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(call.get("to")))
-    if not onnx.defs.has(call.op, call.domain):
+    schema = schema_of(call)
+    if schema is None:
         return np.dtype(np.float32)
-    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
     wanted = schema.outputs[min(k, len(schema.outputs) - 1)].type_str
     allowed = next((c.allowed_type_strs for c in schema.type_constraints if c.type_param_str == wanted), [wanted])
     number = allowed[0].removeprefix("tensor(").removesuffix(")").upper()
@@ -95,6 +98,6 @@ def dtype_of_output(call: Call, k: int, dtype_of: DtypeOf) -> np.dtype[Any]:
 
 def elements(call: Call) -> list[int]:
     """The inputs of the type of the first output: what an operator moves, the others say where to."""
-    schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+    schema = schema_of(call)
     types = [parameter.type_str for parameter in schema.inputs]
     return [k for k in range(len(call.inputs)) if types[min(k, len(types) - 1)] == schema.outputs[0].type_str]

@@ -22,7 +22,7 @@ from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zero
 from fastrf.frontends.onnx.ordering import bodies, in_order, reads
 from fastrf.frontends.onnx.printing import printable, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
-from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, with_attributes, written_out
+from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, schema_of, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.ops.rules import rule_of
@@ -32,9 +32,8 @@ __all__ = ["ModelWalk", "modules_of"]
 
 def _weight_of(item: Item) -> int:
     """Bytes that the numbers of a tensor take."""
-    tables = (
-        (item.known, item.added) if isinstance(item, Value) else (item.values,) if isinstance(item, Constant) else ()
-    )
+    tables = [item.known, item.added] if isinstance(item, Value) else []
+    tables = [item.values] if isinstance(item, Constant) else tables
     return sum(table.nbytes for table in tables if table is not None)
 
 
@@ -159,7 +158,7 @@ class ModelWalk(Walk):
     def _call(self, node: onnx.NodeProto, scope: Scope, opsets: Mapping[str, int]) -> Call:
         domain = "" if node.domain == "ai.onnx" else node.domain
         inputs = tuple(_found(scope, name) if name else None for name in node.input)
-        attributes = {a.name: _attribute(a) for a in node.attribute}
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         version = opsets.get(node.domain, opsets.get("ai.onnx", opsets.get("", 0)))
         return Call(node, node.op_type, domain, version, inputs, attributes, scope)
 
@@ -167,13 +166,16 @@ class ModelWalk(Walk):
         name = shown(call.node)
         self.begin(name, modules_of(call.node))
         try:
-            return self._lowered(call)
-        except UnsupportedOpError as error:
-            if not self.options.full:
-                raise self._located(error, name) from error
-            return self._unruled(call, name)
+            try:
+                return self._lowered(call)
+            except UnsupportedOpError:
+                if not self.options.full:
+                    raise
+                return self._unruled(call)
         except FastRFError as error:
-            raise self._located(error, name) from error
+            if str(error).startswith(("node ", "model ")):
+                raise
+            raise type(error)(f"node {name!r}: {error}") from error
         except RecursionError as error:
             raise LimitError(f"node {name!r}: bodies nested too deep") from error
         except Exception as error:
@@ -183,19 +185,11 @@ class ModelWalk(Walk):
                 f"({type(error).__name__}: {reason}); check the model with onnx.checker"
             ) from error
 
-    def _unruled(self, call: Call, name: str) -> Sequence[Item]:
+    def _unruled(self, call: Call) -> Sequence[Item]:
         """Outputs of an operator without a rule: over-approximated, or tensors that nothing is known of."""
-        try:
-            if call.dynamic():
-                return self._all_finished(call, self.opaque(call))
-            return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
-        except FastRFError as error:
-            raise self._located(error, name) from error
-
-    @staticmethod
-    def _located(error: FastRFError, name: str) -> FastRFError:
-        text = str(error)
-        return error if text.startswith(("node ", "model ")) else type(error)(f"node {name!r}: {text}")
+        if call.dynamic():
+            return self._all_finished(call, self.opaque(call))
+        return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
 
     def _lowered(self, call: Call) -> Sequence[Item]:
         own = rule_of(f"{call.domain or 'ai.onnx'}::{call.op}")
@@ -265,28 +259,26 @@ class ModelWalk(Walk):
         """The outputs of a node whose inputs are all constants; None for what is no plain operator on tensors."""
         if call.dynamic() or any(isinstance(item, list) for item in call.inputs) or any(bodies(call.node)):
             return None
-        if not onnx.defs.has(call.op, call.domain):
+        if schema_of(call) is None:
             return None
         constants = [item for item in call.inputs if isinstance(item, Constant)]
         weight = any(item.weight for item in constants)
         given = all(item.values is not None for item in constants)
         results = self.inferred(call, needed=not given)
-        small = all(math.prod(result.full) <= MAX_FOLDED for result in results)
         decided = of_weights(self, call) if weight else None
         lost = weight and loses(call)
-        if not (given and small):
-            return [replace(result, weight=weight, decided=decided, lost=lost) for result in results]
-        arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
-        try:
-            made = evaluate(call.node, call.version, arrays)
-        except Exception:  # some references fail on some that is allowed; shape inference still refuses what is not
-            unknown = self.inferred(call, needed=True)
-            return [replace(result, weight=weight, decided=decided, lost=lost) for result in unknown]
-        return [Constant(a.shape, a.dtype, a, weight, decided, lost) for a in made]
+        if given and all(math.prod(result.full) <= MAX_FOLDED for result in results):
+            arrays = [item.values if isinstance(item, Constant) else None for item in call.inputs]
+            try:
+                made = evaluate(call.node, call.version, arrays)
+                return [Constant(a.shape, a.dtype, a, weight, decided, lost) for a in made]
+            except Exception:  # some references fail on what is allowed; shape inference still refuses what is not
+                results = self.inferred(call, needed=True)
+        return [replace(result, weight=weight, decided=decided, lost=lost) for result in results]
 
     def inferred(self, call: Call, *, needed: bool) -> list[Constant]:
         """Shapes of the outputs, by ONNX's shape inference or as the file states; where not `needed`, those found."""
-        found = self._by_schema(call) if onnx.defs.has(call.op, call.domain) else {}
+        found = self._by_schema(call)
         results = []
         for name in call.node.output:
             result = found.get(name) or self._stated(name)
@@ -301,7 +293,9 @@ class ModelWalk(Walk):
 
     def _by_schema(self, call: Call) -> dict[str, Constant]:
         """Outputs of which the standard's shape inference finds the shape."""
-        schema = onnx.defs.get_schema(call.op, call.version, call.domain)
+        schema = schema_of(call)
+        if schema is None:
+            return {}
         types, data = {}, {}
         for name, item in zip(call.node.input, call.inputs, strict=True):
             if not name or not isinstance(item, Value | Constant):
@@ -357,14 +351,6 @@ def _touches(call: Call) -> bool:
 
 #: Operators whose rules work on constants and shapes alone.
 _LOCAL = frozenset(("Shape", "Size", "Constant", "ConstantOfShape", "Range", "SequenceConstruct", "SequenceEmpty"))
-
-
-def _attribute(attribute: onnx.AttributeProto) -> Any:
-    value = onnx.helper.get_attribute_value(attribute)
-    return list(value) if attribute.type in _REPEATED else value
-
-
-_REPEATED = frozenset(getattr(onnx.AttributeProto, name) for name in ("FLOATS", "INTS", "STRINGS", "TENSORS", "GRAPHS"))
 
 
 def _found(scope: Scope, name: str) -> Item:
