@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
+from fastrf.ops.arguments import Window, windows
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
@@ -34,35 +35,29 @@ def _pads(call: Call, n: int) -> list[list[int]]:
     return [list(pair) for pair in zip(given[:n], given[n:], strict=True)]
 
 
-def _window(call: Call, kernel: Sequence[int], sizes: Sequence[int]) -> dict[str, Any]:
-    """What all windows have: kernel, stride, dilation and padding as pairs."""
+#: Padding by name, as operators of fastrf call it.
+_AUTO_PADS = {"NOTSET": None, "VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
+
+
+def _windows(call: Call, kernel: Sequence[int], sizes: Sequence[int]) -> list[Window]:
+    """How the window of an operator slides along each spatial axis."""
     n, mode = len(sizes), call.get("auto_pad", "NOTSET")
     if len(kernel) != n:
         raise ShapeError(f"a window {list(kernel)[:8]} does not fit {n} spatial axes")
-    if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+    if mode not in _AUTO_PADS:
         raise FormatError(f"auto_pad {mode!r} is unknown")
-    strides, dilations = _numbers(call, "strides", n, 1), _numbers(call, "dilations", n, 1)
-    pads = _pads(call, n) if mode == "NOTSET" else [[0, 0] for _ in range(n)]
-    if mode in ("SAME_UPPER", "SAME_LOWER"):  # for ceil(m / s) outputs
-        totals = [
-            max((-(-m // s) - 1) * s + d * (k - 1) + 1 - m, 0)
-            for m, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
-        ]
-        pads = [_halves(total, upper=mode == "SAME_UPPER") for total in totals]
-    return {"kernel_size": list(kernel), "stride": strides, "dilation": dilations, "padding": pads}
+    padding = _AUTO_PADS[mode] or _pads(call, n)
+    return windows(sizes, kernel, _numbers(call, "strides", n, 1), padding, _numbers(call, "dilations", n, 1))
 
 
-def _halves(total: int, *, upper: bool) -> list[int]:
-    """A padding in two parts; the odd one comes after where `upper`."""
-    half = total // 2
-    return [half, total - half] if upper else [total - half, half]
-
-
-def _axes(attributes: dict[str, Any], sizes: Sequence[int]) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """Per spatial axis: its size, kernel, stride, dilation, and padding before and after."""
-    listed = (attributes[name] for name in ("kernel_size", "stride", "dilation", "padding"))
-    for n, k, s, d, (before, after) in zip(sizes, *listed, strict=True):
-        yield n, k, s, d, before, after
+def _attributes(found: Sequence[Window]) -> dict[str, Any]:
+    """What a layer says of its windows."""
+    return {
+        "kernel_size": [w.kernel for w in found],
+        "stride": [w.stride for w in found],
+        "dilation": [w.dilation for w in found],
+        "padding": [[w.before, w.after] for w in found],
+    }
 
 
 @rule("Conv", "ConvInteger", "QLinearConv")
@@ -77,20 +72,17 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
         raise ShapeError(f"an input of shape {full} does not fit a kernel of shape {weight}")
     if full[1] != weight[1] * groups:
         raise ShapeError(f"{full[1]} channels do not fit a kernel of shape {weight} in {groups} groups")
-    attributes = _window(call, weight[2:], full[2:])
-    sizes = [
-        (n + before + after - d * (k - 1) - 1) // s + 1 for n, k, s, d, before, after in _axes(attributes, full[2:])
-    ]
-    shape = (full[0], weight[0], *sizes)
+    found = _windows(call, weight[2:], full[2:])
+    shape = (full[0], weight[0], *(w.count(n) for w, n in zip(found, full[2:], strict=True)))
     parts = []
     if call.value(0) is not None:
-        bias = call.has(2 if exact else 8)
-        parts.append(_convolved(walk, call, at, "conv", out_channels=weight[0], groups=groups, bias=bias, **attributes))
+        more = {"groups": groups, "bias": call.has(2 if exact else 8), **_attributes(found)}
+        parts.append(_convolved(walk, call, at, "conv", out_channels=weight[0], **more))
     taken = call.value(at)
     if taken is not None and exact and (call.known(0) == 0).any():  # which taps fall on zeros is not followed
         parts.append(walk.emit("opaque", taken, shape=list(shape), full=shape))
     elif taken is not None:
-        parts.append(_of_weights(walk, taken, full, shape, attributes))
+        parts.append(_of_weights(walk, taken, full, shape, found))
     return _with_bias(walk, parts, call.value(2) if exact else None, shape)
 
 
@@ -111,11 +103,13 @@ def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> V
     return call.loosened(walk, at, result) if exact else result
 
 
-def _of_weights(walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], a: dict[str, Any]) -> Value:
+def _of_weights(
+    walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], found: Sequence[Window]
+) -> Value:
     """How a convolution reads its weights: place by place the taps that fall inside the image."""
     value = mixing.reduce(walk, weight, "sum", [1], keepdims=False)
-    for axis, (n, k, s, d, before, _) in enumerate(_axes(a, full[2:])):
-        place = np.arange(shape[2 + axis])[:, None] * s - before + np.arange(k) * d
+    for n, m, w in zip(full[2:], shape[2:], found, strict=True):
+        place = np.arange(m)[:, None] * w.stride - w.before + np.arange(w.kernel) * w.dilation
         used = (place >= 0) & (place < n)
         turned = moving.permute(walk, value, [*(i for i in range(len(value.full)) if i != 1), 1])
         spread = walk.spread(turned)
@@ -141,32 +135,31 @@ def conv_transpose(walk: Walk, call: Call) -> Value | list[Item]:
         return walk.opaque(call)
     weight, groups, n = call.full(1), call.get("group", 1), len(call.full(1)) - 2
     extra = _numbers(call, "output_padding", n, 0)
-    attributes = {
-        "kernel_size": list(weight[2:]),
-        "stride": _numbers(call, "strides", n, 1),
-        "dilation": _numbers(call, "dilations", n, 1),
-        "padding": [[0, 0] for _ in range(n)],
-    }
-    pads = _pads_of_transposed(call, attributes, x.full[2:], extra)
-    attributes["padding"] = [[before, max(after, 0)] for before, after in pads]
-    attributes["output_padding"] = [e + max(-after, 0) for e, (_, after) in zip(extra, pads, strict=True)]
+    found = windows(x.full[2:], weight[2:], _numbers(call, "strides", n, 1), 0, _numbers(call, "dilations", n, 1))
+    pads = _pads_of_transposed(call, found, x.full[2:], extra)
     out, bias = weight[1] * groups, call.has(2)
-    result = _convolved(walk, call, 1, "conv_transpose", out_channels=out, groups=groups, bias=bias, **attributes)
+    more = {
+        **_attributes(found),
+        "padding": [[before, max(after, 0)] for before, after in pads],
+        "output_padding": [e + max(-after, 0) for e, (_, after) in zip(extra, pads, strict=True)],
+    }
+    result = _convolved(walk, call, 1, "conv_transpose", out_channels=out, groups=groups, bias=bias, **more)
     return _with_bias(walk, [result], call.value(2), result.full)
 
 
 def _pads_of_transposed(
-    call: Call, attributes: dict[str, Any], sizes: Sequence[int], extra: Sequence[int]
+    call: Call, found: Sequence[Window], sizes: Sequence[int], extra: Sequence[int]
 ) -> list[list[int]]:
     """What is cut off before and after each axis; less than nothing where outputs lie beyond the last window."""
     mode, wanted = call.get("auto_pad", "NOTSET"), call.get("output_shape")
     if not wanted and mode not in ("SAME_UPPER", "SAME_LOWER"):
-        return attributes["padding"] if mode == "VALID" else _pads(call, len(sizes))
+        return [[0, 0] for _ in sizes] if mode == "VALID" else _pads(call, len(sizes))
+    targets = wanted[-len(sizes) :] if wanted else [n * w.stride for n, w in zip(sizes, found, strict=True)]
     pads = []
-    for axis, (n, k, s, d, _, _) in enumerate(_axes(attributes, sizes)):
-        target = wanted[axis - len(sizes)] if wanted else n * s
-        total = s * (n - 1) + extra[axis] + d * (k - 1) + 1 - target
-        pads.append([0, total] if total < 0 else _halves(total, upper=mode == "SAME_UPPER"))
+    for n, w, more, target in zip(sizes, found, extra, targets, strict=True):
+        total = w.stride * (n - 1) + more + w.reach - target
+        less = total // 2 if mode == "SAME_UPPER" else total - total // 2
+        pads.append([0, total] if total < 0 else [less, total - less])
     return pads
 
 
@@ -175,25 +168,22 @@ def pool(walk: Walk, call: Call) -> list[Value]:
     """Pooling, and where each maximum was."""
     x = call.operand(walk, 0)
     n = len(x.full) - 2
-    attributes = _window(call, call.get("kernel_shape") or [], x.full[2:])
-    wider = _cut_windows(attributes, x.full[2:])
+    found = _windows(call, call.get("kernel_shape") or [], x.full[2:])
+    cut = [_cut(w, size) for w, size in zip(found, x.full[2:], strict=True)]
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[call.op]
-    result = sliding.slide(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **attributes)
-    if x.known is not None and call.op != "LpPool" and not wider and len(call.node.output) == 1:
+    result = sliding.slide(walk, x, n, op, ceil_mode=bool(call.get("ceil_mode", 0)), **_attributes(cut))
+    if x.known is not None and call.op != "LpPool" and cut == found and len(call.node.output) == 1:
         result = with_total(walk, call, result)
     return [result, result][: max(len(call.node.output), 1)]
 
 
-def _cut_windows(attributes: dict[str, Any], sizes: Sequence[int]) -> bool:
-    """Whether a window is wider than its axis; if by less than a stride, it reads what there is, as if padded behind.
+def _cut(w: Window, size: int) -> Window:
+    """A window that is wider than its axis by less than a stride reads what there is, as if padded behind.
 
     So have it the standard's shape inference and onnxruntime, whose division rounds towards zero.
     """
-    lacking = [d * (k - 1) + 1 - n - before - after for n, k, _, d, before, after in _axes(attributes, sizes)]
-    wider = [axis for axis, more in enumerate(lacking) if 0 < more < attributes["stride"][axis]]
-    for axis in wider:
-        attributes["padding"][axis][1] += lacking[axis]
-    return bool(wider)
+    lacking = w.reach - size - w.before - w.after
+    return w._replace(after=w.after + lacking) if 0 < lacking < w.stride else w
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
@@ -232,8 +222,8 @@ def deform_conv(walk: Walk, call: Call) -> Value | list[Item]:
         return walk.opaque(call)
     weight = call.full(1)
     extra = [call.operand(walk, 2)] if mask is None else [call.operand(walk, 2), mask]
-    attributes = _window(call, weight[2:], x.full[2:])
-    result = walk.emit("deform_conv", x, *extra, out_channels=weight[0], groups=call.get("group", 1), **attributes)
+    more = {"groups": call.get("group", 1), **_attributes(_windows(call, weight[2:], x.full[2:]))}
+    result = walk.emit("deform_conv", x, *extra, out_channels=weight[0], **more)
     return _with_bias(walk, [result], call.value(3), result.full)
 
 
@@ -244,15 +234,6 @@ def grid_sample(walk: Walk, call: Call) -> Value | list[Item]:
     if not x.stripped or not grid.stripped:
         return walk.opaque(call)
     return walk.emit("grid_sample", x, grid)
-
-
-@rule("RoiAlign", "MaxRoiPool")
-def of_regions(walk: Walk, call: Call) -> Value:
-    """Regions at computed places, over-approximated: any pixel of the channel, and all regions."""
-    x = call.operand(walk, 0)
-    sizes = call.get("pooled_shape") or [call.get("output_height", 1), call.get("output_width", 1)]
-    full = (call.full(1)[0], x.full[1], *sizes)
-    return walk.everything(call, full) if call.dynamic() else moving.constant(walk, x, full)
 
 
 @rule("NonMaxSuppression")
