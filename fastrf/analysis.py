@@ -6,6 +6,7 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -245,9 +246,5 @@ def _walk(
 
 def _uses(network: Network, wanted: Collection[str]) -> dict[str, int]:
     """How often each node that the wanted ones need is read."""
-    uses = dict.fromkeys(wanted, 0)
-    for node in reversed(network.nodes):
-        if node.name in uses:
-            for read in node.inputs:
-                uses[read] = uses.get(read, 0) + 1
-    return uses
+    reads = Counter(read for node in network.needed(wanted) for read in node.inputs)
+    return {**dict.fromkeys(wanted, 0), **reads}

@@ -8,7 +8,7 @@ layer and the remedy, and gets its recipe (see `recipe`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from fastrf.errors import (
 from fastrf.ops import apply, find, frozen
 from fastrf.system.locks import cached_property
 
-__all__ = ["Network", "Node", "split_name"]
+__all__ = ["Network", "Node", "split_name", "total"]
 
 Shape = tuple[int, ...]
 InputShape = Sequence[int] | Mapping[str, Sequence[int]]
@@ -168,6 +168,14 @@ class Network:
     def by_name(self) -> Mapping[str, Node]:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
+
+    def needed(self, names: Iterable[str]) -> Iterator[Node]:
+        """The nodes that some need, and those themselves, the last one first."""
+        wanted = set(names)
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                yield node
+                wanted.update(node.inputs)
 
     def shape_of(self, name: str) -> Shape:
         """Shape of a node or an input, without the batch."""
@@ -378,6 +386,12 @@ def _plain_layer(node: Node) -> dict[str, Any]:
 def _listed(value: Any) -> Any:
     """Tuples as lists, as JSON reads them."""
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """A sum; None where one is unknown."""
+    found = list(counts)
+    return None if None in found else sum(filter(None, found))
 
 
 def _close(name: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
+from fastrf.network import Network, Node, total
 from fastrf.outputs.tables import Column, Table, agreed, number, share, spans
 from fastrf.queries.naming import result_within
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fastrf.field import ReceptiveField
-    from fastrf.network import Network, Node
 
 __all__ = ["Row", "Summary"]
 
@@ -94,7 +94,7 @@ class Summary:
         rows = []
         for name, nodes in _folded([node for node in network.nodes if node.name in of_node], depth):
             op = nodes[0].op if len(nodes) == 1 else f"{len(nodes)} layers"
-            costs = _total([node.parameters for node in nodes]), _total([node.macs for node in nodes])
+            costs = total(node.parameters for node in nodes), total(node.macs for node in nodes)
             label, node = (name, nodes[0].name) if depth is None else _shown(network, name, nodes)
             rows.append(Row.of(label, op, costs, of_node[node]))
         shape = "x".join(map(str, network.shape_of(wrt)))
@@ -178,11 +178,6 @@ def _module(node: Node, depth: int | None) -> str:
         return f"{node.scope[-1]}: {node.name}" if node.scope else node.name
     path = node.scope[-1].partition("@")[0] if node.scope else node.name
     return ".".join(path.split(".")[:depth])
-
-
-def _total(values: list[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
 
 
 def _channels(network: Network, wrt: str) -> str:

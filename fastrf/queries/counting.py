@@ -20,7 +20,7 @@ from fastrf.engine.terms import Group, Term, common_grouping, expand, join
 from fastrf.errors import LimitError
 from fastrf.queries.mask_kernels import cut_rows
 
-__all__ = ["areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals"]
+__all__ = ["areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals", "joined"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -32,11 +32,7 @@ def factor_indices(dependency: Dependency, flat: IntArray | None = None) -> list
     """Index along every factor: as an open mesh over all factors, or for the given flat output indices."""
     sizes = dependency.sizes
     if flat is None:
-        n = len(sizes)
-        return [
-            np.arange(size, dtype=np.int64).reshape([-1 if k == f else 1 for k in range(n)])
-            for f, size in enumerate(sizes)
-        ]
+        return list(np.indices(sizes, np.int64, sparse=True))
     return list(np.unravel_index(flat, sizes)) if sizes else []
 
 
@@ -44,6 +40,11 @@ def factor_index(dependency: Dependency, index: Sequence[int]) -> list[IntArray]
     """Index along every factor for one output index, int64[1] each: however many outputs there are."""
     per_axis = zip(index, dependency.axes, strict=True)
     return [part for i, factors in per_axis if factors for part in np.unravel_index(np.array([i]), factors)]
+
+
+def joined(groups: Sequence[Group], dependency: Dependency) -> Group:
+    """Some groups of a term as one; of none, one that says nothing."""
+    return join(groups, dependency.sizes, dependency.input_shape) if groups else Group((), (), Relation.full(1, 1))
 
 
 def group_rows(group: Group, sizes: Sequence[int], index: Sequence[IntArray]) -> IntArray:
@@ -173,15 +174,13 @@ def _require_count(shapes: Sequence[tuple[int, ...]], n_terms: int) -> None:
 
 def common_parts(dependency: Dependency) -> list[list[Group]]:
     """The finest grouping that all terms respect: per part, each term's group on the same rows and columns."""
-    sizes, input_shape = dependency.sizes, dependency.input_shape
     parts = common_grouping(itertools.chain.from_iterable(dependency.terms))
     result = []
     for rows, cols in parts:
         groups = []
         for term in dependency.terms:
             own = [g for g in term if rows & set(g.rows) or cols & set(g.cols)]
-            joined = join(own, sizes, input_shape) if own else Group((), (), Relation.full(1, 1))
-            groups.append(expand(joined, rows, sizes))
+            groups.append(expand(joined(own, dependency), rows, dependency.sizes))
         result.append(groups)
     return result
 

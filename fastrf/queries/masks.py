@@ -19,9 +19,9 @@ from fastrf.budget import require_memory, thread_pool
 from fastrf.engine import kernels
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
-from fastrf.engine.terms import Group, Term, expand, join
+from fastrf.engine.terms import Group, Term, expand
 from fastrf.errors import ShapeError
-from fastrf.queries.counting import factor_index, factor_indices, group_rows
+from fastrf.queries.counting import factor_index, factor_indices, group_rows, joined
 from fastrf.queries.mask_kernels import fill_planes
 from fastrf.system.locks import cached_property
 
@@ -150,7 +150,7 @@ class Writer:
             if last > 0 and rest and all(any(_is_whole(group) for group in groups) for groups in rest):
                 self.copies = dependency.input_shape[0]
                 rest = [[group for group in groups if not _is_whole(group)] for groups in rest]
-            self.outer = [_outer(dependency, groups) for groups in rest]
+            self.outer = [joined(groups, dependency) for groups in rest]
             self.inner = inner
             self.tables = [self._packed(group.relation.to_mask()) for group in inner]
 
@@ -164,9 +164,9 @@ class Writer:
             whole = np.zeros((flat.size, math.prod(self.dependency.input_shape)), np.uint8)
             at = factor_indices(self.dependency, flat)
             for term in self.dependency.terms:
-                joined = self._whole(term)
-                rows = np.broadcast_to(group_rows(joined, self.dependency.sizes, at), flat.shape)
-                kernels.fill_rows(joined.relation.runs, np.ascontiguousarray(rows), whole)
+                whole_term = joined(term, self.dependency)
+                rows = np.broadcast_to(group_rows(whole_term, self.dependency.sizes, at), flat.shape)
+                kernels.fill_rows(whole_term.relation.runs, np.ascontiguousarray(rows), whole)
             shape = (flat.size, *self.dependency.input_shape) if self.dependency.input_shape else (flat.size, 1)
             planes[...] = self._packed(whole.reshape(shape).view(bool)).reshape(planes.shape)
 
@@ -207,12 +207,6 @@ class Writer:
     def _packed(self, mask: npt.NDArray[np.bool_]) -> Bytes:
         return np.packbits(mask, axis=-1) if self.packed else mask.view(np.uint8)
 
-    def _whole(self, term: Term) -> Group:
-        """All groups of a term as one, over all input axes."""
-        if not term:
-            return Group((), (), Relation.full(1, 1))
-        return join(term, self.dependency.sizes, self.dependency.input_shape)
-
 
 def _holding(term: Term, axis: int) -> Group:
     """The group that holds an input axis (any group where the input has no axes)."""
@@ -224,13 +218,6 @@ def _is_whole(group: Group) -> bool:
     return group.cols == (0,) and not group.rows and group.relation.is_full
 
 
-def _outer(dependency: Dependency, groups: Sequence[Group]) -> Group:
-    """Some groups of a term as one relation to their input axes."""
-    if not groups:
-        return Group((), (), Relation.full(1, 1))
-    return join(groups, dependency.sizes, dependency.input_shape)
-
-
 def to_csr(dependency: Dependency) -> csr_array:
     """`csr_array` of bool, rows and columns flat."""
     from scipy.sparse import csr_array
@@ -239,7 +226,6 @@ def to_csr(dependency: Dependency) -> csr_array:
     n_cols = math.prod(dependency.input_shape)
     whole: Relation | None = None
     for term in dependency.terms:
-        joined = join(term, sizes, dependency.input_shape) if term else Group((), (), Relation.full(1, 1))
-        relation = expand(joined, range(len(sizes)), sizes).relation
+        relation = expand(joined(term, dependency), range(len(sizes)), sizes).relation
         whole = relation if whole is None else whole.union(relation)
     return csr_array((n_rows, n_cols), dtype=bool) if whole is None else whole.to_scipy()

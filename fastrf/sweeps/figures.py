@@ -17,11 +17,11 @@ from fastrf.columns.programs import Column, Columns
 from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, ShapeError
 from fastrf.field import ReceptiveField
-from fastrf.network import Network
+from fastrf.network import Network, total
 from fastrf.ops import find
 from fastrf.spaces.space import Candidates
 from fastrf.sweeps.candidates import Source
-from fastrf.sweeps.metrics import Facts, Metric, Value, Values, costs, field_of, layers_beyond
+from fastrf.sweeps.metrics import Facts, Metric, Value, Values, field_of, layers_beyond
 from fastrf.sweeps.onnx import last_map
 from fastrf.sweeps.table import Figures
 
@@ -187,7 +187,6 @@ def network_row(network: Network, node: str | None, metrics: Sequence[Metric], n
         if metric.name == "layers_beyond":
             row[metric.name] = layers_beyond(analysis, field.name)
         else:
-            row[metric.name] = costs(network, None if node is None else field.name)[
-                ("parameters", "macs").index(metric.name)
-            ]
+            nodes = network.nodes if node is None else network.needed([field.name])
+            row[metric.name] = total(getattr(each, metric.name) for each in nodes)
     return row

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -24,7 +25,6 @@ from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, normal_term
 from fastrf.errors import UsageError, did_you_mean
 from fastrf.field import ReceptiveField
-from fastrf.network import Network, Node
 from fastrf.ops import find
 from fastrf.system.locks import cached_property
 
@@ -33,7 +33,6 @@ __all__ = [
     "Facts",
     "Metric",
     "axis_names",
-    "costs",
     "field_of",
     "layers_beyond",
     "metrics_named",
@@ -86,16 +85,9 @@ def axis_names(n_axes: int) -> tuple[str, ...]:
     return ("z", "y", "x")[3 - n_axes :] if n_axes <= 3 else tuple(map(str, range(n_axes)))
 
 
-def _area_min(facts: Facts) -> Value:
-    return int(facts.areas.min()) if facts.areas.size else None
-
-
-def _area_mean(facts: Facts) -> Value:
-    return float(facts.areas.mean()) if facts.areas.size else None
-
-
-def _area_max(facts: Facts) -> Value:
-    return int(facts.areas.max()) if facts.areas.size else None
+def _area(reduced: Callable[[npt.NDArray[np.int64]], Any], facts: Facts) -> Value:
+    found: Value = reduced(facts.areas).item() if facts.areas.size else None
+    return found
 
 
 def _density(facts: Facts) -> Value:
@@ -121,9 +113,9 @@ _METRICS = {
         Metric("size", "float", "nominal", attrgetter("field.size"), per_axis=True),
         Metric("stride", "float", "nominal", attrgetter("field.stride"), per_axis=True),
         Metric("center", "float", "nominal", attrgetter("field.center"), per_axis=True),
-        Metric("area_min", "int", "exact", _area_min),
-        Metric("area_mean", "float", "exact", _area_mean),
-        Metric("area_max", "int", "exact", _area_max),
+        Metric("area_min", "int", "exact", partial(_area, np.min)),
+        Metric("area_mean", "float", "exact", partial(_area, np.mean)),
+        Metric("area_max", "int", "exact", partial(_area, np.max)),
         Metric("density", "float", "exact", _density),
         Metric("clipped_share", "float", "nominal", attrgetter("field.clipped_share")),
         Metric("blind_pixels", "int", "exact", _blind_pixels),
@@ -216,28 +208,8 @@ def field_of(exact: Exact, nominal: Unbounded, image: Sequence[int], channels: i
 def layers_beyond(analysis: Analysis, output: str) -> int:
     """How many convolutions that `output` needs read a map whose nominal size already covers the image."""
     beyond = 0
-    for node in _needed(analysis.network, output):
+    for node in analysis.network.needed([output]):
         if find(node.op).convolution:
             field = analysis[node.inputs[0]]
             beyond += all(size >= n for size, n in zip(field.size, field.pixel_shape, strict=True))
     return beyond
-
-
-def costs(network: Network, node: str | None) -> tuple[int | None, int | None]:
-    """Parameters and multiply-accumulates of the network, or of what `node` needs; None where a layer does not say."""
-    nodes = network.nodes if node is None else _needed(network, node)
-    totals: list[int | None] = []
-    for each in ([node.parameters for node in nodes], [node.macs for node in nodes]):
-        known = [count for count in each if count is not None]
-        totals.append(sum(known) if len(known) == len(each) else None)
-    return totals[0], totals[1]
-
-
-def _needed(network: Network, output: str) -> list[Node]:
-    """The nodes on the way to one of them, and itself."""
-    names, nodes = {output}, []
-    for node in reversed(network.nodes):
-        if node.name in names:
-            names.update(node.inputs)
-            nodes.append(node)
-    return nodes

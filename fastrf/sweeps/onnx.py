@@ -87,11 +87,8 @@ def last_map(network: Network) -> str:
 
     Raises UnknownNodeError where there is none.
     """
-    needed = {network.outputs[0]}
-    for node in reversed(network.nodes):
-        if node.name in needed:
-            rest = [n for axis, n in enumerate(node.shape) if axis != node.channel_axis]
-            if node.channel_axis is not None and rest and min(rest) > 1:
-                return node.name
-            needed.update(node.inputs)
+    for node in network.needed([network.outputs[0]]):
+        rest = [n for axis, n in enumerate(node.shape) if axis != node.channel_axis]
+        if node.channel_axis is not None and rest and min(rest) > 1:
+            return node.name
     raise UnknownNodeError("no layer on the way to the output is a map of more than one position; name a node")

@@ -85,12 +85,9 @@ class SweepResult:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise UsageError(f"n must be a number of rows, not {n!r}")
         column = self._column(by)
-        values = self._table[column]
-        table = self._table.filter(compute.is_valid(values))
-        place = arrow().array(range(table.num_rows), arrow().int64())
-        keyed = arrow().table({"value": table[column], "place": place})
-        keys = [("value", "ascending" if smallest else "descending"), ("place", "ascending")]
-        chosen = table.take(compute.sort_indices(keyed, sort_keys=keys)[:n])
+        table = self._table.filter(compute.is_valid(self._table[column]))
+        order = "ascending" if smallest else "descending"
+        chosen = table.take(compute.sort_indices(table, sort_keys=[(column, order)])[:n])
         return SweepResult(chosen.to_batches(), self._schema, None)
 
     def _column(self, by: str) -> str:
