@@ -399,16 +399,8 @@ def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
 def _unpickled(*given: Any) -> ReceptiveField:
     """A field with its nominal parameters worked out, as files and pickles keep it."""
     parts = storage.Parts(*given)
-    return ReceptiveField(
-        parts.dependency,
-        channel_axis=parts.channel_axis,
-        input_channel_axis=parts.input_channel_axis,
-        approximate_at=parts.approximate_at,
-        nominal=lambda: parts.nominal,
-        periods=lambda: parts.periods,
-        name=parts.name,
-        assumes=parts.assumes,
-    )
+    worked_out = {"nominal": lambda: parts.nominal, "periods": lambda: parts.periods}
+    return ReceptiveField(**{**parts._asdict(), **worked_out})
 
 
 def _plain(value: float) -> float:

@@ -127,8 +127,9 @@ class Source:
             return analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())[target]
 
     def _options(self) -> dict[str, Any]:
+        texts = self.channel_axis
         return {
-            "channel_axis": _axes(self.channel_axis),
+            "channel_axis": _by_name(texts, _axis, "--channel-axis", "AXIS") if texts else ...,
             "values": dict(map(_value, self.values or ())),
             "mask_below": self.mask_below,
             "on_unsupported": self.on_unsupported,
@@ -247,18 +248,18 @@ def parse_index(text: str, option: str) -> tuple[int, ...]:
 
 
 def parse_input(shapes: list[str] | None) -> Any:
-    """`--input` values: one `3x224x224`, or `name=3x224x224` for each input. Raises ShapeError."""
-    if not shapes:
-        return None
-    if len(shapes) == 1 and "=" not in shapes[0]:
-        return _sizes(shapes[0])
-    named = {}
-    for text in shapes:
-        name, equals, sizes = text.partition("=")
-        if not equals:
-            raise ShapeError(f"--input {text!r} has no name; with several inputs write NAME=3x224x224")
-        named[name] = _sizes(sizes)
-    return named
+    """`--input` values: one `3x224x224`, or `name=3x224x224` for each input. Raises ShapeError and UsageError."""
+    return _by_name(shapes, _sizes, "--input", "3x224x224") if shapes else None
+
+
+def _by_name(texts: Sequence[str], read: Callable[[str], Any], option: str, example: str) -> Any:
+    """What one text says, or by name what each of several says. Raises UsageError."""
+    if len(texts) == 1 and "=" not in texts[0]:
+        return read(texts[0])
+    nameless = next((text for text in texts if "=" not in text), None)
+    if nameless is not None:
+        raise UsageError(f"{option} {nameless!r} has no name; with several inputs write NAME={example}")
+    return {name: read(value) for name, _, value in (text.rpartition("=") for text in texts)}
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -268,18 +269,8 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _axes(texts: Sequence[str] | None) -> Any:
-    """`--channel-axis` values: `1` or `none`, or `name=1` for each input. Raises UsageError."""
-    if not texts:
-        return ...
-    if len(texts) == 1 and "=" not in texts[0]:
-        return _axis(texts[0])
-    if not all("=" in text for text in texts):
-        raise UsageError("with several inputs write --channel-axis NAME=AXIS")
-    return {name: _axis(axis) for name, _, axis in (text.rpartition("=") for text in texts)}
-
-
 def _axis(text: str) -> int | None:
+    """`--channel-axis`: a number, or `none`. Raises UsageError."""
     if text.strip().lower() == "none":
         return None
     if not _is_number(text.removeprefix("-")):
