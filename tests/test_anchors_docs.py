@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.anchors.forms import snippets
+from fastrf.anchors.forms.anchor_set import FORMS
 from fastrf.cli import commands as cli
 from tests.anchor_data import ROOT, shrink
 from tests.conftest import INTERPRETED
@@ -82,7 +82,7 @@ def test_python_snippets_and_their_comments():
 def test_every_form_and_method_is_in_the_page():
     for word in (
         *fastrf.anchors.suggestions.METHODS,
-        *snippets.FORMS,
+        *FORMS,
         *fastrf.anchors.resize_rules.RULES,
     ):
         assert word in PAGE

@@ -15,9 +15,8 @@ import numpy as np
 
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
-from fastrf.anchors.forms.anchor_set import Anchors, make_anchors
+from fastrf.anchors.forms.anchor_set import FORMS, Anchors, make_anchors
 from fastrf.anchors.forms.builtin import LFFD_LIMITS
-from fastrf.anchors.forms.snippets import FORMS
 from fastrf.anchors.kmeans import clustered
 from fastrf.anchors.levels import Level, levels_of
 from fastrf.anchors.reports import input_pixels, report
