@@ -13,9 +13,8 @@ from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.forms.readers import read_anchors
 from fastrf.anchors.reports import report
 from fastrf.anchors.resize_rules import Resize
-from fastrf.anchors.rows import LevelRow, SizeRow
 from fastrf.anchors.suggestions import Suggestion, suggest
-from fastrf.anchors.tables import Report
+from fastrf.anchors.tables import LevelRow, Report, SizeRow
 from fastrf.erf.gradients import gradient_effective
 from fastrf.erf.maps import Effective, Moments, effective, marginals, moments, path_weights, radii, sigmas
 

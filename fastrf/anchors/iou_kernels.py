@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastrf.engine.compiling import jit
 
-__all__ = ["best_anchors", "evolve", "match_levels"]
+__all__ = ["evolve", "match_levels"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,21 +46,6 @@ def match_levels(
                     count += 1
             best_iou[i, level] = best
             above[i, level] = count
-
-
-@jit
-def best_anchors(sizes: FloatArray, anchors: FloatArray, which: IntArray, iou: FloatArray) -> None:
-    """Per box the anchor with the best IoU of shapes, the first of equals, and that IoU."""
-    for i in range(sizes.shape[0]):
-        best = -1.0
-        chosen = 0
-        for k in range(anchors.shape[0]):
-            value = _iou(sizes[i, 0], sizes[i, 1], anchors[k, 0], anchors[k, 1])
-            if value > best:
-                best = value
-                chosen = k
-        which[i] = chosen
-        iou[i] = best
 
 
 @jit

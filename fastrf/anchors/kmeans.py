@@ -1,6 +1,6 @@
 """K-means and small random changes of box sizes on 1 - shape IoU, within what each level sees.
 
-`suggesting` calls `clustered`. Deterministic by seed; beyond `SAMPLE` boxes it looks at a sample of them.
+Deterministic by seed; beyond `SAMPLE` boxes it looks at a sample of them.
 Source of the mutation: ultralytics/yolov5, utils/autoanchor.py, whose fitness is another one.
 """
 
@@ -15,10 +15,9 @@ from scipy.cluster.vq import kmeans2
 from fastrf.anchors import iou_kernels as kernels
 from fastrf.errors import FormatError
 
-__all__ = ["clustered", "mean_best_iou"]
+__all__ = ["clustered"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: At most so many boxes are clustered.
 SAMPLE = 10_000
@@ -62,28 +61,19 @@ def clustered(
     return levels, left_out
 
 
-def mean_best_iou(sizes: FloatArray, anchors: FloatArray) -> float:
-    """The mean over boxes of the best shape IoU with any anchor."""
-    return float(_assigned(np.ascontiguousarray(sizes), np.ascontiguousarray(anchors))[1].mean())
-
-
-def _assigned(sizes: FloatArray, anchors: FloatArray) -> tuple[IntArray, FloatArray]:
-    which, iou = np.empty(len(sizes), np.int64), np.empty(len(sizes))
-    kernels.best_anchors(sizes, anchors, which, iou)
-    return which, iou
-
-
 def _k_means(
     sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, *, by_median: bool
 ) -> tuple[float, FloatArray]:
     """The best anchors on the way of one k-means, with their mean best IoU."""
     anchors = _ordered(_spread_out(sizes, len(bounds), rng), bounds)
     best, kept = -1.0, anchors
+    iou, above = np.zeros((len(sizes), len(anchors))), np.zeros((len(sizes), len(anchors)), np.int64)
     for _ in range(STEPS):
-        which, iou = _assigned(sizes, anchors)
-        if iou.mean() <= best:
+        kernels.match_levels(sizes, anchors, np.arange(len(anchors) + 1), 1.0, iou, above)
+        which, reached = iou.argmax(axis=1), float(iou.max(axis=1).mean())
+        if reached <= best:
             break
-        best, kept = float(iou.mean()), anchors
+        best, kept = reached, anchors
         anchors = anchors.copy()
         for k in np.unique(which):
             own = sizes[which == k]

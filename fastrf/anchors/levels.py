@@ -1,24 +1,27 @@
 """Levels: where the neurons of each detection level look, as anchors need to know it.
 
-Made from the nominal parameters of `ReceptiveField`, phase by phase. `report` and `suggest` start here.
+Made from the nominal parameters of `ReceptiveField`, phase by phase, and from path weights. `report` and `suggest`
+start here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from fastrf.erf.maps import effective, moments
 from fastrf.errors import NetworkError, UnknownNodeError, UsageError
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
 
-__all__ = ["Level", "levels_of"]
+__all__ = ["Level", "Spread", "levels_of", "spreads"]
 
 Pair = tuple[float, float]
 
@@ -95,17 +98,10 @@ def _level(field: ReceptiveField, name: str) -> Level:
     # behind global pooling, as in squeeze-and-excitation, nothing moves; frameworks then divide image by map
     shares = [pixels / cells for pixels, cells in zip(field.pixel_shape, field.position_shape, strict=True)]
     stride = [step if math.isfinite(step) else share for step, share in zip(field.stride, shares, strict=True)]
-    centers = tuple(_centers(field, axis) for axis in (0, 1))
-    rows, columns = field.size_range
+    (height, width), (rows, columns) = field.position_shape, field.size_range
+    centers = _centers(field, 0), _centers(field, 1)
     return Level(
-        name,
-        field.name,
-        (field.position_shape[0], field.position_shape[1]),
-        (float(stride[0]), float(stride[1])),
-        (rows, columns),
-        (centers[0], centers[1]),
-        field.clipped_share,
-        field.exact,
+        name, field.name, (height, width), _pair(stride), (rows, columns), centers, field.clipped_share, field.exact
     )
 
 
@@ -115,4 +111,45 @@ def _centers(field: ReceptiveField, axis: int) -> tuple[float, ...]:
     if not np.isfinite(bounds).all():
         return (math.nan,)
     middle = bounds.mean(axis=1) - 0.5 - field.stride[axis] * np.arange(len(bounds))
-    return tuple(float(value) for value in middle)
+    return tuple(middle.tolist())
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How path weights spread at the middle of a level; pairs are (rows, columns), in pixels.
+
+    `sigma` is the standard deviation, `radius` holds 95.45 % of the weight on either side of the mean, both at the
+    middle position; `fraction` is four sigma as a share of the theoretical size (of the box where that is unbounded).
+    `center` is the mean as a pixel index less the steps taken to it, averaged over a period of phases.
+    """
+
+    sigma: Pair
+    radius: Pair
+    fraction: Pair
+    center: Pair
+
+
+def spreads(analysis: Analysis, levels: Sequence[Level]) -> tuple[Spread, ...]:
+    """The effective receptive field of every level. Raises UnsupportedOpError where weights depend on data."""
+    found = moments(analysis, [level.node for level in levels])
+    rows = []
+    for level in levels:
+        middle, means = effective(analysis, level.node), found[level.node].mean
+        row, column = level.grid[0] // 2, level.grid[1] // 2
+        center = _center(level, means[:, column, 0], 0), _center(level, means[row, :, 1], 1)
+        rows.append(Spread(_pair(middle.sigma), _pair(middle.radius()), _pair(middle.fraction), center))
+    return tuple(rows)
+
+
+def _pair(values: Iterable[float]) -> Pair:
+    y, x = values
+    return float(y), float(x)
+
+
+def _center(level: Level, means: npt.NDArray[np.float64], axis: int) -> float:
+    """The mean on one axis less the steps, over a period in the middle of the map."""
+    n = level.grid[axis]
+    period = min(max(len(level.centers[axis]), 1), n)
+    first = (n - period) // 2
+    steps = np.arange(first, first + period) * level.stride[axis]
+    return float((means[first : first + period] - steps).mean())

@@ -19,12 +19,10 @@ from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.forms.readers import read_anchors
-from fastrf.anchors.levels import Level, levels_of
+from fastrf.anchors.levels import Level, Spread, levels_of, spreads
 from fastrf.anchors.recall import EDGES, LARGE, SMALL, Counts, count
 from fastrf.anchors.resize_rules import Resize, fitted
-from fastrf.anchors.rows import LevelRow, SizeRow
-from fastrf.anchors.spread import Spread, spreads
-from fastrf.anchors.tables import Report
+from fastrf.anchors.tables import LevelRow, Report, SizeRow
 from fastrf.errors import LimitError, UnsupportedOpError, UsageError
 from fastrf.system.terminal import Progress
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from fastrf.anchors.boxes.box_set import Boxes, Rejected
 from fastrf.errors import FormatError, UsageError
 
 __all__ = ["RULES", "Resize", "fitted"]
-
-FloatArray = npt.NDArray[np.float64]
 
 #: The rules by name.
 RULES = ("letterbox", "stretch", "shortest", "none")
@@ -61,24 +58,32 @@ class Resize:
         if self.rule == "none":
             done = boxes
         elif boxes.has_image_sizes:
-            done = _placed(boxes, self.rule, *self._transform(boxes, size))
+            done = self._placed(boxes, size)
         else:
             raise FormatError(f"{boxes.source}: holds no image sizes, which the rule {self.rule!r} needs; use 'none'")
         return done if self.scale == (1.0, 1.0) else self._scaled(done, size)
 
-    def _transform(self, boxes: Boxes, size: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Per image: the factors of rows and columns, and the shifts."""
-        heights, widths = boxes.image_height, boxes.image_width
-        rows, columns = size
-        zero = np.zeros(len(heights))
-        if self.rule == "stretch":
-            return rows / heights, columns / widths, zero, zero
+    def _placed(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:
+        """Boxes scaled and shifted with their images; the images' sizes are scaled, too."""
+        heights, widths, image = boxes.image_height, boxes.image_width, boxes.image
+        by_rows, by_columns = size[0] / heights, size[1] / widths
+        down = along = np.zeros(len(heights))
         if self.rule == "shortest":
             shorter, longer = np.minimum(heights, widths), np.maximum(heights, widths)
-            factor = np.minimum(self.shortest / shorter, self.longest / longer)
-            return factor, factor, zero, zero
-        factor = np.minimum(rows / heights, columns / widths)
-        return factor, factor, (rows - np.round(heights * factor)) / 2, (columns - np.round(widths * factor)) / 2
+            by_rows = by_columns = np.minimum(self.shortest / shorter, self.longest / longer)
+        elif self.rule == "letterbox":
+            by_rows = by_columns = np.minimum(by_rows, by_columns)
+            down, along = (size[0] - np.round(heights * by_rows)) / 2, (size[1] - np.round(widths * by_columns)) / 2
+        return replace(
+            boxes,
+            x=boxes.x * by_columns[image] + along[image],
+            y=boxes.y * by_rows[image] + down[image],
+            width=boxes.width * by_columns[image],
+            height=boxes.height * by_rows[image],
+            image_height=heights * by_rows,
+            image_width=widths * by_columns,
+            rule=self.rule,
+        )
 
     def _scaled(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:
         """Every box once a draw, its image scaled."""
@@ -105,29 +110,10 @@ class Resize:
         return replace(boxes, **moved, rejected=rejected, rule=rule)
 
 
-def _placed(
-    boxes: Boxes, rule: str, by_rows: FloatArray, by_columns: FloatArray, down: FloatArray, along: FloatArray
-) -> Boxes:
-    """Boxes scaled and shifted with their images; the images' sizes are scaled, too."""
-    image = boxes.image
-    return replace(
-        boxes,
-        x=boxes.x * by_columns[image] + along[image],
-        y=boxes.y * by_rows[image] + down[image],
-        width=boxes.width * by_columns[image],
-        height=boxes.height * by_rows[image],
-        image_height=boxes.image_height * by_rows,
-        image_width=boxes.image_width * by_columns,
-        rule=rule,
-    )
-
-
 def fitted(boxes: Boxes, size: tuple[int, int], resize: Resize | str | None) -> Boxes:
     """Boxes in pixels of an input of `size`; without a rule, letterboxed where image sizes are known, else as is."""
     if resize is None:
         resize = "letterbox" if boxes.has_image_sizes else "none"
     if isinstance(resize, str):
         resize = Resize(resize)
-    if not boxes.has_image_sizes:
-        boxes = boxes if resize.rule != "none" else boxes.in_images(size)
-    return resize.apply(boxes, size)
+    return resize.apply(boxes.in_images(size) if resize.rule == "none" else boxes, size)

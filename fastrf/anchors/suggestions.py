@@ -1,6 +1,6 @@
 """suggest(): anchors for the levels of a detector, none larger than what its level sees.
 
-Four rules, each of its own source; `clustering` has the one that looks at boxes.
+Four rules, each of its own source; `kmeans` has the one that looks at boxes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import numpy as np
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.forms.anchor_set import FORMS, Anchors, make_anchors
-from fastrf.anchors.forms.builtin import LFFD_LIMITS
+from fastrf.anchors.forms.builtin import LFFD_LIMITS, by_ratio
 from fastrf.anchors.kmeans import clustered
-from fastrf.anchors.levels import Level, levels_of
+from fastrf.anchors.levels import Level, levels_of, spreads
 from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize, fitted
-from fastrf.anchors.spread import spreads
 from fastrf.anchors.tables import Report
 from fastrf.errors import FastRFError, NetworkError, UsageError
 from fastrf.outputs.tabular import wrapped
@@ -173,14 +172,9 @@ def _by_kmeans(
     return make_anchors("kmeans", sizes), left_out
 
 
-def _shapes(width: float, height: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
-    """One area in each ratio to the given shape."""
-    return [(width / math.sqrt(ratio), height * math.sqrt(ratio)) for ratio in ratios]
-
-
 def _s3fd(levels: Sequence[Level], _: Shares, ratios: Sequence[float]) -> Anchors:
     sides = [S3FD_INTERVAL * min(level.stride) for level in levels]
-    return make_anchors("s3fd", [_shapes(side, side, ratios) for side in sides])
+    return make_anchors("s3fd", [[by_ratio(side, ratio) for ratio in ratios] for side in sides])
 
 
 def _rfla(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> Anchors:
@@ -188,7 +182,7 @@ def _rfla(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> A
     for level, given in zip(levels, shares, strict=True):
         share = RFLA_FRACTION if given is None else given
         width, height = _bounded(level)
-        sizes.append(_shapes(share * width, share * height, ratios))
+        sizes.append([(share * width / math.sqrt(ratio), share * height * math.sqrt(ratio)) for ratio in ratios])
     return make_anchors("rfla", sizes)
 
 
@@ -204,7 +198,7 @@ def _lffd(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> A
         ranges += list(itertools.pairwise(steps))
         low = ends[begin]
     middles = [(low + high) / 2 for low, high in ranges]
-    return make_anchors("lffd", [_shapes(side, side, ratios) for side in middles], ranges=tuple(ranges))
+    return make_anchors("lffd", [[by_ratio(side, ratio) for ratio in ratios] for side in middles], ranges=tuple(ranges))
 
 
 def _lffd_end(field: float, share: float | None) -> float:

@@ -1,4 +1,4 @@
-"""What a report of anchors holds as a whole, and its tables: of levels, of objects, and by size."""
+"""What a report of anchors holds: rows of levels and of sizes of boxes, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Rejected
-from fastrf.anchors.rows import LevelRow, SizeRow
+from fastrf.anchors.forms.anchor_set import Pair
 from fastrf.outputs.tables import Column, Table, agreed, number, plain, share, spans, to_json
 from fastrf.outputs.tabular import wrapped
 from fastrf.outputs.texts import markdown_text
@@ -16,11 +16,79 @@ from fastrf.outputs.texts import markdown_text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Report"]
+__all__ = ["LevelRow", "Report", "SizeRow"]
 
+#: The share of the boxes of a size that must be recalled for the size to count as covered.
+COVERED = 0.5
 #: What a narrow terminal is spared first, and last.
 _DROPPED = ("mean IoU", "in range", "anchors above", "effective (4 sigma)", "grid", "share of field", "anchors")
 _KEPT = ("stride", "receptive field", "centre", "off by", "sees", "BPR")
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """One level. Pairs and per-axis members are (rows, columns), anchors (width, height), all in pixels.
+
+    `size_range` is the smallest and largest receptive field over phases; `center` per phase the pixel index of the
+    receptive field's centre at position 0 less its steps; `anchor_center` that of the anchors; `offset` how far these
+    lie beyond the receptive field's centre, per phase. `anchor_share` is the smallest and largest anchor as a share of
+    the receptive field, on the axis where it is larger. `clipped` is the share of positions that a border cuts.
+    The `effective_` members are those of `spread.Spread`, None where weights depend on data or were not asked for.
+
+    Of the boxes: `seen` fit into the receptive field of every position, `seen_in_place` lie wholly in the exact mask of
+    some position, where they are (None unless asked for), `in_range` lie in the range that the anchors
+    name for the level (or are seen, where they name none), `best` have their best anchor here. `bpr` is the share with
+    an anchor here that is off by less than the threshold on both sides, `aat` how many such anchors a box has, `recall`
+    by threshold the share whose best shape IoU here is so high, `mean_iou` the mean of that. None without anchors or
+    boxes.
+    """
+
+    level: str
+    grid: tuple[int, int]
+    stride: Pair
+    size_range: tuple[Pair, Pair]
+    center: tuple[tuple[float, ...], tuple[float, ...]]
+    clipped: float
+    exact: bool
+    effective_sigma: Pair | None = None
+    effective_radius: Pair | None = None
+    effective_fraction: Pair | None = None
+    effective_center: Pair | None = None
+    anchor_center: Pair | None = None
+    offset: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    anchors: tuple[Pair, ...] | None = None
+    anchor_share: Pair | None = None
+    seen: int | None = None
+    seen_in_place: int | None = None
+    in_range: int | None = None
+    best: int | None = None
+    bpr: float | None = None
+    aat: float | None = None
+    recall: dict[str, float] | None = None
+    mean_iou: float | None = None
+
+
+@dataclass(frozen=True)
+class SizeRow:
+    """Boxes whose root of the area lies in `[low, high)`: how many, and how well anchors and levels serve them.
+
+    `unseen` are larger than any receptive field; `bpr`, `recall` (at the first threshold) and `mean_iou` are None
+    without anchors.
+    """
+
+    name: str
+    low: float
+    high: float
+    boxes: int
+    unseen: int
+    bpr: float | None
+    recall: float | None
+    mean_iou: float | None
+
+    @property
+    def covered(self) -> bool:
+        """Whether half of the boxes or more are recalled."""
+        return self.recall is None or self.recall >= COVERED
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,15 +197,11 @@ def _record(row: LevelRow) -> dict[str, Any]:
 
 def _totals(overall: Mapping[str, Any]) -> dict[str, Any]:
     """All levels together as one of the rows."""
-    missing = dict.fromkeys(
-        ("anchors", "anchor_share", "seen_in_place", "in_range", "bpr", "aat", "recall", "mean_iou")
-    )
-    seen = overall["boxes"] - overall["unseen"]
-    return {**missing, **overall, "level": "all", "seen": seen, "best": overall["boxes"]}
+    return {**overall, "level": "all", "seen": overall["boxes"] - overall["unseen"], "best": overall["boxes"]}
 
 
 def _count(title: str, key: str) -> Column:
-    return Column(title, lambda record: "" if record[key] is None else f"{record[key]:,}")
+    return Column(title, lambda record: "" if record.get(key) is None else f"{record[key]:,}")
 
 
 def _decimals(title: str, key: str) -> Column:
@@ -184,8 +248,8 @@ _PLACED = (
     Column("off by", lambda r: _phases(r["offset"])),
 )
 _ANCHORS = (
-    Column("anchors", lambda r: _anchors(r["anchors"])),
-    Column("share of field", lambda r: _share_of_field(r["anchor_share"])),
+    Column("anchors", lambda r: _anchors(r.get("anchors"))),
+    Column("share of field", lambda r: _share_of_field(r.get("anchor_share"))),
 )
 #: How boxes of a size are served.
 _SIZE = (
