@@ -1,31 +1,38 @@
 """Readers of boxes: COCO JSON, YOLO labels, Pascal VOC XML, CSV and arrays, each to `Boxes`.
 
-Nothing in a file is executed, entities in XML are refused, and sizes are bounded.
+Nothing in a file is executed, document types and entities in XML are refused, and sizes are bounded.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.boxes import voc
 from fastrf.anchors.boxes.box_set import Boxes, Columns, checked
 from fastrf.anchors.boxes.image_sizes import ENDINGS, picture_size
 from fastrf.errors import FormatError
+from fastrf.system.extras import require
 from fastrf.system.files import parse_json, read_array, read_text
 
-__all__ = ["from_array", "from_coco", "from_csv", "from_path", "from_voc", "from_yolo", "read_boxes"]
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["read_boxes"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 ImageSize = tuple[int, int] | None
+
+#: Elements of XML do not lie deeper in each other.
+MAX_DEPTH = 64
 
 
 def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
@@ -77,18 +84,20 @@ def from_path(path: str, image_size: ImageSize = None) -> Boxes:
 def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
     """YOLO labels or VOC annotations, whichever the folder holds, in sorted order."""
     for ending in (".xml", ".txt"):
-        files = sorted(folder.rglob(f"*{ending}"))
-        files = [file for file in files if file.name not in ("classes.txt", "README.txt")]
+        files = [file for file in folder.rglob(f"*{ending}") if file.name not in ("classes.txt", "README.txt")]
         if files and ending == ".xml":
-            return from_voc(files, str(folder))
+            return from_voc(sorted(files), str(folder))
         if files:
-            return from_yolo(files, str(folder), image_size)
+            return from_yolo(sorted(files), str(folder), image_size)
     raise FormatError(f"{folder}: holds neither .xml (Pascal VOC) nor .txt (YOLO) files")
 
 
-def _label(path: Path) -> str:
-    """The text of one image's boxes."""
-    return read_text(path, "labels")
+def _number(value: Any) -> float:
+    """A number, or what a text writes of one; NaN for any other text, and beyond all floats."""
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 # COCO ------------------------------------------------------------------------------------------------------
@@ -127,18 +136,10 @@ def _bboxes(annotations: list[Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
 
 
 def _four(value: Any) -> tuple[float, ...] | None:
-    if not isinstance(value, list | tuple) or len(value) != 4:
+    good = isinstance(value, list | tuple) and len(value) == 4
+    if not good or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
         return None
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
-        return None
-    return tuple(_float(v) for v in value)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
+    return tuple(map(_number, value))
 
 
 def _images(annotations: list[Any], images: list[dict[str, Any]] | None) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -173,8 +174,7 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
     An image's size is read from the picture of the same name, beside the label or in `images` where the
     labels are in `labels`, or else it is `image_size`. Raises FormatError where neither is there.
     """
-    rows, places, sizes = [], [], []
-    malformed = []
+    rows, places, sizes, malformed = [], [], [], []
     for k, file in enumerate(files):
         size = _picture(file) or image_size
         if size is None:
@@ -182,7 +182,7 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
                 f"{file}: labels are shares of an image whose size is not known; give image_size (--input)"
             )
         sizes.append(size)
-        for number, line in enumerate(_label(file).splitlines(), start=1):
+        for number, line in enumerate(read_text(file, "labels").splitlines(), start=1):
             if line.strip():
                 shares = _shares(line)
                 malformed.append(shares is None)
@@ -232,7 +232,7 @@ def from_voc(files: list[Path], source: str) -> Boxes:
     places: list[str] = []
     sizes: list[tuple[float, float]] = []
     for k, file in enumerate(files):
-        size, corners = voc.parse(_label(file), str(file))
+        size, corners = _parse_voc(read_text(file, "labels"), str(file))
         sizes.append(size)
         rows += [(*corner, k) for corner in corners]
         places += [f"{file.name} object {i}" for i in range(len(corners))]
@@ -243,6 +243,45 @@ def from_voc(files: list[Path], source: str) -> Boxes:
         left - 1, top - 1, right - left + 1, bottom - top + 1, table[:, 4].astype(np.int64), heights, widths
     )
     return checked(columns, source, places.__getitem__)
+
+
+def _parse_voc(text: str, source: str) -> tuple[tuple[float, float], list[tuple[float, ...]]]:
+    """The image's (height, width), NaN where unknown, and xmin, ymin, xmax, ymax of each object, NaN where missing."""
+    xml = require("defusedxml.ElementTree", "anchors", "a Pascal VOC annotation")
+    path: list[Element] = []
+    size: dict[str, float] = {}
+    objects: list[dict[str, float]] = []
+    try:
+        for event, element in xml.iterparse(io.StringIO(text), ("start", "end"), forbid_dtd=True):
+            if event == "start":
+                path.append(element)
+                _check_voc(path, source)
+                continue
+            path.pop()
+            if len(path) == 1:
+                size = _numbers(element, "*") if element.tag == "size" else size
+                objects += [_numbers(element, "bndbox/*")] if element.tag == "object" else []
+                path[0].clear()  # so that a long file takes little memory
+    except xml.DTDForbidden as error:
+        raise FormatError(f"{source}: declares a document type or an entity; annotations need none") from error
+    except xml.ParseError as error:
+        raise FormatError(f"{source}: not XML: {error}") from error
+    height, width = size.get("height", math.nan), size.get("width", math.nan)
+    names = ("xmin", "ymin", "xmax", "ymax")
+    corners = [tuple(numbers.get(name, math.nan) for name in names) for numbers in objects]
+    return (height, width) if height > 0 and width > 0 else (math.nan, math.nan), corners
+
+
+def _check_voc(path: list[Element], source: str) -> None:
+    if path[0].tag != "annotation":
+        raise FormatError(f"{source}: the root is {path[0].tag!r}; Pascal VOC has 'annotation'")
+    if len(path) > MAX_DEPTH:
+        raise FormatError(f"{source}: elements more than {MAX_DEPTH} deep; annotations have five")
+
+
+def _numbers(element: Element, below: str) -> dict[str, float]:
+    """The numbers in some elements by their tags; NaN for any other text."""
+    return {leaf.tag: _number(leaf.text or "") for leaf in element.iterfind(below)}
 
 
 # Tables ----------------------------------------------------------------------------------------------------
@@ -280,7 +319,8 @@ def from_csv(text: str, source: str) -> Boxes:
     heights, widths = np.full((2, int(image.max()) + 1), np.nan)
     sized = [pair for pair in (("image_width", "image_height"), ("width", "height")) if {*pair} <= {*header} - used]
     if sized:
-        widths[image], heights[image] = (_positive(column(name)) for name in sized[0])
+        sizes = np.array([column(name) for name in sized[0]])
+        widths[image], heights[image] = np.where(sizes > 0, sizes, np.nan)
     return checked(Columns(x, y, width, height, image, heights, widths), source, lambda k: f"row {k + 1}")
 
 
@@ -288,32 +328,16 @@ def _csv_boxes(
     header: list[str], column: Callable[[str], FloatArray], source: str
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, set[str]]:
     """The columns left, top, width, height, and the names that they were made of."""
-    for names in _CORNERS:
-        if {*names} <= {*header}:
-            left, top, right, bottom = map(column, names)
-            return left, top, right - left, bottom - top, {*names}
-    for names in _ORIGINS:
-        if {*names} <= {*header}:
-            x, y, width, height = map(column, names)
-            return x, y, width, height, {*names}
-    for pair in _SIZES:
-        if {*pair} <= {*header}:
-            width, height = map(column, pair)
-            return np.zeros(len(width)), np.zeros(len(width)), width, height, {*pair}
-    raise FormatError(
-        f"{source}: the header {','.join(header)[:80]!r} has no boxes; name x,y,width,height or xmin,ymin,xmax,ymax"
-    )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _positive(values: FloatArray) -> FloatArray:
-    return np.where(values > 0, values, np.nan)
+    names = next((names for names in (*_CORNERS, *_ORIGINS, *_SIZES) if {*names} <= {*header}), None)
+    if names is None:
+        raise FormatError(
+            f"{source}: the header {','.join(header)[:80]!r} has no boxes; name x,y,width,height or xmin,ymin,xmax,ymax"
+        )
+    *origin, width, height = map(column, names)
+    x, y = origin or np.zeros((2, len(width)))
+    if names in _CORNERS:
+        width, height = width - x, height - y
+    return x, y, width, height, {*names}
 
 
 def from_array(values: Any, source: str) -> Boxes:
