@@ -11,20 +11,28 @@ import pytest
 
 import fastrf
 from fastrf.cli.sweep import _shown
+from fastrf.outputs import tables
 from fastrf.outputs.tables import Column, Table, agreed, spans
-from fastrf.outputs.tabular import Grid
 from fastrf.system import terminal as console
 
 HEADER = ["layer", "operator", "parameters", "receptive field", "exact"]
 ROWS = [
     [f"encoder.layers.{k}.attention: scores_{k}", "softmax", f"{10**k:,}", f"{k}..{10**k}", "yes"] for k in range(9)
 ]
-wide = Grid(HEADER, ROWS, names=2, left=2, drop=["parameters", "operator"])
+
+
+def table_of(header, rows, **options):
+    """A function of a width: the lines of these cells."""
+    table = Table([dict(zip(header, row, strict=True)) for row in rows], **options)
+    return lambda width=None: table.to_text(width).splitlines()
+
+
+wide = table_of(HEADER, ROWS, names=2, left=2, drop=["parameters", "operator"])
 
 
 @pytest.mark.parametrize("width", [32, 40, 60, 80, 100, 200])
 def test_numbers_are_whole_at_every_width(width):
-    lines = wide.lines(width)
+    lines = wide(width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert all(row[3] in text for row in ROWS)
@@ -34,20 +42,21 @@ def test_numbers_are_whole_at_every_width(width):
 
 
 def test_columns_go_from_the_right_but_for_those_to_keep():
-    table = Grid(["id", "a", "b", "c"], [["one", "1" * 20, "2" * 20, "3" * 20]], keep=("b",))
-    text = "\n".join(table.lines(40))
+    table = table_of(["id", "a", "b", "c"], [["one", "1" * 20, "2" * 20, "3" * 20]], keep=("b",))
+    text = "\n".join(table(40))
     assert "2" * 20 in text
     assert "left out to fit the terminal: a, c" in text
-    assert table.lines() == table.lines(100)
+    assert table() == table(100)
 
 
-def test_names_are_cut_in_the_middle_by_the_width_that_a_terminal_gives_them():
-    table = Grid(["name", "n"], [["数" * 30 + "end", "7"], ["short", "8"]])
-    rows = table.lines(40)[2:4]
+def test_names_are_cut_in_the_middle_by_the_width_that_a_terminal_gives_them(monkeypatch):
+    table = table_of(["name", "n"], [["数" * 30 + "end", "7"], ["short", "8"]])
+    rows = table(40)[2:4]
     assert "…" in rows[0]
     assert rows[0].endswith("end   7")
     assert rows[1].endswith(" 8")
-    assert ".." in table.lines(40, ascii_only=True)[2]
+    monkeypatch.setattr(tables, "_is_ascii_only", lambda: True)
+    assert ".." in table(40)[2]
 
 
 def test_every_form_says_what_is_unbounded_unknown_and_missing():

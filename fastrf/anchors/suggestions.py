@@ -23,7 +23,7 @@ from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize, fitted
 from fastrf.anchors.tables import Report
 from fastrf.errors import FastRFError, NetworkError, UsageError
-from fastrf.outputs.tabular import wrapped
+from fastrf.outputs.tables import wrapped
 from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:

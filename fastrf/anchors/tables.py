@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Rejected
 from fastrf.anchors.forms.anchor_set import Pair
-from fastrf.outputs.tables import Column, Table, agreed, number, plain, share, spans, to_json
-from fastrf.outputs.tabular import wrapped
+from fastrf.outputs.tables import Column, Table, agreed, number, plain, share, spans, to_json, wrapped
 from fastrf.outputs.texts import markdown_text
 
 if TYPE_CHECKING:
