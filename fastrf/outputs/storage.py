@@ -53,19 +53,13 @@ def save_parts(field: Parts, path: str | os.PathLike[str]) -> None:
         [[list(rows), list(cols), relations.setdefault(relation, len(relations))] for rows, cols, relation in term]
         for term in field.dependency.terms
     ]
-    nominal = field.nominal
-    header = {
+    alike = ("name", "channel_axis", "input_channel_axis", "approximate_at", "assumes", "periods")
+    header = {name: getattr(field, name) for name in alike} | {
         "format": _FORMAT,
-        "name": field.name,
         "axes": field.dependency.axes,
         "input_shape": field.dependency.input_shape,
-        "channel_axis": field.channel_axis,
-        "input_channel_axis": field.input_channel_axis,
-        "approximate_at": field.approximate_at,
-        "assumes": field.assumes,
         "terms": terms,
         "columns": [relation.n_cols for relation in relations],
-        "periods": field.periods,
         "nominal": [
             {
                 "offsets": piece.offsets,
@@ -74,13 +68,13 @@ def save_parts(field: Parts, path: str | os.PathLike[str]) -> None:
                 "phases": [[[p.factor, p.period, p.shift] for p in extent.phases] for extent in piece.extents],
                 "irregular": [extent.irregular for extent in piece.extents],
             }
-            for piece in nominal.pieces
+            for piece in field.nominal.pieces
         ],
     }
     arrays: dict[str, npt.NDArray[Any]] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for relation, k in relations.items():
         arrays |= {f"indptr{k}": relation.indptr, f"start{k}": relation.start, f"stop{k}": relation.stop}
-    for at, piece in enumerate(nominal.pieces):
+    for at, piece in enumerate(field.nominal.pieces):
         for k, extent in enumerate(piece.extents):
             arrays |= {f"low{at}.{k}": extent.low, f"high{at}.{k}": extent.high}
     with whole_file(path) as file:
@@ -95,10 +89,8 @@ def load_parts(path: str | os.PathLike[str]) -> Parts:
         if len(header) > MAX_HEADER_BYTES:
             raise ValueError(f"a header of {len(header):,} bytes")
         return _parts(parse_json(header, "header"), arrays)
-    except LimitError as error:
-        raise LimitError(f"{path}: {error}") from error
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
+    except (FormatError, LimitError) as error:
+        raise type(error)(f"{path}: {error}") from error
     except Exception as error:  # whatever it says may not fit
         raise FormatError(f"{path}: not a field that fastrf saved ({type(error).__name__}: {error})") from error
 

@@ -6,6 +6,7 @@ A chunk is some whole masks, so memory is bounded by the chunk however large the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -74,11 +75,6 @@ class Stream:
         """NumPy's name of the element type."""
         return "uint8" if self.packed else "bool"
 
-    @property
-    def chunk_bytes(self) -> int:
-        """Bytes of one chunk."""
-        return self.chunk * math.prod(self.shape[1:])
-
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the axes and relations: equal for the same field in another process."""
@@ -106,11 +102,9 @@ class Stream:
 
     def require(self, chunks_at_once: int) -> None:
         """LimitError where so many chunks would not fit into memory."""
-        require_memory(
-            chunks_at_once * self.chunk_bytes,
-            f"{chunks_at_once} chunks of {self.chunk} masks",
-            "ask for smaller chunks or packed=True",
-        )
+        n_bytes = chunks_at_once * self.chunk * math.prod(self.shape[1:])
+        told = f"{chunks_at_once} chunks of {self.chunk} masks"
+        require_memory(n_bytes, told, "ask for smaller chunks or packed=True")
 
 
 # Zarr --------------------------------------------------------------------------------------------------------
@@ -265,27 +259,13 @@ def to_file(stream: Stream, path: str | os.PathLike[str], progress: Progress | N
     if ending not in (".npy", ".npz"):
         raise FormatError(f"{path}: ending {ending!r} is unknown here; use .zarr, .npy or .npz")
     stream.require(1)
-    with whole_file(path) as file:
-        if ending == ".npy":
-            _write_npy(stream, file, progress)
-            return
-        with (
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-            archive.open("masks.npy", "w", force_zip64=True) as member,
-        ):
-            _write_npy(stream, member, progress)
-
-
-def _write_npy(stream: Stream, file: IO[bytes], progress: Progress | None) -> None:
-    descr = np.lib.format.dtype_to_descr(np.dtype(stream.dtype))
-    header = {"descr": descr, "fortran_order": False, "shape": stream.shape}
-    np.lib.format.write_array_header_2_0(file, header)
-    for done, chunk in enumerate(_chunks(stream), start=1):
-        file.write(chunk.data)
-        if progress is not None:
-            progress(done, stream.n_chunks)
-
-
-def _chunks(stream: Stream) -> Iterator[masks.Dense]:
-    for k in range(stream.n_chunks):
-        yield stream.read(k, threads=os.cpu_count() or 1)
+    header = {"descr": np.dtype(stream.dtype).str, "fortran_order": False, "shape": stream.shape}
+    with contextlib.ExitStack() as stack:
+        file: Any = stack.enter_context(whole_file(path))
+        if ending == ".npz":
+            archive = stack.enter_context(zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+            file = stack.enter_context(archive.open("masks.npy", "w", force_zip64=True))
+        np.lib.format.write_array_header_2_0(file, header)
+        for k in range(stream.n_chunks):
+            file.write(stream.read(k, threads=os.cpu_count() or 1).data)
+            (progress or silent)(k + 1, stream.n_chunks)
