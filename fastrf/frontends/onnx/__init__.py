@@ -4,8 +4,7 @@
 |---|---|
 | `skimming` | a file's bytes, big tensors left out where they lie |
 | `reading` | bytes to a ModelProto, inputs with shapes, the lowered Network |
-| `cutting` | a model cut off behind one node |
-| `folding` | constants of a model, evaluated once for many input shapes |
+| `shortening` | a model cut off behind one node, or without nodes that make constants |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
 | `registry` | what rules see: the walk, one node with what it reads; and where they are registered |
 | `ordering` | nodes each after those that it reads |
@@ -18,19 +17,9 @@
 
 from __future__ import annotations
 
-from fastrf.frontends.onnx import (
-    rules_control,
-    rules_dense,
-    rules_index,
-    rules_pointwise,
-    rules_recurrent,
-    rules_resize,
-    rules_shape,
-    rules_windows,
-)
-from fastrf.frontends.onnx.cutting import cut
-from fastrf.frontends.onnx.folding import folded
+from fastrf.frontends.onnx import rules_control, rules_dense, rules_index, rules_pointwise, rules_shape, rules_windows
 from fastrf.frontends.onnx.reading import read, to_network
+from fastrf.frontends.onnx.shortening import cut, folded
 
 __all__ = [
     "cut",
@@ -40,8 +29,6 @@ __all__ = [
     "rules_dense",
     "rules_index",
     "rules_pointwise",
-    "rules_recurrent",
-    "rules_resize",
     "rules_shape",
     "rules_windows",
     "to_network",

@@ -50,7 +50,7 @@ def to_network(
     """Lower a model.
 
     `input_shape` is a shape, or a mapping of shapes by input name, with or without the batch; `known` holds constants
-    whose nodes were left out (see `folding`). Raises ShapeError where sizes are missing, UnsupportedOpError,
+    whose nodes were left out (see `shortening`). Raises ShapeError where sizes are missing, UnsupportedOpError,
     FormatError for a graph that is none, or LimitError.
     """
     _check_versions(model)

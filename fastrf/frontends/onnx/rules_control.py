@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,10 +11,11 @@ import onnx
 
 from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, UnsupportedOpError
-from fastrf.frontends import choosing, moving
+from fastrf.frontends import moving
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
+from fastrf.frontends.onnx.rules_shape import pieces
 
 __all__: list[str] = []
 
@@ -62,9 +62,8 @@ def loop(walk: Walk, call: Call) -> list[Item]:
     body = call.attributes["body"]
     trips = call.number(0)
     going = call.number(1, True)
-    carried: list[Item] = list(call.inputs[2:])
-    scanned: list[list[Item]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
-    step = 0
+    carried, step = list(call.inputs[2:]), 0
+    scanned: list[list[Item]] = [[] for _ in body.output[1 + len(carried) :]]
     within = _entered(walk, min(trips or 1, limits.iterations), body)
     while going and (trips is None or step < trips):
         if step >= limits.iterations:
@@ -87,16 +86,16 @@ def scan(walk: Walk, call: Call) -> list[Item]:
     body, count = call.attributes["body"], call.attributes.get("num_scan_inputs", 0)
     if call.version < 9:
         raise UnsupportedOpError("operator Scan before opset 9")
-    carried: list[Item] = list(call.inputs[: len(call.inputs) - count])
-    scanned = call.inputs[len(call.inputs) - count :]
+    first = len(call.inputs) - count
+    carried, scanned = list(call.inputs[:first]), call.inputs[first:]
     axes = call.get("scan_input_axes") or [0] * count
     backward = call.get("scan_input_directions") or [0] * count
-    lengths = {call.full(len(carried) + k)[axis] for k, axis in enumerate(axes)}
+    lengths = {call.full(first + k)[axis] for k, axis in enumerate(axes)}
     if len(lengths) != 1:
         raise FormatError(f"scanned inputs of lengths {sorted(lengths)[:8]}, not one")
     steps = lengths.pop()
     limits.require("iterations", steps, f"a scan of {steps} iterations")
-    results: list[list[Item]] = [[] for _ in range(len(body.output) - len(carried))]
+    results: list[list[Item]] = [[] for _ in body.output[first:]]
     within = _entered(walk, steps, body)
     for step in range(steps):
         given = [
@@ -104,8 +103,8 @@ def scan(walk: Walk, call: Call) -> list[Item]:
             for item, axis, back in zip(scanned, axes, backward, strict=True)
         ]
         made = walk.body(body, call.scope, [*carried, *given])
-        carried = made[: len(carried)]
-        for kept, item in zip(results, made[len(carried) :], strict=True):
+        carried = made[:first]
+        for kept, item in zip(results, made[first:], strict=True):
             kept.append(item)
     walk.times = within
     out_axes = call.get("scan_output_axes") or [0] * len(results)
@@ -173,12 +172,8 @@ def split_to_sequence(walk: Walk, call: Call) -> list[Item]:
     sizes = [int(v) for v in given.ravel()]
     if given.ndim == 0:
         sizes = [min(sizes[0], n - k) for k in range(0, n, max(sizes[0], 1))]
-    if len(sizes) > limits.iterations or sum(sizes) != n:
-        raise FormatError(f"{len(sizes)} pieces do not add up to {n}, the size of axis {axis}")
-    stops = list(itertools.accumulate(sizes))
-    parts = [
-        choosing.slice_axis(walk, x, axis, range(start, stop)) for start, stop in zip([0, *stops], stops, strict=False)
-    ]
+    limits.require("iterations", len(sizes), f"a list of {len(sizes)} pieces")
+    parts = [make() for make in pieces(walk, x, axis, sizes)]
     if not call.has(1) and not call.get("keepdims", 1):
         parts = [walk.shaped(part, (*x.full[:axis], *x.full[axis + 1 :])) for part in parts]
     return [parts]
@@ -218,9 +213,9 @@ def _listed(call: Call, k: int) -> list[Any]:
     return found
 
 
-@rule("Optional", "OptionalGetElement")
-def optional(walk: Walk, call: Call) -> list[Item]:
-    """A value that may be absent."""
+@rule("Identity", "Optional", "OptionalGetElement")
+def same(walk: Walk, call: Call) -> list[Item]:
+    """The input, whatever it is; one that is optional may be absent."""
     return [call.inputs[0] if call.inputs else None]
 
 

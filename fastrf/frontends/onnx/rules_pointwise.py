@@ -58,12 +58,6 @@ def _aligned(walk: Walk, call: Call) -> Call:
     return replace(call, inputs=(call.inputs[0], second))
 
 
-@rule("Identity")
-def same(walk: Walk, call: Call) -> Item:
-    """The first input, whatever it is."""
-    return call.inputs[0]
-
-
 @rule("CastLike")
 def cast_like(walk: Walk, call: Call) -> Value | Constant:
     """The first input as the type of the second."""

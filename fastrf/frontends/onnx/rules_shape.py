@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, from_tensor, h
 from fastrf.frontends.onnx.known import moved
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 
-__all__: list[str] = []
+__all__ = ["pieces"]
 
 
 @rule("Reshape")
@@ -86,8 +86,13 @@ def split(walk: Walk, call: Call) -> list[Callable[[], Value]]:
         count = call.get("num_outputs") or len(call.node.output)
         width = -(-n // count)
         sizes = [max(min(width, n - k * width), 0) for k in range(count)]
-    if sum(sizes) != n:
-        raise ShapeError(f"pieces {sizes[:8]} do not add up to {n}, the size of axis {axis}")
+    return pieces(walk, x, axis, sizes)
+
+
+def pieces(walk: Walk, x: Value, axis: int, sizes: Sequence[int]) -> list[Callable[[], Value]]:
+    """An axis cut into pieces of these sizes, each made when it is read."""
+    if sum(sizes) != x.full[axis]:
+        raise ShapeError(f"pieces {list(sizes[:8])} do not add up to {x.full[axis]}, the size of axis {axis}")
 
     def piece(start: int, stop: int) -> Value:
         part = moving.on_axis(walk, x, axis, "slice", start=start, stop=stop)
