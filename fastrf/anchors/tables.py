@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,35 +151,20 @@ class Report:
         return [*map(str, self.rejected), *uncovered, *self.notes]
 
     def _tables(self) -> list[Table]:
-        first, rows = self.levels[0], list(map(vars, self.levels))
-        columns = [*_LEVEL, *(_PLACED if first.anchors is not None else ())]
-        tables = [Table(rows, columns, self.title)]
-        if first.anchors is not None or self.overall:
-            total = [_totals(self.overall)] if self.overall else []
-            tables.append(Table([*rows, *total], self._match_columns(), "Anchors and objects"))
-        if self.classes:
-            columns = [*_SIZE, *(_SERVED if any(row.recall is not None for row in self.classes) else ())]
-            title = "By size (root of the area, in the input's pixels)"
-            tables.append(Table(list(map(vars, self.classes)), columns, title))
-        return [replace(table, drop=_dropped(table)) for table in tables]
+        rows, classes = list(map(vars, self.levels)), list(map(vars, self.classes))
+        total = [_totals(self.overall)] if self.overall else []
+        recall = [("recall", _recall(threshold)) for threshold in self.levels[0].recall or ()]
+        tables = [
+            Table(rows, _known(_LEVEL, rows), self.title),
+            Table([*rows, *total], _known([*_MATCH, *recall, *_MEAN], rows), "Anchors and objects"),
+            Table(classes, _known(_SIZE, classes), "By size (root of the area, in the input's pixels)"),
+        ]
+        return [replace(table, drop=_dropped(table)) for table in tables if len(table.columns) > 1]
 
-    def _match_columns(self) -> list[Column]:
-        """Which objects each level and its anchors serve."""
-        first = self.levels[0]
-        columns = [_LEVEL[0], *(_ANCHORS if first.anchors is not None else ())]
-        if self.overall:
-            counts = {"sees": "seen", "in place": "seen_in_place", "in range": "in_range"}
-            in_place = first.seen_in_place is not None
-            columns += [_count(title, key) for title, key in counts.items() if in_place or title != "in place"]
-        if first.recall and self.overall:
-            columns += [
-                _count("best here", "best"),
-                Column("BPR", lambda r: share(r["bpr"])),
-                _decimals("anchors above", "aat"),
-            ]
-            columns += [_recall(threshold) for threshold in first.recall]
-            columns.append(_decimals("mean IoU", "mean_iou"))
-        return columns
+
+def _known(columns: Iterable[tuple[str, Column]], rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """The columns of what is known of any row."""
+    return [column for key, column in columns if any(row[key] is not None for row in rows)]
 
 
 def _dropped(table: Table) -> list[str]:
@@ -199,12 +184,16 @@ def _totals(overall: Mapping[str, Any]) -> dict[str, Any]:
     return {**overall, "level": "all", "seen": overall["boxes"] - overall["unseen"], "best": overall["boxes"]}
 
 
-def _count(title: str, key: str) -> Column:
-    return Column(title, lambda record: "" if record.get(key) is None else f"{record[key]:,}")
+def _count(title: str, key: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: "" if record.get(key) is None else f"{record[key]:,}")
 
 
-def _decimals(title: str, key: str) -> Column:
-    return Column(title, lambda record: "-" if record[key] is None else f"{record[key]:.4f}")
+def _decimals(title: str, key: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: "-" if record[key] is None else f"{record[key]:.4f}")
+
+
+def _share(title: str, key: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: share(record[key]))
 
 
 def _recall(threshold: str) -> Column:
@@ -230,36 +219,43 @@ def _phases(axes: Sequence[Sequence[float]]) -> str:
     return agreed(["|".join(dict.fromkeys(map(number, phases))) for phases in axes])
 
 
-#: Where the neurons of a level look, and where its anchors stand.
+def _effective(sigma: Sequence[float] | None) -> str:
+    return agreed([f"{4 * value:.1f}" for value in sigma or ()] or ["-"])
+
+
+#: Where the neurons of a level look, and where its anchors stand. Each column is there where a member is known.
 _LEVEL = (
-    Column("level", lambda r: str(r["level"])),
-    Column("grid", lambda r: "x".join(map(str, r["grid"]))),
-    Column("stride", lambda r: agreed([number(step) for step in r["stride"]])),
-    Column("receptive field", lambda r: agreed(spans(r["size_range"]))),
-    Column("cut by border", lambda r: share(r["clipped"])),
-    Column(
-        "effective (4 sigma)", lambda r: agreed([f"{4 * sigma:.1f}" for sigma in r["effective_sigma"] or ()] or ["-"])
-    ),
-    Column("centre", lambda r: _phases(r["center"])),
+    ("level", Column("level", lambda r: str(r["level"]))),
+    ("grid", Column("grid", lambda r: "x".join(map(str, r["grid"])))),
+    ("stride", Column("stride", lambda r: agreed([number(step) for step in r["stride"]]))),
+    ("size_range", Column("receptive field", lambda r: agreed(spans(r["size_range"])))),
+    _share("cut by border", "clipped"),
+    ("level", Column("effective (4 sigma)", lambda r: _effective(r["effective_sigma"]))),
+    ("center", Column("centre", lambda r: _phases(r["center"]))),
+    ("anchor_center", Column("anchors at", lambda r: agreed([number(place) for place in r["anchor_center"]]))),
+    ("offset", Column("off by", lambda r: _phases(r["offset"]))),
 )
-_PLACED = (
-    Column("anchors at", lambda r: agreed([number(place) for place in r["anchor_center"]])),
-    Column("off by", lambda r: _phases(r["offset"])),
+#: Which objects each level and its anchors serve; recall by threshold follows, then the mean.
+_MATCH = (
+    _LEVEL[0],
+    ("anchors", Column("anchors", lambda r: _anchors(r.get("anchors")))),
+    ("anchor_share", Column("share of field", lambda r: _share_of_field(r.get("anchor_share")))),
+    _count("sees", "seen"),
+    _count("in place", "seen_in_place"),
+    _count("in range", "in_range"),
+    _count("best here", "best"),
+    _share("BPR", "bpr"),
+    _decimals("anchors above", "aat"),
 )
-_ANCHORS = (
-    Column("anchors", lambda r: _anchors(r.get("anchors"))),
-    Column("share of field", lambda r: _share_of_field(r.get("anchor_share"))),
-)
+_MEAN = (_decimals("mean IoU", "mean_iou"),)
 #: How boxes of a size are served.
 _SIZE = (
-    Column("size", lambda r: str(r["name"])),
-    Column("from", lambda r: number(r["low"])),
-    Column("to", lambda r: number(r["high"])),
+    ("name", Column("size", lambda r: str(r["name"]))),
+    ("low", Column("from", lambda r: number(r["low"]))),
+    ("high", Column("to", lambda r: number(r["high"]))),
     _count("boxes", "boxes"),
     _count("unseen", "unseen"),
-)
-_SERVED = (
-    Column("BPR", lambda r: share(r["bpr"])),
-    Column("recall", lambda r: share(r["recall"])),
-    _decimals("mean IoU", "mean_iou"),
+    _share("BPR", "bpr"),
+    _share("recall", "recall"),
+    *_MEAN,
 )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastrf.errors import FormatError
 
-__all__ = ["Boxes", "Columns", "Rejected", "checked"]
+__all__ = ["Boxes", "Rejected", "checked"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -43,8 +43,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Columns:
-    """Objects as columns, as a reader found them: see `Boxes`. `image` is -1 where it is unknown."""
+class Boxes:
+    """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
+
+    `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
+    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
+    and `place(k)` says where box `k` is in the source.
+    """
 
     x: FloatArray
     y: FloatArray
@@ -53,17 +58,6 @@ class Columns:
     image: IntArray
     image_height: FloatArray
     image_width: FloatArray
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Boxes(Columns):
-    """Objects as columns: `x`, `y` (left, top), `width`, `height`, float64[n] in pixels, continuous coordinates.
-
-    `image` is int64[n], the index of a box's image in `image_height` and `image_width`, float64[m], NaN where the
-    source does not say. `rejected` lists what was wrong with the boxes of the source, `rule` how they were resized,
-    and `place(k)` says where box `k` is in the source.
-    """
-
     rejected: tuple[Rejected, ...] = ()
     source: str = "boxes"
     rule: str = "none"
@@ -100,14 +94,13 @@ class Boxes(Columns):
             np.where(unknown, float(n), known)
             for n, known in zip(size, (self.image_height, self.image_width), strict=True)
         )
-        found = checked(replace(self, image_height=heights, image_width=widths), self.source, self.place)
-        return replace(found, rejected=self.rejected + found.rejected, rule=self.rule)
+        return checked(replace(self, image_height=heights, image_width=widths))
 
 
-def checked(c: Columns, source: str, place: Callable[[int], str], faults: Mapping[str, Mask] | None = None) -> Boxes:
-    """The usable boxes of what a reader found; `place(k)` names row `k`, `faults` are masks of more to leave out.
+def checked(c: Boxes, faults: Mapping[str, Mask] | None = None) -> Boxes:
+    """The usable ones of boxes as a reader found them, with an image of -1 where it is unknown.
 
-    Raises FormatError where none is left.
+    `faults` are masks of more to leave out. Raises FormatError where none is left.
     """
     numbers = np.isfinite(c.x) & np.isfinite(c.y) & np.isfinite(c.width) & np.isfinite(c.height)
     all_faults = {
@@ -122,35 +115,25 @@ def checked(c: Columns, source: str, place: Callable[[int], str], faults: Mappin
     bad = np.zeros(len(c.x), bool)
     rejected = []
     for reason, mask in all_faults.items():
-        rejected += _rejected(reason, mask & ~bad, place, kept=False)
+        rejected += _rejected(reason, mask & ~bad, c.place, kept=False)
         bad |= mask
     if bad.all():
         why = "; ".join(str(part) for part in rejected) or "it is empty"
-        raise FormatError(f"{source}: no usable box ({why})")
-    rejected += _rejected("reaching beyond their image", ~bad & _outside(c, TOLERANCE, wholly=False), place, kept=True)
-    good = ~bad
-    rows = np.flatnonzero(good)
-    return Boxes(
-        c.x[good],
-        c.y[good],
-        c.width[good],
-        c.height[good],
-        c.image[good],
-        c.image_height,
-        c.image_width,
-        tuple(rejected),
-        source,
-        place=lambda k: place(int(rows[k])),
-    )
+        raise FormatError(f"{c.source}: no usable box ({why})")
+    reaching = ~bad & _outside(c, TOLERANCE, wholly=False)
+    rejected += _rejected("reaching beyond their image", reaching, c.place, kept=True)
+    rows = np.flatnonzero(~bad)
+    usable = {name: getattr(c, name)[rows] for name in ("x", "y", "width", "height", "image")}
+    return replace(c, **usable, rejected=(*c.rejected, *rejected), place=lambda k: c.place(int(rows[k])))
 
 
-def _beyond(c: Columns) -> Mask:
+def _beyond(c: Boxes) -> Mask:
     sides, places = np.stack([c.width, c.height]), np.stack([c.x, c.y])
     bad: Mask = ((sides < SMALLEST) | (sides > LARGEST) | (np.abs(places) > LARGEST)).max(axis=0)
     return bad
 
 
-def _outside(c: Columns, tolerance: float, *, wholly: bool) -> Mask:
+def _outside(c: Boxes, tolerance: float, *, wholly: bool) -> Mask:
     """bool[n]: boxes that share nothing with their image, or that reach beyond it; never where its size is unknown."""
     if not len(c.image_height):
         return np.zeros(len(c.x), bool)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.boxes.box_set import Boxes, Columns, checked
+from fastrf.anchors.boxes.box_set import Boxes, checked
 from fastrf.anchors.boxes.image_sizes import ENDINGS, picture_size
 from fastrf.errors import FormatError
 from fastrf.system.extras import require
@@ -119,7 +119,8 @@ def from_coco(data: Any, source: str) -> Boxes:
     crowd = np.array([isinstance(a, dict) and a.get("iscrowd") in (1, True) for a in annotations], bool)
     faults = {"without four numbers in 'bbox'": malformed, "of a crowd": crowd}
     place = "annotations[{}]" if isinstance(data, dict) else "[{}]"
-    return checked(Columns(x, y, width, height, image, heights, widths), source, place.format, faults)
+    found = Boxes(x, y, width, height, image, heights, widths, source=source, place=place.format)
+    return checked(found, faults)
 
 
 def _bboxes(annotations: list[Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -187,14 +188,15 @@ def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> B
                 shares = _shares(line)
                 malformed.append(shares is None)
                 rows.append((*(shares or (np.nan,) * 4), k))
-                places.append((k, number))
+                places.append(f"{file.name}:{number}")
     table = np.array(rows, np.float64).reshape(-1, 5)
     image = table[:, 4].astype(np.int64)
     heights, widths = np.array(sizes, np.float64).reshape(-1, 2).T
     x, y, width, height = table[:, :4].T * np.stack([widths, heights, widths, heights])[:, image]
     faults = {"not a class and four shares": np.array(malformed, bool)}
-    columns = Columns(x - width / 2, y - height / 2, width, height, image, heights, widths)
-    return checked(columns, source, lambda row: f"{files[places[row][0]].name}:{places[row][1]}", faults)
+    left, top = x - width / 2, y - height / 2
+    found = Boxes(left, top, width, height, image, heights, widths, source=source, place=places.__getitem__)
+    return checked(found, faults)
 
 
 def _shares(line: str) -> tuple[float, ...] | None:
@@ -239,10 +241,9 @@ def from_voc(files: list[Path], source: str) -> Boxes:
     table = np.array(rows, np.float64).reshape(-1, 5)
     left, top, right, bottom = table[:, :4].T
     heights, widths = np.array(sizes, np.float64).reshape(-1, 2).T
-    columns = Columns(
-        left - 1, top - 1, right - left + 1, bottom - top + 1, table[:, 4].astype(np.int64), heights, widths
-    )
-    return checked(columns, source, places.__getitem__)
+    image, width, height = table[:, 4].astype(np.int64), right - left + 1, bottom - top + 1
+    found = Boxes(left - 1, top - 1, width, height, image, heights, widths, source=source, place=places.__getitem__)
+    return checked(found)
 
 
 def _parse_voc(text: str, source: str) -> tuple[tuple[float, float], list[tuple[float, ...]]]:
@@ -321,7 +322,8 @@ def from_csv(text: str, source: str) -> Boxes:
     if sized:
         sizes = np.array([column(name) for name in sized[0]])
         widths[image], heights[image] = np.where(sizes > 0, sizes, np.nan)
-    return checked(Columns(x, y, width, height, image, heights, widths), source, lambda k: f"row {k + 1}")
+    found = Boxes(x, y, width, height, image, heights, widths, source=source, place=lambda k: f"row {k + 1}")
+    return checked(found)
 
 
 def _csv_boxes(
@@ -350,7 +352,6 @@ def from_array(values: Any, source: str) -> Boxes:
         raise FormatError(f"{source}: an array of boxes has shape (n, 2) or (n, 4) with n > 0, not {table.shape}")
     if table.shape[1] == 2:
         table = np.concatenate([np.zeros_like(table), table], axis=1)
-    unknown = np.full(1, np.nan)
+    unknown, image = np.full(1, np.nan), np.zeros(len(table), np.int64)
     x, y, width, height = np.ascontiguousarray(table.T)
-    columns = Columns(x, y, width, height, np.zeros(len(table), np.int64), unknown, unknown)
-    return checked(columns, source, lambda k: f"row {k}")
+    return checked(Boxes(x, y, width, height, image, unknown, unknown, source=source, place="row {}".format))

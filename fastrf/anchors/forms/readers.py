@@ -22,7 +22,7 @@ from fastrf.system.files import check_nesting, parse_json, read_text
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
 
-__all__ = ["from_file", "from_objects", "from_text", "read_anchors"]
+__all__ = ["read_anchors"]
 
 Levels = Sequence["Level"]
 #: PyYAML takes seconds for more characters than these, and a model has far fewer.
@@ -79,13 +79,9 @@ def from_text(text: str, source: str, levels: Levels) -> Anchors:
     if re.search(r"^anchors:", text, re.MULTILINE):
         return _from_yaml(text, source)
     names = literals.parse(text, source)
-    if all(key in names for key in _LFFD_KEYS):
-        return _from_lffd(names, source)
     bare = names.get("")
-    if isinstance(bare, list | tuple):
-        return from_objects(bare, source, levels)
-    found = [mapping for value in names.values() for mapping in literals.mappings(value)]
-    return _from_mappings(found, source, levels)
+    is_list = isinstance(bare, list | tuple) and not all(key in names for key in _LFFD_KEYS)
+    return from_objects(bare if is_list else names, source, levels)
 
 
 def from_objects(value: Any, source: str, levels: Levels) -> Anchors:
@@ -96,7 +92,7 @@ def from_objects(value: Any, source: str, levels: Levels) -> Anchors:
     if isinstance(value, dict):
         if all(key in value for key in _LFFD_KEYS):
             return _from_lffd(value, source)
-        return _from_mappings(list(literals.mappings(value)), source, levels)
+        return _from_mappings(value, source, levels)
     return make_anchors(source, _dealt(value, source, levels))
 
 
@@ -173,9 +169,9 @@ def _numbers(value: Any, source: str) -> Iterator[float]:
 # torchvision and mmdetection -------------------------------------------------------------------------------
 
 
-def _from_mappings(found: list[dict[str, Any]], source: str, levels: Levels) -> Anchors:
-    """The first mapping that is an anchor generator."""
-    for mapping in found:
+def _from_mappings(value: dict[str, Any], source: str, levels: Levels) -> Anchors:
+    """The first mapping in a value that is an anchor generator."""
+    for mapping in literals.mappings(value):
         kind = mapping.get("type")
         rule = _GENERATORS.get(kind) if isinstance(kind, str) else None
         if rule is not None:
@@ -228,25 +224,17 @@ def _mmdetection(given: dict[str, Any], source: str) -> Anchors:
     if len(bases) != len(strides):
         raise FormatError(f"{source}: base_sizes are for {len(bases)} levels, strides for {len(strides)}")
     offset = float(given.get("center_offset", 0.0))
-    centers = _centers(given.get("centers"), len(strides), source)
-    if centers is None:
-        # the offset is in base sizes, not in strides
-        centers = tuple((offset * base, offset * base) for base in bases)
+    # without centres, the offset is in base sizes, not in strides
+    pairs = [(offset * base, offset * base) for base in bases] if given.get("centers") is None else given["centers"]
+    centers = tuple((float(x), float(y)) for x, y in pairs)
+    if len(centers) != len(strides):
+        raise FormatError(f"{source}: centers are for {len(centers)} levels, strides for {len(strides)}")
     return make_anchors(source, sizes, center_offset=offset, centers=centers, strides=strides)
 
 
 def _strides(value: Any) -> tuple[Pair, ...]:
     pairs = [(s, s) if isinstance(s, int | float) else s for s in value]
     return tuple((float(x), float(y)) for x, y in pairs)
-
-
-def _centers(value: Any, n_levels: int, source: str) -> tuple[Pair, ...] | None:
-    if value is None:
-        return None
-    pairs = tuple((float(x), float(y)) for x, y in value)
-    if len(pairs) != n_levels:
-        raise FormatError(f"{source}: centers are for {len(pairs)} levels, strides for {n_levels}")
-    return pairs
 
 
 def _yolo_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
