@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from fastrf.errors import UnknownNodeError, UsageError, did_you_mean
 from fastrf.network import Network, Node
@@ -42,33 +43,30 @@ def _changed(network: Network, node: Node, rules: Sequence[Callable[[Network, No
 
 def _constant(network: Network, node: Node, pattern: str) -> Node:
     """A node that depends on nothing."""
-    read = node.inputs[0]
-    recipe = apply("constant", {"shape": node.shape}, [network.shape_of(read)], [network.channel_axis_of(read)])
-    recipe = replace(recipe, channel_axis=node.channel_axis)
     said = f"{node.name!r} is taken for a constant, as ignore={pattern!r} says"
-    return replace(node, inputs=(read,), recipe=recipe, assumes=(*node.assumes, said))
+    return _instead(network, node, node.inputs[0], said, "constant", shape=node.shape)
 
 
 def _pointwise(network: Network, node: Node) -> Node | None:
     """A norm without its statistics."""
     said = "the statistics of norms are taken for constants, as ignore='statistics' says"
-    return _passing(network, node, node.inputs[0], said) if find(node.op).statistics else None
+    return _instead(network, node, node.inputs[0], said) if find(node.op).statistics else None
 
 
 def _ungated(network: Network, node: Node) -> Node | None:
     """A product without the factors that are the same at every position."""
     said = "factors that are the same at every position are taken for constants, as ignore='gates' says"
     if node.op == "squeeze_excitation":
-        return _passing(network, node, node.inputs[0], said)
+        return _instead(network, node, node.inputs[0], said)
     if not find(node.op).product:
         return None
     kept = [read for read in node.inputs if not _is_gate(network, node, read)]
-    return _passing(network, node, kept[0], said) if len(kept) == 1 < len(node.inputs) else None
+    return _instead(network, node, kept[0], said) if len(kept) == 1 < len(node.inputs) else None
 
 
-def _passing(network: Network, node: Node, read: str, said: str) -> Node:
-    """A node that hands on one of its inputs; it changes no shape."""
-    recipe = apply("identity", {}, [network.shape_of(read)], [network.channel_axis_of(read)])
+def _instead(network: Network, node: Node, read: str, said: str, op: str = "identity", **attributes: Any) -> Node:
+    """A node of the same shape that does another thing, mostly hand on one of its inputs."""
+    recipe = apply(op, attributes, [network.shape_of(read)], [network.channel_axis_of(read)])
     recipe = replace(recipe, channel_axis=node.channel_axis)
     return replace(node, inputs=(read,), recipe=recipe, assumes=(*node.assumes, said))
 

@@ -26,9 +26,9 @@ from fastrf.spaces.darts_cells import (
     reducing,
 )
 from fastrf.spaces.darts_genotypes import DARTS_V1, DARTS_V2, EDGES, NONE, STEPS, WIDTH, Genotype
-from fastrf.spaces.skeleton import Costs, checked_shape, classified, halved, image_of
+from fastrf.spaces.skeleton import Costs, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator
-from fastrf.zoo.builder import Builder
+from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["DARTS", "DARTS_V1", "DARTS_V2", "Genotype"]
 

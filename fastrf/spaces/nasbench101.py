@@ -18,9 +18,9 @@ from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
-from fastrf.spaces.skeleton import Costs, checked_shape, classified, halved, image_of
+from fastrf.spaces.skeleton import Costs, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
-from fastrf.zoo.builder import Builder
+from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["OPERATORS", "Cell", "NASBench101"]
 

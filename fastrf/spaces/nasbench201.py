@@ -15,10 +15,10 @@ import numpy as np
 from fastrf.columns.programs import Column, Columns, Evaluated, Step, conv, identity, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import Costs, Ints, checked_shape, classified, halved, image_of
+from fastrf.spaces.skeleton import Costs, Ints, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property
-from fastrf.zoo.builder import Builder
+from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["OPERATORS", "NASBench201"]
 

@@ -14,9 +14,9 @@ import numpy as np
 from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import Costs, checked_shape, halved, image_of
+from fastrf.spaces.skeleton import Costs, checked_shape, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
-from fastrf.zoo.builder import Builder
+from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["OFAMobileNetV3", "Subnet"]
 

@@ -16,7 +16,7 @@ from fastrf.network import Network
 from fastrf.spaces.space import Space
 from fastrf.zoo.builder import Builder
 
-__all__ = ["Costs", "Ints", "checked_shape", "classified", "halved", "image_of"]
+__all__ = ["Costs", "Ints", "checked_shape", "classified", "image_of"]
 
 Ints = npt.NDArray[np.int64]
 #: One number, or one for each candidate.
@@ -64,8 +64,3 @@ class Costs:
         """`times` linear layers with bias."""
         self.parameters += times * (channels + 1) * out
         self.macs += times * channels * out
-
-
-def halved(sizes: Sequence[int]) -> list[int]:
-    """Sizes behind a stride of 2, rounded up."""
-    return [-(-n // 2) for n in sizes]

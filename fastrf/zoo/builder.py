@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Builder", "windows_output"]
+__all__ = ["Builder", "halved"]
 
 INPUT = "input"
 Sizes = int | Sequence[int]
@@ -78,10 +78,6 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def windows_output(sizes: Sequence[int], kernel_size: int, stride: int = 1, padding: int = 0) -> list[int]:
-    """Output sizes of a window operator with the same padding on both sides, rounded down.
-
-    >>> windows_output((224, 640), 7, stride=2, padding=3)
-    [112, 320]
-    """
-    return [(size + 2 * padding - kernel_size) // stride + 1 for size in sizes]
+def halved(sizes: Sequence[int]) -> list[int]:
+    """Sizes behind a stride of 2, rounded up: an odd kernel that is padded by half of it, rounded down."""
+    return [-(-size // 2) for size in sizes]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastrf.zoo.builder import Builder, windows_output
+from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["add_trunk", "build", "trunk_sizes"]
 
@@ -89,7 +89,7 @@ def _bottleneck(
 
 def trunk_sizes(spatial: tuple[int, ...]) -> list[list[int]]:
     """Spatial sizes of C2, C3, C4, C5 of a trunk without dilation on an input of size `spatial`."""
-    sizes = [windows_output(windows_output(spatial, 7, 2, 3), 3, 2, 1)]
+    sizes = [halved(halved(spatial))]
     for _ in range(3):
-        sizes.append(windows_output(sizes[-1], 3, 2, 1))
+        sizes.append(halved(sizes[-1]))
     return sizes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastrf.zoo.builder import Builder, windows_output
+from fastrf.zoo.builder import Builder
 
 __all__ = ["build"]
 
@@ -23,31 +23,30 @@ _SMALLEST = {"unet": (1, 16), "unet_valid": (4, 188)}
 def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Spec of `unet` or `unet_valid` with two classes; ValueError when a level has no pixel left."""
     net = Builder(name, input_shape)
-    padding = 1 if name == "unet" else 0
-    sizes = list(input_shape[1:])
+    cut = 0 if name == "unet" else 4  # what two convolutions take of every size
+    sizes = [n - cut for n in input_shape[1:]]
     skips: list[tuple[str, list[int]]] = []
     for level in range(1, _LEVELS + 1):
-        sizes = _two_convs(net, f"enc{level}", _CHANNELS << (level - 1), padding, sizes)
-        skips.append((net.last, sizes))
+        skips.append((_two_convs(net, f"enc{level}", _CHANNELS << (level - 1)), sizes))
         net.add("max_pool", f"pool{level}", kernel_size=2)
-        sizes = windows_output(sizes, 2, stride=2)
-    sizes = _two_convs(net, "bottom", _CHANNELS << _LEVELS, padding, sizes)
+        sizes = [n // 2 - cut for n in sizes]
+    _two_convs(net, "bottom", _CHANNELS << _LEVELS)
     at_bottom, smallest = _SMALLEST[name]
     if min(sizes) < at_bottom:
         raise ValueError(f"network {name!r} needs an input of at least {smallest} per axis, got {input_shape[1:]}")
     for level in range(_LEVELS, 0, -1):
-        sizes = _up(net, level, sizes, *skips[level - 1])
-        sizes = _two_convs(net, f"dec{level}", _CHANNELS << (level - 1), padding, sizes)
+        sizes = [n - cut for n in _up(net, level, sizes, *skips[level - 1])]
+        _two_convs(net, f"dec{level}", _CHANNELS << (level - 1))
     net.conv("head", _CLASSES, 1)
     return net.spec()
 
 
-def _two_convs(net: Builder, label: str, channels: int, padding: int, sizes: Sequence[int]) -> list[int]:
-    """Two 3x3 convolutions, each with its activation; the spatial sizes behind them."""
+def _two_convs(net: Builder, label: str, channels: int) -> str:
+    """Two 3x3 convolutions, each with its activation."""
     for index in (1, 2):
-        net.conv_act((f"{label}.conv{index}", f"{label}.relu{index}"), channels, 3, padding=padding)
-        sizes = windows_output(sizes, 3, padding=padding)
-    return list(sizes)
+        names = (f"{label}.conv{index}", f"{label}.relu{index}")
+        net.conv_act(names, channels, 3, padding=1 if net.name == "unet" else 0)
+    return net.last
 
 
 def _up(net: Builder, level: int, sizes: Sequence[int], skip: str, skip_sizes: Sequence[int]) -> list[int]:

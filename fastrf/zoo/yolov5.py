@@ -50,9 +50,10 @@ def _pyramid(net: Builder) -> None:
         _c3(net, f"model.{index + 2}", 2 * channels, 1, shortcut=False)
 
 
-def _conv(net: Builder, label: str, channels: int, kernel_size: int, **attrs: Any) -> str:
-    """Convolution, norm, silu; the last of them carries the module's name."""
-    return net.conv_bn_act((f"{label}.conv", f"{label}.bn", label), channels, kernel_size, activation="silu", **attrs)
+def _conv(net: Builder, label: str, channels: int, kernel_size: int, part: str = "", **attrs: Any) -> str:
+    """Convolution, norm, silu, of a `part` of a module if given; the last of them carries the module's name."""
+    names = (f"{label}{part}.conv", f"{label}{part}.bn", label)
+    return net.conv_bn_act(names, channels, kernel_size, activation="silu", **attrs)
 
 
 def _c3(net: Builder, label: str, channels: int, depth: int, *, shortcut: bool) -> None:
@@ -69,7 +70,7 @@ def _c3(net: Builder, label: str, channels: int, depth: int, *, shortcut: bool) 
     deep = net.last
     shallow = _conv(net, f"{label}.cv2", half, 1, inputs=source)
     net.add("concat", f"{label}.concat", inputs=[deep, shallow], axis=0)
-    _last_conv(net, label, channels, "cv3")
+    _conv(net, label, channels, 1, ".cv3")
 
 
 def _sppf(net: Builder, label: str, channels: int) -> None:
@@ -77,10 +78,4 @@ def _sppf(net: Builder, label: str, channels: int) -> None:
     ends = [_conv(net, f"{label}.cv1", channels // 2, 1)]
     ends += [net.add("max_pool", f"{label}.m{index}", kernel_size=5, stride=1, padding=2) for index in (1, 2, 3)]
     net.add("concat", f"{label}.concat", inputs=ends, axis=0)
-    _last_conv(net, label, channels, "cv2")
-
-
-def _last_conv(net: Builder, label: str, channels: int, part: str) -> None:
-    """The 1x1 convolution that ends a module, so its activation carries the module's name."""
-    names = (f"{label}.{part}.conv", f"{label}.{part}.bn", label)
-    net.conv_bn_act(names, channels, 1, activation="silu")
+    _conv(net, label, channels, 1, ".cv2")
