@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from fastrf.cli.options import AnchorOptions, NodeOption, OutputOption, Printed, Source, parse_index, unfolded
+from fastrf.cli.options import AnchorOptions, NodeOption, OutputOption, Printed, Source, option, parse_index, unfolded
 from fastrf.cli.sweep import sweep
 from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
@@ -25,6 +25,8 @@ __all__ = ["app", "main"]
 
 #: What the system says of an output that cannot be written.
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
+
+_MASKS = "Where to: a .npy or .npz, replacing one that is there, or a new .zarr."
 
 app = typer.Typer(
     name="fastrf",
@@ -48,10 +50,8 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
+    debug: Annotated[bool, option("Show a traceback where an error would be one line.", "--debug")] = False,
+    version: Annotated[bool, option("Print the version.", "--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     pass
 
@@ -61,7 +61,7 @@ def _options(
 def summary(
     source: Source,
     printed: Printed,
-    depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold dotted names to so many parts.")] = None,
+    depth: Annotated[int | None, option("Fold dotted names to so many parts.", min=1)] = None,
 ) -> None:
     """Print a table of every layer: shape, parameters, receptive field, stride, padding, start, borders.
 
@@ -76,13 +76,9 @@ def summary(
 def mask(
     source: Source,
     node: NodeOption = None,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="Y,X", help="The position (default: the middle of the map).")
-    ] = None,
-    neuron: Annotated[
-        str | None, typer.Option("--neuron", metavar="C,Y,X", help="One neuron instead of a position.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    at: Annotated[str | None, option("The position (default: the middle of the map).", metavar="Y,X")] = None,
+    neuron: Annotated[str | None, option("One neuron instead of a position.", metavar="C,Y,X")] = None,
+    json: Annotated[bool, option("Print JSON.", "--json")] = False,
     output: OutputOption = None,
 ) -> None:
     """Show exactly which pixels one position (or one neuron) sees.
@@ -116,19 +112,11 @@ def mask(
 @unfolded
 def masks(
     source: Source,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where to: a .npy or .npz, replacing one that is there, or a new .zarr.",
-        ),
-    ],
+    output: Annotated[Path, option(_MASKS, "--output", "-o", metavar="FILE")],
     node: NodeOption = None,
-    packed: Annotated[bool, typer.Option("--packed", help="Eight pixels a byte, as numpy.packbits does.")] = False,
-    chunks: Annotated[int | None, typer.Option("--chunks", metavar="N", help="How many masks at a time.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a .zarr that was interrupted.")] = False,
+    packed: Annotated[bool, option("Eight pixels a byte, as numpy.packbits does.", "--packed")] = False,
+    chunks: Annotated[int | None, option("How many masks at a time.", metavar="N")] = None,
+    resume: Annotated[bool, option("Go on with a .zarr that was interrupted.", "--resume")] = False,
 ) -> None:
     """Write the masks of every position of a node, chunk by chunk.
 
@@ -158,7 +146,7 @@ def boxes(
     source: Source,
     printed: Printed,
     node: NodeOption = None,
-    at: Annotated[str | None, typer.Option("--at", metavar="Y,X", help="One position only.")] = None,
+    at: Annotated[str | None, option("One position only.", metavar="Y,X")] = None,
 ) -> None:
     """List the tight box, the exact area and the density of every position of a node.
 
@@ -185,7 +173,7 @@ app.command()(unfolded(sweep))
 
 
 @app.command()
-def zoo(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def zoo(json: Annotated[bool, option("Print JSON.", "--json")] = False) -> None:
     """List the built-in networks."""
     from fastrf import zoo as networks
     from fastrf.outputs.tables import Table

@@ -21,86 +21,62 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
 
-__all__ = ["AnchorOptions", "NodeOption", "OutputOption", "Printed", "Source", "parse_index", "parse_input", "unfolded"]
+__all__ = [
+    "AnchorOptions",
+    "NodeOption",
+    "OutputOption",
+    "Printed",
+    "Source",
+    "option",
+    "parse_index",
+    "parse_input",
+    "unfolded",
+]
 
+
+def option(told: str, *names: str, **how: Any) -> Any:
+    """An option of a command: what people are told, its names where they are not the parameter's, and what typer takes.
+
+    Switches need their names: typer would add a `--no-` to each.
+    """
+    return typer.Option(*names, help=told, **how)
+
+
+_Text = str | None
 _Texts = list[str] | None
-NodeOption = Annotated[
-    str | None, typer.Option("--node", "-n", help="The node to look at (default: the network's first output).")
-]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="Write to a file, replacing one that is there; its ending chooses the format.",
-    ),
-]
+NodeOption = Annotated[_Text, option("The node to look at (default: the network's first output).", "--node", "-n")]
+_TOLD = "Write to a file, replacing one that is there; its ending chooses the format."
+OutputOption = Annotated[Path | None, option(_TOLD, "--output", "-o", metavar="FILE")]
+_MODEL = "A built-in network, a .toml, .json, .onnx or .pt2 file, or package.module:callable for a PyTorch model."
+_INPUT = "Input shape, e.g. 3x224x224 (with the batch for ONNX, if you like); NAME=SHAPE for one of several."
+_IGNORE = (
+    "Take for constants: `statistics` (of norms), `gates` (such as squeeze-and-excitation), or nodes and modules by "
+    "name or pattern; may be repeated."
+)
+_AXIS = (
+    "Which axis of the input (without the batch) holds channels, or `none`; NAME=AXIS for one of several. Left out, it "
+    "is guessed, and the summary shows the guess."
+)
+_VALUE = "The value of a control input, e.g. sr=16000; a constant."
+_BELOW = "A constant mask value at most this excludes its place from a softmax; -inf for the strict meaning."
+_UNSUPPORTED = "`raise`, or `full` to over-approximate operators without a rule."
+_ANCHORS = "yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors."
+_TRUST = "Read a .pt2 file that could run code; only where you trust its origin."
 
 
 @dataclass(frozen=True)
 class Source:
     """A model and what is said of it, as typed."""
 
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A built-in network, a .toml, .json, .onnx or .pt2 file, or package.module:callable for a PyTorch "
-            "model.",
-        ),
-    ]
-    input_shape: Annotated[
-        _Texts,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="SHAPE",
-            help="Input shape, e.g. 3x224x224 (with the batch for ONNX, if you like); NAME=SHAPE for one of several.",
-        ),
-    ] = None
-    wrt: Annotated[
-        str | None, typer.Option("--wrt", help="The input or node to measure against (default: the first input).")
-    ] = None
-    ignore: Annotated[
-        _Texts,
-        typer.Option(
-            "--ignore",
-            metavar="WHAT",
-            help="Take for constants: `statistics` (of norms), `gates` (such as squeeze-and-excitation), or nodes and "
-            "modules by name or pattern; may be repeated.",
-        ),
-    ] = None
-    channel_axis: Annotated[
-        _Texts,
-        typer.Option(
-            "--channel-axis",
-            metavar="AXIS",
-            help="Which axis of the input (without the batch) holds channels, or `none`; NAME=AXIS for one of several. "
-            "Left out, it is guessed, and the summary shows the guess.",
-        ),
-    ] = None
-    values: Annotated[
-        _Texts,
-        typer.Option("--value", metavar="NAME=VALUE", help="The value of a control input, e.g. sr=16000; a constant."),
-    ] = None
-    mask_below: Annotated[
-        float,
-        typer.Option(
-            "--mask-below",
-            metavar="NUMBER",
-            help="A constant mask value at most this excludes its place from a softmax; -inf for the strict meaning.",
-        ),
-    ] = -1e6
-    on_unsupported: Annotated[
-        str,
-        typer.Option(
-            "--on-unsupported", metavar="WHAT", help="`raise`, or `full` to over-approximate operators without a rule."
-        ),
-    ] = "raise"
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Read a .pt2 file that could run code; only where you trust its origin.")
-    ] = False
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
+    input_shape: Annotated[_Texts, option(_INPUT, "--input", "-i", metavar="SHAPE")] = None
+    wrt: Annotated[_Text, option("The input or node to measure against (default: the first input).")] = None
+    ignore: Annotated[_Texts, option(_IGNORE, metavar="WHAT")] = None
+    channel_axis: Annotated[_Texts, option(_AXIS, metavar="AXIS")] = None
+    values: Annotated[_Texts, option(_VALUE, "--value", metavar="NAME=VALUE")] = None
+    mask_below: Annotated[float, option(_BELOW, metavar="NUMBER")] = -1e6
+    on_unsupported: Annotated[str, option(_UNSUPPORTED, metavar="WHAT")] = "raise"
+    trust: Annotated[bool, option(_TRUST, "--trust")] = False
 
     def analyze(self, targets: Sequence[str] | None = None) -> Analysis:
         """The analysis of the model, of all nodes or of those wanted."""
@@ -141,41 +117,27 @@ class Source:
 class AnchorOptions:
     """What `fastrf anchors` is asked."""
 
-    levels: Annotated[str, typer.Option("--levels", "-l", help="The nodes that anchors stand on, e.g. P3,P4,P5.")]
-    boxes: Annotated[
-        Path | None, typer.Option("--boxes", "-b", help="COCO .json, YOLO labels, VOC .xml, .csv or .npy.")
-    ] = None
-    anchors: Annotated[
-        str | None, typer.Option("--anchors", "-a", help="yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors.")
-    ] = None
-    suggest: Annotated[
-        str | None, typer.Option("--suggest", "-s", help="Suggest others: kmeans, s3fd, lffd or rfla.")
-    ] = None
-    per_level: Annotated[int, typer.Option("--per-level", help="Anchors of each level, for kmeans.")] = 3
-    centers: Annotated[
-        str, typer.Option("--centers", help="Where suggestions stand: at nominal or effective centres.")
-    ] = "nominal"
-    form: Annotated[
-        str | None, typer.Option("--form", help="Give only what to paste: torchvision, mmdetection, yolo or lffd.")
-    ] = None
-    resize: Annotated[
-        str | None, typer.Option("--resize", help="letterbox, stretch, shortest or none (default: by the boxes).")
-    ] = None
-    scale: Annotated[
-        str | None, typer.Option("--scale", metavar="LOW,HIGH", help="A random scale on top, e.g. 0.5,1.5.")
-    ] = None
-    threshold: Annotated[float, typer.Option("--threshold", "-t", help="YOLO's anchor_t.")] = 4.0
-    seed: Annotated[int, typer.Option("--seed", min=0, help="For kmeans and --scale.")] = 0
-    exact: Annotated[bool, typer.Option("--exact", help="Lay boxes over the exact mask of every position.")] = False
+    levels: Annotated[str, option("The nodes that anchors stand on, e.g. P3,P4,P5.", "--levels", "-l")]
+    boxes: Annotated[Path | None, option("COCO .json, YOLO labels, VOC .xml, .csv or .npy.", "--boxes", "-b")] = None
+    anchors: Annotated[_Text, option(_ANCHORS, "--anchors", "-a")] = None
+    suggest: Annotated[_Text, option("Suggest others: kmeans, s3fd, lffd or rfla.", "--suggest", "-s")] = None
+    per_level: Annotated[int, option("Anchors of each level, for kmeans.")] = 3
+    centers: Annotated[str, option("Where suggestions stand: at nominal or effective centres.")] = "nominal"
+    form: Annotated[_Text, option("Give only what to paste: torchvision, mmdetection, yolo or lffd.")] = None
+    resize: Annotated[_Text, option("letterbox, stretch, shortest or none (default: by the boxes).")] = None
+    scale: Annotated[_Text, option("A random scale on top, e.g. 0.5,1.5.", metavar="LOW,HIGH")] = None
+    threshold: Annotated[float, option("YOLO's anchor_t.", "--threshold", "-t")] = 4.0
+    seed: Annotated[int, option("For kmeans and --scale.", min=0)] = 0
+    exact: Annotated[bool, option("Lay boxes over the exact mask of every position.", "--exact")] = False
 
 
 @dataclass(frozen=True)
 class Printed:
     """How a table leaves: printed, or written to a file whose ending says how."""
 
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False
+    json: Annotated[bool, option("Print JSON.", "--json")] = False
+    csv: Annotated[bool, option("Print CSV.", "--csv")] = False
+    markdown: Annotated[bool, option("Print a Markdown table.", "--markdown")] = False
     output: OutputOption = None
 
     @property

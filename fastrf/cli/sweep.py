@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastrf.cli.options import parse_input
+from fastrf.cli.options import option, parse_input
 from fastrf.errors import UsageError
 from fastrf.outputs.tables import Table, number
 from fastrf.system import terminal as console
@@ -20,46 +20,34 @@ __all__ = ["sweep"]
 
 #: How many of the best are printed where nothing is written.
 SHOWN = 10
+_Text = str | None
+_CANDIDATES = (
+    "A space (nasbench101, nasbench201, darts, darts-imagenet, ofa, ofa-without-se), a .jsonl file with a candidate "
+    "per line, or networks: files, built-in names, package.module:callable."
+)
+_OUTPUT = "Write a new .parquet, .csv, .arrow or .feather table."
+_INPUT = "Input shape, e.g. 3x32x32; several for each network."
+_NODE = "The node of listed networks, or `map`: the last map before the head."
 
 
 @dataclass(frozen=True)
 class SweepOptions:
     """What `fastrf sweep` is asked."""
 
-    candidates: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CANDIDATES...",
-            help="A space (nasbench101, nasbench201, darts, darts-imagenet, ofa, ofa-without-se), a .jsonl file with a "
-            "candidate per line, or networks: files, built-in names, package.module:callable.",
-        ),
-    ]
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a new .parquet, .csv, .arrow or .feather table."),
-    ] = None
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-i", metavar="SHAPE", help="Input shape, e.g. 3x32x32; several for each network."),
-    ] = None
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="NAMES", help="Metrics by name, with commas (default: all).")
-    ] = None
-    node: Annotated[
-        str | None,
-        typer.Option("--node", "-n", help="The node of listed networks, or `map`: the last map before the head."),
-    ] = None
-    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Draw so many candidates of a space.")] = None
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of --sample.")] = 0
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads on this machine.")] = None
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler, e.g. tcp://host:8786.")
-    ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an output that was interrupted.")] = False
-    top: Annotated[int | None, typer.Option("--top", min=1, help="Print so many of the best candidates.")] = None
-    by: Annotated[str | None, typer.Option("--by", metavar="COLUMN", help="The column that says what is best.")] = None
-    smallest: Annotated[bool, typer.Option("--smallest", help="The smallest is the best.")] = False
-    json: Annotated[bool, typer.Option("--json", help="Print rows as JSON: the best, or all of them.")] = False
+    candidates: Annotated[list[str], typer.Argument(metavar="CANDIDATES...", help=_CANDIDATES)]
+    output: Annotated[Path | None, option(_OUTPUT, "--output", "-o", metavar="FILE")] = None
+    input_shape: Annotated[list[str] | None, option(_INPUT, "--input", "-i", metavar="SHAPE")] = None
+    metrics: Annotated[_Text, option("Metrics by name, with commas (default: all).", metavar="NAMES")] = None
+    node: Annotated[_Text, option(_NODE, "--node", "-n")] = None
+    sample: Annotated[int | None, option("Draw so many candidates of a space.", min=1)] = None
+    seed: Annotated[int, option("The seed of --sample.", min=0)] = 0
+    workers: Annotated[int | None, option("Threads on this machine.", min=1)] = None
+    scheduler: Annotated[_Text, option("A Dask scheduler, e.g. tcp://host:8786.", metavar="ADDRESS")] = None
+    resume: Annotated[bool, option("Go on with an output that was interrupted.", "--resume")] = False
+    top: Annotated[int | None, option("Print so many of the best candidates.", min=1)] = None
+    by: Annotated[_Text, option("The column that says what is best.", metavar="COLUMN")] = None
+    smallest: Annotated[bool, option("The smallest is the best.", "--smallest")] = False
+    json: Annotated[bool, option("Print rows as JSON: the best, or all of them.", "--json")] = False
 
 
 def sweep(asked: SweepOptions) -> None:
