@@ -13,7 +13,7 @@ import pytest
 import fastrf
 from fastrf.cli.commands import main
 from fastrf.spaces import NASBench101, NASBench201
-from fastrf.sweeps import gathered, threads
+from fastrf.sweeps import gathered, threads, work
 from fastrf.sweeps.gathered import gaps_between
 
 pa = pytest.importorskip("pyarrow")
@@ -23,7 +23,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 SLOW = """
 import sys, time
 import fastrf
-from fastrf.sweeps import gathered, threads
+from fastrf.sweeps import gathered
 gathered.FLUSH_SECONDS = 0.05
 
 def slowly(field):
@@ -105,8 +105,7 @@ def test_an_output_that_cannot_be_written(tmp_path, some):
 
 def test_a_full_disk_leaves_what_is_whole(tmp_path, some, monkeypatch):
     monkeypatch.setattr(gathered, "FLUSH_SECONDS", 0)
-    monkeypatch.setattr(threads, "FIRST_CHUNK", 100)
-    monkeypatch.setattr(threads, "_rates", {})
+    monkeypatch.setattr(work.Columnar, "chunk", 100)
     path, written = tmp_path / "table.parquet", []
     whole = parquet.write_table
 

@@ -131,6 +131,6 @@ def _threads(client: Any) -> int:
 
 
 def _chunk(work: Work, total: int, threads: int) -> int:
-    if not work.quick:
+    if work.chunk == 1:
         return max(1, min(16, total // (4 * threads)))
-    return max(1, min(work.largest, max(512, total // (CHUNKS_PER_THREAD * threads))))
+    return min(work.chunk, max(512, total // (CHUNKS_PER_THREAD * threads)))

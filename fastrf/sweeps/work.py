@@ -36,10 +36,8 @@ class Work(ABC):
     metrics: Metrics
     n_axes: int
 
-    #: Rows of a chunk, at most: more for what is quick.
-    largest = 1
-    #: Whether rows are quick enough for one thread.
-    quick = False
+    #: Rows that are best worked out at once: one, or many where one thread is quick enough.
+    chunk = 1
 
     @abstractmethod
     def __len__(self) -> int:
@@ -94,8 +92,7 @@ class Columnar(Work):
     names: Sequence[str] | None = None
     broken: Mapping[int, str] = field(default_factory=dict)
 
-    largest = 1 << 16
-    quick = True
+    chunk = 1 << 13
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -146,8 +143,6 @@ class Listed(Work):
 
     sources: Sequence[Source]
     space: str = "listed"
-
-    largest = 256
 
     def __len__(self) -> int:
         return len(self.sources)
