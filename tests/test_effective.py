@@ -13,7 +13,7 @@ from fastrf.engine.relation import Relation
 from fastrf.erf.maps import Effective, effective, marginals, moments, path_weights, radii, sigmas
 from fastrf.erf.path_weights import PathWeights
 from fastrf.errors import PositionError, ShapeError, UnknownNodeError, UnsupportedOpError, UsageError
-from fastrf.ops.resize import resize_axis
+from fastrf.ops.resize import Sampling, resize_axis
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_what_has_no_weight_of_its_own():
 @pytest.mark.parametrize(("n", "m"), [(4, 8), (5, 7), (9, 4), (1, 3)])
 def test_interpolation_has_its_own_weights(n, m, mode):
     """Resizing twice through the engine equals the product of two matrices; linear rows sum to 1."""
-    one, two = resize_axis(n, m, mode, "half_pixel", "floor", False, (n, m)), None
+    one, two = resize_axis(Sampling(n, m, mode, "half_pixel", "floor", False, (n, m))), None
     matrix = one.weigh().toarray()
     np.testing.assert_array_equal(matrix != 0, one.relation.to_mask())
     if mode == "linear":
@@ -340,7 +340,7 @@ def test_interpolation_has_its_own_weights(n, m, mode):
 
 def test_linear_interpolation_by_two():
     """Two pixels to four: 1, 3/4 and 1/4, 1/4 and 3/4, 1."""
-    weights = resize_axis(2, 4, "linear", "half_pixel", "floor", False, (2, 4)).weigh().toarray()
+    weights = resize_axis(Sampling(2, 4, "linear", "half_pixel", "floor", False, (2, 4))).weigh().toarray()
     assert weights.tolist() == [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
 
 

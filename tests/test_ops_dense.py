@@ -191,8 +191,18 @@ def test_squeeze_excitation() -> None:
         ("sum", ([2],), {"axes": "all"}, "axes must be an integer, not 'all'"),
         ("argmax", ([2],), {"axis": 1}, "axis 1 is not an axis of shape (2,)"),
         ("recurrent", ([3],), {"hidden_size": 1}, "a recurrent layer reads (time, features), not shape (3,); permute"),
-        ("recurrent", ([3, 1],), {"hidden_size": 1, "direction": "up"}, "direction 'up' is unknown; use forward"),
-        ("recurrent", ([3, 1],), {"hidden_size": 1, "mode": "qrnn"}, "mode 'qrnn' is unknown; use lstm, gru or rnn"),
+        (
+            "recurrent",
+            ([3, 1],),
+            {"hidden_size": 1, "direction": "up"},
+            "direction 'up' is unknown; use one of forward",
+        ),
+        (
+            "recurrent",
+            ([3, 1],),
+            {"hidden_size": 1, "mode": "qrnn"},
+            "mode 'qrnn' is unknown; use one of lstm, gru, rnn",
+        ),
         ("squeeze_excitation", ([2, 2],), {"squeeze_channels": 0}, "squeeze_channels must be at least 1, not 0"),
     ],
 )

@@ -33,7 +33,7 @@ def apply(name: str, attributes: Attributes, shapes: Sequence[Shape], channel_ax
     """
     try:
         plain = frozen(attributes)
-        return _apply(find(name), plain, _types(plain), tuple(shapes), tuple(channel_axes))
+        return _apply(find(name), plain, repr(plain), tuple(shapes), tuple(channel_axes))
     except FastRFError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -46,7 +46,7 @@ def apply(name: str, attributes: Attributes, shapes: Sequence[Shape], channel_ax
 def _apply(
     found: Operator,  # a name that is registered again is another operator
     attributes: tuple[tuple[str, Any], ...],
-    types: tuple[Any, ...],  # makes 3, 3.0 and True different keys
+    shown: str,  # makes 3, 3.0 and True different keys
     shapes: tuple[Shape, ...],
     channel_axes: tuple[int | None, ...],
 ) -> Recipe:
@@ -62,7 +62,3 @@ def frozen(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return frozen(value.tolist())
     return value
-
-
-def _types(value: Any) -> Any:
-    return tuple(_types(item) for item in value) if isinstance(value, tuple) else type(value)

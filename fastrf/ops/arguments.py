@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
 from fastrf.engine.recipe import Tensor
@@ -16,6 +16,7 @@ __all__ = [
     "in_groups",
     "integer",
     "integers",
+    "one_of",
     "per_axis",
     "rearranged",
     "spatial_axes",
@@ -51,6 +52,12 @@ def per_axis(value: object, n: int, name: str, low: int | None = None) -> list[i
     if len(values) != n:
         raise NetworkError(f"{name} has {len(values)} values for {n} axes; give one, or one per axis")
     return values
+
+
+def one_of(value: object, known: Collection[str], name: str) -> None:
+    """Raise NetworkError unless a word is a known one."""
+    if value not in known:
+        raise NetworkError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
 
 
 def spatial_axes(x: Tensor) -> range:

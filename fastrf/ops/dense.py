@@ -14,7 +14,7 @@ from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import in_groups, integer, integers, spatial_axes
+from fastrf.ops.arguments import in_groups, integer, integers, one_of, spatial_axes
 from fastrf.ops.registry import Attributes, Shape, operator
 from fastrf.ops.zeros import table_of
 
@@ -302,16 +302,16 @@ def recurrent(
     """
     if x.ndim != 2:
         raise ShapeError(f"a recurrent layer reads (time, features), not shape {x.shape}; permute or reshape first")
-    if direction not in ("forward", "backward", "bidirectional"):
-        raise NetworkError(f"direction {direction!r} is unknown; use forward, backward or bidirectional")
-    if mode not in ("lstm", "gru", "rnn"):
-        raise NetworkError(f"mode {mode!r} is unknown; use lstm, gru or rnn")
+    ways = {"forward": [False], "backward": [True], "bidirectional": [False, True]}
+    one_of(direction, ways, "direction")
+    one_of(mode, ("lstm", "gru", "rnn"), "mode")
     hidden = integer(hidden_size, "hidden_size", 1)
-    ways = {"forward": [False], "backward": [True], "bidirectional": [False, True]}[direction]
     if integer(num_layers, "num_layers", 1) > MAX_RECURRENT_LAYERS:
         raise NetworkError(f"num_layers is beyond {MAX_RECURRENT_LAYERS}; use a smaller number")
     for _ in range(num_layers):
-        states = [x.reduce(1).map_axis(0, maps.cumulative(x.shape[0], way)).insert(1, hidden) for way in ways]
+        states = [
+            x.reduce(1).map_axis(0, maps.cumulative(x.shape[0], way)).insert(1, hidden) for way in ways[direction]
+        ]
         x = states[0].concat(1, *states[1:])
     return x.with_channel(1)
 

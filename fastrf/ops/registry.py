@@ -93,11 +93,6 @@ class Operator:
         """Attributes without a default."""
         return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Attributes that are true or false."""
-        return tuple(p.name for p in self.parameters if isinstance(p.default, bool))
-
     def recipe(self, attributes: Attributes, shapes: Sequence[Shape], channel_axes: Sequence[int | None]) -> Recipe:
         """What the operator does to inputs of these shapes."""
         check_count(len(shapes), self.min_inputs, self.max_inputs)
@@ -107,10 +102,11 @@ class Operator:
 
     def check(self, given: Attributes) -> None:
         """Raise NetworkError unless attributes are known ones, flags are booleans and what has no default is there."""
+        flags = [p.name for p in self.parameters if isinstance(p.default, bool)]
         for attribute, value in given.items():
             if attribute not in self.accepted:
                 raise NetworkError(f"unknown attribute {attribute!r}; it takes {', '.join(self.accepted) or 'none'}")
-            if attribute in self.flags and not isinstance(value, bool):
+            if attribute in flags and not isinstance(value, bool):
                 raise NetworkError(f"{attribute} must be true or false, not {value!r}")
         missing = [attribute for attribute in self.required if attribute not in given]
         if missing:

@@ -17,8 +17,9 @@ from fastrf.engine.axis_map import AxisMap, Pattern, adaptive, nearest, phased
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import LimitError, NetworkError
-from fastrf.ops.arguments import MAX_INTEGER, Ints, integer, per_axis, spatial_axes
+from fastrf.ops.arguments import MAX_INTEGER, Ints, integer, one_of, per_axis, spatial_axes
 from fastrf.ops.registry import operator
+from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,8 +33,6 @@ _COORDINATES = (
     *("tf_half_pixel_for_nn", "tf_crop_and_resize"),
 )
 _ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
-#: Keys' cubic parameter; that of the antialiased form.
-_CUBIC, _CUBIC_ANTIALIAS = -0.75, -0.5
 
 
 @operator(paths="weighted", channel_axis=0)
@@ -62,19 +61,15 @@ def resize(
     """
     axes = spatial_axes(x)
     place = coordinates or ("asymmetric" if mode == "nearest" else "half_pixel")
-    for value, known, name in (
-        (mode, ("nearest", "linear", "cubic", "area"), "mode"),
-        (place, _COORDINATES, "coordinates"),
-        (rounding, _ROUNDINGS, "rounding"),
-    ):
-        if value not in known:
-            raise NetworkError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
+    one_of(mode, ("nearest", "linear", "cubic", "area"), "mode")
+    one_of(place, _COORDINATES, "coordinates")
+    one_of(rounding, _ROUNDINGS, "rounding")
     sizes = _sizes([x.shape[a] for a in axes], output_size, scale)
     steps = [(x.shape[a], m) for a, m in zip(axes, sizes, strict=True)] if step is None else _steps(step, len(axes))
     crops = _crops(roi, len(axes))
     for axis, m, ratio, crop in zip(axes, sizes, steps, crops, strict=True):
         more = (mode, place, rounding, bool(antialias), ratio, crop, bool(exclude_outside), cubic_coeff_a)
-        x = x.map_axis(axis, resize_axis(x.shape[axis], m, *more))
+        x = x.map_axis(axis, resize_axis(Sampling(x.shape[axis], m, *more)))
     return x
 
 
@@ -87,16 +82,11 @@ def _sizes(lengths: Sequence[int], output_size: Ints | None, scale: Any) -> Sequ
     factors: list[Any] = list(scale) if isinstance(scale, list | tuple) else [scale] * len(lengths)
     if len(factors) != len(lengths) or not all(_is_number(f) and f > 0 for f in factors):
         raise NetworkError(f"scale must be a positive number, or one per spatial axis, not {scale!r}")
-    return [_scaled_size(n, f) for n, f in zip(lengths, factors, strict=True)]
+    return [math.floor(min(n * f, float(MAX_INTEGER))) for n, f in zip(lengths, factors, strict=True)]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _scaled_size(n: int, factor: float) -> int:
-    """The floor of a size times a factor, bounded."""
-    return math.floor(min(n * factor, float(MAX_INTEGER)))
 
 
 def _steps(step: Sequence[Sequence[int]], n: int) -> list[tuple[int, int]]:
@@ -114,75 +104,57 @@ def _crops(roi: Any, n: int) -> list[tuple[float, float]]:
     return [(float(start), float(end)) for start, end in roi]
 
 
-@lru_cache(maxsize=1024)
-def resize_axis(
-    n_in: int,
-    n_out: int,
-    mode: str,
-    coordinates: str,
-    rounding: str,
-    antialias: bool,
-    ratio: tuple[int, int],
-    roi: tuple[float, float] = (0.0, 1.0),
-    exclude_outside: bool = False,
-    cubic_coeff_a: float | None = None,
-) -> AxisMap:
-    """The axis map of one resized axis."""
-    if n_in == 0 or n_out == 0 or mode == "area":
-        return adaptive(n_in, n_out)
-    if mode == "nearest" and coordinates == "asymmetric" and rounding == "floor" and ratio == (n_in, n_out):
-        return nearest(n_in, n_out)
-    antialias = antialias and mode != "nearest"
-    start, step = _places(n_in, n_out, coordinates, Fraction(*ratio), roi)
-    stretch = Fraction(*ratio)
-    if antialias and coordinates == "align_corners":  # as torch has it
-        start, stretch = (step - 1) / 2, step
-    keys = (_CUBIC_ANTIALIAS if antialias else _CUBIC) if cubic_coeff_a is None else float(cubic_coeff_a)
-    stretch = max(stretch, Fraction(1)) if antialias else Fraction(1)
-    crop = coordinates == "tf_crop_and_resize"
-    sampling = _Sampling(n_in, n_out, mode, rounding, start, step, stretch, antialias, exclude_outside, crop, keys)
-    weigh = None if mode == "nearest" else sampling.weights
-    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, weigh=weigh)
-
-
-def _places(n: int, m: int, coordinates: str, r: Fraction, roi: tuple[float, float]) -> tuple[Fraction, Fraction]:
-    """Where output 0 of m lies on an input axis of n, and how far the next ones are."""
-    half = Fraction(1, 2)
-    if coordinates == "tf_crop_and_resize":
-        first, last = (Fraction(v).limit_denominator(1 << 20) * (n - 1) for v in roi)
-        return ((first + last) * half, Fraction(0)) if m == 1 else (first, (last - first) / (m - 1))
-    if coordinates in ("align_corners", "pytorch_half_pixel") and m == 1:
-        return Fraction(0), Fraction(0)
-    if coordinates == "align_corners":
-        return Fraction(0), (n - 1) * r / (n - r) if n != r else Fraction(0)
-    starts = {
-        "asymmetric": Fraction(0),
-        "tf_half_pixel_for_nn": r * half,
-        "half_pixel_symmetric": (r - 1) * half + (n - m * r) * half,
-    }
-    return starts.get(coordinates, (r - 1) * half), r
-
-
 @dataclass(frozen=True)
-class _Sampling:
-    """Where one axis is sampled, in exact integer arithmetic: output `o` lies at `start + o * step`."""
+class Sampling:
+    """How one axis is sampled, in exact integer arithmetic; `ratio` is how many inputs an output stands for."""
 
     n_in: int
     n_out: int
     mode: str
+    coordinates: str
     rounding: str
-    start: Fraction
-    step: Fraction
-    stretch: Fraction
     antialias: bool
-    exclude_outside: bool
-    crop: bool
-    keys: float
+    ratio: tuple[int, int]
+    roi: tuple[float, float] = (0.0, 1.0)
+    exclude_outside: bool = False
+    cubic_coeff_a: float | None = None
+
+    @cached_property
+    def places(self) -> tuple[Fraction, Fraction]:
+        """Where output 0 lies on the input axis, and how far the next ones are."""
+        n, m, r, half = self.n_in, self.n_out, Fraction(*self.ratio), Fraction(1, 2)
+        if self.coordinates == "tf_crop_and_resize":
+            first, last = (Fraction(v).limit_denominator(1 << 20) * (n - 1) for v in self.roi)
+            return ((first + last) * half, Fraction(0)) if m == 1 else (first, (last - first) / (m - 1))
+        if self.coordinates == "align_corners":
+            step = (n - 1) * r / (n - r) if n != r and m != 1 else Fraction(0)
+            return ((step - 1) * half if self.antialias and self.mode != "nearest" else Fraction(0)), step  # as torch
+        if self.coordinates == "pytorch_half_pixel" and m == 1:
+            return Fraction(0), Fraction(0)
+        starts = {
+            "asymmetric": Fraction(0),
+            "tf_half_pixel_for_nn": r * half,
+            "half_pixel_symmetric": (r - 1) * half + (n - m * r) * half,
+        }
+        return starts.get(self.coordinates, (r - 1) * half), r
+
+    @cached_property
+    def stretch(self) -> Fraction:
+        """How much wider than without antialiasing the kernel is."""
+        if not self.antialias or self.mode == "nearest":
+            return Fraction(1)
+        return max(self.places[1] if self.coordinates == "align_corners" else Fraction(*self.ratio), Fraction(1))
+
+    @property
+    def keys(self) -> float:
+        """Keys' cubic parameter."""
+        usual = -0.5 if self.antialias else -0.75
+        return usual if self.cubic_coeff_a is None else float(self.cubic_coeff_a)
 
     def source(self, o: IntArray) -> tuple[IntArray, int]:
         """The place of each output, as numerators over one denominator."""
-        unit = math.lcm(self.start.denominator, self.step.denominator)
-        start, step = int(self.start * unit), int(self.step * unit)
+        unit = math.lcm(*(place.denominator for place in self.places))
+        start, step = (int(place * unit) for place in self.places)
         farthest = abs(start) + abs(step) * self.n_out + (self.n_in + 8 * math.ceil(self.stretch)) * unit
         if 2 * farthest * (self.stretch.numerator + self.stretch.denominator) >= 1 << 63:
             raise LimitError(f"resizing {self.n_in} to {self.n_out} at places of 1 / {unit} needs more than 64 bits")
@@ -191,7 +163,8 @@ class _Sampling:
     def taps(self, o: IntArray, *, clip: bool) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """int64[outputs, taps] input indices, and whether each counts."""
         place, unit = self.source(o)
-        inside = (place >= 0) & (place <= (self.n_in - 1) * unit) if self.crop and clip else np.ones(o.size, bool)
+        crop = clip and self.coordinates == "tf_crop_and_resize"
+        inside = (place >= 0) & (place <= (self.n_in - 1) * unit) if crop else np.ones(o.size, bool)
         if self.mode == "nearest":
             index = self._rounded(place, unit)[:, None]
             return np.clip(index, 0, self.n_in - 1) if clip else index, inside[:, None]
@@ -262,9 +235,22 @@ class _Sampling:
 
     def pattern(self) -> Pattern:
         """What is read where no border is near."""
-        return phased(self.step.denominator, self.step.numerator, self._bounds)
+        return phased(self.places[1].denominator, self.places[1].numerator, self._bounds)
 
     def _bounds(self, o: IntArray) -> tuple[IntArray, IntArray]:
         index, counts = self.taps(o, clip=False)
         low = np.where(counts, index, np.iinfo(np.int64).max).min(axis=1)
         return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
+
+
+@lru_cache(maxsize=1024)
+def resize_axis(sampling: Sampling) -> AxisMap:
+    """The axis map of one resized axis."""
+    n_in, n_out, mode = sampling.n_in, sampling.n_out, sampling.mode
+    if n_in == 0 or n_out == 0 or mode == "area":
+        return adaptive(n_in, n_out)
+    plain = (mode, sampling.coordinates, sampling.rounding, sampling.ratio)
+    if plain == ("nearest", "asymmetric", "floor", (n_in, n_out)):
+        return nearest(n_in, n_out)
+    weigh = None if mode == "nearest" else sampling.weights
+    return AxisMap(n_in, n_out, sampling.relation, sampling.pattern, weigh=weigh)

@@ -12,7 +12,7 @@ from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import Ints, in_groups, integer, integers, per_axis, rearranged, spatial_axes
+from fastrf.ops.arguments import Ints, in_groups, integer, integers, one_of, per_axis, rearranged, spatial_axes
 from fastrf.ops.registry import operator
 
 __all__: list[str] = []
@@ -92,8 +92,7 @@ def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") 
         raise ShapeError(
             f"padding has {len(padding)} pairs for the {x.ndim} axes of shape {x.shape}; give one per axis"
         )
-    if mode not in ("constant", "reflect", "symmetric", "replicate", "circular"):
-        raise NetworkError(f"pad mode {mode!r} is unknown; use constant, reflect, symmetric, replicate or circular")
+    one_of(mode, ("constant", "reflect", "symmetric", "replicate", "circular"), "pad mode")
     for axis, pair in enumerate(padding):
         before, after = per_axis(pair, 2, "padding")
         if before or after:
@@ -152,8 +151,7 @@ def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str
 
     A repeated index keeps the last update. Source: torch.index_copy, torch.index_add.
     """
-    if reduce not in ("none", "add"):
-        raise NetworkError(f"reduce {reduce!r} is unknown; use none or add")
+    one_of(reduce, ("none", "add"), "reduce")
     n = x.shape[x.axis(axis)]
     limits.require("axis", n, f"an axis has {n} indices")
     index = np.array(_listed(x, axis, indices), np.int64)
@@ -261,8 +259,7 @@ def depth_to_space(x: Tensor, *, block: int, mode: str = "DCR") -> Tensor:
     Source: ONNX DepthToSpace.
     """
     n, b, spatial = len(spatial_axes(x)), integer(block, "block", 1), x.shape[1:]
-    if mode not in ("DCR", "CRD"):
-        raise NetworkError(f"mode {mode!r} is unknown; use DCR or CRD")
+    one_of(mode, ("DCR", "CRD"), "mode")
     if x.shape[0] % b**n:
         raise ShapeError(f"{x.shape[0]} channels do not divide into blocks of {b**n}")
     channels, blocks = x.shape[0] // b**n, [b] * n

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastrf.engine import axis_map as maps
 from fastrf.engine.recipe import Tensor
 from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
-from fastrf.ops.arguments import Ints, Padding, Window, integer, per_axis, rearranged, spatial_axes, windows
-from fastrf.ops.registry import Attributes, Shape, operator, unknown
+from fastrf.ops.arguments import Ints, Padding, Window, integer, one_of, per_axis, rearranged, spatial_axes, windows
+from fastrf.ops.registry import Attributes, Cost, Shape, operator, unknown
 from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
     "window",
 ]
 
-_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
-
 
 def slide(
     x: Tensor,
@@ -45,13 +43,12 @@ def slide(
 ) -> Tensor:
     """Read every spatial axis through a window: output `o` reads `o s - p + t d` for `0 <= t < k`, or `taps` alone."""
     axes = spatial_axes(x)
-    if padding_mode not in _PADDING_MODES:
-        raise NetworkError(f"padding_mode {padding_mode!r} is unknown; use one of {', '.join(_PADDING_MODES)}")
+    one_of(padding_mode, ("zeros", "reflect", "replicate", "circular"), "padding_mode")
     found = windows([x.shape[a] for a in axes], kernel_size, stride, padding, dilation)
     for axis, wanted in zip(axes, found, strict=True):
         w = wanted if padding_mode == "zeros" else wanted._replace(before=0, after=0)
         if w != wanted:
-            x = x.map_axis(axis, maps.pad(x.shape[axis], wanted.before, wanted.after, _PADDING_MODES[padding_mode]))
+            x = x.map_axis(axis, maps.pad(x.shape[axis], wanted.before, wanted.after, padding_mode))
         size, n_out = x.shape[axis], w.count(x.shape[axis], ceil=ceil_mode)
         first, gap, count = (0, 1, w.kernel) if taps is None else taps[axis - 1]
         x = x.map_axis(axis, maps.window(size, n_out, count, w.stride, w.before - first * w.dilation, gap * w.dilation))
@@ -81,30 +78,24 @@ def _taps(attributes: Attributes, _: Sequence[Shape], output: Shape) -> int:
 
 def kernel_of_group(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> int:
     """Inputs that a convolution's output reads: taps times channels of its group."""
-    return _product(attributes["kernel_size"], len(output) - 1) * (inputs[0][0] // int(attributes.get("groups", 1)))
+    return _taps(attributes, inputs, output) * (inputs[0][0] // int(attributes.get("groups", 1)))
 
 
 def _transposed_fan_in(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> float:
     return kernel_of_group(attributes, inputs, output) / _product(attributes.get("stride", 1), len(output) - 1)
 
 
-def _weights(per_channel: int, attributes: Attributes, output: Shape, places: Shape) -> tuple[int, int]:
-    """Weights of all output channels, their biases, and their products at every place."""
-    weights = output[0] * per_channel
-    return weights + output[0] * attributes.get("bias", True), weights * math.prod(places)
+def _cost(per_channel: Callable[[Attributes, Sequence[Shape], Shape], int], *, transposed: bool = False) -> Cost:
+    """Weights per output channel and biases; the weights multiply at every place of the output, or of the input."""
+
+    def cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
+        weights, places = output[0] * per_channel(attributes, inputs, output), inputs[0] if transposed else output
+        return weights + output[0] * attributes.get("bias", True), weights * math.prod(places[1:])
+
+    return cost
 
 
-def conv_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
-    """A kernel per output channel, over the channels of its group."""
-    return _weights(kernel_of_group(attributes, inputs, output), attributes, output, output[1:])
-
-
-def _depthwise_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
-    return _weights(_taps(attributes, inputs, output), attributes, output, output[1:])
-
-
-def _transposed_cost(attributes: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple[int, int]:
-    return _weights(kernel_of_group(attributes, inputs, output), attributes, output, inputs[0][1:])
+conv_cost = _cost(kernel_of_group)
 
 
 @operator(paths="sum", cost=conv_cost, fan_in=kernel_of_group, channel_axis=0, convolution=True)
@@ -138,7 +129,7 @@ def conv(
     return over_products(part, used, shape)
 
 
-@operator(paths="sum", cost=_depthwise_cost, fan_in=_taps, channel_axis=0, convolution=True)
+@operator(paths="sum", cost=_cost(_taps), fan_in=_taps, channel_axis=0, convolution=True)
 def depthwise_conv(
     x: Tensor,
     *,
@@ -159,7 +150,13 @@ def depthwise_conv(
     return slide(mixed, kernel_size, stride, padding, dilation, padding_mode=padding_mode)
 
 
-@operator(paths="sum", cost=_transposed_cost, fan_in=_transposed_fan_in, channel_axis=0, convolution=True)
+@operator(
+    paths="sum",
+    cost=_cost(kernel_of_group, transposed=True),
+    fan_in=_transposed_fan_in,
+    channel_axis=0,
+    convolution=True,
+)
 def conv_transpose(
     x: Tensor,
     *,
@@ -239,9 +236,8 @@ def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> T
     axes = spatial_axes(x)
     wanted = list(output_size) if isinstance(output_size, list | tuple) else [output_size] * len(axes)
     kept = [x.shape[a] if m is None else m for a, m in zip(axes, wanted, strict=False)]
-    for axis, m in zip(
-        axes, per_axis(kept if len(kept) == len(wanted) else wanted, len(axes), "output_size", 0), strict=True
-    ):
+    sizes = per_axis([*kept, *wanted[len(axes) :]], len(axes), "output_size", 0)
+    for axis, m in zip(axes, sizes, strict=True):
         if m == 1:
             x = x.reduce(axis, keepdims=True)
         elif m != x.shape[axis]:

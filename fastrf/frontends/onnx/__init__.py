@@ -17,7 +17,7 @@
 
 from __future__ import annotations
 
-from fastrf.frontends.onnx import rules_control, rules_dense, rules_index, rules_pointwise, rules_shape, rules_windows
+from fastrf.frontends.onnx import rules_control, rules_dense, rules_pointwise, rules_shape, rules_windows
 from fastrf.frontends.onnx.reading import read, to_network
 from fastrf.frontends.onnx.shortening import cut, folded
 
@@ -27,7 +27,6 @@ __all__ = [
     "read",
     "rules_control",
     "rules_dense",
-    "rules_index",
     "rules_pointwise",
     "rules_shape",
     "rules_windows",

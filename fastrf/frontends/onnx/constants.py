@@ -20,7 +20,7 @@ from fastrf.frontends.lowering import Known, compressed
 from fastrf.frontends.onnx.printing import printable
 from fastrf.system.locks import cached_property
 
-__all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor", "holding"]
+__all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor", "holding", "type_proto"]
 
 Array = npt.NDArray[Any]
 
@@ -116,7 +116,7 @@ def evaluate(node: onnx.NodeProto, version: int, inputs: Sequence[Array | None])
     """An operator applied to arrays by its reference implementation."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        types = [onnx.TypeProto() if a is None else _type(a) for a in inputs]
+        types = [onnx.TypeProto() if a is None else type_proto(a.dtype, a.shape) for a in inputs]
         version = max(version, _FIRST.get(node.op_type, 0))
         op = {"Scatter": "ScatterElements"}.get(node.op_type, node.op_type)
         operator = load_op(node.domain, op, version, node=node, input_types=types, evaluator_cls=ReferenceEvaluator)
@@ -124,5 +124,6 @@ def evaluate(node: onnx.NodeProto, version: int, inputs: Sequence[Array | None])
         return [np.asarray(result) for result in run.run(*inputs)]
 
 
-def _type(array: Array) -> onnx.TypeProto:
-    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+def type_proto(dtype: np.dtype[Any], full: Sequence[int]) -> onnx.TypeProto:
+    """The type of a tensor, as files have it."""
+    return onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(dtype), full)

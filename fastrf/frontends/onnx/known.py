@@ -178,17 +178,16 @@ def _flagging(call: Call) -> onnx.NodeProto:
     """The node as one that is positive where any of what it reads is."""
     node = onnx.NodeProto()
     node.CopyFrom(call.node)
-    if call.op in _EXTREMES:
-        node.op_type = "ReduceMax"
-    if call.op == "CumProd":
-        node.op_type = "CumSum"
+    node.op_type = _FLAGGING.get(call.op, call.op)
     return node
 
 
-#: Reductions of which the largest of flags says what their sum does.
-_EXTREMES = frozenset(
-    f"Reduce{name}" for name in ("Mean", "Prod", "Max", "Min", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")
-)
+#: Totals of which the largest of flags says what their sum does, and that of products.
+_FLAGGING = {
+    **dict.fromkeys(("ReduceMean", "ReduceProd", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2"), "ReduceMax"),
+    **dict.fromkeys(("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp"), "ReduceMax"),
+    "CumProd": "CumSum",
+}
 
 
 def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
@@ -264,7 +263,7 @@ def with_added(walk: Walk, call: Call, result: Value) -> Value:
 
 def _added(walk: Walk, call: Call) -> Known | None:
     if call.op == "Where":
-        return _chosen(walk, call)
+        return choice(call.known(0), *(_moving(walk, call, k, "added") for k in (1, 2)), blank=0.0)
     if call.op in MOVES:
         several = len(call.node.output) > 1 or call.get("reduction", "none") != "none"
         return None if several else moved(walk, call, "added")
@@ -277,12 +276,6 @@ def _added(walk: Walk, call: Call) -> Known | None:
         if found is not None and other is not None:
             found = np.full((), np.nan), offset(kind, [found, other])
     return found and found[1]
-
-
-def _chosen(walk: Walk, call: Call) -> Known | None:
-    """What a choice by constants takes from either side."""
-    sides = [_moving(walk, call, k, "added") for k in (1, 2)]
-    return choice(call.known(0), *sides, blank=0.0)
 
 
 def _operand(walk: Walk, call: Call, k: int) -> tuple[Known, Known | None]:

@@ -14,7 +14,7 @@ import onnx
 
 from fastrf.errors import FormatError, UnsupportedOpError
 from fastrf.frontends import moving
-from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed, without_batch
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed, without_batch
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
@@ -112,10 +112,6 @@ class Call:
         found = self.inputs[k]
         assert isinstance(found, Value | Constant)
         return found.known if isinstance(found, Constant) else found.table
-
-    def used(self, k: int) -> Mask:
-        """Where a weight is not zero by definition; broadcastable to it."""
-        return np.asarray(self.known(k) != 0)
 
     def loosened(self, walk: Walk, k: int, result: Value) -> Value:
         """The result, listed as approximate where constants decide more of weight `k` than could be followed."""

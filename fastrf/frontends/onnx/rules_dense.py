@@ -39,7 +39,7 @@ def _weighted(
     walk: Walk, call: Call, x: Value, k: int, *, bias: bool, exact: bool = True, across: bool = False
 ) -> Value:
     """A product with constant matrix `k`, turned if it lies `across`, leaving out its zeros if they are `exact`."""
-    full, used = call.full(k), call.used(k)
+    full, used = call.full(k), call.known(k) != 0
     full, used = (full[::-1], used.T) if across else (full, used)
     used = used if exact else np.ones((1, 1), bool)
     result = mixing.linear(walk, x, full[1], bias=bias, used=used.T)
@@ -73,10 +73,9 @@ def gemm(walk: Walk, call: Call) -> Value:
 @rule("Einsum")
 def einsum(walk: Walk, call: Call) -> Value | list[Item]:
     """Einstein sums."""
-    equation = products.without_ellipsis(
-        call.get("equation", "").replace(" ", ""), [len(call.full(k)) for k in range(len(call.inputs))]
-    )
-    return products.einsum(walk, [call.operand(walk, k) for k in range(len(call.inputs))], equation)
+    operands = [call.operand(walk, k) for k in range(len(call.inputs))]
+    equation = call.get("equation", "").replace(" ", "")
+    return products.einsum(walk, operands, products.without_ellipsis(equation, [len(x.full) for x in operands]))
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
@@ -99,6 +98,7 @@ _REDUCTIONS = {
     **{"ReduceSum": "sum", "ReduceMean": "mean", "ReduceProd": "prod", "ReduceMax": "max", "ReduceMin": "min"},
     **{"ReduceL1": "norm", "ReduceL2": "norm", "ReduceSumSquare": "norm", "ReduceLogSum": "logsumexp"},
     **{"ReduceLogSumExp": "logsumexp", "ArgMax": "argmax", "ArgMin": "argmin"},
+    **{"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"},
 }
 
 
@@ -106,13 +106,13 @@ _REDUCTIONS = {
 def reduction(walk: Walk, call: Call) -> Value:
     """One value per whole axis."""
     x, op = call.operand(walk, 0), _REDUCTIONS[call.op]
-    if op in ("argmax", "argmin"):
-        axes = [call.get("axis", 0)]
-    else:
-        axes = call.integers(1, "axes") or []
-        if not axes and call.get("noop_with_empty_axes", 0):
-            return x
-    dims = [a % max(len(x.full), 1) for a in axes] or list(range(len(x.full)))
+    rank = len(x.full)
+    if call.op in ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"):
+        return mixing.reduce(walk, x, op, list(range(2, rank)), keepdims=True)
+    axes = [call.get("axis", 0)] if op in ("argmax", "argmin") else call.integers(1, "axes") or []
+    if not axes and call.get("noop_with_empty_axes", 0):
+        return x
+    dims = [a % max(rank, 1) for a in axes] or list(range(rank))
     result = mixing.reduce(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
     return result if op in ("argmax", "argmin") else with_total(walk, call, result)
 
@@ -136,13 +136,6 @@ def largest(walk: Walk, call: Call) -> list[Item]:
     return [result, result]
 
 
-@rule("InstanceNormalization")
-def instance_norm(walk: Walk, call: Call) -> Value:
-    """Each channel over its positions."""
-    x = call.operand(walk, 0)
-    return _scaled(walk, call, mixing.norm(walk, x, len(x.full) - 2), 1)
-
-
 @rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 def layer_norm(walk: Walk, call: Call) -> list[Item]:
     """Normalisation over the axes from `axis` on; also its mean and deviation."""
@@ -157,10 +150,12 @@ def layer_norm(walk: Walk, call: Call) -> list[Item]:
     return [whole, *(mixing.reduce(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
 
 
-@rule("GroupNormalization")
+@rule("InstanceNormalization", "GroupNormalization")
 def group_norm(walk: Walk, call: Call) -> Value:
-    """Groups of channels over all positions."""
+    """Each channel over its positions, or groups of channels over all positions."""
     x = call.operand(walk, 0)
+    if call.op == "InstanceNormalization":
+        return _scaled(walk, call, mixing.norm(walk, x, len(x.full) - 2), 1)
     result = mixing.group_norm(walk, x, call.get("num_groups", 1))
     per_group = [v for v in call.dynamic(1) if v.full != (x.full[1],)]
     return walk.everything(call, x.full) if per_group else _scaled(walk, call, result, 1)
@@ -168,13 +163,12 @@ def group_norm(walk: Walk, call: Call) -> Value:
 
 def _scaled(walk: Walk, call: Call, result: Value, axis: int, *, broadcast: bool = False) -> Value:
     """Scale and bias that depend on the input, along an axis."""
-    full = result.full
-    parts = [result] if call.value(0) is not None else []
-    for value in call.dynamic(1):
-        wide = value if broadcast else walk.shaped(value, (*value.full, *(1,) * (len(full) - axis - 1)))
-        parts.append(wide)
-    if len(parts) == 1 and parts[0] is result:
+    full, others = result.full, call.dynamic(1)
+    if not others:
         return result
+    if not broadcast:
+        others = [walk.shaped(value, (*value.full, *(1,) * (len(full) - axis - 1))) for value in others]
+    parts = [result, *others] if call.value(0) is not None else others
     return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 

@@ -90,14 +90,12 @@ def conv(walk: Walk, call: Call) -> Value | list[Item]:
 
 
 def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> Value:
-    """A convolution of input 0 that leaves out where weight `at` is zero by definition; listed if that is too much.
-
-    A kernel in a constant node is trained where the file stores no kernel elsewhere, as some converters write it.
-    """
+    """A convolution of input 0 that leaves out where weight `at` is zero by definition; listed if that is too much."""
     kernel, shape = call.inputs[at], call.full(at)
+    # a kernel in a constant node is trained where the file stores no kernel elsewhere, as some converters write it
     trained = isinstance(kernel, Constant) and not kernel.weight and not walk.stores_weights
     exact = call.op in ("Conv", "ConvTranspose")
-    used = call.used(at) if exact and not trained else np.ones((), bool)
+    used = np.asarray(call.known(at) != 0) if exact and not trained else np.ones((), bool)
     many = not used.all() and products(np.broadcast_to(used, shape)) is None
     zeros = {} if used.all() or many else {"used": used.tolist()}
     result = sliding.slide(walk, call.operand(walk, 0), len(shape) - 2, op, **attributes, **zeros)
@@ -181,20 +179,10 @@ def pool(walk: Walk, call: Call) -> list[Value]:
 
 
 def _cut(w: Window, size: int) -> Window:
-    """A window that is wider than its axis by less than a stride reads what there is, as if padded behind.
-
-    So have it the standard's shape inference and onnxruntime, whose division rounds towards zero.
-    """
+    """A window that is wider than its axis by less than a stride reads what there is, as if padded behind."""
+    # so have it the standard's shape inference and onnxruntime, whose division rounds towards zero
     lacking = w.reach - size - w.before - w.after
     return w._replace(after=w.after + lacking) if 0 < lacking < w.stride else w
-
-
-@rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
-def global_pool(walk: Walk, call: Call) -> Value:
-    """Each channel over all positions."""
-    x = call.operand(walk, 0)
-    op = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max", "GlobalLpPool": "norm"}[call.op]
-    return mixing.reduce(walk, x, op, list(range(2, len(x.full))), keepdims=True)
 
 
 @rule("LRN")

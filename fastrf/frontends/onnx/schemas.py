@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.onnx.constants import Constant
+from fastrf.frontends.onnx.constants import Constant, type_proto
 from fastrf.frontends.onnx.registry import Call, Item
 
 __all__ = ["default_attributes", "dtype_of_output", "elements", "schema_of", "with_attributes", "written_out"]
@@ -67,8 +67,7 @@ def _newest(versions: Iterable[int], limit: int) -> int | None:
 def _type_of(item: Item, dtype_of: DtypeOf) -> bytes:
     if not isinstance(item, Value | Constant):
         return b""
-    dtype = onnx.helper.np_dtype_to_tensor_dtype(dtype_of(item))
-    return bytes(onnx.helper.make_tensor_type_proto(dtype, item.full).SerializeToString())
+    return bytes(type_proto(dtype_of(item), item.full).SerializeToString())
 
 
 def default_attributes(call: Call) -> list[onnx.AttributeProto]:

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from fastrf.budget import limits
 from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpError
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor
+from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor, type_proto
 from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros, zeros_are_missed
 from fastrf.frontends.onnx.ordering import bodies, in_order, reads
 from fastrf.frontends.onnx.printing import printable, shown
@@ -300,8 +300,7 @@ class ModelWalk(Walk):
         for name, item in zip(call.node.input, call.inputs, strict=True):
             if not name or not isinstance(item, Value | Constant):
                 continue
-            dtype = onnx.helper.np_dtype_to_tensor_dtype(self.dtype_of(item))
-            types[name] = onnx.helper.make_tensor_type_proto(dtype, item.full)
+            types[name] = type_proto(self.dtype_of(item), item.full)
             if isinstance(item, Constant) and item.values is not None and item.values.size <= MAX_INFERRED:
                 data[name] = numpy_helper.from_array(item.values, name)
         opsets = [onnx.helper.make_opsetid(call.domain, call.version)]
