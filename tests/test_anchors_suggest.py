@@ -9,8 +9,7 @@ import pytest
 
 import fastrf
 from fastrf import anchors
-from fastrf.anchors import iou_kernels as kernels
-from fastrf.anchors import kmeans
+from fastrf.anchors import kernels, kmeans
 from fastrf.anchors.kmeans import clustered
 from tests.anchor_data import coco_results, shape_iou, shrink
 from tests.conftest import INTERPRETED

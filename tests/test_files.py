@@ -146,7 +146,7 @@ def test_annotations_are_shallow(tmp_path):
 
 
 def test_pictures_that_are_pipes_or_never_end(tmp_path):
-    from fastrf.anchors.boxes.image_sizes import picture_size
+    from fastrf.anchors.boxes.readers import picture_size
 
     os.mkfifo(tmp_path / "a.jpg")
     assert picture_size(tmp_path / "a.jpg") is None

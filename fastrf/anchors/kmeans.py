@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 
-from fastrf.anchors import iou_kernels as kernels
+from fastrf.anchors import kernels
 from fastrf.errors import FormatError
 
 __all__ = ["clustered"]
@@ -52,7 +52,10 @@ def clustered(
     bounds = np.repeat(limits[order], per_level, axis=0)
     starts = [_k_means(used, bounds, rng, by_median=start % 3 > 0) for start in range(STARTS)]
     starts.sort(key=lambda pair: -pair[0])
-    refined = [_refined(used, anchors, bounds, generations, rng) for _, anchors in starts[:REFINED]]
+    refined = []
+    for _, anchors in starts[:REFINED]:
+        changed, factors = np.ascontiguousarray(anchors), _factors(rng, generations, len(anchors))
+        refined.append((kernels.evolve(used, changed, bounds, factors, np.empty_like(changed)), changed))
     found = _ordered(max(refined, key=lambda pair: pair[0])[1], bounds)
     levels: list[FloatArray] = [np.empty((0, 2))] * len(limits)
     for k, level in enumerate(order):
@@ -89,15 +92,6 @@ def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> Floa
         warnings.simplefilter("ignore", UserWarning)  # where sizes are fewer than centres, some have none
         centres, _ = kmeans2(logs, count, LOG_STEPS, minit="++", seed=rng)
     return np.asarray(np.exp(centres))
-
-
-def _refined(
-    sizes: FloatArray, anchors: FloatArray, bounds: FloatArray, generations: int, rng: np.random.Generator
-) -> tuple[float, FloatArray]:
-    """Anchors after all generations, with the mean best IoU that they reach."""
-    found = np.ascontiguousarray(anchors)
-    factors = _factors(rng, generations, len(found))
-    return kernels.evolve(sizes, found, bounds, factors, np.empty_like(found)), found
 
 
 def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:

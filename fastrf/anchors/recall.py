@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors import iou_kernels as kernels
+from fastrf.anchors import kernels
 from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.levels import Level
 from fastrf.system.terminal import Progress

@@ -5,6 +5,7 @@ Four rules, each of its own source; `kmeans` has the one that looks at boxes.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -62,10 +63,8 @@ class Suggestion:
         """What to paste, by form: those of torchvision, mmdetection, YOLO and LFFD that can hold the anchors."""
         found = {}
         for form in FORMS:
-            try:
+            with contextlib.suppress(FastRFError):
                 found[form] = self.anchors.to_form(form)
-            except FastRFError:
-                continue
         return found
 
     def to_form(self, form: str) -> str:

@@ -76,8 +76,10 @@ def _spread(output: Any, images: Any, position: IntArray, reference: IntArray, s
     )
     if gradient is None:
         return np.zeros(images.shape[2:])
-    sizes = gradient.double() ** 2 if squared else gradient.double().abs()
-    return _moved(sizes.sum(dim=(0, 1)).cpu().numpy(), position - reference, output.shape[2:])
+    sizes = (gradient.double() ** 2 if squared else gradient.double().abs()).sum(dim=(0, 1)).cpu().numpy()
+    # back by so many steps of the position; what leaves the image is dropped
+    steps = zip((position - reference).tolist(), sizes.shape, output.shape[2:], strict=True)
+    return np.asarray(ndimage.shift(sizes, [-round(step * n / m) for step, n, m in steps], order=0))
 
 
 def _check_node(module: torch.nn.Module, node: str) -> None:
@@ -151,12 +153,6 @@ def _wanted(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> IntArray
     steps = steps[np.argsort(np.abs(steps).sum(axis=1), kind="stable")]
     around = middle + steps
     return np.asarray(around[((around >= 0) & (around < shape)).all(axis=1)], np.int64)
-
-
-def _moved(spread: FloatArray, steps: IntArray, shape: Sequence[int]) -> FloatArray:
-    """The map of a position moved back by so many steps of the position; what leaves the image is dropped."""
-    back = [-round(step * n / m) for n, step, m in zip(spread.shape, steps.tolist(), shape, strict=True)]
-    return np.asarray(ndimage.shift(spread, back, order=0))
 
 
 @contextlib.contextmanager

@@ -56,19 +56,14 @@ class Stream:
         return cls(dependency, packed, min(chunk, max(n, 1)))
 
     @property
-    def n_masks(self) -> int:
-        """How many masks there are."""
-        return math.prod(self.dependency.shape)
-
-    @property
     def n_chunks(self) -> int:
-        """How many chunks they make."""
-        return -(-self.n_masks // self.chunk)
+        """How many chunks there are."""
+        return -(-self.shape[0] // self.chunk)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of all masks together."""
-        return (self.n_masks, *masks.plane_shape(self.dependency, self.packed))
+        return (math.prod(self.dependency.shape), *masks.plane_shape(self.dependency, self.packed))
 
     @property
     def dtype(self) -> str:
@@ -92,7 +87,7 @@ class Stream:
 
     def span(self, k: int) -> slice:
         """Which masks chunk `k` holds."""
-        return slice(k * self.chunk, min((k + 1) * self.chunk, self.n_masks))
+        return slice(k * self.chunk, min((k + 1) * self.chunk, self.shape[0]))
 
     def read(self, k: int, threads: int = 1) -> masks.Dense:
         """The masks of chunk `k`."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.anchors.assignment.kernels import box_sets, fill_ranges, fill_table
+from fastrf.anchors.kernels import box_sets, fill_ranges, fill_table
 from fastrf.budget import require_memory
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation

@@ -90,10 +90,7 @@ class Boxes:
         unknown = ~(np.isfinite(self.image_height) & np.isfinite(self.image_width))
         if not unknown.any():
             return self
-        heights, widths = (
-            np.where(unknown, float(n), known)
-            for n, known in zip(size, (self.image_height, self.image_width), strict=True)
-        )
+        heights, widths = np.where(unknown, np.array(size)[:, None], [self.image_height, self.image_width])
         return checked(replace(self, image_height=heights, image_width=widths))
 
 

@@ -45,12 +45,10 @@ def read_anchors(source: Any, levels: Sequence[Level] = (), input_size: tuple[in
         return source
     if isinstance(source, str) and source in NAMES:
         return build(source, levels, input_size)
-    if isinstance(source, os.PathLike):
+    if isinstance(source, str) and any(sign in source for sign in "\n(["):
+        return from_text(source, "text", levels)
+    if isinstance(source, str | os.PathLike):
         return from_file(os.fspath(source), levels)
-    if isinstance(source, str):
-        if "\n" in source or "(" in source or "[" in source:
-            return from_text(source, "text", levels)
-        return from_file(source, levels)
     return from_objects(source, "anchors", levels)
 
 
