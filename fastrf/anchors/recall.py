@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastrf.anchors import kernels
 from fastrf.anchors.forms.anchor_set import Anchors
 from fastrf.anchors.levels import Level
-from fastrf.system.terminal import Progress
+from fastrf.system.terminal import Progress, silent
 
 __all__ = ["EDGES", "LARGE", "SMALL", "Counts", "count"]
 
@@ -63,17 +63,14 @@ def count(
     starts = np.cumsum([0, *per_level])
     limits = np.array([level.limit for level in levels])
     ranges = None if anchors is None or anchors.ranges is None else np.array(anchors.ranges)
-    total = None
+    parts = []
     for begin in range(0, len(sizes), CHUNK):
         chunk = np.ascontiguousarray(sizes[begin : begin + CHUNK])
         iou, above = np.zeros((len(chunk), len(levels))), np.zeros((len(chunk), len(levels)), np.int64)
         kernels.match_levels(chunk, flat, starts, threshold, iou, above)
-        found = _sums(chunk, limits, ranges, iou, above, recall_at)
-        total = found if total is None else Counts(*map(np.add, total, found))
-        if progress is not None:
-            progress(min(begin + CHUNK, len(sizes)), len(sizes))
-    assert total is not None  # there are boxes
-    return total
+        parts.append(_sums(chunk, limits, ranges, iou, above, recall_at))
+        (progress or silent)(min(begin + CHUNK, len(sizes)), len(sizes))
+    return Counts(*(np.sum(values, axis=0) for values in zip(*parts, strict=True)))
 
 
 def _sums(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastrf.anchors.boxes.box_set import Boxes, Rejected
+from fastrf.anchors.boxes.box_set import Boxes, rejected_by
 from fastrf.errors import FormatError, UsageError
 
 __all__ = ["RULES", "Resize", "fitted"]
@@ -97,10 +97,8 @@ class Resize:
             corners += middle * (1 - factor[:, None])
             corners = np.clip(corners, 0, 2 * middle)
             left = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
-            if not left.all():
-                gone = np.flatnonzero(~left)
-                where = tuple(boxes.place(int(k) % len(boxes)) for k in gone[:5])
-                rejected = (*rejected, Rejected("moved out of the input by the random scale", len(gone), where))
+            why = "moved out of the input by the random scale"
+            rejected = (*rejected, *rejected_by(why, ~left, lambda k: boxes.place(k % len(boxes))))
             corners, image = corners[left], image[left]
         if not len(image):
             raise FormatError(f"{boxes.source}: no usable box is left by the random scale {self.scale}")

@@ -75,16 +75,13 @@ class Suggestion:
         """As `Anchors.to_torchvision`."""
         return self.anchors.to_torchvision()
 
-    def __str__(self) -> str:
-        return self.to_text()
-
     def to_text(self, width: int | None = None) -> str:
         """The report, within a terminal's width if one is given, notes, and every form to paste."""
         pasted = (f"# {form}\n{text}" for form, text in self.forms.items())
         return "\n\n".join([self.report.to_text(width), *("\n".join(wrapped([n], width)) for n in self.notes), *pasted])
 
     def __repr__(self) -> str:
-        return str(self)
+        return self.to_text()
 
     def to_records(self) -> dict[str, Any]:
         """As plain mappings and lists: method, anchors by level, notes, forms and report."""

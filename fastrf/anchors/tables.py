@@ -111,11 +111,8 @@ class Report:
         """The bins of which less than half of the boxes are recalled."""
         return tuple(row for row in self.bins if not row.covered)
 
-    def __str__(self) -> str:
-        return self.to_text()
-
     def __repr__(self) -> str:
-        return str(self)
+        return self.to_text()
 
     def to_text(self, width: int | None = None) -> str:
         """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""

@@ -37,19 +37,12 @@ def check_options(kernels: str, nonlinear: str) -> None:
 
 def on_the_way(network: Network, origin: str, targets: Collection[str]) -> list[Node]:
     """The nodes after the origin that lie on a path from it to a target, in order."""
-    reached = {origin}
-    after = []
-    for node in network.nodes:
+    reached, found = {origin}, []
+    for node in reversed(list(network.needed(targets))):
         if node.name != origin and not reached.isdisjoint(node.inputs):
             reached.add(node.name)
-            after.append(node)
-    needed = set(targets)
-    chosen = []
-    for node in reversed(after):
-        if node.name in needed:
-            chosen.append(node)
-            needed.update(node.inputs)
-    return chosen[::-1]
+            found.append(node)
+    return found
 
 
 def forwards(

@@ -116,7 +116,7 @@ class PathWeights:
         """The same elements, row-major, in another shape; only axes that change are stored index by index."""
         if math.prod(shape) == 0:
             return self.none(len(self.data), shape)
-        sizes, widths, spread = list[int](), list[IntArray](), self
+        widths, spread = list[IntArray](), self
         for old, new in aligned(self.shape, shape):
             stored = [self.data.shape[a + 1] for a in old]
             if len(old) == len(new) == 1:
@@ -127,8 +127,7 @@ class PathWeights:
                 for a in old:
                     spread = spread._refined(a, np.ones(self.shape[a], np.int64))
                 widths += [np.ones(shape[a], np.int64) for a in new]
-            sizes += [width.size for width in widths[len(sizes) :]]
-        data = np.ascontiguousarray(spread.data).reshape(len(self.data), *sizes)
+        data = np.ascontiguousarray(spread.data).reshape(len(self.data), *(width.size for width in widths))
         result = replace(self, data=data, widths=tuple(widths))
         for axis in range(len(shape)):
             result = result._joined(axis)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastrf.errors import FormatError
 
-__all__ = ["Boxes", "Rejected", "checked"]
+__all__ = ["Boxes", "Rejected", "checked", "rejected_by"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -112,13 +112,13 @@ def checked(c: Boxes, faults: Mapping[str, Mask] | None = None) -> Boxes:
     bad = np.zeros(len(c.x), bool)
     rejected = []
     for reason, mask in all_faults.items():
-        rejected += _rejected(reason, mask & ~bad, c.place, kept=False)
+        rejected += rejected_by(reason, mask & ~bad, c.place)
         bad |= mask
     if bad.all():
         why = "; ".join(str(part) for part in rejected) or "it is empty"
         raise FormatError(f"{c.source}: no usable box ({why})")
     reaching = ~bad & _outside(c, TOLERANCE, wholly=False)
-    rejected += _rejected("reaching beyond their image", reaching, c.place, kept=True)
+    rejected += rejected_by("reaching beyond their image", reaching, c.place, kept=True)
     rows = np.flatnonzero(~bad)
     usable = {name: getattr(c, name)[rows] for name in ("x", "y", "width", "height", "image")}
     return replace(c, **usable, rejected=(*c.rejected, *rejected), place=lambda k: c.place(int(rows[k])))
@@ -144,7 +144,8 @@ def _outside(c: Boxes, tolerance: float, *, wholly: bool) -> Mask:
     return known & (beyond_end | (c.x < -tolerance) | (c.y < -tolerance))
 
 
-def _rejected(reason: str, mask: Mask, place: Callable[[int], str], *, kept: bool) -> list[Rejected]:
+def rejected_by(reason: str, mask: Mask, place: Callable[[int], str], *, kept: bool = False) -> list[Rejected]:
+    """What to say of the boxes of a mask, if there are any."""
     count = int(np.count_nonzero(mask))
     where = tuple(place(int(k)) for k in np.flatnonzero(mask)[:N_PLACES])
     return [Rejected(reason, count, where, kept)] if count else []

@@ -224,12 +224,8 @@ def _picture(label: Path) -> tuple[int, int] | None:
     if "labels" in parts:
         k = len(parts) - 1 - parts[::-1].index("labels")
         folders.append(Path(*parts[:k], "images", *parts[k + 1 :]))
-    for folder in folders:
-        for ending in ENDINGS:
-            size = picture_size(folder / f"{label.stem}{ending}")
-            if size is not None:
-                return size
-    return None
+    sizes = (picture_size(folder / f"{label.stem}{ending}") for folder in folders for ending in ENDINGS)
+    return next(filter(None, sizes), None)
 
 
 class _Header:
@@ -343,10 +339,10 @@ def from_csv(text: str, source: str) -> Boxes:
         return np.array([_number(row[k]) if k < len(row) else np.nan for row in rows])
 
     x, y, width, height, used = _csv_boxes(header, column, source)
-    named = [name for name in _IMAGES if name in header]
-    keys = [row[header.index(named[0])] if header.index(named[0]) < len(row) else "" for row in rows] if named else []
+    named = next((header.index(name) for name in _IMAGES if name in header), None)
+    keys = [k if named is None else row[named] if named < len(row) else "" for k, row in enumerate(rows)]
     index = {key: k for k, key in enumerate(dict.fromkeys(keys))}
-    image = np.array([index[key] for key in keys], np.int64) if named else np.arange(len(rows))
+    image = np.array([index[key] for key in keys], np.int64)
     heights, widths = np.full((2, int(image.max()) + 1), np.nan)
     sized = [pair for pair in (("image_width", "image_height"), ("width", "height")) if {*pair} <= {*header} - used]
     if sized:
