@@ -13,7 +13,7 @@ import fastrf
 
 onnx = pytest.importorskip("onnx")
 
-from fastrf.frontends.onnx.printing import printable  # noqa: E402
+from fastrf.frontends.onnx.nodes import printable  # noqa: E402
 from tests.onnx_oracle.cases import DATA  # noqa: E402
 
 #: Receptive field, stride and padding of the last map, as published for the classic layers of these networks.

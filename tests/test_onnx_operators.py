@@ -13,7 +13,7 @@ import fastrf
 
 onnx = pytest.importorskip("onnx")
 
-from fastrf.frontends.onnx.printing import printable  # noqa: E402
+from fastrf.frontends.onnx.nodes import printable  # noqa: E402
 from tests.conftest import INTERPRETED  # noqa: E402
 from tests.onnx_oracle.cases import Case, cases  # noqa: E402
 from tests.onnx_oracle.perturbation import Unsuitable, bound, quiet  # noqa: E402

@@ -105,9 +105,7 @@ def einsum(*operands: Tensor, equation: str) -> Tensor:
     ):
         raise NetworkError(f"equation {equation[:60]!r} is not an Einstein sum of letters")
     sizes: dict[str, int] = {}
-    for letter, size in (
-        (c, n) for s, t in zip(inputs, operands, strict=True) for c, n in zip(s, t.shape, strict=True)
-    ):
+    for letter, size in zip("".join(inputs), itertools.chain(*(t.shape for t in operands)), strict=True):
         known = sizes.get(letter, 1)
         if 1 not in (known, size) and known != size:
             raise ShapeError(f"letter {letter!r} of equation {equation[:60]!r} is both {known} and {size}")

@@ -7,7 +7,7 @@
 | `shortening` | a model cut off behind one node, or without nodes that make constants |
 | `walk` | the graph, node by node, to layers; small constants are evaluated |
 | `registry` | what rules see: the walk, one node with what it reads; and where they are registered |
-| `ordering` | nodes each after those that it reads |
+| `nodes` | what nodes are called, what they read, and an order to run them in |
 | `schemas` | what the standard says of an operator |
 | `constants` | tensors that the input does not reach |
 | `known` | numbers that constants decide, followed through operators |

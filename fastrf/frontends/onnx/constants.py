@@ -17,7 +17,7 @@ from onnx.reference.ops import load_op
 
 from fastrf.errors import FormatError
 from fastrf.frontends.lowering import Known, compressed
-from fastrf.frontends.onnx.printing import printable
+from fastrf.frontends.onnx.nodes import printable
 from fastrf.system.locks import cached_property
 
 __all__ = ["MAX_FOLDED", "Constant", "evaluate", "from_tensor", "holding", "type_proto"]

@@ -12,7 +12,7 @@ import onnx
 from fastrf.errors import FormatError, ShapeError
 from fastrf.frontends.lowering import MAX_RANK
 from fastrf.frontends.onnx.constants import Constant, holding
-from fastrf.frontends.onnx.printing import printable
+from fastrf.frontends.onnx.nodes import printable
 from fastrf.network import MAX_AXIS
 
 __all__ = ["control", "declared", "dtype_of_input", "fits", "solved"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from fastrf.errors import FastRFError
-from fastrf.frontends.hiding import set_known, to_rank
+from fastrf.frontends.hiding import set_known
 from fastrf.frontends.known import check_size, choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, set_added
@@ -200,9 +200,7 @@ def _moving(walk: Walk, call: Call, k: int, kind: str) -> Known:
 
 def chosen(call: Call) -> Known | None:
     """What is known of a choice between two, where the condition is or both are the same."""
-    full = np.broadcast_shapes(*(call.full(k) for k in range(3)))
-    condition, first, second = (to_rank(call.known(k), full) for k in range(3))
-    return choice(condition, first, second)
+    return choice(*(call.known(k) for k in range(3)))
 
 
 def of_weights(walk: Walk, call: Call) -> Known | None:
@@ -211,13 +209,7 @@ def of_weights(walk: Walk, call: Call) -> Known | None:
         return computed(walk, call)
     if call.op == "Where":
         return chosen(call)
-    if (
-        call.op in MOVES
-        and len(call.node.output) == 1
-        and any(i.weight for i in call.inputs if isinstance(i, Constant))
-    ):
-        return moved(walk, call)
-    return None
+    return moved(walk, call) if call.op in MOVES and len(call.node.output) == 1 else None
 
 
 def loses(call: Call) -> bool:

@@ -14,7 +14,7 @@ from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.inputs import control, declared, dtype_of_input, fits, solved
-from fastrf.frontends.onnx.printing import printable
+from fastrf.frontends.onnx.nodes import printable
 from fastrf.frontends.onnx.registry import Scope
 from fastrf.frontends.onnx.skimming import skim
 from fastrf.frontends.onnx.walk import ModelWalk, modules_of

@@ -8,8 +8,7 @@ import onnx
 
 from fastrf.errors import FastRFError
 from fastrf.frontends.onnx.constants import Constant
-from fastrf.frontends.onnx.ordering import reads
-from fastrf.frontends.onnx.printing import shown
+from fastrf.frontends.onnx.nodes import reads, shown
 from fastrf.frontends.onnx.registry import Scope
 from fastrf.frontends.onnx.walk import ModelWalk
 

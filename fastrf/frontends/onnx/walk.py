@@ -19,8 +19,7 @@ from fastrf.errors import FastRFError, FormatError, LimitError, UnsupportedOpErr
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor, type_proto
 from fastrf.frontends.onnx.known import loses, of_weights, with_added, with_zeros, zeros_are_missed
-from fastrf.frontends.onnx.ordering import bodies, in_order, reads
-from fastrf.frontends.onnx.printing import printable, shown
+from fastrf.frontends.onnx.nodes import bodies, in_order, printable, reads, shown
 from fastrf.frontends.onnx.registry import RULES, Call, Item, Scope, Walk
 from fastrf.frontends.onnx.schemas import default_attributes, dtype_of_output, schema_of, with_attributes, written_out
 from fastrf.frontends.options import DEFAULTS, Options
@@ -87,8 +86,7 @@ class ModelWalk(Walk):
     @staticmethod
     def _check_steps(n: int) -> None:
         """Raise LimitError for more layers, or twice as many nodes with those that make constants, than allowed."""
-        if n > limits.layers:
-            limits.require("layers", n, f"{n} layers or more once loops and functions are written out")
+        limits.require("layers", n, f"{n} layers or more once loops and functions are written out")
 
     def _count(self, nodes: Sequence[onnx.NodeProto], depth: int) -> int:
         """How many nodes these are with their bodies and functions written out; loops count once."""
@@ -108,9 +106,9 @@ class ModelWalk(Walk):
     def _hold(self, size: int) -> None:
         """Note memory that constants take. Raises LimitError where it is too much."""
         self._held += size
-        if self._held > limits.constants:
-            told = f"constants of {self._held} bytes at a time"
-            limits.require("constants", self._held, told, "use a smaller input_shape")
+        limits.require(
+            "constants", self._held, f"constants of {self._held} bytes at a time", "use a smaller input_shape"
+        )
 
     def _release(self, node: onnx.NodeProto, scope: Scope, readers: collections.Counter[str]) -> None:
         """Forget the numbers of tensors that no other node reads."""
@@ -209,14 +207,15 @@ class ModelWalk(Walk):
         if found is None:
             written = written_out(call, self.dtype_of)
             if written is None:
-                raise self._without_rule(call)
+                name = f"{call.domain}.{call.op}" if call.domain else call.op
+                raise self.no_rule(f"{printable(name)} (opset {call.version})")
             return self.function(written, call, {call.domain: call.version})
         start = len(self.layers)
         results = found(self, call)
         results = with_zeros(self, call, results if isinstance(results, list) else [results], start)
-        return self._all_finished(
-            call, [partial(self._bounded, r) for r in results] if zeros_are_missed(call) else results
-        )
+        if zeros_are_missed(call):
+            results = [partial(self._bounded, result) for result in results]
+        return self._all_finished(call, results)
 
     def _bounded(self, item: Any) -> Any:
         """A result as one of which only a superset of what it reads is known."""
@@ -248,10 +247,6 @@ class ModelWalk(Walk):
             renamed[item.name] = done.name
         self.dtypes[done.name] = dtype_of_output(call, k, self.dtype_of)
         return with_added(self, call, done) if k == 0 else done
-
-    def _without_rule(self, call: Call) -> UnsupportedOpError:
-        name = f"{call.domain}.{call.op}" if call.domain else call.op
-        return self.no_rule(f"{printable(name)} (opset {call.version})")
 
     # Constants -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Nodes in an order in which they can be run, and what each of them reads."""
+"""Nodes of a graph: what they are called, what they read, and an order in which they can be run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,24 @@ from graphlib import CycleError, TopologicalSorter
 import onnx
 
 from fastrf.errors import FormatError
-from fastrf.frontends.onnx.printing import printable
 
-__all__ = ["bodies", "in_order", "reads"]
+__all__ = ["bodies", "in_order", "printable", "reads", "shown"]
+
+#: Longer names are cut.
+MAX_SHOWN = 200
+
+
+def printable(name: str | bytes) -> str:
+    """A name that can be shown: control characters escaped, long ones cut."""
+    name = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN])
+    return text if len(name) <= MAX_SHOWN else f"{text}…"
+
+
+def shown(node: onnx.NodeProto) -> str:
+    """The name that a node and its layer go by."""
+    name = node.name or next((output for output in node.output if output), node.op_type)
+    return printable(name).strip("/") or node.op_type
 
 
 def in_order(nodes: Sequence[onnx.NodeProto], known: Container[str]) -> Iterator[onnx.NodeProto]:
