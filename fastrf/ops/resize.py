@@ -160,14 +160,14 @@ class Sampling:
             raise LimitError(f"resizing {self.n_in} to {self.n_out} at places of 1 / {unit} needs more than 64 bits")
         return start + o * step, unit
 
-    def taps(self, o: IntArray, *, clip: bool) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-        """int64[outputs, taps] input indices, and whether each counts."""
+    def taps(self, o: IntArray, *, clip: bool) -> tuple[IntArray, FloatArray, npt.NDArray[np.bool_]]:
+        """[outputs, taps] of input indices, their weights, which need not sum to 1, and whether each counts."""
         place, unit = self.source(o)
         crop = clip and self.coordinates == "tf_crop_and_resize"
         inside = (place >= 0) & (place <= (self.n_in - 1) * unit) if crop else np.ones(o.size, bool)
         if self.mode == "nearest":
             index = self._rounded(place, unit)[:, None]
-            return np.clip(index, 0, self.n_in - 1) if clip else index, inside[:, None]
+            return np.clip(index, 0, self.n_in - 1) if clip else index, np.ones(index.shape), inside[:, None]
         index, distance = self._window(place, unit, clip=clip)
         near, wide = distance * self.stretch.denominator, self.stretch.numerator * unit
         weights = self._kernel(near / wide)
@@ -178,9 +178,9 @@ class Sampling:
             counts &= (np.abs(weights) > 1e-12) if self.keys >= 0 else True
         else:
             index = np.clip(index, 0, self.n_in - 1)
-            weights = np.where(index[:, :, None] == index[:, None, :], weights[:, None, :], 0.0).sum(axis=2)
-            counts = np.abs(weights) > 1e-12
-        return index, counts & inside[:, None]
+            together = np.where(index[:, :, None] == index[:, None, :], weights[:, None, :], 0.0).sum(axis=2)
+            counts = np.abs(together) > 1e-12
+        return index, weights, counts & inside[:, None]
 
     def _window(self, place: IntArray, unit: int, *, clip: bool) -> tuple[IntArray, IntArray]:
         """Indices that a kernel may reach, and how far they are, over the same denominator."""
@@ -212,7 +212,7 @@ class Sampling:
 
     def relation(self) -> Relation:
         """The exact relation at the true size."""
-        index, counts = self.taps(np.arange(self.n_out, dtype=np.int64), clip=True)
+        index, _, counts = self.taps(np.arange(self.n_out, dtype=np.int64), clip=True)
         rows = np.broadcast_to(np.arange(self.n_out)[:, None], index.shape)
         return Relation.from_points(self.n_out, self.n_in, rows[counts], index[counts])
 
@@ -220,17 +220,12 @@ class Sampling:
         """The size of each tap's weight; every row sums to 1 but for the signs of a cubic kernel."""
         from scipy.sparse import csr_array
 
-        o = np.arange(self.n_out, dtype=np.int64)
-        place, unit = self.source(o)
-        index, distance = self._window(place, unit, clip=True)
-        kernel = self._kernel(distance * self.stretch.denominator / (self.stretch.numerator * unit))
-        if not (self.antialias or self.exclude_outside):
-            index = np.clip(index, 0, self.n_in - 1)
-        kept = (index >= 0) & (index < self.n_in) & (kernel != 0)
-        total = np.where(kept, kernel, 0.0).sum(axis=1, keepdims=True)
-        kernel = kernel / np.where(total == 0, 1, total)
-        rows = np.broadcast_to(o[:, None], index.shape)
-        summed = csr_array((kernel[kept], (rows[kept], index[kept])), shape=(self.n_out, self.n_in))
+        index, weights, _ = self.taps(np.arange(self.n_out, dtype=np.int64), clip=True)
+        within = (index >= 0) & (index < self.n_in)
+        total = np.where(within, weights, 0.0).sum(axis=1, keepdims=True)
+        weights = weights / np.where(total == 0, 1, total)
+        rows = np.broadcast_to(np.arange(self.n_out)[:, None], index.shape)
+        summed = csr_array((weights[within], (rows[within], index[within])), shape=(self.n_out, self.n_in))
         return csr_array(abs(summed).multiply(self.relation().to_scipy()))
 
     def pattern(self) -> Pattern:
@@ -238,7 +233,7 @@ class Sampling:
         return phased(self.places[1].denominator, self.places[1].numerator, self._bounds)
 
     def _bounds(self, o: IntArray) -> tuple[IntArray, IntArray]:
-        index, counts = self.taps(o, clip=False)
+        index, _, counts = self.taps(o, clip=False)
         low = np.where(counts, index, np.iinfo(np.int64).max).min(axis=1)
         return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
 

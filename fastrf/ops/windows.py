@@ -14,20 +14,7 @@ from fastrf.ops.arguments import Ints, Padding, Window, integer, one_of, per_axi
 from fastrf.ops.registry import Attributes, Cost, Shape, operator, unknown
 from fastrf.ops.zeros import Mask, Taps, over_products, spread_groups
 
-__all__ = [
-    "adaptive_pool",
-    "conv",
-    "conv_cost",
-    "conv_transpose",
-    "depthwise_conv",
-    "fold",
-    "global_pool",
-    "kernel_of_group",
-    "local_response_norm",
-    "pool",
-    "unfold",
-    "window",
-]
+__all__ = ["conv_cost", "kernel_of_group"]
 
 
 def slide(
