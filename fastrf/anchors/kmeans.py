@@ -57,18 +57,19 @@ def clustered(
         changed, factors = np.ascontiguousarray(anchors), _factors(rng, generations, len(anchors))
         refined.append((kernels.evolve(used, changed, bounds, factors, np.empty_like(changed)), changed))
     found = _ordered(max(refined, key=lambda pair: pair[0])[1], bounds)
-    levels: list[FloatArray] = [np.empty((0, 2))] * len(limits)
-    for k, level in enumerate(order):
-        own = found[k * per_level : (k + 1) * per_level]
-        levels[level] = own[np.argsort(own.prod(axis=1), kind="stable")]
-    return levels, left_out
+    by_level = found.reshape(len(limits), per_level, 2)[np.argsort(order)]
+    return [own[np.argsort(own.prod(axis=1), kind="stable")] for own in by_level], left_out
 
 
 def _k_means(
     sizes: FloatArray, bounds: FloatArray, rng: np.random.Generator, *, by_median: bool
 ) -> tuple[float, FloatArray]:
     """The best anchors on the way of one k-means, with their mean best IoU."""
-    anchors = _ordered(_spread_out(sizes, len(bounds), rng), bounds)
+    # from plain k-means on the logarithms of the sizes, begun by k-means++
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", UserWarning)  # where sizes are fewer than centres, some have none
+        centres, _ = kmeans2(np.log(sizes), len(bounds), LOG_STEPS, minit="++", seed=rng)
+    anchors = _ordered(np.exp(centres), bounds)
     best, kept = -1.0, anchors
     iou, above = np.zeros((len(sizes), len(anchors))), np.zeros((len(sizes), len(anchors)), np.int64)
     for _ in range(STEPS):
@@ -83,15 +84,6 @@ def _k_means(
             anchors[k] = np.median(own, axis=0) if by_median else own.mean(axis=0)
         anchors = _ordered(anchors, bounds)
     return best, kept
-
-
-def _spread_out(sizes: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-    """Centres to start from: plain k-means on the logarithms of the sizes, begun by k-means++."""
-    logs = np.log(sizes)
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", UserWarning)  # where sizes are fewer than centres, some have none
-        centres, _ = kmeans2(logs, count, LOG_STEPS, minit="++", seed=rng)
-    return np.asarray(np.exp(centres))
 
 
 def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:

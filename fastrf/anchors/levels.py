@@ -81,11 +81,9 @@ def _resolved(analysis: Analysis, name: str) -> str:
     if name in analysis or not isinstance(name, str):
         return name
     alike = [node for node in analysis if node.lower() == name.lower()]
-    if len(alike) == 1:
-        return alike[0]
-    if alike:
+    if len(alike) > 1:
         raise UnknownNodeError(f"level {name!r} could be any of {', '.join(alike)}; write it as it is")
-    return name
+    return alike[0] if alike else name
 
 
 def _level(field: ReceptiveField, name: str) -> Level:

@@ -58,9 +58,8 @@ def count(
     progress: Progress | None = None,
 ) -> Counts:
     """Count boxes of `sizes` (float64[n, 2], width and height) against levels and anchors; see `Counts`."""
-    flat = np.ones((0, 2)) if anchors is None else np.ascontiguousarray(anchors.flat)
-    per_level = [0] * len(levels) if anchors is None else [len(level) for level in anchors.sizes]
-    starts = np.cumsum([0, *per_level])
+    per_level = [np.empty((0, 2))] * len(levels) if anchors is None else anchors.sizes
+    flat, starts = np.concatenate(per_level), np.cumsum([0, *map(len, per_level)])
     limits = np.array([level.limit for level in levels])
     ranges = None if anchors is None or anchors.ranges is None else np.array(anchors.ranges)
     parts = []

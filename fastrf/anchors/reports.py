@@ -62,14 +62,14 @@ def report(
     that is no feature map, FormatError for anchors or boxes that cannot be read, UsageError for thresholds.
     """
     _check_thresholds(threshold, recall_at)
-    given = _given(analysis, levels, anchors, boxes, resize)
-    counts = None
+    given = _given(analysis, levels, anchors, boxes, resize)._replace(recall_at=recall_at)
     if given.boxes is not None:
         counts = count(given.boxes.sizes, given.levels, given.anchors, threshold, recall_at, progress)
+        places = _seen_in_place(given, given.boxes) if exact else ()
+        given = given._replace(counts=counts, places=places)
     spread, notes = _spreads(given) if effective else ((), [])
-    places = _seen_in_place(given, given.boxes) if exact and given.boxes is not None else ()
-    rows = [_row(given, k, spread, places, counts, recall_at) for k in range(len(given.levels))]
-    return _whole(given, rows, counts, recall_at, notes)
+    rows = [_row(given, k, spread) for k in range(len(given.levels))]
+    return _whole(given, rows, notes)
 
 
 def _check_thresholds(threshold: float, recall_at: Sequence[float]) -> None:
@@ -80,13 +80,16 @@ def _check_thresholds(threshold: float, recall_at: Sequence[float]) -> None:
 
 
 class _Given(NamedTuple):
-    """What is laid beside each other, as it was read; `size` is the input's."""
+    """What is laid beside each other, as it was read, and what was counted of it; `size` is the input's."""
 
     analysis: Analysis
     size: tuple[int, int]
     levels: tuple[Level, ...]
     anchors: Anchors | None
     boxes: Boxes | None
+    recall_at: Sequence[float] = ()
+    counts: Counts | None = None
+    places: Sequence[int] = ()
 
 
 def _given(
@@ -124,24 +127,17 @@ def _seen_in_place(given: _Given, boxes: Boxes) -> tuple[int, ...]:
     return tuple(int(n) for n in np.asarray(totals))
 
 
-def _row(
-    given: _Given,
-    index: int,
-    spread: Sequence[Spread],
-    places: Sequence[int],
-    counts: Counts | None,
-    recall_at: Sequence[float],
-) -> LevelRow:
-    level = given.levels[index]
+def _row(given: _Given, index: int, spread: Sequence[Spread]) -> LevelRow:
+    level, counts = given.levels[index], given.counts
     values: dict[str, Any] = {f"effective_{k}": v for k, v in (asdict(spread[index]) if spread else {}).items()}
     if given.anchors is not None:
         values |= _standing(given.anchors, level, index)
     if counts is not None:
         values |= {"seen": int(counts.seen[index]), "in_range": int(counts.in_range[index])}
         if given.anchors is not None:
-            values |= {"best": int(counts.best[index]), **_shares(counts, index, recall_at)}
-    if places:
-        values["seen_in_place"] = places[index]
+            values |= {"best": int(counts.best[index]), **_shares(counts, index, given.recall_at)}
+    if given.places:
+        values["seen_in_place"] = given.places[index]
     return LevelRow(
         level.name, level.grid, level.stride, level.size_range, level.centers, level.clipped, level.exact, **values
     )
@@ -172,14 +168,8 @@ def _shares(counts: Counts, index: int, recall_at: Sequence[float]) -> dict[str,
     }
 
 
-def _whole(
-    given: _Given,
-    rows: Sequence[LevelRow],
-    counts: Counts | None,
-    recall_at: Sequence[float],
-    notes: Sequence[str],
-) -> Report:
-    anchors, boxes, (height, width) = given.anchors, given.boxes, given.size
+def _whole(given: _Given, rows: Sequence[LevelRow], notes: Sequence[str]) -> Report:
+    anchors, boxes, counts, (height, width) = given.anchors, given.boxes, given.counts, given.size
     title = f"{given.analysis.network.name} at {height}x{width}"
     title += "" if anchors is None else f", anchors {anchors.name}"
     if boxes is not None:
@@ -190,7 +180,7 @@ def _whole(
     bins: tuple[SizeRow, ...] = ()
     if counts is not None:
         overall = {"boxes": counts.n, "unseen": counts.unseen}
-        overall |= {} if anchors is None else _shares(counts, -1, recall_at)
+        overall |= {} if anchors is None else _shares(counts, -1, given.recall_at)
         names = ("small", "medium", "large")
         classes = _size_rows(counts.classes, [0.0, SMALL, LARGE, math.inf], anchors, names)
         bins = tuple(row for row in _size_rows(counts.bins, [0.0, *EDGES.tolist(), math.inf], anchors) if row.boxes)

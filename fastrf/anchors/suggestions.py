@@ -169,8 +169,8 @@ def _by_kmeans(
 
 
 def _s3fd(levels: Sequence[Level], _: Shares, ratios: Sequence[float]) -> Anchors:
-    sides = [S3FD_INTERVAL * min(level.stride) for level in levels]
-    return make_anchors("s3fd", [[by_ratio(side, ratio) for ratio in ratios] for side in sides])
+    sizes = [[by_ratio(S3FD_INTERVAL * min(level.stride), ratio) for ratio in ratios] for level in levels]
+    return make_anchors("s3fd", sizes)
 
 
 def _rfla(levels: Sequence[Level], shares: Shares, ratios: Sequence[float]) -> Anchors:

@@ -167,7 +167,12 @@ def path_weights(
     batch = max(BATCH // _largest_map(analysis, field.name), 1)
     for first in range(0, len(where), batch):
         part = where[first : first + batch]
-        start = _marks(part, field)
+        # one image per position: 1 at its channels, 0 elsewhere
+        images = np.zeros((len(part), *field.position_shape))
+        images[(np.arange(len(part)), *part.T)] = 1.0
+        if field.channel_axis is not None:
+            images = np.expand_dims(images, field.channel_axis + 1)
+        start = PathWeights.of(images, field.shape)
         found = backwards(analysis.network, analysis.wrt, field.name, start, kernels, nonlinear)
         if field.input_channel_axis is not None:
             found = found.total(field.input_channel_axis)
@@ -300,15 +305,6 @@ def _positional(value: PathWeights, field: ReceptiveField) -> FloatArray:
 def _stacked(parts: Sequence[FloatArray], field: ReceptiveField) -> FloatArray:
     """One array per pixel axis as the last axis of one."""
     return np.stack(parts, axis=-1) if parts else np.empty((*field.position_shape, 0))
-
-
-def _marks(positions: IntArray, field: ReceptiveField) -> PathWeights:
-    """One tensor per position: 1 at its channels, 0 elsewhere."""
-    images = np.zeros((len(positions), *field.position_shape))
-    images[(np.arange(len(positions)), *positions.T)] = 1.0
-    if field.channel_axis is not None:
-        images = np.expand_dims(images, field.channel_axis + 1)
-    return PathWeights.of(images, field.shape)
 
 
 def _largest_map(analysis: Analysis, target: str) -> int:

@@ -168,21 +168,20 @@ def _opened(zarr: Any, stream: Stream, path: str | os.PathLike[str], name: str, 
 
 def _created(zarr: Any, stream: Stream, store: Any, name: str) -> Any:
     """A new array for a stream."""
-    attributes = {
-        "name": name,
-        "positions": list(stream.dependency.shape),
-        "pixels": list(stream.dependency.input_shape),
-        "packed": stream.packed,
-        "field": stream.fingerprint,
-        "complete": False,
-    }
     return zarr.create_array(
         store=store,
         shape=stream.shape,
         chunks=(stream.chunk, *(max(n, 1) for n in stream.shape[1:])),
         dtype=stream.dtype,
-        attributes=attributes,
         fill_value=0,
+        attributes={
+            "name": name,
+            "positions": list(stream.dependency.shape),
+            "pixels": list(stream.dependency.input_shape),
+            "packed": stream.packed,
+            "field": stream.fingerprint,
+            "complete": False,
+        },
     )
 
 

@@ -20,8 +20,6 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-METRICS = ("kld", "wd")
-
 
 class Labels(NamedTuple):
     """What RFLA assigns: per prior the object it is for (int64[m], -1 none), and the score of that choice."""
@@ -162,5 +160,5 @@ def _points(centres: npt.ArrayLike) -> FloatArray:
 
 
 def _check_metric(metric: str) -> None:
-    if metric not in METRICS:
+    if metric not in ("kld", "wd"):
         raise UsageError(f"metric {metric!r} is unknown; use kld or wd")

@@ -99,13 +99,14 @@ def checked(c: Boxes, faults: Mapping[str, Mask] | None = None) -> Boxes:
 
     `faults` are masks of more to leave out. Raises FormatError where none is left.
     """
-    numbers = np.isfinite(c.x) & np.isfinite(c.y) & np.isfinite(c.width) & np.isfinite(c.height)
+    sides, places = np.array([c.width, c.height]), np.array([c.x, c.y])
+    beyond = (sides < SMALLEST) | (sides > LARGEST) | (np.abs(places) > LARGEST)
     all_faults = {
         **(faults or {}),
-        "not four finite numbers": ~numbers,
-        "of negative size": (c.width < 0) | (c.height < 0),
-        "of size zero": (c.width == 0) | (c.height == 0),
-        "of a side or place beyond any picture's": _beyond(c),
+        "not four finite numbers": ~(np.isfinite(sides) & np.isfinite(places)).all(axis=0),
+        "of negative size": (sides < 0).any(axis=0),
+        "of size zero": (sides == 0).any(axis=0),
+        "of a side or place beyond any picture's": beyond.any(axis=0),
         "of an unknown image": c.image < 0,
         "outside their image": _outside(c, 0.0, wholly=True),
     }
@@ -122,12 +123,6 @@ def checked(c: Boxes, faults: Mapping[str, Mask] | None = None) -> Boxes:
     rows = np.flatnonzero(~bad)
     usable = {name: getattr(c, name)[rows] for name in ("x", "y", "width", "height", "image")}
     return replace(c, **usable, rejected=(*c.rejected, *rejected), place=lambda k: c.place(int(rows[k])))
-
-
-def _beyond(c: Boxes) -> Mask:
-    sides, places = np.stack([c.width, c.height]), np.stack([c.x, c.y])
-    bad: Mask = ((sides < SMALLEST) | (sides > LARGEST) | (np.abs(places) > LARGEST)).max(axis=0)
-    return bad
 
 
 def _outside(c: Boxes, tolerance: float, *, wholly: bool) -> Mask:

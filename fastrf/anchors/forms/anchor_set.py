@@ -244,7 +244,12 @@ def _torchvision(anchors: Anchors) -> str:
 
 def _mmdetection(anchors: Anchors) -> str:
     """`AnchorGenerator` where all levels share scales and ratios, else `YOLOAnchorGenerator`."""
-    strides = _strides(anchors, "mmdetection")
+    if anchors.strides is None:
+        raise FormatError(
+            f"anchors {anchors.name!r} have no strides, which the form 'mmdetection' needs; use Anchors.on"
+        )
+    same = all(x == y for x, y in anchors.strides)
+    strides = _list([x for x, _ in anchors.strides] if same else anchors.strides)
     found = _shared(anchors)
     if found is None:
         rows = ",\n        ".join(_list(level.tolist()) for level in anchors.sizes)
@@ -273,13 +278,6 @@ def _shared(anchors: Anchors) -> tuple[list[float], list[float], list[float]] | 
         if len({len(row) for row in values}) > 1 or not np.allclose(values, values[0], rtol=1e-4):
             return None
     return bases, scales[0], ratios[0]
-
-
-def _strides(anchors: Anchors, form: str) -> str:
-    if anchors.strides is None:
-        raise FormatError(f"anchors {anchors.name!r} have no strides, which the form {form!r} needs; use Anchors.on")
-    same = all(x == y for x, y in anchors.strides)
-    return _list([x for x, _ in anchors.strides] if same else anchors.strides)
 
 
 # YOLO and LFFD ---------------------------------------------------------------------------------------------

@@ -107,8 +107,7 @@ def _value(node: ast.expr, names: _Names) -> Any:
         values = [_value(value, names) for value in node.values]
         return {key: value for key, value in zip(keys, values, strict=True) if isinstance(key, str)}
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _value(node.operand, names)
-        return -value if _is_number(value) else OPAQUE
+        return _combined(ast.Sub(), 0, _value(node.operand, names), names)
     if isinstance(node, ast.BinOp):
         return _combined(node.op, _value(node.left, names), _value(node.right, names), names)
     return _call(node, names) if isinstance(node, ast.Call) else OPAQUE
