@@ -26,7 +26,7 @@ _here: ContextVar[Mapping[str, int]] = ContextVar("fastrf_limits", default={})  
 
 
 class Limit:
-    """One limit: its default, the largest value that it takes, and whether it counts bytes."""
+    """One limit: its default (0: the memory that is free), the largest value that it takes, and if it counts bytes."""
 
     def __init__(self, default: int, meaning: str, most: int = PLENTY, *, in_bytes: bool = False) -> None:
         self.default, self.meaning, self.most, self.in_bytes = default, meaning, most, in_bytes
@@ -40,8 +40,10 @@ class Limit:
     @overload
     def __get__(self, limits: object, kind: type) -> int: ...
     def __get__(self, limits: object | None, kind: type) -> int | Limit:
+        if limits is None:
+            return self
         here = _here.get()
-        return self if limits is None else here.get(self.name, self.value) if here else self.value
+        return (here.get(self.name, self.value) if here else self.value) or free_memory()
 
     def __set__(self, limits: object, value: int | str | None) -> None:
         self.value = self.checked(value)
@@ -57,17 +59,6 @@ class Limit:
         return number
 
 
-class _Memory(Limit):
-    """Bytes of memory; what is free where nobody set it."""
-
-    @overload
-    def __get__(self, limits: None, kind: type) -> Limit: ...
-    @overload
-    def __get__(self, limits: object, kind: type) -> int: ...
-    def __get__(self, limits: object | None, kind: type) -> int | Limit:
-        return self if limits is None else _here.get().get(self.name, self.value) or free_memory()
-
-
 class Limits:
     """What an answer may take: `fastrf.limits.terms` is what holds here and now.
 
@@ -79,7 +70,7 @@ class Limits:
 
     __slots__ = ()
 
-    memory = _Memory(0, "bytes that one answer may take at once; by default what is free", in_bytes=True)
+    memory = Limit(0, "bytes that one answer may take at once; by default what is free", in_bytes=True)
     axis = Limit(1 << 26, "indices of an axis that an operator changes")
     runs = Limit(1 << 27, "rows or runs of a relation, 8 and 16 bytes each", 1 << 36)
     terms = Limit(1 << 8, "products of relations that a node needs", 1 << 20)

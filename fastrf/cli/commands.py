@@ -26,6 +26,8 @@ __all__ = ["app", "main"]
 #: What the system says of an output that cannot be written.
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
+#: Errors are not longer than this.
+MAX_LINE = 600
 _MASKS = "Where to: a .npy or .npz, replacing one that is there, or a new .zarr."
 
 app = typer.Typer(
@@ -249,7 +251,8 @@ def _told(error: BaseException) -> int:
         if isinstance(error, BrokenPipeError):
             return 0
         message = f"the output cannot be written: {error.strerror or error}"
-    console.note(f"fastrf: {_one_line(message)}")
+    line = shown(message)
+    console.note(f"fastrf: {line if len(line) <= MAX_LINE else f'{line[:MAX_LINE]}...'}")
     return 2
 
 
@@ -270,9 +273,3 @@ def _message(error: BaseException) -> str:
     if isinstance(error, FastRFError):
         return str(error)
     return f"{type(error).__name__}: {error}; --debug shows where"
-
-
-def _one_line(text: str) -> str:
-    """The message on one line of bounded length, with control characters made visible."""
-    line = shown(text)
-    return line if len(line) <= 600 else f"{line[:600]}..."

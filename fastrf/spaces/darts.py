@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
+from fastrf.columns.programs import Column, Columns, Evaluated, conv
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import darts_genotypes as genotypes
@@ -169,8 +169,7 @@ class DARTS(Space[Genotype]):
         costs, c, place = Costs(columns.n), self.channels, self._place_of_cells(spatial)
         cells = [_Cell(candidates.codes[:, : WIDTH // 2]), _Cell(candidates.codes[:, WIDTH // 2 :])]
         needed = self._needed(cells, columns.n)
-        before, last = self._stem_columns(columns, needed)
-        widths: list[Any] = self._count_stem(costs, n_channels, spatial)
+        before, last, widths = self._stem_columns(columns, costs, n_channels, needed)
         reduced = self.skeleton == "imagenet"
         for number in range(self.layers):
             reduction = number in self.reductions
@@ -187,24 +186,21 @@ class DARTS(Space[Genotype]):
         costs.linear(widths[1], self.classes)
         return Evaluated(last, costs.parameters, costs.macs)
 
-    def _stem_columns(self, columns: Columns, needed: Sequence[Flags]) -> tuple[Column, Column]:
-        if self.skeleton == "cifar":
-            stem = columns.apply(conv(3, 1, 1, layers=1), columns.image, needed[0] | needed[1])
-            return stem, stem
-        half = conv(3, 2, 1, layers=1)
-        stem0 = columns.apply(sequence(half, half), columns.image, needed[0] | needed[1])
-        return stem0, columns.apply(half, stem0, needed[1])
-
-    def _count_stem(self, costs: Costs, channels: int, place: Sequence[int]) -> list[int]:
-        """Count the convolutions before the first cell; the channels of its inputs."""
-        c = self.channels
+    def _stem_columns(
+        self, columns: Columns, costs: Costs, channels: int, needed: Sequence[Flags]
+    ) -> tuple[Column, Column, list[Any]]:
+        """The inputs of the first cell, and their channels."""
+        c, either, place = self.channels, needed[0] | needed[1], list(columns.spatial)
         if self.skeleton == "cifar":
             costs.conv(channels * 27 * c, 3 * c, place)
-            return [3 * c, 3 * c]
-        for before, after in ((channels, c // 2), (c // 2, c), (c, c)):
+            stem = columns.apply(conv(3, 1, 1, layers=1), columns.image, either)
+            return stem, stem, [3 * c, 3 * c]
+        before = last = columns.image
+        for width, used in ((c // 2, either), (c, either), (c, needed[1])):
             place = halved(place)
-            costs.conv(before * after * 9, after, place)
-        return [c, c]
+            costs.conv(channels * width * 9, width, place)
+            before, last, channels = last, columns.apply(conv(3, 2, 1, layers=1), last, used), width
+        return before, last, [c, c]
 
     def _needed(self, cells: Sequence[_Cell], n: int) -> list[Flags]:
         """bool[n] per map, the two of the stem first: whether the last cell's output needs it."""

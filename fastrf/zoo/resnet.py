@@ -6,6 +6,7 @@ its sum is `add`: `layer4.2.relu3` is C5 of the 50-layer network.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastrf.zoo.builder import Builder, halved
@@ -50,41 +51,31 @@ def add_trunk(net: Builder, name: str, *, prefix: str = "", dilate: tuple[bool, 
             stride = 1
         for block in range(depth):
             label = f"{prefix}layer{stage + 1}.{block}."
+            step, channels = (1 if block else stride), 64 << stage
             if name in _BASIC:
-                _basic_block(net, label, 64 << stage, stride if block == 0 else 1)
+                convs = [(channels, 3, step, 1), (channels, 3, 1, 1)]
             else:
-                strides = (1, 1) if block else (stride, 1) if name == "resnet50_caffe" else (1, stride)
-                _bottleneck(net, label, 64 << stage, strides, dilation if block else first_dilation, block == 0)
+                first, second = (step, 1) if name == "resnet50_caffe" else (1, step)
+                spread = dilation if block else first_dilation
+                convs = [(channels, 1, first, 1), (channels, 3, second, spread), (4 * channels, 1, 1, 1)]
+            _block(net, label, convs, block == 0 and (name in _BOTTLENECK or step > 1))
         ends.append(net.last)
     return ends
 
 
-def _basic_block(net: Builder, label: str, channels: int, stride: int) -> None:
-    """Two 3x3 convolutions and a shortcut, which is projected where the shape changes."""
-    source = net.last
-    net.conv_bn_act((f"{label}conv1", f"{label}bn1", f"{label}relu1"), channels, 3, stride=stride, padding=1)
-    body = net.conv_bn((f"{label}conv2", f"{label}bn2"), channels, 3, padding=1)
-    if stride != 1:
-        names = (f"{label}downsample.0", f"{label}downsample.1")
-        source = net.conv_bn(names, channels, 1, inputs=source, stride=stride)
-    net.add("add", f"{label}add", inputs=[body, source])
-    net.add("relu", f"{label}relu2")
-
-
-def _bottleneck(
-    net: Builder, label: str, channels: int, strides: tuple[int, int], dilation: int, project: bool
-) -> None:
-    """1x1, 3x3, 1x1 and a shortcut; `strides` are those of the first 1x1 and of the 3x3."""
-    source = net.last
-    net.conv_bn_act((f"{label}conv1", f"{label}bn1", f"{label}relu1"), channels, 1, stride=strides[0])
-    names = (f"{label}conv2", f"{label}bn2", f"{label}relu2")
-    net.conv_bn_act(names, channels, 3, stride=strides[1], padding=dilation, dilation=dilation)
-    body = net.conv_bn((f"{label}conv3", f"{label}bn3"), 4 * channels, 1)
+def _block(net: Builder, label: str, convs: list[tuple[int, int, int, int]], project: bool) -> None:
+    """Convolutions of (channels, kernel, stride, dilation) and a shortcut, which is projected where shapes differ."""
+    source, last = net.last, len(convs)
+    for k, (channels, kernel, stride, dilation) in enumerate(convs, start=1):
+        window = {"stride": stride, "padding": kernel // 2 * dilation, "dilation": dilation}
+        body = net.conv_bn((f"{label}conv{k}", f"{label}bn{k}"), channels, kernel, **window)
+        if k < last:
+            net.add("relu", f"{label}relu{k}")
     if project:
-        names_projection = (f"{label}downsample.0", f"{label}downsample.1")
-        source = net.conv_bn(names_projection, 4 * channels, 1, inputs=source, stride=strides[0] * strides[1])
+        names, stride = (f"{label}downsample.0", f"{label}downsample.1"), math.prod(conv[2] for conv in convs)
+        source = net.conv_bn(names, convs[-1][0], 1, inputs=source, stride=stride)
     net.add("add", f"{label}add", inputs=[body, source])
-    net.add("relu", f"{label}relu3")
+    net.add("relu", f"{label}relu{last}")
 
 
 def trunk_sizes(spatial: tuple[int, ...]) -> list[list[int]]:
