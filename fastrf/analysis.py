@@ -227,7 +227,10 @@ def _walk(
     `finish` has the last word on the value of a node.
     """
     values = {**inputs, **({origin: start} if origin in inputs else {})}
-    pending = None if wanted is None else _uses(network, wanted)
+    pending: dict[str, int] | None = None  # how often what the wanted ones need will be read
+    if wanted is not None:
+        reads = Counter(read for node in network.needed(wanted) for read in node.inputs)
+        pending = {**dict.fromkeys(wanted, 0), **reads}
     for node in network.nodes:
         if pending is not None and node.name not in pending:
             continue
@@ -242,9 +245,3 @@ def _walk(
                 if pending[read] == 0 and read not in (wanted or ()):
                     del values[read]
     return values if wanted is None else {name: values[name] for name in wanted}
-
-
-def _uses(network: Network, wanted: Collection[str]) -> dict[str, int]:
-    """How often each node that the wanted ones need is read."""
-    reads = Counter(read for node in network.needed(wanted) for read in node.inputs)
-    return {**dict.fromkeys(wanted, 0), **reads}

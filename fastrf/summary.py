@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
-from fastrf.network import Network, Node, total
+from fastrf.network import Input, Network, Node, total
 from fastrf.outputs.tables import Column, Table, agreed, number, share, spans
 from fastrf.queries.naming import result_within
 
@@ -99,7 +99,8 @@ class Summary:
             rows.append(Row.of(label, op, costs, of_node[node]))
         shape = "x".join(map(str, network.shape_of(wrt)))
         title = f"{network.name}, {len(network.nodes)} layers, measured against {wrt!r} {shape}"
-        return cls(f"{title}, {_channels(network, wrt)}", tuple(rows))
+        measured = network.inputs.get(wrt) or Input(wrt, network.shape_of(wrt), network.channel_axis_of(wrt))
+        return cls(f"{title}, {measured.told_axis}", tuple(rows))
 
     def __repr__(self) -> str:
         return str(self)
@@ -178,14 +179,6 @@ def _module(node: Node, depth: int | None) -> str:
         return f"{node.scope[-1]}: {node.name}" if node.scope else node.name
     path = node.scope[-1].partition("@")[0] if node.scope else node.name
     return ".".join(path.split(".")[:depth])
-
-
-def _channels(network: Network, wrt: str) -> str:
-    """Which axis of the origin holds channels, in words."""
-    if wrt in network.inputs:
-        return network.inputs[wrt].told_axis
-    axis = network.channel_axis_of(wrt)
-    return "no channel axis" if axis is None else f"channels on axis {axis}"
 
 
 def _count(n: int | None) -> str:

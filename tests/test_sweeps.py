@@ -10,9 +10,9 @@ import pytest
 
 import fastrf
 from fastrf.spaces import DARTS, Custom, NASBench101, NASBench201, OFAMobileNetV3
-from fastrf.sweeps import threads
 from fastrf.sweeps.metrics import DEFAULT
 from fastrf.sweeps.run import work_of
+from fastrf.sweeps.work import Columnar
 
 pytest.importorskip("pyarrow")
 
@@ -110,9 +110,7 @@ def test_rows_are_in_order_for_any_number_of_threads(workers):
 def test_chunks_make_no_difference(monkeypatch):
     some = NASBench201().sample(700, 1)
     whole = fastrf.sweep(some).to_arrow()
-    monkeypatch.setattr(threads, "FIRST_CHUNK", 64)
-    monkeypatch.setattr(threads, "CHUNK_SECONDS", 1e-6)
-    monkeypatch.setattr(threads, "_rates", {})
+    monkeypatch.setattr(Columnar, "chunk", 64)
     seen = []
     result = fastrf.sweep(some, progress=lambda done, total: seen.append((done, total)))
     assert result.to_arrow().combine_chunks().equals(whole.combine_chunks())

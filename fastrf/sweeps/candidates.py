@@ -12,7 +12,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from fastrf.system.locks import process_lock
 
 __all__ = [
     "SPACES",
-    "Broken",
     "InSpace",
     "Source",
     "candidates_of",
@@ -41,39 +40,19 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A candidate that could not be read, and why: it becomes a row with that text."""
-
-    reason: str
-
-    def network(self, _: Shapes = None) -> Network:
-        """Raises FormatError with the reason."""
-        raise FormatError(self.reason)
-
-    def code(self) -> Sequence[int]:
-        """Raises FormatError with the reason."""
-        raise FormatError(self.reason)
-
-
-@dataclass(frozen=True)
 class InSpace:
     """A candidate of a space by its notation."""
 
     space: Space[Any]
     arch: Any
 
-    def network(self, input_shape: Shapes = None) -> Network:
-        """Its network. Raises what the space's `network` raises."""
-        return self.space.network(self.arch, input_shape)  # type: ignore[arg-type]
-
-    def code(self) -> Sequence[int]:
-        """Its row of codes. Raises what the space's `parse` raises."""
-        return self.space.encode(self.space.parse(self.arch))
-
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One candidate. `input_shape` None is its own; `node` None is its first output, "map" its last map."""
+    """One candidate. `input_shape` None is its own; `node` None is its first output, "map" its last map.
+
+    What could not be read is given as the FormatError that says why, which becomes the text of its row.
+    """
 
     id: str
     given: Any
@@ -83,8 +62,10 @@ class Source:
     def network(self) -> Network:
         """The candidate's network. Raises what `fastrf.load` raises."""
         given = self.given
-        if isinstance(given, Broken | InSpace):
-            return given.network(self.input_shape)
+        if isinstance(given, FormatError):
+            raise FormatError(str(given))
+        if isinstance(given, InSpace):
+            return given.space.network(given.arch, self.input_shape)  # type: ignore[arg-type]
         if _is_onnx(given):
             return parsed(given).network(self.input_shape, self.node)
         with _capturing if _is_torch(given) else contextlib.nullcontext():
@@ -98,12 +79,10 @@ class Source:
 def _told(given: Any) -> object:
     if isinstance(given, InSpace):
         return given.space.name, given.arch
-    if isinstance(given, Network):
-        given = given.to_dict()
     if isinstance(given, str | os.PathLike):
         return os.fspath(given)
-    if isinstance(given, Broken):
-        return given.reason
+    if isinstance(given, FormatError):
+        return str(given)
     try:
         return json.dumps(given, sort_keys=True, default=_plain)
     except (TypeError, ValueError):
@@ -111,7 +90,7 @@ def _told(given: Any) -> object:
 
 
 def _plain(value: Any) -> Any:
-    """A Layer as its spec; anything else by the name of its type."""
+    """A Network or Layer as its spec; anything else by the name of its type."""
     return value.to_dict() if hasattr(value, "to_dict") else type(value).__name__
 
 
@@ -134,7 +113,7 @@ def sources_of(candidates: Iterable[Any], input_shape: Shapes, node: str | None)
             continue
         if source.id in first:
             reason = f"id {source.id[:80]!r} is that of row {first[source.id]}, too; give every candidate its own"
-            source = Source(source.id, Broken(reason))
+            source = Source(source.id, FormatError(reason))
         first.setdefault(source.id, number)
         found.append(source)
     return found
@@ -243,7 +222,7 @@ def lines_of(path: Path) -> Iterator[Any]:
                     found = _without_code(found)
                 except (ValueError, RecursionError) as error:
                     reason = " ".join(str(error).split())[:120] or "nested too deep"
-                    yield f"line {number}", Broken(f"line {number} is no candidate in JSON: {reason}")
+                    yield f"line {number}", FormatError(f"line {number} is no candidate in JSON: {reason}")
                 else:
                     yield found
     except (OSError, UnicodeDecodeError) as error:
@@ -273,11 +252,11 @@ def mapping_of(given: Mapping[str, Any], met: dict[str, Space[Any]]) -> tuple[st
     if "arch" in given or "space" in given:
         unknown = [key for key in given if key not in ("id", "space", "arch", "input_shape")]
         if unknown or "arch" not in given or not isinstance(given.get("space"), str):
-            return name, Broken("a candidate of a space is {space, arch}, with id and input_shape if wanted"), None
+            return name, FormatError("a candidate of a space is {space, arch}, with id and input_shape if wanted"), None
         try:
             space = met.get(given["space"]) or met.setdefault(given["space"], space_named(given["space"]))
         except UsageError as error:
-            return name, Broken(str(error)), None
+            return name, FormatError(str(error)), None
         return name, InSpace(space, given["arch"]), given.get("input_shape")
     if "source" in given:
         return name, given["source"], given.get("input_shape")

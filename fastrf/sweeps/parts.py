@@ -100,8 +100,8 @@ class Parts:
     def _files(self, names: re.Pattern[str]) -> list[Path]:
         """Regular files of the folder with such names, in order."""
         with os.scandir(self.folder) as entries:
-            found = [entry.name for entry in entries if names.fullmatch(entry.name) and _is_file(entry)]
-        return [self.folder / name for name in sorted(found)]
+            found = [entry for entry in entries if names.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+        return [self.folder / name for name in sorted(entry.name for entry in found)]
 
     def _check(self, found: dict[str, Any] | None) -> None:
         if found is None:
@@ -173,10 +173,6 @@ class Parts:
         """Leave nothing where no row was written."""
         if not self._files(_PART):
             self._remove()
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
 
 
 def _own_manifest(folder: Path) -> dict[str, Any] | None:

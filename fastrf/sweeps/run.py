@@ -67,7 +67,14 @@ def _gathered(
     with interrupts.orderly, progress_bar("sweep", progress) as report:
         gathered = Gathered(len(work), parts, sum(stop - start for start, stop in spans), report)
         try:
-            _run(work, gaps_between(spans, len(work)), gathered, workers, client)
+            gaps = gaps_between(spans, len(work))
+            if gaps and client is None:
+                run_here(work, gaps, gathered, workers)
+            elif gaps:
+                from fastrf.sweeps.dask import connected, run_on
+
+                with connected(client) as cluster:
+                    run_on(cluster, work, gaps, gathered)
         except BaseException:
             if parts is not None:
                 with contextlib.suppress(FastRFError):
@@ -75,13 +82,3 @@ def _gathered(
                 parts.discard_if_empty()
             raise
         return gathered.finish()
-
-
-def _run(work: Work, gaps: list[tuple[int, int]], gathered: Gathered, workers: int | None, client: Any) -> None:
-    if gaps and client is None:
-        run_here(work, gaps, gathered, workers)
-    elif gaps:
-        from fastrf.sweeps.dask import connected, run_on
-
-        with connected(client) as cluster:
-            run_on(cluster, work, gaps, gathered)

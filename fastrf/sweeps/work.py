@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrf.errors import FastRFError, ShapeError, UsageError
+from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
 from fastrf.spaces.space import Candidates, Space
-from fastrf.sweeps.candidates import Broken, InSpace, Source, sources_of
+from fastrf.sweeps.candidates import InSpace, Source, sources_of
 from fastrf.sweeps.figures import MEMO, by_columns, one_by_one
 from fastrf.sweeps.metrics import Metric, metrics_named
 from fastrf.sweeps.onnx import Shapes
@@ -191,7 +191,7 @@ def work_of(
 def _of_one_space(sources: Sequence[Source], metrics: Metrics, node: str | None) -> Work | None:
     """Listed candidates that are all of one space with a column program, on one image; None where they are not."""
     given = [source.given for source in sources if isinstance(source.given, InSpace)]
-    if not given or node is not None or any(not isinstance(s.given, InSpace | Broken) for s in sources):
+    if not given or node is not None or any(not isinstance(s.given, InSpace | FormatError) for s in sources):
         return None
     space = given[0].space
     shapes = {source.input_shape for source in sources if isinstance(source.given, InSpace)}
@@ -200,8 +200,11 @@ def _of_one_space(sources: Sequence[Source], metrics: Metrics, node: str | None)
     codes: dict[int, Sequence[int]] = {}
     broken: dict[int, str] = {}
     for i, source in enumerate(sources):
+        if isinstance(source.given, FormatError):
+            broken[i] = str(source.given)
+            continue
         try:
-            codes[i] = source.given.code()
+            codes[i] = space.encode(space.parse(source.given.arch))
         except FastRFError as error:
             broken[i] = str(error)
     if not codes:
