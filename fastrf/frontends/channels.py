@@ -6,6 +6,7 @@ positions, norms and fully connected layers gather features. Every front-end ask
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from fastrf.engine.recipe import Step
 from fastrf.frontends.options import Options
 from fastrf.ops import apply, find
 
-__all__ = ["channel_axes", "default_axis"]
+__all__ = ["attributes_of", "channel_axes", "default_axis"]
 
 Shape = tuple[int, ...]
 #: An axis of an input: the input's number and the axis.
@@ -71,6 +72,11 @@ def channel_axes(
     return axes, guessed
 
 
+def attributes_of(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a layer tells its operator."""
+    return {key: given for key, given in layer.items() if key not in _NOTES}
+
+
 def default_axis(shape: Shape) -> int | None:
     """The channel axis where nothing tells: the first, or the last of what has the sizes of an image in colours."""
     if len(shape) < 2:
@@ -121,9 +127,7 @@ def _told(layers: Sequence[Mapping[str, Any]], shapes: Mapping[str, Shape]) -> I
     }
     for layer in layers[:_MOST]:
         inputs = [values[name] for name in layer["inputs"]]
-        attributes = {
-            key: given for key, given in layer.items() if key not in ("name", "op", "inputs", "scope", "assumes")
-        }
+        attributes = attributes_of(layer)
         yield from _evidence(layer["op"], attributes, inputs)
         values[layer["name"]] = _after(layer["op"], attributes, inputs)
 
@@ -224,10 +228,7 @@ def _labels(axis: Axis) -> frozenset[Label]:
 
 
 def _size(axis: Axis) -> int:
-    size = 1
-    for _, n in axis:
-        size *= n
-    return size
+    return math.prod(n for _, n in axis)
 
 
 def _regrouped(axes: Sequence[Axis], shape: Shape) -> list[Axis]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from fastrf.frontends import mixing, moving
-from fastrf.frontends.hiding import mask_out, set_known
+from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Known, Value
+from fastrf.frontends.masking import mask_out, set_known
 
-__all__ = ["any_along", "gather", "scatter", "slice_axis", "union", "where"]
+__all__ = ["any_along", "gather", "put", "scatter", "slice_axis", "take_along", "union", "where"]
 
 
 def slice_axis(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
@@ -27,7 +28,7 @@ def slice_axis(walk: GraphWalk, x: Value, axis: int, chosen: range) -> Value:
 
 def any_along(walk: GraphWalk, x: Value, axes: Sequence[int]) -> Value:
     """Axes of 1 in the place of full axes along which any element may be meant."""
-    return replace(mixing.reduce(walk, x, "sum", list(axes), keepdims=True), known=None, added=None)
+    return replace(moving.reduce(walk, x, "sum", list(axes), keepdims=True), known=None, added=None)
 
 
 def union(walk: GraphWalk, parts: Sequence[Value], full: tuple[int, ...]) -> Value:
@@ -69,3 +70,22 @@ def where(
     if not parts:
         return replace(moving.constant(walk, next(v for v in values if v is not None), full), known=known)
     return set_known(walk, walk.elementwise("where", parts, full), known)
+
+
+Numbers = np.ndarray[Any, Any]
+
+
+def take_along(numbers: Numbers, index: Numbers, axis: int) -> Numbers:
+    """Elements that an index names along an axis; it may be shorter along the others."""
+    axis %= max(index.ndim, 1)
+    window = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
+    return np.take_along_axis(numbers[window], index, axis)
+
+
+def put(walk: GraphWalk, below: Value, above: Value, places: Numbers, *, adds: bool) -> Value:
+    """Elements, by their numbers, replaced by others, or combined with them."""
+    reduce = "add" if adds else "none"
+    result = walk.emit(
+        "scatter", walk.flat(below), walk.flat(above), axis=0, indices=places.ravel().tolist(), reduce=reduce
+    )
+    return walk.shaped(result, below.full)

@@ -74,14 +74,9 @@ class Value:
         return np.full((1,) * len(self.full), np.nan) if self.known is None else self.known
 
     @property
-    def blocked(self) -> Mask | None:
-        """Where elements are minus infinity, or None."""
-        return None if self.known is None else np.isneginf(self.known)
-
-    @property
-    def zeroed(self) -> Mask | None:
-        """Where elements are 0, or None."""
-        return None if self.known is None or not (self.known == 0).any() else self.known == 0
+    def zeroed(self) -> Mask:
+        """Where elements are 0 by definition, as a table of the tensor's rank."""
+        return np.asarray(self.table == 0)
 
     @property
     def stripped(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,19 +10,10 @@ import numpy as np
 
 from fastrf.errors import ShapeError
 from fastrf.frontends import moving, products
-from fastrf.frontends.hiding import mask_out, masked_fill, set_known, uniform
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
-from fastrf.frontends.masking import excluded, levels, set_added
+from fastrf.frontends.masking import excluded, levels, mask_out, masked_fill, set_added, set_known, uniform
 
-__all__ = [
-    "attention",
-    "batch_norm",
-    "group_norm",
-    "linear",
-    "norm",
-    "reduce",
-    "softmax",
-]
+__all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm", "one_way", "softmax"]
 
 
 def softmax(walk: GraphWalk, x: Value, axis: int) -> Value:
@@ -48,8 +40,9 @@ def attention(
     """
     q, k, v = qkv
     scores_shape = (*q.full[:-1], k.full[-2])
-    table = None if allowed is None or allowed.all() else uniform(allowed, scores_shape)
-    if mask is not None or (table is None and not (allowed is None or allowed.all())):
+    allowed = None if allowed is None or allowed.all() else allowed
+    table = None if allowed is None else uniform(allowed, scores_shape)
+    if mask is not None or (allowed is not None and table is None):
         return _spelled_out(walk, qkv, mask, allowed, causal=causal)
     both = q.stripped and len(q.full) > 2
     values = [q, k, v] if both else [walk.spread(t) for t in (q, k, v)]
@@ -62,13 +55,12 @@ def _spelled_out(
 ) -> Value:
     """Attention as product, mask, softmax, product, for masks that differ by head or depend on the input."""
     q, k, v = qkv
-    order = [*range(len(k.full) - 2), len(k.full) - 1, len(k.full) - 2]
-    scores = products.matmul(walk, q, moving.permute(walk, k, order))
+    scores = products.matmul(walk, q, products.transpose(walk, k))
     open_ = np.ones((1, 1), bool) if allowed is None else allowed
     if mask is not None:
         total = walk.elementwise("add", [scores, mask], scores.full)
         scores = set_added(walk, total, levels(mask))
-        open_ = open_ if mask.blocked is None else ~mask.blocked
+        open_ = open_ & ~np.isneginf(mask.table)
     if causal:
         open_ = open_ & np.tril(np.ones(scores.full[-2:], bool))
     if not open_.all():
@@ -87,9 +79,7 @@ def norm(walk: GraphWalk, x: Value, count: int, op: str = "layer_norm") -> Value
     """Normalisation over the last `count` axes."""
     value = x if len(x.shape) >= count else walk.spread(x)
     result = walk.emit(op, value, axes=list(range(-count, 0)))
-    if op != "rms_norm" or x.zeroed is None:
-        return result
-    return set_known(walk, result, np.where(x.zeroed, 0, np.nan))
+    return set_known(walk, result, np.where(x.zeroed, 0, np.nan)) if op == "rms_norm" and x.zeroed.any() else result
 
 
 def group_norm(walk: GraphWalk, x: Value, groups: int) -> Value:
@@ -107,13 +97,37 @@ def batch_norm(walk: GraphWalk, x: Value) -> Value:
     return walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))])
 
 
-def reduce(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
-    """A reduction over full axes."""
-    full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
-    axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
-    if op in ("argmax", "argmin"):
-        op = "std"  # like it, constant over a single element and otherwise reading all
-    if not axes:
-        result = walk.emit_nothing(x) if op in ("std", "var") else x
-        return walk.shaped(result, full)
-    return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
+def last_step(walk: GraphWalk, states: Value, time: int, *, backward: bool) -> Value:
+    """What the last step gave, along an axis of 1."""
+    at = 0 if backward else states.shape[time] - 1
+    return walk.emit("slice", states, axis=time, start=at, stop=at + 1)
+
+
+def one_way(
+    walk: GraphWalk,
+    x: Value,
+    initial: Sequence[Value | None],
+    index: int,
+    sizes: tuple[int, int],
+    time: int,
+    backward: bool,
+) -> Value:
+    """One layer in one direction: `sizes` are those of its result and of its cell."""
+    seen = walk.emit("linear", x, out_features=sizes[0])
+    seen = walk.emit("flip", seen, axes=[time]) if backward else seen
+    total = walk.emit("cumsum", seen, axis=time)
+    steps = total.shape[time]
+    for kind, state in enumerate(initial):
+        if state is None:
+            continue
+        own = walk.emit("slice", walk.spread(state), axis=0, start=index, stop=index + 1)
+        own = walk.emit("permute", own, order=[1, 0, 2]) if time == 1 else own
+        dense = walk.emit("linear", own, out_features=sizes[0])
+        shape = [*total.shape]
+        if kind == 0 or sizes[0] != sizes[1]:
+            total = walk.emit("add", total, walk.emit("expand", dense, shape=shape))
+            continue
+        shape[time] = steps - 1  # a cell adds to itself at the first step, and through the gates to all after
+        later = [walk.emit("expand", dense, shape=shape)] if steps > 1 else []
+        total = walk.emit("add", total, walk.emit("concat", own, *later, axis=time))
+    return walk.emit("flip", total, axes=[time]) if backward else total

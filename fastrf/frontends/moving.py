@@ -1,4 +1,4 @@
-"""Elements moved: what the rules of every front-end share."""
+"""Elements moved, put beside each other, and reduced along full axes, whatever the batch is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.frontends.lowering import GraphWalk, Value, compressed, without_batch
+from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed, without_batch
 
-__all__ = ["concat", "constant", "on_axis", "permute", "rearrange"]
+__all__ = ["concat", "constant", "on_axis", "pad", "permute", "rearrange", "reduce"]
 
 
 def permute(walk: GraphWalk, x: Value, order: Sequence[int]) -> Value:
@@ -31,6 +31,18 @@ def concat(walk: GraphWalk, parts: Sequence[Value], axis: int) -> Value:
     if axis and all(part.full[0] == 1 for part in parts):
         return walk.emit("concat", *parts, axis=axis - 1)
     return walk.emit("concat", *[walk.spread(part) for part in parts], axis=axis)
+
+
+def reduce(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: bool) -> Value:
+    """A reduction over full axes."""
+    full = tuple(1 if k in dims else n for k, n in enumerate(x.full) if keepdims or k not in dims)
+    axes = [x.axis(d) for d in dims if x.full and x.axis(d) >= 0]
+    if op in ("argmax", "argmin"):
+        op = "std"  # like it, constant over a single element and otherwise reading all
+    if not axes:
+        result = walk.emit_nothing(x) if op in ("std", "var") else x
+        return walk.shaped(result, full)
+    return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
 
 
 def constant(walk: GraphWalk, like: Value, full: tuple[int, ...]) -> Value:
@@ -91,3 +103,38 @@ def _picked_by_axis(walk: GraphWalk, x: Value, shape: tuple[int, ...], parts: Se
     back = [order.index(k) for k in range(len(shape))]
     turned = apart if back == sorted(back) else permute(walk, apart, back)
     return walk.expanded(turned, shape)
+
+
+Pairs = Sequence[tuple[int, int]]
+
+#: Modes as the operator `pad` and NumPy call them.
+_MODES = {"replicate": "edge", "circular": "wrap"}
+
+
+def pad(walk: GraphWalk, x: Value, pairs: Pairs, mode: str = "constant", fill: float = 0.0) -> Value:
+    """A value with elements put before and after along its full axes; negative widths crop.
+
+    `mode` is constant (with `fill`, NaN where that may be any number), reflect, replicate or circular.
+    """
+    known = None if x.known is None and mode != "constant" else _padded(x.table, x.full, pairs, mode, fill)
+    added = None if x.added is None else _padded(x.added, x.full, pairs, mode, 0.0)
+    value = x if x.stripped and not any(pairs[0]) else walk.spread(x)
+    mine = pairs[1:] if value.stripped else pairs
+    if mode == "constant":
+        result = walk.emit("pad", value, padding=[list(pair) for pair in mine])
+    else:
+        cut = [[min(before, 0), min(after, 0)] for before, after in mine]
+        value = walk.emit("pad", value, padding=cut) if any(map(any, cut)) else value
+        grown = [[max(before, 0), max(after, 0)] for before, after in mine]
+        result = walk.emit("pad", value, padding=grown, mode=mode)
+    return replace(result, known=known, added=added)
+
+
+def _padded(table: Known, full: Sequence[int], pairs: Pairs, mode: str, fill: float) -> Known | None:
+    """A table padded as the tensor is."""
+    wide = tuple(n if any(pair) else m for n, m, pair in zip(full, table.shape, pairs, strict=True))
+    cropped = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(wide, pairs, strict=True))
+    grown = [(max(b, 0), max(a, 0)) for b, a in pairs]
+    how: Any = _MODES.get(mode, mode)
+    options: dict[str, Any] = {"constant_values": fill} if mode == "constant" else {}
+    return compressed(np.pad(np.broadcast_to(table, wide)[cropped], grown, how, **options))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastrf.frontends import moving
-from fastrf.frontends.hiding import mask_out, set_known, uniform
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
+from fastrf.frontends.masking import mask_out, set_known, uniform
 
-__all__ = ["einsum", "matmul", "sum_over", "transpose", "without_ellipsis", "zero_products"]
+__all__ = ["einsum", "matmul", "transpose", "zero_products"]
 
 #: A product whose zeros differ along an axis of more indices is not taken one index after another.
 MAX_HEADS = 32
@@ -22,18 +22,12 @@ MAX_HEADS = 32
 def transpose(walk: GraphWalk, x: Value) -> Value:
     """The last two axes swapped, with the zeros."""
     n = len(x.full)
-    order = [*range(n - 2), n - 1, n - 2]
-    return moving.permute(walk, x, order)
-
-
-def _wide(x: Value) -> np.ndarray[Any, Any]:
-    """Where a value is zero by definition, as a table of its rank."""
-    return np.zeros((1,) * len(x.full), bool) if x.zeroed is None else x.zeroed
+    return moving.permute(walk, x, [*range(n - 2), n - 1, n - 2])
 
 
 def matmul(walk: GraphWalk, a: Value, b: Value) -> Value:
     """The matrix product of two values, skipping what either is zero at by definition."""
-    if a.zeroed is None and b.zeroed is None:
+    if not a.zeroed.any() and not b.zeroed.any():
         return _times(walk, a, b)
     if min(len(a.full), len(b.full)) < 2:
         row = walk.shaped(a, (1, *a.full)) if len(a.full) == 1 else a
@@ -46,12 +40,11 @@ def matmul(walk: GraphWalk, a: Value, b: Value) -> Value:
 
 def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
     """The product of matrices of which at least one is partly zero."""
-    if b.zeroed is None:
+    if not b.zeroed.any():
         return _times(walk, a, b)
-    if a.zeroed is not None:
-        shared = [_by_column(_wide(a)), _by_column(_turned_mask(b))]
-        if all(mask is not None for mask in shared):
-            first, second = (np.asarray(mask) for mask in shared)
+    if a.zeroed.any():
+        first, second = _by_column(a.zeroed), _by_column(np.swapaxes(b.zeroed, -1, -2))
+        if first is not None and second is not None:
             b = replace(mask_out(walk, b, ~first.reshape(-1, 1)), known=None)
             return _times(walk, replace(mask_out(walk, a, ~second.reshape(1, -1)), known=None), b)
     left = replace(moving.constant(walk, a, a.full), known=a.known)
@@ -63,15 +56,10 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
 
 def zero_products(a: Value, b: Value) -> Known | None:
     """Zero where, of every pair of factors, one is."""
-    first, second = _wide(a), _wide(b)
-    first = np.broadcast_to(first, (*first.shape[:-1], a.full[-1]))
-    second = np.broadcast_to(second, (*second.shape[:-2], b.full[-2], second.shape[-1]))
+    first = np.broadcast_to(a.zeroed, (*a.zeroed.shape[:-1], a.full[-1]))
+    second = np.broadcast_to(b.zeroed, (*b.zeroed.shape[:-2], b.full[-2], b.zeroed.shape[-1]))
     used = (~first).astype(np.float32) @ (~second).astype(np.float32)
     return compressed(np.where(used == 0, 0.0, np.nan))
-
-
-def _turned_mask(x: Value) -> np.ndarray[Any, Any]:
-    return np.swapaxes(_wide(x), -1, -2)
 
 
 def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
@@ -82,12 +70,14 @@ def _by_column(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
 
 def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
     """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
-    if a.zeroed is not None and uniform(~_wide(a), a.full) is None:
-        return _head_by_head(walk, a, b)
-    used = None if a.zeroed is None else uniform(~_wide(a), a.full)
+    attributes = {}
+    if a.zeroed.any():
+        used = uniform(~a.zeroed, a.full)
+        if used is None:
+            return _head_by_head(walk, a, b)
+        attributes = {"used": used.tolist()}
     both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
     left, right = (a, b) if both else (walk.spread(a), walk.spread(b))
-    attributes = {} if used is None else {"used": used.tolist()}
     return walk.emit("matmul", left, right, **attributes)
 
 
@@ -114,17 +104,18 @@ def _element_by_element(walk: GraphWalk, a: Value, b: Value) -> Value:
     full = (*a.full, b.full[-1])
     left = walk.expanded(walk.shaped(replace(a, known=None), (*a.full, 1)), full)
     right = walk.shaped(replace(b, known=None), (*b.full[:-2], 1, *b.full[-2:]))
-    right = mask_out(walk, walk.expanded(right, full), ~_wide(a)[..., None])
+    right = mask_out(walk, walk.expanded(right, full), ~a.zeroed[..., None])
     pairs = walk.elementwise("mul", [left, right], full)
-    return sum_over(walk, pairs, [len(full) - 2])
+    return moving.reduce(walk, pairs, "sum", [len(full) - 2], keepdims=False)
 
 
 def einsum(walk: GraphWalk, values: Sequence[Value], equation: str) -> Value:
-    """An Einstein sum without ellipsis, skipping what its operands are zero at by definition.
+    """An Einstein sum, skipping what its operands are zero at by definition.
 
     With zeros, operands are contracted two by two, the first ones first.
     """
-    if all(value.zeroed is None for value in values):
+    equation = _without_ellipsis(equation.replace(" ", ""), [len(value.full) for value in values])
+    if not any(value.zeroed.any() for value in values):
         return walk.emit("einsum", *map(walk.spread, values), equation=equation)
     left, arrow, output = equation.partition("->")
     if not arrow:
@@ -163,7 +154,7 @@ def _pair(
     if not shared:
         both = [_aligned(walk, x, s, letters) for x, s in ((a, left), (b, right))]
         product = walk.elementwise("mul", both, full)
-        zero = _wide(both[0]) | _wide(both[1])
+        zero = both[0].zeroed | both[1].zeroed
         return set_known(walk, product, np.where(zero, 0.0, np.nan) if zero.any() else None), letters
     lead = tuple(sizes[c] for c in batch)
     matrices = []
@@ -178,9 +169,9 @@ def _pair(
 def _aligned(walk: GraphWalk, x: Value, letters: str, wanted: str) -> Value:
     """A value with its axes in the order of wanted letters, axes of 1 for those that it has not."""
     order = [letters.index(c) for c in wanted if c in letters]
-    turned_ = x if order == sorted(order) else moving.permute(walk, x, order)
-    at = iter(turned_.full)
-    return walk.shaped(turned_, tuple(next(at) if c in letters else 1 for c in wanted))
+    ordered = x if order == sorted(order) else moving.permute(walk, x, order)
+    at = iter(ordered.full)
+    return walk.shaped(ordered, tuple(next(at) if c in letters else 1 for c in wanted))
 
 
 def _without(walk: GraphWalk, x: Value, letters: str, wanted: set[str]) -> tuple[Value, str]:
@@ -188,19 +179,13 @@ def _without(walk: GraphWalk, x: Value, letters: str, wanted: set[str]) -> tuple
     dims = [k for k, c in enumerate(letters) if c not in wanted]
     if not dims:
         return x, letters
-    zero = np.broadcast_to(_wide(x), [x.full[k] if k in dims else n for k, n in enumerate(_wide(x).shape)])
+    zero = np.broadcast_to(x.zeroed, [x.full[k] if k in dims else n for k, n in enumerate(x.zeroed.shape)])
     known = np.where(zero.all(axis=tuple(dims)), 0.0, np.nan)
-    return replace(sum_over(walk, x, dims), known=compressed(known)), "".join(c for c in letters if c in wanted)
+    result = replace(moving.reduce(walk, x, "sum", dims, keepdims=False), known=compressed(known))
+    return result, "".join(c for c in letters if c in wanted)
 
 
-def sum_over(walk: GraphWalk, x: Value, dims: Sequence[int]) -> Value:
-    """The sum over full axes, which are dropped."""
-    full = tuple(n for k, n in enumerate(x.full) if k not in dims)
-    axes = [x.axis(d) for d in dims if x.axis(d) >= 0]
-    return walk.shaped(walk.emit("sum", x, axes=axes) if axes else replace(x, known=None), full)
-
-
-def without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
+def _without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
     """An Einstein sum with its ellipsis written out in letters."""
     if "..." not in equation:
         return equation

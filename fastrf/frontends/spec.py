@@ -56,11 +56,9 @@ def from_mapping(
     """A spec, or the classic table `{name: [kernel, stride, padding(, dilation)]}`."""
     files.check_nesting(spec, "the network")
     if "layers" in spec:
-        plain = {
-            **spec,
-            "layers": [_plain(layer) for layer in spec["layers"]] if isinstance(spec["layers"], list | tuple) else None,
-        }
-        return _network(plain, input_shape, options)
+        layers = spec["layers"]
+        plain = [_plain(layer) for layer in layers] if isinstance(layers, list | tuple) else None
+        return _network({**spec, "layers": plain}, input_shape, options)
     if not spec or not all(isinstance(row, list | tuple) for row in spec.values()):
         raise FormatError("a network needs 'layers', or rows {name: [kernel, stride, padding(, dilation)]}")
     if any(isinstance(row[0], Mapping) for row in spec.values() if row):
@@ -91,9 +89,8 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
             f"values names {next(iter(options.values))!r}, but a spec has no control inputs; leave it out"
         )
     layers = spec.get("layers")
-    if isinstance(layers, list | tuple) and options.full:
-        layers = [_known(layer) for layer in layers]
     if isinstance(layers, list | tuple):
+        layers = [_known(layer) for layer in layers] if options.full else layers
         spec = {**spec, "layers": [_masked(layer, options.mask_below) for layer in layers]}
     network = Network.from_dict(spec, input_shape)
     if options.channel_axis is ...:

@@ -12,13 +12,12 @@ import numpy as np
 from fastrf.budget import limits
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.recipe import replay
-from fastrf.frontends.hiding import keep_attributes
+from fastrf.frontends.channels import attributes_of
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
+from fastrf.frontends.masking import keep_attributes
 from fastrf.ops import apply
 
 __all__ = ["vanishing"]
-
-_LAYER_KEYS = ("name", "op", "inputs", "scope", "assumes")
 
 
 def vanishing(walk: GraphWalk, x: Value, result: Value, start: int) -> Value:
@@ -27,7 +26,7 @@ def vanishing(walk: GraphWalk, x: Value, result: Value, start: int) -> Value:
     It is zero where all that it reads of `x` is; what it reads is what its layers (from number `start` on) do to a
     dependency on the elements of `x` that are not zero. Raises LimitError for a table that is too large.
     """
-    if x.zeroed is None or result.known is not None or result is x:
+    if not x.zeroed.any() or result.known is not None or result is x:
         return result
     seen = _replayed(x, result, walk.layers[start:])
     if seen is None:
@@ -39,21 +38,19 @@ def vanishing(walk: GraphWalk, x: Value, result: Value, start: int) -> Value:
 
 def _replayed(x: Value, result: Value, layers: Sequence[dict[str, Any]]) -> Dependency | None:
     """What the result reads of the elements of `x` that are not zero; None where it reads other tensors, too."""
-    assert x.zeroed is not None
     whole = Dependency.identity(x.shape)
     attributes = keep_attributes(x, ~x.zeroed)
     if attributes is None:
         whole = whole.nothing()
-    elif attributes:
+    else:
         whole = replay(apply("keep", attributes, [x.shape], [x.channel_axis]), [whole])
     values = {x.name: (whole, x.channel_axis)}
     for layer in layers:
         if any(name not in values for name in layer["inputs"]):
             return None
-        read = [values[name] for name in layer["inputs"]]
-        more = {key: value for key, value in layer.items() if key not in _LAYER_KEYS}
-        recipe = apply(layer["op"], more, [value.shape for value, _ in read], [axis for _, axis in read])
-        values[layer["name"]] = (replay(recipe, [value for value, _ in read]), recipe.channel_axis)
+        read, axes = zip(*(values[name] for name in layer["inputs"]), strict=True)
+        recipe = apply(layer["op"], attributes_of(layer), [value.shape for value in read], axes)
+        values[layer["name"]] = (replay(recipe, read), recipe.channel_axis)
     return values[result.name][0] if result.name in values else None
 
 
@@ -61,15 +58,9 @@ def _speaks(seen: Dependency) -> Mask:
     """Where a tensor reads anything, as a table of its rank."""
     for _ in seen.input_shape:
         seen = seen.any_input(0)
-    guards = [group for term in seen.terms for group in term]
-    shown = {factor for group in guards for factor in group.rows}
-    sizes, axes, at = [], [], 0
-    for factors in seen.axes:
-        here = range(at, at + len(factors))
-        wide = not shown.isdisjoint(here)
-        sizes += [seen.sizes[f] if wide else 1 for f in here]
-        axes.append(math.prod(factors) if wide else 1)
-        at += len(factors)
+    owners = seen.axes.owners
+    shown = {owners[factor] for term in seen.terms for group in term for factor in group.rows}
+    sizes = [n if axis in shown else 1 for n, axis in zip(seen.sizes, owners, strict=True)]
     n = math.prod(sizes)
     limits.require("axis", n, f"{n} elements of which some are constant by position", "use a smaller input")
     table = np.zeros(sizes, bool)
@@ -79,4 +70,4 @@ def _speaks(seen: Dependency) -> Mask:
             used = (relation.counts > 0).reshape([seen.sizes[f] for f in rows])
             part = part & np.expand_dims(used, [f for f in range(len(sizes)) if f not in rows])
         table |= part
-    return table.reshape(axes)
+    return table.reshape([n if axis in shown else 1 for axis, n in enumerate(seen.shape)])

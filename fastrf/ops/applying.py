@@ -53,12 +53,16 @@ def _apply(
     return found.recipe(dict(attributes), shapes, channel_axes)
 
 
+_PLAIN = frozenset((bool, int, float, str))
+
+
 def frozen(value: Any) -> Any:
     """Lists and mappings as tuples and NumPy's numbers as Python's, so that a recipe can be remembered by them."""
     if isinstance(value, Mapping):
         return tuple((key, frozen(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
+        plain = _PLAIN.issuperset(map(type, value))  # as rows of large masks are
+        return tuple(value) if plain else tuple(frozen(item) for item in value)
     if hasattr(value, "tolist"):
         return frozen(value.tolist())
     return value

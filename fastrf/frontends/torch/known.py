@@ -6,6 +6,7 @@ tensors that hold NaN for all that is not known gives a number. What is added is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.hiding import set_known
+from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import offset, set_added
+from fastrf.frontends.masking import offset, set_added, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
@@ -55,7 +56,7 @@ def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
     if not (truths and name not in _PUTS) and not all(t.is_floating_point() for t in several):
         return None
     if name in ("where", "masked_fill"):
-        return _selected(walk, node, kind)
+        return _chosen(walk, node, kind)
     known, sources = kind == "known", node.all_input_nodes
     tables: dict[Node, Known | None] = {}
     for n in sources:
@@ -106,79 +107,36 @@ def chosen_from(a: dict[str, Any]) -> tuple[Any, Any, Any]:
     return (a["condition"], a["self"], a["other"]) if "condition" in a else (a["mask"], a["value"], a["self"])
 
 
-def _selected(walk: Walk, node: Node, kind: str) -> Known | None:
+def _chosen(walk: Walk, node: Node, kind: str) -> Known | None:
     """The same of a choice between two, where its condition is known."""
-    condition, first, second = chosen_from(bound(node))
-    rank = len(fake_shape(node))
-
-    def table(argument: Any) -> Known:
-        value = walk.value(argument)
-        if kind == "known":
-            found = table_of(walk, argument)
-        else:
-            found = np.zeros(()) if value is None or value.added is None else value.added
-        return found.reshape((1,) * (rank - found.ndim) + found.shape)
-
-    chosen = table_of(walk, condition)
-    chosen = chosen.reshape((1,) * (rank - chosen.ndim) + chosen.shape)
-    blank = np.nan if kind == "known" else 0.0
-    sides = table(first), table(second)
-    open_ = np.where(sides[0] == sides[1], sides[0], blank)
-    return compressed(np.where(np.isnan(chosen), open_, np.where(chosen == 0, sides[1], sides[0])))
+    condition, *sides = chosen_from(bound(node))
+    if kind == "known":
+        return choice(table_of(walk, condition), *(table_of(walk, side) for side in sides))
+    added = [value.added if (value := walk.value(side)) else None for side in sides]
+    return choice(table_of(walk, condition), *(np.zeros(()) if t is None else t for t in added), blank=0.0)
 
 
 # Operators of single elements ----------------------------------------------------------------------------
 
 
 def computed(walk: Walk, node: Node) -> Known | None:
-    """What is known of an operator's result that acts element by element."""
-    if node.meta["val"].dtype == torch.bool:
-        return _truth(walk, node)
-    if not node.meta["val"].is_floating_point():
+    """What is known of the result of an operator between elements, broadcastable to it."""
+    if not _is_number(node.meta["val"], truths=True):
         return None
-    tables = {n: table_of(walk, n) for n in node.all_input_nodes}
-    if all(np.isnan(t).all() for t in tables.values()) and short_name(node) != "pow" and 0 not in node.args:
-        return None
-    result = applied(node, lambda n: torch.from_numpy(tables[n])).double().numpy().copy()
-    for table in tables.values():
-        result[np.broadcast_to(np.isnan(table), result.shape)] = np.nan
-    value, where = _decided(walk, node)
-    result[np.broadcast_to(where, result.shape)] = value
-    return compressed(result)
+    sources = node.all_input_nodes
+
+    def run(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        tensors = dict(zip(sources, map(torch.from_numpy, arrays), strict=True))
+        return np.asarray(applied(node, tensors.__getitem__))
+
+    tables, dtypes = [table_of(walk, n) for n in sources], [_dtype(n) for n in sources]
+    return elementwise(run, tables, dtypes, alone=short_name(node) == "pow" or 0 in node.args)
 
 
-#: What one truth decides of a connective, whatever the other is.
-_DECIDES = {**dict.fromkeys(("logical_and", "bitwise_and", "mul"), 0.0), "logical_or": 1.0, "bitwise_or": 1.0}
-
-
-def _truth(walk: Walk, node: Node) -> Known | None:
-    """What is known of a connective of truths."""
-    name = short_name(node)
-    value = _DECIDES.get(name)
-    if value is None and name not in ("logical_not", "bitwise_not"):
-        return None
-    tables = [table_of(walk, argument) for argument in node.args[: 1 if value is None else 2]]
-    tables = [np.where(np.isnan(t), np.nan, t != 0) for t in tables]
-    if value is None:
-        return compressed(1.0 - tables[0])
-    first, second = tables
-    unknown = np.isnan(first) | np.isnan(second)
-    return compressed(np.where((first == value) | (second == value), value, np.where(unknown, np.nan, 1.0 - value)))
-
-
-def _decided(walk: Walk, node: Node) -> tuple[float, np.ndarray[Any, Any]]:
-    """The result that one operand alone decides, and where."""
-    name = short_name(node)
-    if name not in ("add", "sub", "mul", "div", "pow"):
-        return 0.0, np.zeros((), bool)
-    first, second = (table_of(walk, argument) for argument in node.args[:2])
-    if name == "add":
-        return -np.inf, np.isneginf(first) | np.isneginf(second)
-    if name == "sub":
-        return -np.inf, np.isneginf(first) | np.isposinf(second)
-    if name == "pow":
-        return 1.0, second == 0
-    return 0.0, (first == 0) | (second == 0) if name == "mul" else first == 0
+def _dtype(node: Node) -> np.dtype[Any]:
+    """The type to calculate in: that of integers and truths, double precision for all others."""
+    dtype = getattr(node.meta["val"], "dtype", torch.float64)
+    return np.dtype("float64" if dtype.is_floating_point or dtype.is_complex else str(dtype).removeprefix("torch."))
 
 
 def sloped(walk: Walk, node: Node) -> Known | None:
@@ -191,7 +149,7 @@ def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:
     several = isinstance(result, list)
     first = result[0] if several and result else result
     x, name = walk.value(node.args[0]) if node.args else None, short_name(node)
-    if x is None or x.zeroed is None or not isinstance(first, Value):
+    if x is None or not x.zeroed.any() or not isinstance(first, Value):
         return result
     if name in ("prod", "cumprod"):
         factors = torch.from_numpy(np.where(x.zeroed, 0.0, 1.0)).expand(x.full)

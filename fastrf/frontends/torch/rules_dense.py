@@ -10,9 +10,8 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends import mixing, moving, products
-from fastrf.frontends.hiding import mask_out, masked_fill
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.masking import excluded
+from fastrf.frontends.masking import excluded, mask_out, masked_fill
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, for_each, short_name
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import NORMS, SOFTMAXES
@@ -64,7 +63,7 @@ def addmm(walk: Walk, node: Node) -> Value:
     if walk.dynamic([first, second]):
         result = product(walk, first, second)
         if short_name(node) == "addbmm":
-            result = mixing.reduce(walk, result, "sum", [0], keepdims=False)
+            result = moving.reduce(walk, result, "sum", [0], keepdims=False)
         parts.append(result)
     total = replace(walk.elementwise("add", parts, full), known=None)
     shut = np.isneginf(table_of(walk, base))
@@ -79,12 +78,10 @@ def product(walk: Walk, first: Any, second: Any) -> Value:
 
 @rule("einsum")
 def einsum(walk: Walk, node: Node) -> Value:
-    """Einstein sums without ellipsis; with one, the letters are written out."""
+    """Einstein sums."""
     a = bound(node)
-    tensors = a["tensors"]
-    equation = products.without_ellipsis(a["equation"].replace(" ", ""), [len(fake_shape(t)) for t in tensors])
-    like = walk.dynamic(tensors)[0]
-    return products.einsum(walk, [operand(walk, t, like) for t in tensors], equation)
+    like = walk.dynamic(a["tensors"])[0]
+    return products.einsum(walk, [operand(walk, t, like) for t in a["tensors"]], a["equation"])
 
 
 @rule(*SOFTMAXES)
@@ -108,22 +105,21 @@ def attention(walk: Walk, node: Node) -> Value:
         k, v = (moving.on_axis(walk, t, len(t.full) - 3, "repeat_interleave", repeats=times) for t in (k, v))
     lead = np.broadcast_shapes(q.full[:-2], k.full[:-2], v.full[:-2])
     q, k, v = (walk.expanded(t, (*(int(n) for n in lead), *t.full[-2:])) for t in (q, k, v))
-    mask = walk.value(a["attn_mask"])
-    allowed = None if mask is not None or a["attn_mask"] is None else _allowed(walk, a["attn_mask"])
+    mask, allowed = walk.value(a["attn_mask"]), _allowed(walk, a["attn_mask"])
     if mask is not None and a["attn_mask"].meta["val"].dtype == torch.bool:
         allowed, mask = table_of(walk, a["attn_mask"]) != 0, replace(mask, known=None)
     return mixing.attention(walk, (q, k, v), mask, allowed, causal=bool(a["is_causal"]))
 
 
-def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any]:
-    """Where a constant mask lets attention through."""
-    if walk.has_parameters(mask):
-        return np.ones((1, 1), bool)
+def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any] | None:
+    """Where a constant mask lets attention through; None where it says nothing."""
+    if mask is None or walk.value(mask) or walk.has_parameters(mask):
+        return None
     table = walk.array(mask)
     if table.dtype == bool:
         return table
     shut = excluded(walk, table.astype(np.float64), -1)
-    return np.ones((1, 1), bool) if shut is None else ~shut
+    return None if shut is None else ~shut
 
 
 @rule(*NORMS)
@@ -176,9 +172,9 @@ def reduction(walk: Walk, node: Node) -> Any:
     x, name, dims = walk.first(node), short_name(node), a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))
-    result = mixing.reduce(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
+    result = moving.reduce(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
     if name in ("var_mean", "std_mean"):
-        return [result, mixing.reduce(walk, x, "mean", listed, keepdims=keepdims)]
+        return [result, moving.reduce(walk, x, "mean", listed, keepdims=keepdims)]
     return for_each(node, result)
 
 
@@ -213,4 +209,4 @@ def distance(walk: Walk, node: Node) -> Value:
     shape = tuple(int(n) for n in np.broadcast_shapes(*map(fake_shape, node.args[:2])))
     both = walk.elementwise("sub" if dim is None else "mul", walk.dynamic(node.args[:2]), shape)
     dims = list(range(len(shape))) if dim is None else [dim % len(shape)]
-    return mixing.reduce(walk, both, "sum", dims, keepdims=False)
+    return moving.reduce(walk, both, "sum", dims, keepdims=False)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import choosing, mixing, moving
-from fastrf.frontends.hiding import mask_out
+from fastrf.frontends import choosing, moving
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.placing import put, take_along
+from fastrf.frontends.masking import mask_out
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.registry import Walk, rule
 
@@ -61,7 +60,7 @@ def gather(walk: Walk, node: Node) -> Any:
     x, places = walk.value(a["self"]), walk.value(a["index"])
     if x is None or places is not None:
         return choosing.gather(walk, x, walk.dynamic([a["index"]]), a["dim"] % max(len(full), 1), full)
-    return moving.rearrange(walk, x, lambda numbers: take_along(numbers, walk.array(a["index"]), a["dim"]))
+    return moving.rearrange(walk, x, lambda numbers: choosing.take_along(numbers, walk.array(a["index"]), a["dim"]))
 
 
 def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple[int, ...]) -> Value:
@@ -75,7 +74,7 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     first = axes[0] if together else 0
     rest = [n for k, n in enumerate(x.full) if k not in axes]
     behind = len(rest) - first
-    read = mixing.reduce(walk, x, "sum", axes, keepdims=False)
+    read = moving.reduce(walk, x, "sum", axes, keepdims=False)
     parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
     parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
     return choosing.union(walk, parts, full)
@@ -87,7 +86,7 @@ def _put_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, 
     parts = walk.dynamic([a["self"]])
     for value in walk.dynamic([a["index"], updates]):
         if len(value.full) < len(full):  # a vector of places, or one number
-            whole = mixing.reduce(walk, value, "sum", list(range(len(value.full))), keepdims=False)
+            whole = moving.reduce(walk, value, "sum", list(range(len(value.full))), keepdims=False)
             parts.append(walk.expanded(walk.shaped(whole, (1,) * len(full)), full))
             continue
         part = value
@@ -119,13 +118,11 @@ def as_strided(walk: Walk, node: Node) -> Value:
 
 def _offsets(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray[Any, Any]:
     """Where in memory each element lies."""
-    places = np.zeros(tuple(int(n) for n in sizes), np.int64)
-    for axis, (n, step) in enumerate(zip(sizes, steps, strict=True)):
-        places = places + (np.arange(n) * step).reshape([-1 if k == axis else 1 for k in range(len(sizes))])
-    return places
+    indices = np.indices([int(n) for n in sizes], sparse=True)
+    return np.asarray(sum(index * step for index, step in zip(indices, steps, strict=True)))
 
 
-@rule("rot90", "take_along_dim", "take", "diag_embed", "index_fill")
+@rule("rot90", "take_along_dim", "take", "diag", "diag_embed", "diagonal", "index_fill")
 def moved(walk: Walk, node: Node) -> Any:
     """Any movement of elements with constant arguments, found by applying the operator to the elements' numbers."""
     x = walk.first(node)
@@ -139,19 +136,6 @@ def moved(walk: Walk, node: Node) -> Any:
     chosen = node.target(numbers, *arguments, **named).numpy()
     picked = moving.rearrange(walk, x, lambda _: np.maximum(chosen - 1, 0))
     return picked if (chosen > 0).all() else mask_out(walk, picked, chosen > 0)
-
-
-@rule("diagonal", "diag")
-def diagonal(walk: Walk, node: Node) -> Value:
-    """The diagonal of two axes."""
-    a = bound(node)
-    x = walk.first(node)
-    if "offset" in a:
-        return moving.rearrange(walk, x, lambda numbers: np.diagonal(numbers, a["offset"], a["dim1"], a["dim2"]))
-    if len(x.full) == 1:
-        square: Value = moved(walk, node)
-        return square
-    return moving.rearrange(walk, x, lambda numbers: np.diagonal(numbers, a["diagonal"]))
 
 
 @rule("unfold")
@@ -169,23 +153,16 @@ def unfold(walk: Walk, node: Node) -> Value:
 
 @rule("select_scatter", "slice_scatter")
 def slice_scatter(walk: Walk, node: Node) -> Value:
-    """One index, or a stretch, of an axis replaced."""
+    """One index, or a stretch, of an axis replaced; the base or the updates may be a constant."""
     a, full = bound(node), fake_shape(node)
     axis = a["dim"] % len(full)
-    if "index" in a:
-        return _put_slices(walk, a["self"], a["src"], full, axis, [a["index"] % full[axis]])
-    replaced = range(*slice(a["start"], a["end"], a["step"]).indices(full[axis]))
-    return _put_slices(walk, a["self"], a["src"], full, axis, list(replaced))
-
-
-def _put_slices(walk: Walk, base: Any, updates: Any, full: tuple[int, ...], axis: int, indices: list[int]) -> Value:
-    """A base with some indices of an axis replaced; either may be a constant."""
-    like = walk.dynamic([base, updates])[0]
-    shape = (*full[:axis], len(indices), *full[axis + 1 :])
-    below = walk.tensor(base, like)
-    above = walk.value(updates) or moving.constant(walk, like, shape)
+    replaced = [a["index"] % full[axis]] if "index" in a else range(full[axis])[a["start"] : a["end"] : a["step"]]
+    shape = (*full[:axis], len(replaced), *full[axis + 1 :])
+    like = walk.dynamic([a["self"], a["src"]])[0]
+    below = walk.tensor(a["self"], like)
+    above = walk.value(a["src"]) or moving.constant(walk, like, shape)
     above = walk.shaped(above, shape) if math.prod(above.full) == math.prod(shape) else walk.expanded(above, shape)
-    return walk.emit("scatter", walk.spread(below), walk.spread(above), axis=axis, indices=indices)
+    return walk.emit("scatter", walk.spread(below), walk.spread(above), axis=axis, indices=list(replaced))
 
 
 _SCATTERS = ("scatter", "scatter_add", "scatter_reduce")
@@ -210,7 +187,7 @@ def index_put(walk: Walk, node: Node) -> Any:
     adds = bool(a.get("accumulate")) or short_name(node) in ("index_add", "scatter_add", "scatter_reduce")
     if a.get("include_self") is False:
         below = mask_out(walk, below, ~np.isin(numbers, places))
-    return put(walk, below, above, places, adds=adds)
+    return choosing.put(walk, below, above, places, adds=adds)
 
 
 def _fitted(walk: Walk, updates: Value, shape: tuple[int, ...]) -> Value:
@@ -232,4 +209,4 @@ def _places(
     chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
     if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
-    return take_along(numbers, chosen, axis)
+    return choosing.take_along(numbers, chosen, axis)

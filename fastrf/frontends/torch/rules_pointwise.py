@@ -9,8 +9,8 @@ import numpy as np
 from torch.fx import Node
 
 from fastrf.frontends import choosing
-from fastrf.frontends.hiding import mask_out, set_known
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.masking import mask_out, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
 from fastrf.frontends.torch.known import chosen_from, computed, sloped, table_of
 from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL

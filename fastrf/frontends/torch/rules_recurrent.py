@@ -7,8 +7,8 @@ from typing import Any
 
 from torch.fx import Node
 
+from fastrf.frontends import mixing
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.recurrence import last_step, one_way
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.registry import Walk, rule
 
@@ -34,29 +34,26 @@ def recurrent(walk: Walk, node: Node) -> Thunks:
     layers, ways = a["num_layers"], 2 if a["bidirectional"] else 1
     along = (x.full[1 if a["batch_first"] else 0], x.full[2])
     time = walk.emit("reshape", x, shape=list(along), full=along)
+    sizes = [fake_shape(state)[2] for state in states]
     common: dict[str, Any] = {
         "mode": _MODES[short_name(node)],
         "direction": "bidirectional" if ways == 2 else "forward",
+        "bias": bool(a["has_biases"]),
     }
-    sizes = [fake_shape(state)[2] for state in states]
 
     def output() -> Value:
-        result = walk.emit(
-            "recurrent", time, num_layers=layers, bias=bool(a["has_biases"]), hidden_size=sizes[0], **common
-        )
+        result = walk.emit("recurrent", time, num_layers=layers, hidden_size=sizes[0], **common)
         full = (1, *result.shape) if a["batch_first"] else (result.shape[0], 1, result.shape[1])
         return walk.shaped(result, full)
 
     def final(hidden: int) -> Value:
         parts = []
         for layer in range(layers):
-            states_ = walk.emit("recurrent", time, num_layers=layer + 1, hidden_size=hidden, **common)
+            steps = walk.emit("recurrent", time, num_layers=layer + 1, hidden_size=hidden, **common)
             for way in range(ways):
-                last = walk.emit("select", states_, axis=0, index=0 if way else time.shape[0] - 1)
-                half = walk.emit("slice", last, axis=0, start=way * hidden, stop=(way + 1) * hidden)
-                parts.append(walk.emit("unsqueeze", half, axis=0))
-        joined = walk.emit("concat", *parts, axis=0)
-        return walk.shaped(joined, (layers * ways, 1, hidden))
+                last = mixing.last_step(walk, steps, 0, backward=bool(way))
+                parts.append(walk.emit("slice", last, axis=1, start=way * hidden, stop=(way + 1) * hidden))
+        return walk.shaped(walk.emit("concat", *parts, axis=0), (layers * ways, 1, hidden))
 
     return [output, lambda: final(sizes[0]), lambda: final(sizes[-1])]
 
@@ -74,11 +71,11 @@ def _step_by_step(walk: Walk, x: Value, states: Sequence[Any], a: dict[str, Any]
             index = layer * ways + way
             initial = [walk.value(state) for state in states]
             output, kept = (
-                one_way(walk, value, initial, index, (size, cell), time, bool(way)) for size in (hidden, cell)
+                mixing.one_way(walk, value, initial, index, (size, cell), time, bool(way)) for size in (hidden, cell)
             )
             found.append(output)
             for states_, steps in ((hiddens, output), (cells, kept)):
-                last = last_step(walk, steps, time, backward=bool(way))
+                last = mixing.last_step(walk, steps, time, backward=bool(way))
                 states_.append(walk.emit("permute", last, order=[time, 1 - time, 2]))
         value = walk.emit("concat", *found, axis=2) if ways > 1 else found[0]
     return [

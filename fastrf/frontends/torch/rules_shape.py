@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import moving, padding
+from fastrf.frontends import moving
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.known import applied
@@ -61,22 +61,16 @@ def select(walk: Walk, node: Node) -> Value:
     return moving.on_axis(walk, walk.first(node), a["dim"], "select", index=a["index"])
 
 
-@rule("slice")
+@rule("slice", "narrow")
 def slice_(walk: Walk, node: Node) -> Value:
-    """A stretch of an axis."""
-    a = bound(node)
-    x = walk.first(node)
-    start, stop, _ = slice(a["start"], a["end"], a["step"]).indices(x.full[a["dim"]])
-    return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=a["step"])
-
-
-@rule("narrow")
-def narrow(walk: Walk, node: Node) -> Value:
-    """A stretch of an axis, by its length."""
-    a = bound(node)
-    x = walk.first(node)
-    start = a["start"] % max(x.full[a["dim"]], 1)
-    return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
+    """A stretch of an axis, by its end or its length."""
+    a, x = bound(node), walk.first(node)
+    n = x.full[a["dim"]]
+    if "length" in a:
+        start = a["start"] % max(n, 1)
+        return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=start + a["length"])
+    start, stop, step = slice(a["start"], a["end"], a["step"]).indices(n)
+    return moving.on_axis(walk, x, a["dim"], "slice", start=start, stop=max(stop, start), step=step)
 
 
 @rule("split", "split_with_sizes", "chunk", "tensor_split")
@@ -153,7 +147,7 @@ def pad(walk: Walk, node: Node) -> Value:
     widths = list(a.get("pad") or a.get("padding") or [])
     around = list(zip(widths[::2], widths[1::2], strict=True))[::-1]
     pairs = [(0, 0)] * (len(x.full) - len(around)) + around
-    return padding.pad(walk, x, pairs, mode, a.get("value") or 0.0)
+    return moving.pad(walk, x, pairs, mode, a.get("value") or 0.0)
 
 
 @rule("pixel_shuffle", "pixel_unshuffle")

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import mixing, products
-from fastrf.frontends.hiding import mask_out
+from fastrf.frontends import moving, products
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.masking import mask_out
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.frontends.torch.rules_dense import operand
@@ -24,7 +24,7 @@ def fourier(walk: Walk, node: Node) -> Value:
     """Every frequency reads every sample of the transformed axes."""
     x = walk.first(node)
     dims = [d % len(x.full) for d in bound(node)["dim"]]
-    return walk.expanded(mixing.reduce(walk, x, "sum", dims, keepdims=True), fake_shape(node))
+    return walk.expanded(moving.reduce(walk, x, "sum", dims, keepdims=True), fake_shape(node))
 
 
 @rule("linalg_inv_ex", "_linalg_det", "_linalg_slogdet", "_linalg_svd", "linalg_inv", "linalg_det", "linalg_slogdet")
@@ -33,7 +33,7 @@ def of_matrix(walk: Walk, node: Node) -> Any:
     """Functions of a whole matrix, side by side along the leading axes."""
     x = walk.first(node)
     lead = x.full[:-2]
-    one = walk.shaped(mixing.reduce(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False), lead)
+    one = walk.shaped(moving.reduce(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False), lead)
 
     def filled(like: torch.Tensor) -> Value:
         full = tuple(int(n) for n in like.shape)
@@ -82,16 +82,16 @@ def bilinear(walk: Walk, node: Node) -> Value:
         parts.append(walk.shaped(operand(walk, tensor, like), tuple(size)))
     full = tuple(int(n) for n in np.broadcast_shapes(*(part.full for part in parts)))
     product = walk.elementwise("mul", parts, full)
-    for zeros in [part.zeroed for part in parts if part.zeroed is not None]:  # zero hides what it is multiplied with
-        product = mask_out(walk, product, ~zeros)
-    return mixing.reduce(walk, product, "sum", [d % len(full) for d in a["sumdim"]], keepdims=False)
+    for part in parts:  # zero hides what it is multiplied with
+        product = mask_out(walk, product, ~part.zeroed)
+    return moving.reduce(walk, product, "sum", [d % len(full) for d in a["sumdim"]], keepdims=False)
 
 
 @rule("view_as_complex")
 def as_complex(walk: Walk, node: Node) -> Value:
     """Two parts of a last axis as one number."""
     x = walk.first(node)
-    return mixing.reduce(walk, x, "sum", [len(x.full) - 1], keepdims=False)
+    return moving.reduce(walk, x, "sum", [len(x.full) - 1], keepdims=False)
 
 
 @rule("view_as_real")

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import moving
+from fastrf.frontends import moving, sliding
 from fastrf.frontends.lowering import Value
-from fastrf.frontends.sliding import fold, slide
 from fastrf.frontends.torch.arguments import bound, fake_shape, for_each, short_name
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import CONVOLUTIONS
@@ -50,7 +49,7 @@ def conv(walk: Walk, node: Node) -> Any:
     else:
         op, out = "conv", weight[0]
     pads = _padding(a["padding"], weight, dilation)
-    result = slide(walk, x, n, op, out_channels=out, padding=pads, **common)
+    result = sliding.slide(walk, x, n, op, out_channels=out, padding=pads, **common)
     return walk.loosened(result) if many else result
 
 
@@ -103,7 +102,7 @@ def pool(walk: Walk, node: Node) -> Any:
         "dilation": _per_axis(a.get("dilation"), n, [1]),
         "ceil_mode": bool(a["ceil_mode"]),
     }
-    return for_each(node, slide(walk, walk.first(node), n, op, **attributes))
+    return for_each(node, sliding.slide(walk, walk.first(node), n, op, **attributes))
 
 
 _ADAPTIVE = {f"adaptive_{kind}_pool{n}d": n for kind in ("avg", "max") for n in (1, 2, 3)}
@@ -114,7 +113,7 @@ def adaptive_pool(walk: Walk, node: Node) -> Any:
     """Adaptive pooling, and where each maximum was."""
     n = _ADAPTIVE[short_name(node)]
     sizes = _per_axis(bound(node)["output_size"], n)
-    return for_each(node, slide(walk, walk.first(node), n, "adaptive_avg_pool", output_size=sizes))
+    return for_each(node, sliding.slide(walk, walk.first(node), n, "adaptive_avg_pool", output_size=sizes))
 
 
 @rule("im2col")
@@ -123,7 +122,7 @@ def im2col(walk: Walk, node: Node) -> Value:
     a, x = bound(node), walk.first(node)
     attributes = {k: _per_axis(a[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")}
     if len(x.full) == 3 or x.stripped:
-        return slide(walk, x, 2, "unfold", **attributes)
+        return sliding.slide(walk, x, 2, "unfold", **attributes)
     wider: dict[str, Any] = {k: [int(k != "padding"), *v] for k, v in attributes.items()}
     columns = walk.emit("unfold", moving.permute(walk, x, [1, 0, 2, 3]), **wider)
     apart = walk.shaped(columns, (columns.shape[0], x.full[0], columns.shape[1] // x.full[0]))
@@ -135,7 +134,7 @@ def col2im(walk: Walk, node: Node) -> Value:
     """The sum of overlapping windows, with a batch as above."""
     a, x = bound(node), walk.first(node)
     attributes = {k: _per_axis(a[k], 2) for k in ("output_size", "kernel_size", "dilation", "padding", "stride")}
-    return fold(walk, x, **{k: [[p, p] for p in v] if k == "padding" else v for k, v in attributes.items()})
+    return sliding.fold(walk, x, **{k: [[p, p] for p in v] if k == "padding" else v for k, v in attributes.items()})
 
 
 #: Torch's own function along one axis.
@@ -155,7 +154,7 @@ def upsample_nearest(walk: Walk, node: Node) -> Value:
         indices = _NEAREST[short_name(node)](numbers, size, scale).ravel().to(torch.int64).numpy()
         if np.array_equal(indices, np.arange(m) * n // m):
             sizes = [*spatial[: k + 1], *x.full[k + 3 :]]
-            x = x if n == m else slide(walk, x, len(spatial), "resize", output_size=sizes)
+            x = x if n == m else sliding.slide(walk, x, len(spatial), "resize", output_size=sizes)
         else:
             x = walk.emit("gather", x, axis=x.axis(k + 2), indices=indices.tolist())
     return x
@@ -191,7 +190,7 @@ def upsample(walk: Walk, node: Node) -> Value:
         steps = [1 / Fraction(f).limit_denominator(1 << 20) if f else e for f, e in zip(factors, even, strict=True)]
         if steps != even:
             attributes["step"] = [list(step.as_integer_ratio()) for step in steps]
-    return slide(walk, x, len(sizes), "resize", **attributes)
+    return sliding.slide(walk, x, len(sizes), "resize", **attributes)
 
 
 @rule("torchvision::deform_conv2d")
