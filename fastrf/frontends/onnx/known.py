@@ -12,10 +12,9 @@ import numpy.typing as npt
 import onnx
 
 from fastrf.errors import FastRFError
-from fastrf.frontends.hiding import set_known
 from fastrf.frontends.known import check_size, choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import lowest_limit, offset, set_added
+from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate
 from fastrf.frontends.onnx.registry import Call, Walk
 from fastrf.frontends.onnx.schemas import elements

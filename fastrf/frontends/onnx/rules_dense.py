@@ -15,7 +15,6 @@ from fastrf.frontends import mixing, moving, products
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
-from fastrf.frontends.recurrence import last_step, one_way
 
 __all__: list[str] = []
 
@@ -43,7 +42,7 @@ def _weighted(
     full, used = (full[::-1], used.T) if across else (full, used)
     used = used if exact else np.ones((1, 1), bool)
     result = mixing.linear(walk, x, full[1], bias=bias, used=used.T)
-    if exact and len(x.full) > 1 and (x.zeroed is not None or not used.all()):
+    if exact and len(x.full) > 1 and (x.zeroed.any() or not used.all()):
         weight = Value("", full, full, None, np.where(used, np.nan, 0.0))
         result = replace(result, known=products.zero_products(x, weight))
     return call.loosened(walk, k, replace(result, known=result.known if exact else None))
@@ -73,9 +72,7 @@ def gemm(walk: Walk, call: Call) -> Value:
 @rule("Einsum")
 def einsum(walk: Walk, call: Call) -> Value | list[Item]:
     """Einstein sums."""
-    operands = [call.operand(walk, k) for k in range(len(call.inputs))]
-    equation = call.get("equation", "").replace(" ", "")
-    return products.einsum(walk, operands, products.without_ellipsis(equation, [len(x.full) for x in operands]))
+    return products.einsum(walk, [call.operand(walk, k) for k in range(len(call.inputs))], call.get("equation", ""))
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
@@ -108,12 +105,12 @@ def reduction(walk: Walk, call: Call) -> Value:
     x, op = call.operand(walk, 0), _REDUCTIONS[call.op]
     rank = len(x.full)
     if call.op in ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"):
-        return mixing.reduce(walk, x, op, list(range(2, rank)), keepdims=True)
+        return moving.reduce(walk, x, op, list(range(2, rank)), keepdims=True)
     axes = [call.get("axis", 0)] if op in ("argmax", "argmin") else call.integers(1, "axes") or []
     if not axes and call.get("noop_with_empty_axes", 0):
         return x
     dims = [a % max(rank, 1) for a in axes] or list(range(rank))
-    result = mixing.reduce(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
+    result = moving.reduce(walk, x, op, dims, keepdims=bool(call.get("keepdims", 1)))
     return result if op in ("argmax", "argmin") else with_total(walk, call, result)
 
 
@@ -147,7 +144,7 @@ def layer_norm(walk: Walk, call: Call) -> list[Item]:
     if len(call.node.output) < 2:
         return [whole]
     dims = list(range(axis, len(x.full)))
-    return [whole, *(mixing.reduce(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
+    return [whole, *(moving.reduce(walk, x, name, dims, keepdims=True) for name in ("mean", "std"))]
 
 
 @rule("InstanceNormalization", "GroupNormalization")
@@ -188,8 +185,8 @@ def over_axes(walk: Walk, call: Call) -> Value:
 def determinant(walk: Walk, call: Call) -> Value:
     """Of whole matrices, side by side; zeros may make others of no account."""
     x = call.operand(walk, 0)
-    result = mixing.reduce(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
-    return result if x.zeroed is None else walk.loosened(result)
+    result = moving.reduce(walk, x, "sum", [len(x.full) - 2, len(x.full) - 1], keepdims=False)
+    return walk.loosened(result) if x.zeroed.any() else result
 
 
 @rule("FusedMatMul", domain="com.microsoft")
@@ -235,9 +232,11 @@ def recurrent(walk: Walk, call: Call) -> list[Any]:
     x = walk.spread(moving.permute(walk, x, [1, 0, 2]) if batch_first else x)
     states = [call.value(k) for k in ((5, 6) if call.op == "LSTM" else (5,))]
     states = [moving.permute(walk, s, [1, 0, 2]) if s is not None and batch_first else s for s in states]
-    found = [one_way(walk, x, states, k, (hidden, hidden), 0, backward) for k, backward in enumerate(ways)]
+    found = [mixing.one_way(walk, x, states, k, (hidden, hidden), 0, backward) for k, backward in enumerate(ways)]
     whole = moving.concat(walk, [walk.shaped(f, (steps, 1, batch, hidden)) for f in found], 1)
-    last = moving.concat(walk, [last_step(walk, f, 0, backward=back) for f, back in zip(found, ways, strict=True)], 0)
+    last = moving.concat(
+        walk, [mixing.last_step(walk, f, 0, backward=back) for f, back in zip(found, ways, strict=True)], 0
+    )
     if batch_first:
         whole, last = moving.permute(walk, whole, [2, 0, 1, 3]), moving.permute(walk, last, [1, 0, 2])
     return [whole, last, last][: len(call.node.output)]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from fastrf.frontends import choosing, mixing
-from fastrf.frontends.hiding import set_known, to_rank
+from fastrf.frontends import choosing, mixing, moving
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.masking import set_known, to_rank
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, holding
 from fastrf.frontends.onnx.known import ELEMENTWISE, chosen, computed, of_weights
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
@@ -130,7 +130,7 @@ def one_hot(walk: Walk, call: Call) -> Value:
     if call.value(0) is not None:
         parts.append(walk.shaped(call.operand(walk, 0), (*index[:axis], 1, *index[axis:])))
     if call.value(2) is not None:
-        parts.append(mixing.reduce(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
+        parts.append(moving.reduce(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
     return replace(walk.elementwise("elementwise", parts, full), known=None)
 
 

@@ -14,14 +14,13 @@ from onnx import numpy_helper
 
 from fastrf.budget import limits
 from fastrf.errors import FormatError, ShapeError, UnsupportedOpError
-from fastrf.frontends import choosing, moving, padding
-from fastrf.frontends.hiding import mask_out
+from fastrf.frontends import choosing, moving
 from fastrf.frontends.lowering import Value, compressed
+from fastrf.frontends.masking import mask_out
 from fastrf.frontends.onnx.constants import MAX_FOLDED, Constant, evaluate, from_tensor, holding
 from fastrf.frontends.onnx.known import moved
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.frontends.onnx.schemas import elements
-from fastrf.frontends.placing import put, take_along
 
 __all__ = ["pieces"]
 
@@ -129,7 +128,7 @@ def pad(walk: Walk, call: Call) -> Value | list[Item]:
     mode = call.get("mode", "constant")
     unread = isinstance(fill, Constant) and fill.values is None
     number = np.nan if unread else float(call.number(2, call.get("value", 0.0)))
-    return padding.pad(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
+    return moving.pad(walk, x, pairs, {"edge": "replicate", "wrap": "circular"}.get(mode, mode), number)
 
 
 @rule("Tile")
@@ -267,8 +266,8 @@ def _accumulated(walk: Walk, call: Call) -> Value:
     if call.op == "ScatterND":
         places = numbers[tuple(np.moveaxis(index, -1, 0))]
     else:
-        places = take_along(numbers, index, call.get("axis", 0))
-    return put(walk, below, above, places, adds=True)
+        places = choosing.take_along(numbers, index, call.get("axis", 0))
+    return choosing.put(walk, below, above, places, adds=True)
 
 
 def _by_computed_indices(walk: Walk, call: Call) -> Value | list[Item]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastrf.errors import FormatError, ShapeError
-from fastrf.frontends import mixing, moving, resizing, sliding
-from fastrf.frontends.hiding import set_known
+from fastrf.frontends import moving, sliding
 from fastrf.frontends.lowering import Value
+from fastrf.frontends.masking import set_known
 from fastrf.frontends.onnx.constants import Constant
 from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
@@ -108,7 +108,7 @@ def _of_weights(
     walk: Walk, weight: Value, full: Sequence[int], shape: tuple[int, ...], found: Sequence[Window]
 ) -> Value:
     """How a convolution reads its weights: place by place the taps that fall inside the image."""
-    value = mixing.reduce(walk, weight, "sum", [1], keepdims=False)
+    value = moving.reduce(walk, weight, "sum", [1], keepdims=False)
     for n, m, w in zip(full[2:], shape[2:], found, strict=True):
         place = np.arange(m)[:, None] * w.stride - w.before + np.arange(w.kernel) * w.dilation
         used = (place >= 0) & (place < n)
@@ -189,7 +189,7 @@ def _cut(w: Window, size: int) -> Window:
 def response_norm(walk: Walk, call: Call) -> Value:
     """Neighbouring channels of the same pixel: an even window reaches one further up."""
     x, size = call.operand(walk, 0), call.get("size", 1)
-    zeros = None if x.zeroed is None else np.where(x.zeroed, 0.0, np.nan)
+    zeros = np.where(x.zeroed, 0.0, np.nan) if x.zeroed.any() else None
     turned = x if size % 2 else walk.emit("flip", x, axes=[x.axis(1)])
     result = sliding.slide(walk, turned, len(x.full) - 2, "local_response_norm", size=size)
     result = result if size % 2 else walk.emit("flip", result, axes=[result.axis(1)])
@@ -268,7 +268,7 @@ def resize(walk: Walk, call: Call) -> Value:
         if size != x.full[axis] or scale != 1 or crop != (0.0, 1.0) or place == "tf_half_pixel_for_nn":
             ways.append((axis, size, (ratio.numerator, ratio.denominator), crop))
     mode = call.get("mode", "nearest")
-    result = resizing.resize(
+    result = sliding.resize(
         walk,
         x,
         ways,
