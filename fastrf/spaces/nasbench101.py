@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrf.columns.programs import Columns, Evaluated, conv, identity, sequence
+from fastrf.columns.programs import Columns, Evaluated, conv
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
-from fastrf.spaces.skeleton import Costs, checked_shape, classified, image_of
+from fastrf.spaces.skeleton import Costs, behind_cell, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.zoo.builder import Builder, halved
 
@@ -30,9 +30,6 @@ _LETTERS = "31m"
 _COMPACT = re.compile(r"\s*([01]*):([31m]*)\s*")
 #: A matrix with more vertices than this is refused before it is pruned.
 _MAX_GIVEN = 64
-
-_WINDOW = conv(3, 1, 1)
-_POWERS = [identity, *[sequence(*[_WINDOW] * k) for k in range(1, cells.INTERIOR + 1)]]
 
 
 class Cell(NamedTuple):
@@ -177,16 +174,12 @@ class NASBench101(Space[Cell]):
         return classified(net, self.classes, "pool")
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
-        """See `Space.evaluate`.
-
-        A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
-        reads what any of them does.
-        """
+        """See `Space.evaluate`."""
         n_channels, *place = image_of(self, columns, channels)
         codes, costs, wide = candidates.codes, Costs(columns.n), self.channels
         depth, convolutions = cells.profile(codes)
         columns.layer(columns.image)
-        column = columns.apply(_WINDOW, columns.image)
+        column = columns.apply(conv(3, 1, 1), columns.image)
         costs.conv(n_channels * wide * 9, wide, place)
         for stack in range(self.stacks):
             if stack:
@@ -195,10 +188,7 @@ class NASBench101(Space[Cell]):
             out = self.channels << stack
             widths = cells.vertex_channels(codes, out)
             for _ in range(self.modules):
-                for power, count in zip(_POWERS, convolutions, strict=True):
-                    if count.any():
-                        columns.layer(columns.apply(power, column), count)
-                column = columns.choose(depth, _POWERS, column)
+                column = behind_cell(columns, column, depth, convolutions)
                 costs.conv(*cells.weights(codes, widths, wide), place)
                 wide = out
         costs.linear(wide, self.classes)

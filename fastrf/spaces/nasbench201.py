@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.columns.programs import Column, Columns, Evaluated, Step, conv, identity, sequence
+from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
-from fastrf.spaces.skeleton import Costs, Ints, checked_shape, classified, image_of
+from fastrf.spaces.skeleton import Costs, Ints, behind_cell, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property
 from fastrf.zoo.builder import Builder, halved
@@ -33,10 +33,6 @@ _REPR = re.compile(r"Structure\(\s*\d+ nodes with (.*)\)", re.DOTALL)
 #: Per node 1..3 the operators of its edges as `(operator, node read)`.
 Arch = tuple[tuple[tuple[str, int], ...], ...]
 
-_WINDOW = conv(3, 1, 1)
-#: No path, then as many 3x3 windows on the longest path.
-_DEPTHS: tuple[Step | None, ...] = (None, identity, _WINDOW, sequence(_WINDOW, _WINDOW), sequence(*[_WINDOW] * 3))
-_STEM = conv(3, 1, 1)
 _DOWN = sequence(conv(3, 2, 1), conv(3, 1, 1))
 _SHORTCUT = conv(2, 2)
 
@@ -140,16 +136,12 @@ class NASBench201(Space[Arch]):
         return classified(net, self.classes)
 
     def evaluate(self, candidates: Candidates, columns: Columns, channels: int | None = None) -> Evaluated:
-        """See `Space.evaluate`.
-
-        A 3x3 window of stride 1 reads at least what its centre does, so that of all paths the one with most windows
-        reads what any of them does.
-        """
+        """See `Space.evaluate`."""
         n_channels, *place = image_of(self, columns, channels)
         codes, costs, c = candidates.codes, Costs(columns.n), self.channels
         depth, convolutions = _profile(codes)
         columns.layer(columns.image)
-        column = columns.apply(_STEM, columns.image)
+        column = columns.apply(conv(3, 1, 1), columns.image)
         costs.conv(n_channels * c * 9, c, place)
         for stage in range(3):
             if stage:
@@ -158,10 +150,7 @@ class NASBench201(Space[Arch]):
                 costs.conv(c * c * 9, c, place)
                 costs.conv(c // 2 * c, 0, place)
             for _ in range(self.n):
-                for k, count in enumerate(convolutions):
-                    if count.any():
-                        columns.layer(columns.apply(_DEPTHS[k + 1] or identity, column), count)
-                column = columns.choose(depth + 1, _DEPTHS, column)
+                column = behind_cell(columns, column, depth, convolutions)
             for operator, weights in ((_CONV1, c * c), (_CONV3, 9 * c * c)):
                 costs.conv(weights, c, place, self.n * (codes == operator).sum(axis=1, dtype=np.int64))
         costs.parameters += 2 * c

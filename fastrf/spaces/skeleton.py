@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.programs import Columns
+from fastrf.columns.programs import Column, Columns, conv, sequence
 from fastrf.errors import ShapeError
 from fastrf.network import Network
 from fastrf.spaces.space import Space
 from fastrf.zoo.builder import Builder
 
-__all__ = ["Costs", "Ints", "checked_shape", "classified", "image_of"]
+__all__ = ["Costs", "Ints", "behind_cell", "checked_shape", "classified", "image_of"]
 
 Ints = npt.NDArray[np.int64]
 #: One number, or one for each candidate.
 Number = int | Ints
+#: As many 3x3 windows one after another.
+_POWERS = [sequence(*[conv(3, 1, 1)] * k) for k in range(6)]
 
 
 def checked_shape(space: Space[Any], input_shape: Sequence[int] | None) -> tuple[int, int, int]:
@@ -45,6 +47,18 @@ def classified(net: Builder, classes: int, pooling: str = "global_pooling") -> N
     net.add("global_avg_pool", pooling, keepdims=False)
     net.add("linear", "classifier", out_features=classes)
     return Network.from_dict(net.spec(["features", "classifier"]))
+
+
+def behind_cell(columns: Columns, column: Column, depth: Ints, convolutions: Sequence[Ints]) -> Column:
+    """The map behind a cell of 3x3 windows of stride 1: `depth` of them on its longest path, -1 where there is no path.
+
+    Such a window reads at least what its centre does, so the path with most of them reads what any path does.
+    `convolutions`, int64[n] each, is how many layers of the tally read each depth.
+    """
+    for power, count in zip(_POWERS, convolutions, strict=False):
+        if count.any():
+            columns.layer(columns.apply(power, column), count)
+    return columns.choose(depth + 1, (None, *_POWERS), column)
 
 
 class Costs:

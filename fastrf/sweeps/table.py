@@ -84,17 +84,13 @@ def _numbers(values: Array, valid: npt.NDArray[np.bool_], kind: pa.DataType) -> 
 def _strings(texts: Sequence[str | None]) -> pa.Array:
     """An Arrow array of texts, likewise."""
     pa = arrow()
-    there = [text or "" for text in texts]
-    data = "".join(there).encode("utf-8", "replace")
-    lengths = np.fromiter(map(len, there), np.int64, len(there))
-    if len(data) != lengths.sum():
-        lengths = np.fromiter((len(text.encode("utf-8", "replace")) for text in there), np.int64, len(there))
-    offsets = np.zeros(len(there) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
+    encoded = [(text or "").encode("utf-8", "replace") for text in texts]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
     missing = None in texts
-    valid = np.packbits([text is not None for text in texts], bitorder="little") if missing else None
-    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.string(), len(there), buffers)
+    valid = pa.py_buffer(np.packbits([text is not None for text in texts], bitorder="little")) if missing else None
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 # Files ------------------------------------------------------------------------------------------------------------

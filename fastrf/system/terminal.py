@@ -22,9 +22,7 @@ def silent(_: int, __: int) -> None:
 
 def note(text: str) -> None:
     """One line on stderr; what nobody can read is lost."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+    _write(f"{text}\n")
 
 
 def terminal_width() -> int | None:
@@ -35,12 +33,15 @@ def terminal_width() -> int | None:
 @contextlib.contextmanager
 def status(text: str) -> Iterator[None]:
     """A line on stderr while something takes its time, gone afterwards; nothing where stderr is no terminal."""
-    line = " ".join(text.split())[: shutil.get_terminal_size().columns - 1] if _is_terminal(sys.stderr) else ""
-    _overwrite(line)
+    if not _is_terminal(sys.stderr):
+        yield
+        return
+    line = " ".join(text.split())[: shutil.get_terminal_size().columns - 1]
+    _write(f"{line}\r")
     try:
         yield
     finally:
-        _overwrite(" " * len(line))
+        _write(f"{' ' * len(line)}\r")
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -49,11 +50,10 @@ def _is_terminal(stream: Any) -> bool:
     return False
 
 
-def _overwrite(line: str) -> None:
-    if line:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"{line}\r")
-            sys.stderr.flush()
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
