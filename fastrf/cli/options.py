@@ -20,6 +20,7 @@ from fastrf.system.terminal import status
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
+    from fastrf.network import Network
 
 __all__ = [
     "AnchorOptions",
@@ -78,39 +79,35 @@ class Source:
     on_unsupported: Annotated[str, option(_UNSUPPORTED, metavar="WHAT")] = "raise"
     trust: Annotated[bool, option(_TRUST, "--trust")] = False
 
-    def analyze(self, targets: Sequence[str] | None = None) -> Analysis:
-        """The analysis of the model, of all nodes or of those wanted."""
+    def analyze(self) -> Analysis:
+        """The analysis of all nodes of the model."""
         from fastrf.analysis import analyze
 
         with status(f"reading {self.model} ..."):
-            return analyze(
-                self.model,
-                parse_input(self.input_shape),
-                wrt=self.wrt,
-                targets=targets,
-                ignore=self.ignore or (),
-                **self._options(),
-            )
+            return analyze(self._load(), wrt=self.wrt, ignore=self.ignore or ())
 
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""
         from fastrf.analysis import analyze
-        from fastrf.loading import load
 
         with status(f"reading {self.model} ..."):
-            network = load(self.model, parse_input(self.input_shape), **self._options())
+            network = self._load()
             target = network.outputs[0] if node is None else node
             return analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())[target]
 
-    def _options(self) -> dict[str, Any]:
-        texts = self.channel_axis
-        return {
-            "channel_axis": _by_name(texts, _axis, "--channel-axis", "AXIS") if texts else ...,
-            "values": dict(map(_value, self.values or ())),
-            "mask_below": self.mask_below,
-            "on_unsupported": self.on_unsupported,
-            "trust": self.trust,
-        }
+    def _load(self) -> Network:
+        from fastrf.loading import load
+
+        axes = self.channel_axis
+        return load(
+            self.model,
+            parse_input(self.input_shape),
+            channel_axis=_by_name(axes, _axis, "--channel-axis", "AXIS") if axes else ...,
+            values=dict(map(_value, self.values or ())),
+            mask_below=self.mask_below,
+            on_unsupported=self.on_unsupported,
+            trust=self.trust,
+        )
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,6 @@ class NASBench201(Space[Arch]):
             found.append(tuple((by_source.get(source, "none"), source) for source in range(number)))
         return tuple(found)
 
-    def format(self, arch: Arch) -> str:
-        """The string of a cell, e.g. `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|…|`."""
-        return "+".join("|" + "".join(f"{op}~{source}|" for op, source in node) for node in self.parse(arch))
-
     def encode(self, arch: Arch) -> tuple[int, ...]:
         """Six operator codes in the order of the string."""
         return tuple(OPERATORS.index(op) for node in arch for op, _ in node)

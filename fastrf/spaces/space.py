@@ -51,7 +51,7 @@ class Space(ABC, Generic[Arch]):
 
     def format(self, arch: Arch) -> str:
         """The public notation of a structured candidate; `parse` reads it."""
-        return self.decode(np.array([self.encode(arch)]))[0]
+        return self.decode(np.array([self.encode(self.parse(arch))]))[0]
 
     @abstractmethod
     def encode(self, arch: Arch) -> Sequence[int]:
