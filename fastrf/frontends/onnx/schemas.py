@@ -10,7 +10,7 @@ import onnx
 
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.onnx.constants import Constant, type_proto
-from fastrf.frontends.onnx.registry import Call, Item
+from fastrf.frontends.onnx.registry import Call
 
 __all__ = ["default_attributes", "dtype_of_output", "elements", "schema_of", "with_attributes", "written_out"]
 
@@ -44,7 +44,9 @@ def written_out(call: Call, dtype_of: DtypeOf) -> onnx.FunctionProto | None:
     if schema is None:
         return None
     if schema.has_context_dependent_function:
-        given = call.node.SerializeToString(), [_type_of(item, dtype_of) for item in call.inputs]
+        tensors = (item if isinstance(item, Value | Constant) else None for item in call.inputs)
+        types = [b"" if t is None else type_proto(dtype_of(t), t.full).SerializeToString() for t in tensors]
+        given = call.node.SerializeToString(), types
         version = _newest(schema.context_dependent_function_opset_versions, call.version)
         body.ParseFromString(
             schema.get_context_dependent_function(*given)
@@ -62,12 +64,6 @@ def written_out(call: Call, dtype_of: DtypeOf) -> onnx.FunctionProto | None:
 
 def _newest(versions: Iterable[int], limit: int) -> int | None:
     return max((v for v in versions if v <= limit), default=None)
-
-
-def _type_of(item: Item, dtype_of: DtypeOf) -> bytes:
-    if not isinstance(item, Value | Constant):
-        return b""
-    return bytes(type_proto(dtype_of(item), item.full).SerializeToString())
 
 
 def default_attributes(call: Call) -> list[onnx.AttributeProto]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from fastrf.budget import limits
 from fastrf.errors import FormatError
@@ -42,17 +41,13 @@ def skim(path: str | os.PathLike[str]) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise FormatError(f"{path}: the file is empty; export the model again")
-        return _skimmed(file, size, path)
-
-
-def _skimmed(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> bytes:
-    try:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            return bytes(view) if size < SMALL else b"".join(_message(view, 0, size, "model", 0))
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
-    except (IndexError, ValueError) as error:
-        raise FormatError(f"{path}: not an ONNX model, or cut off ({error}); export it again") from error
+        try:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+                return bytes(view) if size < SMALL else b"".join(_message(view, 0, size, "model", 0))
+        except OSError as error:
+            raise FormatError(f"{path}: {error.strerror or error}; check the path") from error
+        except (IndexError, ValueError) as error:
+            raise FormatError(f"{path}: not an ONNX model, or cut off ({error}); export it again") from error
 
 
 def _message(view: memoryview, at: int, end: int, kind: str, depth: int) -> list[bytes]:

@@ -161,6 +161,7 @@ class ModelWalk(Walk):
         return Call(node, node.op_type, domain, version, inputs, attributes, scope)
 
     def _results(self, call: Call) -> Sequence[Item]:
+        """Outputs; those without a rule are over-approximated, or tensors that nothing is known of, where asked for."""
         name = shown(call.node)
         self.begin(name, modules_of(call.node))
         try:
@@ -169,7 +170,9 @@ class ModelWalk(Walk):
             except UnsupportedOpError:
                 if not self.options.full:
                     raise
-                return self._unruled(call)
+                if call.dynamic():
+                    return self._all_finished(call, self.opaque(call))
+                return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
         except FastRFError as error:
             if str(error).startswith(("node ", "model ")):
                 raise
@@ -182,12 +185,6 @@ class ModelWalk(Walk):
                 f"node {name!r} ({printable(call.op)}): it does not fit its inputs "
                 f"({type(error).__name__}: {reason}); check the model with onnx.checker"
             ) from error
-
-    def _unruled(self, call: Call) -> Sequence[Item]:
-        """Outputs of an operator without a rule: over-approximated, or tensors that nothing is known of."""
-        if call.dynamic():
-            return self._all_finished(call, self.opaque(call))
-        return [replace(result, weight=True) for result in self.inferred(call, needed=True)]
 
     def _lowered(self, call: Call) -> Sequence[Item]:
         own = rule_of(f"{call.domain or 'ai.onnx'}::{call.op}")
@@ -286,8 +283,8 @@ class ModelWalk(Walk):
                 )
         return results
 
-    def _by_schema(self, call: Call) -> dict[str, Constant]:
-        """Outputs of which the standard's shape inference finds the shape."""
+    def _by_schema(self, call: Call) -> dict[str, Constant | None]:
+        """Outputs as the standard's shape inference finds them, None where it does not find the shape."""
         schema = schema_of(call)
         if schema is None:
             return {}
@@ -300,12 +297,11 @@ class ModelWalk(Walk):
                 data[name] = numpy_helper.from_array(item.values, name)
         opsets = [onnx.helper.make_opsetid(call.domain, call.version)]
         found = onnx.shape_inference.infer_node_outputs(schema, call.node, types, data, opset_imports=opsets)
-        constants = {name: self._of_type(kind) for name, kind in found.items()}
-        return {name: constant for name, constant in constants.items() if constant is not None}
+        return {name: self._of_type(kind) for name, kind in found.items()}
 
     def state(self, graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:
         """Take the shapes that a graph states of its tensors for true, open sizes being as given."""
-        self._sizes = {**self._sizes, **sizes}
+        self._sizes.update(sizes)
         self._infos.update({info.name: info for info in (*graph.value_info, *graph.output)})
 
     def _stated(self, name: str) -> Constant | None:
