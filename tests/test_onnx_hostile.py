@@ -73,6 +73,24 @@ def loops(depth: int, trips: int) -> Any:
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
 
 
+@pytest.mark.parametrize("stored", ["elsewhere", "here"])
+def test_sizes_without_number(stored: str) -> None:
+    """Shape inference makes an axis of each size that a tensor claims to hold."""
+    sizes = onnx.TensorProto(name="s", data_type=onnx.TensorProto.INT64, dims=[2**31 - 1])
+    if stored == "elsewhere":
+        sizes.data_location = onnx.TensorProto.EXTERNAL
+    else:
+        sizes.int64_data.extend([2, 3, 8, 8])
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in SHAPES.items())
+    node = onnx.helper.make_node("Expand", ["x", "s"], ["y"])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y], [sizes]))
+    with pytest.raises(fastrf.FastRFError, match=r"'s' of shape .* not hold|depends on values"):
+        fastrf.load(model)
+
+
+SHAPES = {"x": (1, 3, 8, 8), "y": None}
+
+
 def test_what_loops_and_functions_write_out_is_counted_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(fastrf.load(loops(2, 3)).nodes) == 10
     monkeypatch.setattr(fastrf.limits, "layers", 500)

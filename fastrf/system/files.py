@@ -6,6 +6,7 @@ Every reader and writer of fastrf goes through here; docs/safety.md tells users 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -83,9 +84,22 @@ def parse_json(text: str | bytes, source: object, *, once: bool = False) -> Any:
     if not text.strip():
         raise FormatError(f"{source}: the file is empty")
     try:
-        return json.loads(text, object_pairs_hook=_once if once else None)
+        with _uncollected():
+            return json.loads(text, object_pairs_hook=_once if once else None)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON: {error}") from error
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Garbage is not looked for meanwhile: among millions of values that all stay, that takes longer than reading."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -99,12 +99,16 @@ def from_tensor(tensor: onnx.TensorProto, *, weight: bool) -> Constant:
     weight = weight and dtype.kind not in "iub"
     elsewhere = tensor.data_location == onnx.TensorProto.EXTERNAL
     name = printable(tensor.name)
-    if elsewhere or math.prod(dims) > MAX_FOLDED:
+    count = math.prod(dims)
+    short = FormatError(f"tensor {tensor.name!r} of shape {dims} does not hold that many values")
+    if not elsewhere and count > max(MAX_FOLDED, 2 * tensor.ByteSize()):
+        raise short
+    if elsewhere or count > MAX_FOLDED:
         return Constant(dims, dtype, None, weight, name=name)
     try:
         values = numpy_helper.to_array(tensor)
     except Exception as error:
-        raise FormatError(f"tensor {tensor.name!r} of shape {dims} does not hold that many values") from error
+        raise short from error
     return Constant(dims, values.dtype, values, weight, name=name)
 
 

@@ -289,9 +289,12 @@ class ModelWalk(Walk):
         if schema is None:
             return {}
         types, data = {}, {}
-        for name, item in zip(call.node.input, call.inputs, strict=True):
+        for k, (name, item) in enumerate(zip(call.node.input, call.inputs, strict=True)):
             if not name or not isinstance(item, Value | Constant):
                 continue
+            only_sizes = schema.inputs[min(k, len(schema.inputs) - 1)].types == {"tensor(int64)"}
+            if only_sizes and math.prod(item.full) > MAX_INFERRED:  # inference would make an axis of each
+                return {}
             types[name] = type_proto(self.dtype_of(item), item.full)
             if isinstance(item, Constant) and item.values is not None and item.values.size <= MAX_INFERRED:
                 data[name] = numpy_helper.from_array(item.values, name)
