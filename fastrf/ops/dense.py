@@ -260,8 +260,7 @@ def deviation(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor
 @operator("argmax", "argmin", paths="data")
 def arg_reduction(x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
     """The index of the largest or smallest value: reads the whole axis; over an axis of 1 it is constant."""
-    result = x.reduce(x.axis(axis), keepdims=keepdims)
-    return result.nothing() if x.shape[x.axis(axis)] == 1 else result
+    return deviation(x, axes=axis, keepdims=keepdims)
 
 
 @operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", paths="sum")

@@ -45,10 +45,7 @@ def deform_conv(
 
 @operator(paths="data", channel_axis=0)
 def grid_sample(x: Tensor, grid: Tensor) -> Tensor:
-    """Sampling of `(C, *n)` at the places of a grid `(*m, dims)`: each may be anywhere.
-
-    Source: torch.nn.functional.grid_sample.
-    """
+    """`(C, *n)` at places that a grid `(*m, dims)` computes. Source: torch.nn.functional.grid_sample."""
     spatial_axes(x)
     shape = (x.shape[0], *grid.shape[:-1])
     if grid.ndim != x.ndim or grid.shape[-1] != x.ndim - 1:

@@ -209,10 +209,7 @@ def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
 
 @operator(paths="sum")
 def chunk(x: Tensor, *, axis: int, chunks: int, index: int) -> Tensor:
-    """Part `index` of an axis cut into `chunks` pieces of equal size (the last may be shorter).
-
-    Source: torch.chunk.
-    """
+    """Part `index` of an axis cut into `chunks` equal pieces (the last may be shorter). Source: torch.chunk."""
     width = -(-x.shape[x.axis(axis)] // integer(chunks, "chunks", 1))
     return split(x, axis=axis, sections=max(width, 1), index=index)
 
