@@ -1,8 +1,4 @@
-"""Levels: where the neurons of each detection level look, as anchors need to know it.
-
-Made from the nominal parameters of `ReceptiveField`, phase by phase, and from path weights. `report` and `suggest`
-start here.
-"""
+"""Levels: where the neurons of each detection level look, by nominal parameters, phase by phase, and path weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""report(): which level sees which objects, where its anchors stand, and what they leave out.
-
-Brings levels, anchors and boxes together.
-"""
+"""report(): which level sees which objects, where its anchors stand, and what they leave out."""
 
 from __future__ import annotations
 

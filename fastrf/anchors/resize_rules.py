@@ -1,7 +1,4 @@
-"""How frameworks bring images, and with them boxes, to the size of the network's input.
-
-`report` and `suggest` apply a rule to the boxes of a source that holds image sizes.
-"""
+"""How frameworks bring images, and with them boxes, to the size of the network's input."""
 
 from __future__ import annotations
 
@@ -55,12 +52,9 @@ class Resize:
 
         Raises FormatError where the rule needs image sizes that the boxes do not have.
         """
-        if self.rule == "none":
-            done = boxes
-        elif boxes.has_image_sizes:
-            done = self._placed(boxes, size)
-        else:
+        if self.rule != "none" and not boxes.has_image_sizes:
             raise FormatError(f"{boxes.source}: holds no image sizes, which the rule {self.rule!r} needs; use 'none'")
+        done = boxes if self.rule == "none" else self._placed(boxes, size)
         return done if self.scale == (1.0, 1.0) else self._scaled(done, size)
 
     def _placed(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:

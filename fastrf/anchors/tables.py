@@ -149,7 +149,10 @@ class Report:
 
     def _tables(self) -> list[Table]:
         rows, classes = list(map(vars, self.levels)), list(map(vars, self.classes))
-        total = [_totals(self.overall)] if self.overall else []
+        total = []
+        if self.overall:  # all levels together as one of the rows
+            boxes, unseen = self.overall["boxes"], self.overall["unseen"]
+            total = [{**self.overall, "level": "all", "seen": boxes - unseen, "best": boxes}]
         recall = [("recall", _recall(threshold)) for threshold in self.levels[0].recall or ()]
         tables = [
             Table(rows, _known(_LEVEL, rows), self.title),
@@ -174,11 +177,6 @@ def _record(row: LevelRow) -> dict[str, Any]:
     """A level with a column for each threshold."""
     record = {key: value for key, value in vars(row).items() if key != "recall"}
     return record | {f"recall_{threshold}": found for threshold, found in (row.recall or {}).items()}
-
-
-def _totals(overall: Mapping[str, Any]) -> dict[str, Any]:
-    """All levels together as one of the rows."""
-    return {**overall, "level": "all", "seen": overall["boxes"] - overall["unseen"], "best": overall["boxes"]}
 
 
 def _count(title: str, key: str) -> tuple[str, Column]:

@@ -57,9 +57,8 @@ def assign(
     if len(shapes) > 1:
         raise ShapeError(f"levels are measured against inputs of different shapes {sorted(shapes)}; use one analysis")
     pixels = covered_pixels(boxes, shapes.pop(), form=form)
-    return Assignment(
-        {level: LevelAssignment(field, pixels) for level, field in zip(levels, seen, strict=True)}, pixels
-    )
+    found = {level: LevelAssignment(field, pixels) for level, field in zip(levels, seen, strict=True)}
+    return Assignment(found, pixels)
 
 
 def covered_pixels(boxes: npt.ArrayLike, pixel_shape: tuple[int, ...], *, form: str = "xyxy") -> IntArray:
@@ -98,15 +97,24 @@ def corners(boxes: npt.ArrayLike, ndim: int, what: str = "boxes", form: str = "x
     return np.concatenate([low, high], axis=1)
 
 
-class Assignment(dict[str, "LevelAssignment"]):
+class Assignment(Mapping[str, "LevelAssignment"]):
     """What every level sees of the boxes: a mapping from level names, in their order.
 
     `pixels` int64[n, ndim, 2] are the pixels that each box covers.
     """
 
     def __init__(self, levels: Mapping[str, LevelAssignment], pixels: IntArray) -> None:
-        super().__init__(levels)
+        self._levels = levels
         self.pixels = pixels
+
+    def __getitem__(self, level: str) -> LevelAssignment:
+        return self._levels[level]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._levels)
+
+    def __len__(self) -> int:
+        return len(self._levels)
 
     def __repr__(self) -> str:
         return f"Assignment({len(self.pixels)} boxes, levels={list(self)})"

@@ -1,7 +1,4 @@
-"""Boxes: the objects of a data set as columns, with every box that cannot be used counted and placed.
-
-The readers (`fastrf.anchors.boxes.readers`) fill it; reports, suggestions and assignments take it.
-"""
+"""Boxes: the objects of a data set as columns, with every box that cannot be used counted and placed."""
 
 from __future__ import annotations
 

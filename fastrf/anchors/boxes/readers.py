@@ -282,7 +282,10 @@ def _parse_voc(text: str, source: str) -> tuple[tuple[float, float], list[tuple[
         for event, element in xml.iterparse(io.StringIO(text), ("start", "end"), forbid_dtd=True):
             if event == "start":
                 path.append(element)
-                _check_voc(path, source)
+                if path[0].tag != "annotation":
+                    raise FormatError(f"{source}: the root is {path[0].tag!r}; Pascal VOC has 'annotation'")
+                if len(path) > MAX_DEPTH:
+                    raise FormatError(f"{source}: elements more than {MAX_DEPTH} deep; annotations have five")
                 continue
             path.pop()
             if len(path) == 1:
@@ -297,13 +300,6 @@ def _parse_voc(text: str, source: str) -> tuple[tuple[float, float], list[tuple[
     names = ("xmin", "ymin", "xmax", "ymax")
     corners = [tuple(numbers.get(name, math.nan) for name in names) for numbers in objects]
     return (height, width) if height > 0 and width > 0 else (math.nan, math.nan), corners
-
-
-def _check_voc(path: list[Element], source: str) -> None:
-    if path[0].tag != "annotation":
-        raise FormatError(f"{source}: the root is {path[0].tag!r}; Pascal VOC has 'annotation'")
-    if len(path) > MAX_DEPTH:
-        raise FormatError(f"{source}: elements more than {MAX_DEPTH} deep; annotations have five")
 
 
 def _numbers(element: Element, below: str) -> dict[str, float]:
