@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrf.errors import FormatError, NetworkError
-from fastrf.spaces.space import Codes, literal, short
+from fastrf.spaces.space import MAX_TEXT, Codes, literal, short
 
 __all__ = [
     "DARTS_V1",
@@ -48,7 +48,7 @@ STEPS, EDGES = 4, 8
 #: Codes of one cell: operators, nodes read, and the concatenated nodes as bits 0 (node 2) to 3 (node 5).
 _CELL = 2 * EDGES + 1
 WIDTH = 2 * _CELL
-_MAX_TEXT = 20_000
+_SHOWN = "a genotype; write Genotype(normal=[('skip_connect', 0), …], …)"
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 Edges = tuple[tuple[str, int], ...]
@@ -86,7 +86,7 @@ def _parts(text: Any) -> dict[str, Any]:
     elif isinstance(text, tuple | list) and len(text) == 4:
         text = dict(zip(_FIELDS, text, strict=True))
     if not isinstance(text, Mapping):
-        raise FormatError(f"{short(text)} is not a genotype; write Genotype(normal=[('skip_connect', 0), …], …)")
+        raise FormatError(f"{short(text)} is not {_SHOWN}")
     wrong = [key for key in text if key not in _FIELDS] or [key for key in _FIELDS if key not in text]
     if wrong:
         raise FormatError(f"a genotype has {', '.join(_FIELDS)}; {short(wrong[0])} is missing or unknown")
@@ -95,14 +95,14 @@ def _parts(text: Any) -> dict[str, Any]:
 
 def _from_text(text: str) -> Any:
     """The mapping that a text spells out, by walking its syntax tree."""
-    if len(text) > _MAX_TEXT or "\\" in text:
-        raise FormatError(f"a genotype has no backslashes and at most {_MAX_TEXT} characters; this has {len(text)}")
+    if len(text) > MAX_TEXT or "\\" in text:
+        raise FormatError(f"a genotype has no backslashes and at most {MAX_TEXT} characters; this has {len(text)}")
     try:
         if text.lstrip().startswith("{"):
-            return literal(text)
+            return literal(text, _SHOWN)
         tree = ast.parse(text.strip(), mode="eval").body
         if not isinstance(tree, ast.Call) or ast.unparse(tree.func).rpartition(".")[2] != "Genotype":
-            raise FormatError(f"{short(text)} is not a genotype; write Genotype(normal=[('skip_connect', 0), …], …)")
+            raise FormatError(f"{short(text)} is not {_SHOWN}")
         if len(tree.args) > len(_FIELDS):
             raise FormatError(f"{short(text)} has {len(tree.args)} parts; a genotype has {', '.join(_FIELDS)}")
         named = dict(zip(_FIELDS, map(_literal, tree.args), strict=False))

@@ -19,7 +19,7 @@ from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
 from fastrf.spaces.skeleton import Costs, behind_cell, checked_shape, classified, image_of
-from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
+from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
 from fastrf.zoo.builder import Builder, halved
 
 __all__ = ["OPERATORS", "Cell", "NASBench101"]
@@ -28,6 +28,7 @@ __all__ = ["OPERATORS", "Cell", "NASBench101"]
 OPERATORS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 _LETTERS = "31m"
 _COMPACT = re.compile(r"\s*([01]*):([31m]*)\s*")
+_SHOWN = 'a cell; write {"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]} or bits:letters'
 #: A matrix with more vertices than this is refused before it is pruned.
 _MAX_GIVEN = 64
 
@@ -205,13 +206,7 @@ def _given(text: Any) -> tuple[list[list[int]], list[str]]:
         match = _COMPACT.fullmatch(text)
         if match:
             return _from_compact(match.group(1), match.group(2))
-        try:
-            text = json.loads(text)
-        except (ValueError, RecursionError):
-            raise FormatError(
-                f'{short(text)} is not a cell; write {{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}}'
-                " or bits:letters"
-            ) from None
+        text = literal(text, _SHOWN)
     if isinstance(text, Mapping):
         missing = {"matrix", "ops"} - set(text)
         if missing:

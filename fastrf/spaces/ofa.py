@@ -5,7 +5,6 @@ Cai et al. 2020, arXiv 1908.09791; skeleton as in mit-han-lab/once-for-all (`ofa
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,7 +29,7 @@ _SQUEEZED = (False, True, False, True, True)
 _HARD = (False, False, True, True, True)
 #: Keys of published configurations that say nothing about the network's layers.
 _PASSED_OVER = ("wid", "r")
-_MAX_TEXT = 20_000
+_SHOWN = 'a sub-network; write {"ks": […], "e": […], "d": […]}'
 
 
 class Subnet(NamedTuple):
@@ -223,12 +222,7 @@ def _mapping(text: Any) -> Mapping[Any, Any]:
     """The mapping that a candidate is given as."""
     if isinstance(text, Subnet):
         return text._asdict()
-    found = text
-    if isinstance(text, str):
-        if len(text) > _MAX_TEXT:
-            raise FormatError(f"a sub-network of {len(text)} characters; more than {_MAX_TEXT} are not read")
-        with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
-            found = literal(text)
+    found = literal(text, _SHOWN) if isinstance(text, str) else text
     if not isinstance(found, Mapping):
-        raise FormatError(f'{short(text)} is not a sub-network; write {{"ks": […], "e": […], "d": […]}}')
+        raise FormatError(f"{short(text)} is not {_SHOWN}")
     return found

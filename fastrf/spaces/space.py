@@ -7,6 +7,7 @@ which everything that concerns many of them is done. `fastrf.sweeps` takes both.
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,12 +20,14 @@ from fastrf.columns.programs import Columns, Evaluated
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, PositionError
 from fastrf.network import Network
 
-__all__ = ["Candidates", "Codes", "Seed", "Space", "generator", "literal", "short"]
+__all__ = ["MAX_TEXT", "Candidates", "Codes", "Seed", "Space", "generator", "literal", "short"]
 
 Codes = npt.NDArray[np.integer]
 Seed = int | np.random.Generator
 Arch = TypeVar("Arch")
 
+#: Texts of more characters are not read.
+MAX_TEXT = 20_000
 #: `all` holds no more candidates than this.
 MAX_CANDIDATES = 10_000_000
 
@@ -198,12 +201,16 @@ def generator(seed: Seed) -> np.random.Generator:
     return np.random.default_rng(int(seed))
 
 
-def literal(text: str) -> Any:
-    """A text as JSON, or else as a Python literal, which is not run. Raises what the two raise."""
-    try:
+def literal(text: str, what: str) -> Any:
+    """A text as JSON, or else as a Python literal, which is not run. Raises FormatError where it is not `what`."""
+    if len(text) > MAX_TEXT:
+        raise FormatError(f"{short(text)} is not {what}; of {len(text)} characters no more than {MAX_TEXT} are read")
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text)
-    except ValueError:
+    try:
         return ast.literal_eval(text.strip())
+    except (SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
+        raise FormatError(f"{short(text)} is not {what}") from None
 
 
 def short(value: object) -> str:
