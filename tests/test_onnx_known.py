@@ -143,6 +143,15 @@ def test_zeros_of_masked_matrices_are_not_read() -> None:
     assert field.mask(()).all()
 
 
+def test_low_numbers_that_are_compared_exclude_nothing() -> None:
+    nodes = [
+        *(fixed("m", [0, 0, -1e9, -1e9]), fixed("three", 3.0), node("Add", ["x", "m"], ["s"])),
+        *(node("Equal", ["s", "three"], ["t"]), node("Cast", ["t"], ["f"], to=TensorProto.FLOAT)),
+        node("Softmax", ["f"], ["y"]),
+    ]
+    assert reads(graph(nodes, {"x": [1, 4]})) == [[0, 1, 2, 3]] * 4
+
+
 @pytest.mark.parametrize("fill", [-np.inf, np.finfo(np.float32).min, -1e9, -1e4])
 @pytest.mark.parametrize("form", ["added", "chosen", "multiplied", "stored"])
 def test_low_numbers_before_a_softmax_exclude(fill: float, form: str) -> None:

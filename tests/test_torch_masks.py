@@ -191,6 +191,19 @@ def test_a_row_masked_alike_reads_everything() -> None:
     assert [int(field.neuron_mask((t, 0)).any(-1).sum()) for t in range(3)] == [3, 2, 3]
 
 
+@pytest.mark.parametrize("change", [lambda s: s == 3, lambda s: s.to(torch.bool), torch.isnan])
+def test_low_numbers_that_become_truths_exclude_nothing(change: Callable) -> None:
+    """Whether a score plus -1e9 is 3 is a 0 or a 1, and a softmax of those reads all of them."""
+
+    class Compared(nn.Module):
+        def forward(self, x):
+            return change(x + torch.tensor([0.0, 0.0, -1e9, -1e9])).float().softmax(-1)
+
+    field = fastrf.analyze(Compared(), (4,)).output
+    assert field.to_csr(channels=True).toarray().all()
+    assert field.assumes == ()
+
+
 def test_low_numbers_away_from_a_softmax_are_plain_numbers() -> None:
     class Plain(nn.Module):
         def forward(self, x):

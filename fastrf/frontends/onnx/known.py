@@ -247,7 +247,9 @@ def with_zeros(walk: Walk, call: Call, results: list[Any], start: int) -> list[A
 
 def with_added(walk: Walk, call: Call, result: Value) -> Value:
     """The result with what constants add to it, for a softmax that may read it."""
-    if call.domain or walk.dtype_of(result).kind in "iub" or call.op in _KEEPS:
+    if call.domain or walk.dtype_of(result).kind in "iub":  # a number that is compared is not as low any more
+        return set_added(walk, result, None)
+    if call.op in _KEEPS:
         return result
     return set_added(walk, result, _added(walk, call))
 

@@ -18,7 +18,7 @@ from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import offset, set_added, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
-from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, PERMUTES, SHAPES, ZERO_OF_ZEROS
+from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
 from fastrf.frontends.vanishing import vanishing
 
@@ -130,7 +130,8 @@ def computed(walk: Walk, node: Node) -> Known | None:
         return np.asarray(applied(node, tensors.__getitem__))
 
     tables, dtypes = [table_of(walk, n) for n in sources], [_dtype(n) for n in sources]
-    return elementwise(run, tables, dtypes, alone=short_name(node) == "pow" or 0 in node.args)
+    alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)
+    return elementwise(run, tables, dtypes, alone=alone)
 
 
 def _dtype(node: Node) -> np.dtype[Any]:
@@ -176,7 +177,9 @@ _KEEP = COPIES | SHAPES | PERMUTES | {"expand", "expand_as", "broadcast_to"}
 def with_added(walk: Walk, node: Node, result: Value) -> Value:
     """The result with what constants add to it, for a softmax that may read it."""
     name = short_name(node)
-    if name in _KEEP or not node.meta["val"].is_floating_point():
+    if not node.meta["val"].is_floating_point():  # a number that is compared or rounded is not as low any more
+        return set_added(walk, result, None)
+    if name in _KEEP:
         return result
     return set_added(walk, result, moved(walk, node, "added") if name in MOVES else _added(walk, node))
 
