@@ -16,8 +16,8 @@ from fastrf.frontends.masking import excluded, levels, mask_out, masked_fill, se
 __all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm", "one_way", "softmax"]
 
 
-def softmax(walk: GraphWalk, x: Value, axis: int) -> Value:
-    """A softmax over a full axis; what constants exclude takes no part."""
+def softmax(walk: GraphWalk, x: Value, axis: int, *, log: bool = False) -> Value:
+    """A softmax over a full axis, or its logarithm; what constants exclude takes no part and becomes zero."""
     shut = excluded(walk, levels(x), axis)
     if shut is None:
         return moving.on_axis(walk, x, axis, "softmax")
@@ -27,7 +27,9 @@ def softmax(walk: GraphWalk, x: Value, axis: int) -> Value:
         ~shut, np.broadcast_shapes(shut.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
     )
     several = open_.sum(axis=axis, keepdims=True) > 1
-    return replace(mask_out(walk, result, open_ & several), known=compressed(np.where(shut, 0, np.nan)))
+    return replace(
+        mask_out(walk, result, open_ & several), known=compressed(np.where(shut, -np.inf if log else 0.0, np.nan))
+    )
 
 
 def attention(

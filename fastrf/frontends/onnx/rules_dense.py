@@ -78,17 +78,13 @@ def einsum(walk: Walk, call: Call) -> Value | list[Item]:
 @rule("Softmax", "LogSoftmax", "Hardmax")
 def softmax(walk: Walk, call: Call) -> Value:
     """Softmax over an axis; before opset 13 over all axes from it on."""
-    x = call.operand(walk, 0)
+    x, log = call.operand(walk, 0), call.op == "LogSoftmax"
     if call.version >= 13:
-        result = mixing.softmax(walk, x, call.get("axis", -1) % len(x.full))
-    else:
-        axis = call.get("axis", 1)
-        axis = axis + len(x.full) if axis < 0 else axis
-        flat = walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
-        result = walk.shaped(mixing.softmax(walk, flat, 1), x.full)
-    if call.op == "LogSoftmax" and result.known is not None:
-        return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
-    return result
+        return mixing.softmax(walk, x, call.get("axis", -1) % len(x.full), log=log)
+    axis = call.get("axis", 1)
+    axis = axis + len(x.full) if axis < 0 else axis
+    flat = walk.shaped(x, (math.prod(x.full[:axis]), math.prod(x.full[axis:])))
+    return walk.shaped(mixing.softmax(walk, flat, 1, log=log), x.full)
 
 
 _REDUCTIONS = {

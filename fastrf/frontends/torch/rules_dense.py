@@ -16,7 +16,7 @@ from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, for_
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import NORMS, SOFTMAXES
 from fastrf.frontends.torch.registry import Walk, rule
-from fastrf.frontends.torch.rules_pointwise import n_ary
+from fastrf.frontends.torch.rules_pointwise import pointwise
 
 __all__ = ["operand"]
 
@@ -87,11 +87,8 @@ def einsum(walk: Walk, node: Node) -> Value:
 @rule(*SOFTMAXES)
 def softmax(walk: Walk, node: Node) -> Value:
     """Softmax; elements that are minus infinity by definition take no part and become zero."""
-    x = walk.first(node)
-    result = mixing.softmax(walk, x, bound(node)["dim"] % max(len(x.full), 1))
-    if short_name(node) == "softmax" or result.known is None:
-        return result
-    return replace(result, known=np.where(result.known == 0, -np.inf, result.known))
+    x, log = walk.first(node), short_name(node) == "log_softmax"
+    return mixing.softmax(walk, x, bound(node)["dim"] % max(len(x.full), 1), log=log)
 
 
 @rule("scaled_dot_product_attention")
@@ -168,7 +165,7 @@ def reduction(walk: Walk, node: Node) -> Any:
     """One value per whole axis; the forms with two results give both."""
     a = bound(node)
     if a.get("other") is not None:  # of two tensors, as maximum and minimum
-        return n_ary(walk, node)
+        return pointwise(walk, node)
     x, name, dims = walk.first(node), short_name(node), a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))

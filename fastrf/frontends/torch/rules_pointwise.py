@@ -17,7 +17,7 @@ from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
-__all__ = ["n_ary"]
+__all__ = ["pointwise"]
 
 
 @rule(*COPIES)
@@ -26,24 +26,16 @@ def copy_of(walk: Walk, node: Node) -> Any:
     return first_only(node, walk.first(node))
 
 
-@rule(*OF_ONE)
-def unary(walk: Walk, node: Node) -> Value:
-    """A function of one element, or of it and bounds that may be tensors."""
-    values = walk.dynamic(node.all_input_nodes)
-    name = short_name(node)
-    if len(values) > 1:
-        return walk.elementwise("elementwise", values, fake_shape(node))
-    wide = walk.expanded(values[0], fake_shape(node))
-    known = computed(walk, node) if wide.known is not None else None
-    return replace(walk.emit(name if name in UNARY else "identity", wide), known=known)
-
-
-@rule(*OF_SEVERAL)
-def n_ary(walk: Walk, node: Node) -> Value:
+@rule(*OF_ONE, *OF_SEVERAL)
+def pointwise(walk: Walk, node: Node) -> Value:
     """A function of elements at one place; where constants decide the result, nothing is read."""
-    name, full = short_name(node), fake_shape(node)
-    result = walk.elementwise(name if name in N_ARY else "elementwise", walk.dynamic(node.all_input_nodes), full)
-    return set_known(walk, result, computed(walk, node))
+    name, full, values = short_name(node), fake_shape(node), walk.dynamic(node.all_input_nodes)
+    known = computed(walk, node)
+    if name in OF_ONE and len(values) == 1:  # what is known is of elements that read nothing already
+        one = walk.expanded(values[0], full)
+        return replace(walk.emit(name, one) if name in UNARY else one, known=known)
+    result = walk.elementwise(name if name in N_ARY else "elementwise", values, full)
+    return set_known(walk, result, known)
 
 
 @rule("prelu")
