@@ -204,6 +204,15 @@ def test_low_numbers_that_become_truths_exclude_nothing(change: Callable) -> Non
     assert field.assumes == ()
 
 
+def test_infinities_that_are_counted_exclude_nothing() -> None:
+    class Counted(nn.Module):
+        def forward(self, x):
+            shut = x + torch.tensor([0.0, 0.0, -math.inf, -math.inf])
+            return torch.count_nonzero(shut, 0).float().softmax(-1)
+
+    assert fastrf.analyze(Counted(), (4,)).output.to_csr(channels=True).toarray().tolist() == [[1, 1, 0, 0]] * 4
+
+
 def test_low_numbers_away_from_a_softmax_are_plain_numbers() -> None:
     class Plain(nn.Module):
         def forward(self, x):

@@ -40,8 +40,8 @@ def reduce(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: boo
     if op in ("argmax", "argmin"):
         op = "std"  # like it, constant over a single element and otherwise reading all
     if not axes:
-        result = walk.emit_nothing(x) if op in ("std", "var") else x
-        return walk.shaped(result, full)
+        same = replace(x, known=None) if op == "norm" else x
+        return walk.shaped(walk.emit_nothing(x) if op in ("std", "var") else same, full)
     return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
 
 

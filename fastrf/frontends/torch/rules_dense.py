@@ -169,6 +169,8 @@ def reduction(walk: Walk, node: Node) -> Any:
     x, name, dims = walk.first(node), short_name(node), a.get("dim")
     listed = list(range(len(x.full))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     listed, keepdims = [d % max(len(x.full), 1) for d in listed], bool(a.get("keepdim", False))
+    if name in ("any", "all", "count_nonzero"):  # the only element of an axis is told as a truth
+        x = replace(x, known=compressed(np.where(np.isnan(x.table), np.nan, x.table != 0)))
     result = moving.reduce(walk, x, _REDUCTIONS[name], listed, keepdims=keepdims)
     if name in ("var_mean", "std_mean"):
         return [result, moving.reduce(walk, x, "mean", listed, keepdims=keepdims)]
