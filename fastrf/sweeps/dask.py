@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -78,10 +79,8 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
         finished.add(future)
 
     def fill() -> None:
-        while len(running) < max(AT_LEAST, PER_THREAD * _threads(client)):
-            span = next(todo, None)
-            if span is None:
-                return
+        wanted = max(AT_LEAST, PER_THREAD * _threads(client)) - len(running)
+        for span in itertools.islice(todo, max(wanted, 0)):
             send(*span)
 
     try:

@@ -38,16 +38,9 @@ def build(name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
 def _layer(net: Builder, label: str, dilation: int) -> str:
     """A gated residual layer; it leaves the residual sum as the last node and returns the skip's."""
     source = net.last
-    window: dict[str, object] = {
-        "out_channels": _RESIDUAL,
-        "kernel_size": 2,
-        "padding": [[dilation, 0]],
-        "dilation": dilation,
-    }
-    net.add("conv", f"{label}.filter", inputs=source, **window)
-    filtered = net.add("tanh", f"{label}.tanh")
-    net.add("conv", f"{label}.gate", inputs=source, **window)
-    gate = net.add("sigmoid", f"{label}.sigmoid")
+    causal: dict[str, Any] = {"inputs": source, "padding": [[dilation, 0]], "dilation": dilation}
+    filtered = net.conv_act((f"{label}.filter", f"{label}.tanh"), _RESIDUAL, 2, "tanh", **causal)
+    gate = net.conv_act((f"{label}.gate", f"{label}.sigmoid"), _RESIDUAL, 2, "sigmoid", **causal)
     gated = net.add("mul", f"{label}.mul", inputs=[filtered, gate])
     skip = net.conv(f"{label}.skip", _SKIP, 1)
     dense = net.conv(f"{label}.dense", _RESIDUAL, 1, inputs=gated)
