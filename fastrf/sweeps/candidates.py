@@ -1,7 +1,7 @@
 """Sources: irregular candidates, each with an id, what `fastrf.load` takes, an input shape, and the node to look at.
 
 `sources_of` reads what users list; `Source.network` builds a candidate, an ONNX file being parsed once however many
-input shapes it is asked for. `evaluating` calls that on threads.
+input shapes it is asked for. `figures` calls that on threads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Metrics: the columns of a sweep's table, what each is worked out from, and the field behind a state of a column.
 
 A metric of the exact or of the nominal state is worked out once per distinct state and gathered; a user's own metric
-once per distinct field. `evaluating` asks for them.
+once per distinct field. `figures` asks for them.
 """
 
 from __future__ import annotations

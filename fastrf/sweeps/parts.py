@@ -2,8 +2,8 @@
 
 Beside `name.parquet` a folder `name.parquet.parts` holds a manifest and Parquet files named by their range of rows,
 each written under another name first. At the end they become the one file that was asked for, and the folder goes.
-Only a folder with such a manifest is touched, in it only files of these names, and no link is followed. `running` fills
-it.
+Only a folder with such a manifest is touched, in it only files of these names, and no link is followed. `gathered`
+fills it.
 """
 
 from __future__ import annotations
