@@ -77,7 +77,7 @@ class Effective:
 
         Each axis by itself. Raises UsageError for a share outside (0, 1].
         """
-        return np.array([_radius(marginal, share) for marginal in self.marginals])
+        return np.array([float(_radii(marginal[None], share)[0]) for marginal in self.marginals])
 
     def pixels(self, threshold: float = 1 - SHARE) -> IntArray:
         """int64[ndim]: how many entries of each marginal exceed `threshold` times its largest.
@@ -257,8 +257,7 @@ def radii(
     found = []
     for axis in range(len(field.pixel_shape)):
         spread = marginals(analysis, node, axis, kernels=kernels, nonlinear=nonlinear)
-        reach = np.array([_radius(row, share) for row in spread.reshape(-1, spread.shape[-1])])
-        found.append(reach.reshape(field.position_shape))
+        found.append(_radii(spread.reshape(-1, spread.shape[-1]), share).reshape(field.position_shape))
     return _stacked(found, field)
 
 
@@ -269,16 +268,21 @@ def _mean(weights: FloatArray, values: FloatArray | None = None) -> float:
     return float(weights @ values) / total if total > 0 else math.nan
 
 
-def _radius(weights: FloatArray, share: float) -> float:
-    """How far from their mean pixels must lie to hold a share of the weights, the nearest first; NaN without any."""
+def _radii(weights: FloatArray, share: float) -> FloatArray:
+    """Per row, how far from its mean pixels must lie to hold a share of it, the nearest first; NaN without weight."""
     if not 0 < share <= 1:
         raise UsageError(f"share {share!r} must be above 0 and at most 1")
-    distances = np.abs(np.arange(weights.size) - _mean(weights))
-    order = np.argsort(distances, kind="stable")
-    held = np.cumsum(weights[order])
-    if not held.size or not held[-1] > 0:
-        return math.nan
-    return float(distances[order[np.argmax(held >= share * held[-1] * (1 - 1e-12))]])
+    rows, (count, n) = np.arange(len(weights)), weights.shape
+    total = weights.sum(axis=1)
+    if not (total > 0).any():
+        return np.full(count, math.nan)
+    require_memory(40 * weights.size, f"radii of {count} positions", "use sigmas, or effective of some positions")
+    means = weights @ np.arange(n) / np.where(total > 0, total, math.nan)
+    distances = np.abs(np.arange(n) - means[:, None])
+    order = np.argsort(distances, axis=1, kind="stable")
+    held = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    last = np.argmax(held >= share * held[:, -1:] * (1 - 1e-12), axis=1)
+    return np.asarray(distances[rows, order[rows, last]])
 
 
 def _pixel_axes(field: ReceptiveField) -> list[tuple[int, int]]:

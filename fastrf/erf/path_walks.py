@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import cast
 
@@ -57,12 +56,12 @@ def forwards(
         recipe, average, factor = _rule(node, shapes, kernels, nonlinear)
         read_values = [values.get(read) or _none(start, n) for read, n in zip(node.inputs, shapes, strict=True)]
         try:
-            result = replay(recipe, [replace(value, average=average) for value in read_values])
+            result = replay(recipe, [value.averaging(average) for value in read_values])
         except FastRFError as error:
             raise type(error)(f"node {node.name!r} ({node.op}): {error}") from error
         values[node.name] = result.scaled(factor)
-        uses.subtract(node.inputs)
         for read in node.inputs:
+            uses[read] -= 1
             if not uses[read] and read not in targets:
                 values.pop(read, None)
     return {name: values.get(name) or _none(start, network.shape_of(name)) for name in targets}
@@ -80,7 +79,7 @@ def backwards(
         shapes = [network.shape_of(read) for read in node.inputs]
         recipe, average, factor = _rule(node, shapes, kernels, nonlinear)
         try:
-            pulled = _pulled(recipe, replace(value.scaled(factor), average=average), shapes)
+            pulled = _pulled(recipe, value.scaled(factor).averaging(average), shapes)
         except FastRFError as error:
             raise type(error)(f"node {node.name!r} ({node.op}): {error}") from error
         for read, share in zip(node.inputs, pulled, strict=False):

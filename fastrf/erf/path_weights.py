@@ -7,8 +7,8 @@ A value that recipes are replayed on, like `Dependency`, but linear: each step a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 LARGE = 256
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class PathWeights:
     """A batch of weighted tensors: `data` float64[batch, *stretches] times `2 ** exponent`.
 
@@ -59,13 +59,21 @@ class PathWeights:
         """Shape of the tensor, without the batch."""
         return tuple(int(width.sum()) for width in self.widths)
 
+    def _new(self, data: FloatArray, widths: Iterable[IntArray]) -> PathWeights:
+        """Other weights of the same kind; `dataclasses.replace` would take a good part of a walk's time."""
+        return PathWeights(data, tuple(widths), self.exponent, self.average)
+
+    def averaging(self, average: bool) -> PathWeights:
+        """The same weights, to be averaged by the steps that follow."""
+        return PathWeights(self.data, self.widths, self.exponent, average)
+
     def scaled(self, factor: float) -> PathWeights:
         """All weights times a factor, brought back to about 1 where they have become very large or small."""
         data = self.data if factor == 1 else self.data * factor
         power = math.frexp(float(np.abs(data).max(initial=0.0)))[1]
         if abs(power) < LARGE:
-            return replace(self, data=data)
-        return replace(self, data=np.ldexp(data, -power), exponent=self.exponent + power)
+            return self if factor == 1 else self._new(data, self.widths)
+        return PathWeights(np.ldexp(data, -power), self.widths, self.exponent + power, self.average)
 
     def dense(self) -> FloatArray:
         """float64[batch, *shape]: the weights without their common power of two."""
@@ -91,7 +99,7 @@ class PathWeights:
         after = math.prod(source.shape[1:])
         require_memory(8 * width.size * after, "path weights of a layer", "ask for fewer positions at once")
         out = (matrix @ source.reshape(len(source), after)).reshape(width.size, *source.shape[1:])
-        return replace(self, data=np.moveaxis(out, 0, axis + 1), widths=put(self.widths, axis, width))
+        return self._new(np.moveaxis(out, 0, axis + 1), put(self.widths, axis, width))
 
     def reduce(self, axis: int) -> PathWeights:
         """Add up (or average) a whole axis, and drop it."""
@@ -101,16 +109,16 @@ class PathWeights:
     def insert(self, axis: int, size: int) -> PathWeights:
         """A new axis before `axis`, along which nothing changes."""
         widths = (*self.widths[:axis], np.array([size], np.int64), *self.widths[axis:])
-        return replace(self, data=np.expand_dims(self.data, axis + 1), widths=widths)
+        return self._new(np.expand_dims(self.data, axis + 1), widths)
 
     def stretch(self, axis: int, size: int) -> PathWeights:
         """An axis of 1 repeated `size` times."""
-        return replace(self, widths=put(self.widths, axis, np.array([size], np.int64)))
+        return self._new(self.data, put(self.widths, axis, np.array([size], np.int64)))
 
     def permute(self, order: tuple[int, ...]) -> PathWeights:
         """The axes in another order."""
         data = self.data.transpose(0, *(a + 1 for a in order))
-        return replace(self, data=data, widths=tuple(self.widths[a] for a in order))
+        return self._new(data, (self.widths[a] for a in order))
 
     def reshape(self, shape: tuple[int, ...]) -> PathWeights:
         """The same elements, row-major, in another shape; only axes that change are stored index by index."""
@@ -128,7 +136,7 @@ class PathWeights:
                     spread = spread._refined(a, np.ones(self.shape[a], np.int64))
                 widths += [np.ones(shape[a], np.int64) for a in new]
         data = np.ascontiguousarray(spread.data).reshape(len(self.data), *(width.size for width in widths))
-        result = replace(self, data=data, widths=tuple(widths))
+        result = self._new(data, widths)
         for axis in range(len(shape)):
             result = result._joined(axis)
         return result
@@ -136,14 +144,14 @@ class PathWeights:
     def union(self, *others: PathWeights) -> PathWeights:
         """The sum of values of one shape."""
         first, *rest = _common((self, *others))
-        return replace(first, data=sum((value.data for value in rest), first.data))
+        return first._new(sum((value.data for value in rest), first.data), first.widths)
 
     def concat(self, axis: int, *others: PathWeights) -> PathWeights:
         """One value after another along an axis."""
         values = _common((self, *others), but=axis)
         widths = np.concatenate([value.widths[axis] for value in values])
         data = np.concatenate([value.data for value in values], axis=axis + 1)
-        return replace(values[0], data=data, widths=put(values[0].widths, axis, widths))._joined(axis)
+        return values[0]._new(data, put(values[0].widths, axis, widths))._joined(axis)
 
     def along(self, _: PathWeights) -> PathWeights:
         """The same value."""
@@ -158,7 +166,7 @@ class PathWeights:
     def total(self, axis: int) -> PathWeights:
         """Add up a whole axis, and drop it: `insert` transposed."""
         data = np.tensordot(self.data, self.widths[axis].astype(np.float64), axes=(axis + 1, 0))
-        return replace(self, data=data, widths=put(self.widths, axis))
+        return self._new(data, put(self.widths, axis))
 
     def cut(self, axis: int, start: int, length: int) -> PathWeights:
         """A part of an axis: `concat` transposed."""
@@ -166,7 +174,7 @@ class PathWeights:
         width = np.minimum(stop, start + length) - np.maximum(stop - self.widths[axis], start)
         kept = width > 0
         data = np.compress(kept, self.data, axis=axis + 1)
-        return replace(self, data=data, widths=put(self.widths, axis, width[kept]))
+        return self._new(data, put(self.widths, axis, width[kept]))
 
     def _refined(self, axis: int, width: IntArray) -> PathWeights:
         """The axis in stretches that are parts of its own."""
@@ -174,7 +182,7 @@ class PathWeights:
         if own.size == width.size:
             return self
         data = np.take(self.data, np.searchsorted(np.cumsum(own), np.cumsum(width)), axis=axis + 1)
-        return replace(self, data=data, widths=put(self.widths, axis, width))
+        return self._new(data, put(self.widths, axis, width))
 
     def _joined(self, axis: int) -> PathWeights:
         """Neighbouring stretches of one axis that carry the same weights as one."""
@@ -186,7 +194,7 @@ class PathWeights:
         if first.size == len(data):
             return self
         width = np.add.reduceat(self.widths[axis], first)
-        return replace(self, data=np.take(self.data, first, axis=axis + 1), widths=put(self.widths, axis, width))
+        return self._new(np.take(self.data, first, axis=axis + 1), put(self.widths, axis, width))
 
 
 def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathWeights]:
@@ -195,7 +203,7 @@ def _common(values: Sequence[PathWeights], but: int | None = None) -> list[PathW
     common = [
         value
         if value.exponent == power
-        else replace(value, data=np.ldexp(value.data, min(value.exponent - power, 0)), exponent=power)
+        else PathWeights(np.ldexp(value.data, min(value.exponent - power, 0)), value.widths, power, value.average)
         for value in values
     ]
     for axis in range(len(values[0].widths)):
