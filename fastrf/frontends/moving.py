@@ -95,9 +95,8 @@ def _picked_by_axis(walk: GraphWalk, x: Value, shape: tuple[int, ...], parts: Se
         n = x.full[axis]
         if not np.array_equal(index, np.arange(n)):
             x = on_axis(walk, x, axis, "gather", indices=index.tolist())
-    order = [k for follows, _ in parts for k in follows]
-    order += [k for k in range(len(shape)) if k not in order]
-    used = {k for follows, _ in parts for k in follows}
+    used = [k for follows, _ in parts for k in follows]
+    order = used + [k for k in range(len(shape)) if k not in used]
     sizes = [shape[k] if k in used else 1 for k in range(len(shape))]
     apart = walk.shaped(x, tuple(sizes[k] for k in order))
     back = [order.index(k) for k in range(len(shape))]

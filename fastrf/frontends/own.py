@@ -28,8 +28,8 @@ class Table:
 
 def by_rule(
     walk: GraphWalk, found: Rule, arguments: Sequence[tuple[str, Any]], fulls: Sequence[Shape | None] = ()
-) -> list[Callable[[], Value]] | Callable[[], Value]:
-    """Result of an operator, or results, made when read; `fulls` are their full shapes as far as they are known.
+) -> tuple[list[Callable[[], Value]], bool]:
+    """Results of an operator, made when read, and whether they are several; `fulls` are their shapes where known.
 
     `arguments` are names (or "") and a `Value`, a `Table`, a list of those, or a plain value each. Raises
     UnsupportedOpError or NetworkError where the rule does not fit them.
@@ -57,7 +57,7 @@ def by_rule(
             raise NetworkError(f"node {walk.node!r}: the rule for {found.name} makes {made}; correct the rule")
         return walk.shaped(replace(result, full=full), full)
 
-    return partial(make, 0) if count is None else [partial(make, number) for number in range(count)]
+    return [partial(make, number) for number in range(1 if count is None else count)], count is not None
 
 
 def _input(walk: GraphWalk, found: Rule, like: Value, tensor: Value | Table) -> Value:

@@ -191,8 +191,7 @@ class ModelWalk(Walk):
         if own is not None and call.dynamic():
             stated = [self._stated(name) for name in call.node.output]
             fulls = [None if constant is None else constant.full for constant in stated]
-            results = by_rule(self, own, call.arguments(), fulls)
-            return self._all_finished(call, results if isinstance(results, list) else [results])
+            return self._all_finished(call, by_rule(self, own, call.arguments(), fulls)[0])
         body = self.functions.get((call.node.domain, call.op))
         if body is not None:
             return self.function(body, call)

@@ -50,8 +50,8 @@ def module(walk: Walk, node: Node) -> Any:
     told = json.loads(str(call))
     given = walk.argument(tensors)
     arguments = [(name, _decoded(value, given)) for name, value in told["arguments"]]
-    results = by_rule(walk, RULES[told["rule"]], arguments, [tuple(shape) for shape in told["shapes"]])
-    return results if isinstance(results, list) else results()
+    results, several = by_rule(walk, RULES[told["rule"]], arguments, [tuple(shape) for shape in told["shapes"]])
+    return results if several else results[0]()
 
 
 @contextlib.contextmanager
@@ -103,9 +103,8 @@ def _shapes(own: Rule, arguments: Sequence[tuple[str, Any]], tensors: Sequence[t
     values = [Value("", without_batch(full), full, None) for full in fulls]
     walk = GraphWalk()
     walk.begin(own.name)
-    results = by_rule(walk, own, [(name, _decoded(value, values)) for name, value in arguments])
-    listed = results if isinstance(results, list) else [results]
-    return [list(result().full) for result in listed], isinstance(results, list)
+    results, several = by_rule(walk, own, [(name, _decoded(value, values)) for name, value in arguments])
+    return [list(result().full) for result in results], several
 
 
 def _held(value: Any) -> Any:

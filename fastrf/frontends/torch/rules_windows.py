@@ -43,7 +43,7 @@ def conv(walk: Walk, node: Node) -> Any:
     many = not used.all() and _too_many(walk, np.broadcast_to(used, weight))
     if not used.all() and not many:
         common["used"] = used.tolist()
-    if a.get("transposed", short_name(node) in _TRANSPOSED):
+    if a.get("transposed", "output_padding" in a):
         common["output_padding"] = _per_axis(a["output_padding"], n, [0])
         op, out = "conv_transpose", weight[1] * a["groups"]
     else:
@@ -52,8 +52,6 @@ def conv(walk: Walk, node: Node) -> Any:
     result = sliding.slide(walk, x, n, op, out_channels=out, padding=pads, **common)
     return walk.loosened(result) if many else result
 
-
-_TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 
 #: Kernels without a structure multiply their products of channels and taps along a network; no more than this.
 MAX_COMBINED = 256

@@ -110,8 +110,7 @@ class ProgramWalk(Walk):
         fulls = [tuple(like.shape) for like in (outputs if several else [outputs])]
         named = bound(node).items() if isinstance(node.target, torch._ops.OpOverload) else [("", a) for a in node.args]
         arguments = [(name, self.argument(given)) for name, given in named]
-        results = by_rule(self, own, arguments, fulls)
-        items = results if isinstance(results, list) else [results]
+        items, _ = by_rule(self, own, arguments, fulls)
         if len(items) > len(fulls):
             raise NetworkError(
                 f"node {self.node!r}: the rule for {own.name} makes {len(items)} tensors of {len(fulls)}"
