@@ -41,6 +41,7 @@ def analyze(
     channel_axis: ChannelAxis = ...,
     values: Mapping[str, Any] | None = None,
     mask_below: float = MASK_BELOW,
+    capture: str = "auto",
     on_unsupported: str = "raise",
     trust: bool = False,
 ) -> Analysis:
@@ -54,14 +55,14 @@ def analyze(
     which become pointwise), "gates" (factors of a product that are the same at every position, such as
     squeeze-and-excitation), names or glob patterns of nodes or modules. What it left out stands in `field.assumes`.
 
-    `channel_axis`, `values`, `mask_below`, `on_unsupported` and `trust` are as in `fastrf.load`.
+    `channel_axis`, `values`, `mask_below`, `capture`, `on_unsupported` and `trust` are as in `fastrf.load`.
 
     Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
     from fastrf.loading import read
 
-    network = read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust))
+    network = read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture))
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(targets)
     if wanted is not None:

@@ -24,6 +24,7 @@ def load(
     channel_axis: ChannelAxis = ...,
     values: Mapping[str, Any] | None = None,
     mask_below: float = MASK_BELOW,
+    capture: str = "auto",
     on_unsupported: str = "raise",
     trust: bool = False,
 ) -> Network:
@@ -38,14 +39,16 @@ def load(
     none, or a mapping by input name; left out, it is guessed, and `repr` and `summary` show the guess. `values` holds
     values of control inputs by name, such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added
     to, or filled into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or
-    at most `mask_below`; `-math.inf` is the strict meaning. `on_unsupported="full"` goes on where an operator has no
+    at most `mask_below`; `-math.inf` is the strict meaning. `capture` says how a PyTorch module is followed: "record"
+    by one run on tensors without data, "export" by `torch.export`, "auto" by the first and, where that cannot follow,
+    the second. `on_unsupported="full"` goes on where an operator has no
     rule and marks what follows as approximate. Nothing in a file is executed: what of a `.pt2` file could run code is
     refused, unless `trust` says that its origin is trusted.
 
     Raises FormatError for what cannot be read, NetworkError, ShapeError, UnsupportedOpError or LimitError for what
     cannot be.
     """
-    return read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust))
+    return read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture))
 
 
 def read(source: Any, input_shape: Any, options: Options) -> Network:
@@ -138,7 +141,7 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
         name = Path(source).stem if is_file else source
         source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)
     if isinstance(source, torch.nn.Module):
-        source = frontend.capture(source, input_shape, options.values)
+        source = frontend.captured(source, input_shape, options)
     else:
         frontend.check_given(source, input_shape, options.values)
     return frontend.to_network(source, options, name=name)

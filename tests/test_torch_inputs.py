@@ -333,7 +333,7 @@ def test_what_a_failure_says(capfd: pytest.CaptureFixture[str]) -> None:
     }
     for message, function in cases.items():
         with pytest.raises(fastrf.NetworkError, match=message) as caught:
-            fastrf.analyze(Function(function), (3, 4))
+            fastrf.analyze(Function(function), (3, 4), capture="export")
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 

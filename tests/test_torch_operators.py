@@ -23,6 +23,7 @@ frontend = pytest.importorskip("fastrf.frontends.torch")
 
 from fastrf.frontends.lowering import Value, without_batch  # noqa: E402  (needs torch)
 from fastrf.frontends.torch import names  # noqa: E402
+from fastrf.frontends.torch.programs import Program  # noqa: E402
 from fastrf.frontends.torch.registry import RULES  # noqa: E402
 from fastrf.frontends.torch.walk import ProgramWalk  # noqa: E402
 
@@ -345,8 +346,7 @@ def entered(operator_, case, x, result):
     made = torch.utils._pytree.tree_map_only(torch.Tensor, node_of, case.arguments(x))
     node = graph.call_function(operator_, tuple(made), case.named)
     node.meta["val"] = result
-    signature = types.SimpleNamespace(inputs_to_parameters={}, inputs_to_buffers={})
-    walk = ProgramWalk(types.SimpleNamespace(graph=graph, graph_module=module, graph_signature=signature))
+    walk = ProgramWalk(Program(graph, {"x": placeholder}, {}, frozenset(), None, module=module))
     full = tuple(x.shape)
     walk.values[placeholder] = Value(walk.unique("x"), without_batch(full), full, None)
     plain = names.plain_name(operator_._schema.name)

@@ -60,6 +60,7 @@ _AXIS = (
 )
 _VALUE = "The value of a control input, e.g. sr=16000; a constant."
 _BELOW = "A constant mask value at most this excludes its place from a softmax; -inf for the strict meaning."
+_CAPTURE = "How a PyTorch module is followed: `record` by one run, `export` by torch.export, `auto` by what can."
 _UNSUPPORTED = "`raise`, or `full` to over-approximate operators without a rule."
 _ANCHORS = "yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors."
 _TRUST = "Read a .pt2 file that could run code; only where you trust its origin."
@@ -76,6 +77,7 @@ class Source:
     channel_axis: Annotated[_Texts, option(_AXIS, metavar="AXIS")] = None
     values: Annotated[_Texts, option(_VALUE, "--value", metavar="NAME=VALUE")] = None
     mask_below: Annotated[float, option(_BELOW, metavar="NUMBER")] = -1e6
+    capture: Annotated[str, option(_CAPTURE, metavar="HOW")] = "auto"
     on_unsupported: Annotated[str, option(_UNSUPPORTED, metavar="WHAT")] = "raise"
     trust: Annotated[bool, option(_TRUST, "--trust")] = False
 
@@ -105,6 +107,7 @@ class Source:
             channel_axis=_by_name(axes, _axis, "--channel-axis", "AXIS") if axes else ...,
             values=dict(map(_value, self.values or ())),
             mask_below=self.mask_below,
+            capture=self.capture,
             on_unsupported=self.on_unsupported,
             trust=self.trust,
         )

@@ -172,7 +172,7 @@ def _of_products(op: str, attributes: Mapping[str, Any], inputs: Sequence[_Track
 
 def _centred(inputs: Sequence[_Tracked]) -> Iterator[_Told]:
     """An average over one axis that meets what it was taken of: a norm by hand."""
-    for x in inputs:
+    for x in (one for one in inputs if one.averaged):
         met = frozenset().union(*(_labels(axis) for other in inputs if other is not x for axis in other.axes))
         if len(x.averaged & met) == 1:
             yield _Told("hints", x.averaged & met)
@@ -224,6 +224,8 @@ def _stepped(step: Step, inputs: Sequence[_Tracked]) -> _Tracked:
 
 
 def _labels(axis: Axis) -> frozenset[Label]:
+    if len(axis) == 1:
+        return axis[0][0]
     return frozenset().union(*(labels for labels, _ in axis))
 
 

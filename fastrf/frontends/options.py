@@ -29,11 +29,14 @@ class Options:
     mask_below: float = MASK_BELOW
     on_unsupported: str = "raise"
     trust: bool = False
+    capture: str = "auto"
 
     def __post_init__(self) -> None:
         """Raise NetworkError for what no option can be."""
         if self.on_unsupported not in ("raise", "full"):
             raise NetworkError(f"on_unsupported must be 'raise' or 'full', not {self.on_unsupported!r}")
+        if self.capture not in ("auto", "record", "export"):
+            raise NetworkError(f"capture must be 'auto', 'record' or 'export', not {self.capture!r}")
         below = self.mask_below
         if isinstance(below, bool) or not isinstance(below, int | float) or not below < 0:
             raise NetworkError(f"mask_below must be a number below 0, such as -1e6 or -math.inf, not {below!r}")

@@ -6,7 +6,6 @@ Every reader and writer of fastrf goes through here; docs/safety.md tells users 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from fastrf.budget import limits, require_memory
 from fastrf.errors import FormatError, LimitError
 from fastrf.system import interrupts
+from fastrf.system.garbage import uncollected
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -84,22 +84,10 @@ def parse_json(text: str | bytes, source: object, *, once: bool = False) -> Any:
     if not text.strip():
         raise FormatError(f"{source}: the file is empty")
     try:
-        with _uncollected():
+        with uncollected():
             return json.loads(text, object_pairs_hook=_once if once else None)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{source}: not JSON: {error}") from error
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Garbage is not looked for meanwhile: among millions of values that all stay, that takes longer than reading."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

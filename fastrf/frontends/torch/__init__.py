@@ -2,12 +2,14 @@
 
 | module | does |
 |---|---|
-| `capture` | a module and its input shape to an ExportedProgram, without changing the module |
+| `capture` | a module and its input shape to a Program, recorded or exported, without changing the module |
+| `following`, `recording` | one run of the module on tensors without data: modules and results; operators |
+| `tensors`, `constants`, `writing` | what that run computes with: memory that is shared, what is computed for real |
 | `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
 | `keeping`, `exporting` | the user's model, left as it was; the same programs from every release of PyTorch |
 | `archive` | a `.pt2` file without what could run |
-| `program` | an ExportedProgram to a Network: inputs, outputs, names |
-| `walk` | the exported graph, node by node, to layers; what does not depend on the input is evaluated |
+| `programs`, `program` | a captured model, whoever captured it; to a Network: inputs, outputs, names |
+| `walk` | the captured graph, node by node, to layers; what does not depend on the input is evaluated |
 | `registry`, `names` | the rules by name and what they see of the walk; the forms and families of operators |
 | `known`, `weights` | values that no input and no weight changes |
 | `simplifying` | operators without a rule, in others; which arguments an operator reads |
@@ -27,11 +29,12 @@ from fastrf.frontends.torch import (
     rules_windows,
 )
 from fastrf.frontends.torch.archive import load_file
-from fastrf.frontends.torch.capture import capture, load_callable
+from fastrf.frontends.torch.capture import capture, captured, load_callable
 from fastrf.frontends.torch.program import check_given, to_network
 
 __all__ = [
     "capture",
+    "captured",
     "check_given",
     "load_callable",
     "load_file",

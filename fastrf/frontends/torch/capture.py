@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +18,40 @@ from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from fastrf.errors import FastRFError, FormatError, NetworkError
+from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
+from fastrf.frontends.torch.following import record
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
+from fastrf.frontends.torch.programs import Program
+from fastrf.frontends.torch.recording import Stopped
 from fastrf.frontends.torch.returning import gathered, noted
 from fastrf.frontends.torch.rules_own import kept_whole
+from fastrf.system.garbage import uncollected
 
-__all__ = ["capture", "load_callable"]
+__all__ = ["capture", "captured", "load_callable"]
+
+_log = logging.getLogger(__name__)
+
+
+def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> ExportedProgram | Program:
+    """A module recorded or exported, as `capture` of the options says.
+
+    Raises ShapeError where forward does not take these arguments and NetworkError where the module cannot be captured.
+    """
+    if options.capture != "export":
+        inputs = Inputs.of(model, input_shape, options.values)
+        try:
+            with quiet(), uncollected():
+                return record(model, inputs, options.values)
+        except FastRFError:
+            raise
+        except (Exception, SystemExit, Stopped) as error:
+            if options.capture == "record":
+                said = f"{type(model).__name__} cannot be recorded with inputs {inputs}: {first_line(error)}"
+                raise NetworkError(f"{said}; try capture='export'") from error
+            _log.debug("%s is exported, since recording it fails: %s", type(model).__name__, first_line(error))
+    return capture(model, input_shape, options.values)
 
 
 def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] | None = None) -> ExportedProgram:

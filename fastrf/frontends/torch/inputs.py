@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.utils._pytree as pytree
 
 from fastrf.errors import ShapeError
 
@@ -57,6 +58,18 @@ class Inputs(NamedTuple):
                 f"{_signature(model)}: {error}; give input_shape as a mapping by argument name, "
                 "and values={name: value} for what is no tensor"
             ) from error
+
+    def by_name(self, model: torch.nn.Module, constants: Iterable[str]) -> dict[str, torch.Tensor]:
+        """The tensors that are inputs of the model, by the names of its arguments; those within containers numbered."""
+        parameters = [*inspect.signature(model.forward).parameters, *("input" for _ in self.arguments)]
+        found: dict[str, torch.Tensor] = {}
+        for name, given in [*zip(parameters, self.arguments, strict=False), *self.named.items()]:
+            leaves = [] if name in constants else pytree.tree_flatten_with_path(given)[0]
+            for path, leaf in leaves:
+                label = "_".join([name, *(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)])
+                if isinstance(leaf, torch.Tensor):
+                    found[label] = leaf
+        return found
 
     def run(self, model: torch.nn.Module) -> Any:
         """What the model returns."""

@@ -22,24 +22,32 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
+from fastrf.frontends.torch.tensors import Recorded
+
 __all__ = ["as_it_was"]
 
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
 _PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, torch.Tensor, np.ndarray)
 _Undo = Callable[[], None]
+#: Hooks and the like, which no forward adds.
+_EMPTY_OF_MODULES = frozenset(vars(torch.nn.Module())) - {"_parameters", "_buffers", "_modules"}
 
 
 @contextlib.contextmanager
-def as_it_was(model: torch.nn.Module) -> Iterator[None]:
-    """Everything that a run may change is put back at the end: the model's state, and the process's switches."""
+def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Everything that a run may change is put back at the end: the model's state, and the process's switches.
+
+    `left` tells at the end whether tensors without data may be left anywhere else.
+    """
     undo = [*_switches(), *_states(model)]
     try:
         yield
     finally:
         for back in undo:
             back()
-        _forget_memoised()
+        if left():
+            _forget_memoised()
 
 
 def _switches() -> list[_Undo]:
@@ -96,7 +104,10 @@ def _held(value: Any) -> list[Any]:
         return _contents(value)
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    return list(getattr(value, "__dict__", {}).values())
+    held = getattr(value, "__dict__", {})
+    if isinstance(value, torch.nn.Module):
+        return [item for name, item in held.items() if name not in _EMPTY_OF_MODULES or item]
+    return list(held.values())
 
 
 def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
@@ -119,6 +130,8 @@ def _mapping(value: dict[Any, Any], when: Callable[[Any, Any], bool]) -> _Undo:
 
     def back() -> None:
         now = dict(dict.items(value))
+        if len(now) == len(before) and all(map(operator.is_, now.values(), before.values())):
+            return
         changed = {key for key in {**now, **before} if now.get(key, value) is not before.get(key, value)}
         if any(when(now.get(key), before.get(key)) for key in changed):
             kept = {key: item for key, item in now.items() if key in changed and not when(item, before.get(key))}
@@ -173,7 +186,7 @@ def _class(kind: type, before: dict[str, Any]) -> _Undo:
 
 def _holds_fakes(now: Any, _before: Any = None, depth: int = 3) -> bool:
     """Whether a value is, or holds, tensors without data."""
-    if isinstance(now, FakeTensor | FunctionalTensor):
+    if isinstance(now, FakeTensor | FunctionalTensor | Recorded):
         return True
     if depth == 0 or isinstance(now, (*_PLAIN, types.FunctionType)):
         return False

@@ -18,6 +18,7 @@ __all__ = [
     "OF_SEVERAL",
     "PERMUTES",
     "RESCALES",
+    "SCOPE",
     "SHAPES",
     "SHUFFLES",
     "SOFTMAXES",
@@ -27,6 +28,9 @@ __all__ = [
     "ZERO_OF_ZEROS",
     "plain_name",
 ]
+
+#: In a node's `meta`, the modules that it runs in, where a recording run notes them.
+SCOPE = "fastrf_scope"
 
 #: Other forms of an operator, each with the plain one: synonyms, and those that copy or check less.
 FORMS = {

@@ -8,16 +8,13 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
-from torch.fx import Node
+from torch.export.graph_signature import ConstantArgument, InputKind
 
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
-from fastrf.frontends.torch.exporting import functional, quiet
-from fastrf.frontends.torch.returning import MODULES
-from fastrf.frontends.torch.simplifying import changes_arguments
+from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.walk import ProgramWalk, scope_of
 from fastrf.network import Network
 
@@ -48,35 +45,28 @@ def check_given(exported: ExportedProgram, input_shape: Any, values: Mapping[str
         raise ShapeError(f"input {unknown[0]!r} is not one of the exported program; it takes {', '.join(names)}")
 
 
-def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: str = "model") -> Network:
-    """Lower an exported program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
-    if any(changes_arguments(node) for node in exported.graph.nodes):
-        with quiet():
-            exported = functional(exported)
-    walk = ProgramWalk(exported, options)
-    walk.assumes += [f"{name!r} is the constant that values gives" for name in options.values]
-    graph = exported.graph
-    walk.reserve(
-        [*exported.graph_module.meta.get(MODULES, ()), *(name for node in graph.nodes for name in scope_of(node))]
-    )
+def to_network(captured: ExportedProgram | Program, options: Options = DEFAULTS, *, name: str = "model") -> Network:
+    """Lower a captured program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
+    program = Program.of(captured) if isinstance(captured, ExportedProgram) else captured
+    walk = ProgramWalk(program, options)
+    walk.assumes += [*program.assumes, *(f"{name!r} is the constant that values gives" for name in options.values)]
+    walk.reserve([*program.modules, *(name for node in program.graph.nodes for name in scope_of(node))])
     inputs: list[Value] = []
     names: dict[str, str] = {}
-    user_inputs = set(exported.graph_signature.user_inputs)
-    for node in graph.nodes:
-        if node.op == "placeholder" and node.name in user_inputs and isinstance(node.meta.get("val"), torch.Tensor):
-            if node.name in options.values:
-                walk.settle(node, options.values[node.name])
-                continue
-            full = fake_shape(node)
-            own = f"{node.name}_input" if walk.is_reserved(node.name) else node.name
-            walk.values[node] = value = Value(walk.unique(own), without_batch(full), full, None)
-            names[value.name] = node.name
-            inputs.append(value)
+    for argument, node in program.inputs.items():
+        if argument in options.values:
+            walk.settle(node, options.values[argument])
+            continue
+        full = fake_shape(node)
+        own = f"{argument}_input" if walk.is_reserved(argument) else argument
+        walk.values[node] = value = Value(walk.unique(own), without_batch(full), full, None)
+        names[value.name] = argument
+        inputs.append(value)
     if not inputs:
         raise NetworkError(f"{name} has no input left that is no constant; leave one out of values")
     with torch.random.fork_rng(devices=[]):
-        walk.run(graph)
-    outputs = _named_outputs(walk, exported)
+        walk.run(program.graph)
+    outputs = _named_outputs(walk, program)
     if not walk.layers:
         walk.begin("output")
         outputs = [walk.finish(inputs[0], inputs[0].full).name]
@@ -84,22 +74,16 @@ def to_network(exported: ExportedProgram, options: Options = DEFAULTS, *, name: 
     return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
 
 
-def _named_outputs(walk: ProgramWalk, exported: ExportedProgram) -> list[str]:
+def _named_outputs(walk: ProgramWalk, program: Program) -> list[str]:
     """Output layers; those inside containers get the names `out.0` or `features.p3`.
 
     An output that depends on nothing is left out, unless there is no other.
     """
-    node = next(n for n in exported.graph.nodes if n.op == "output")
-    kinds = [spec.kind is OutputKind.USER_OUTPUT for spec in exported.graph_signature.output_specs]
-    results = [item for item, wanted in zip(pytree.tree_leaves(node.args[0]), kinds, strict=True) if wanted]
-    leaves = [item if isinstance(item, Node) else None for item in results]
-    flat = [walk.values.get(item) if item else None for item in leaves]
+    paths, leaves = zip(*pytree.tree_flatten_with_path(program.results)[0], strict=True)
+    flat = [walk.values.get(item) for item in leaves]
     if not any(flat):
         tensors = [item if item and isinstance(item.meta.get("val"), torch.Tensor) else None for item in leaves]
         flat = [walk.nothing(tuple(item.meta["val"].shape)) if item else None for item in tensors]
-    spec = exported.call_spec.out_spec
-    assert spec is not None
-    paths = [path for path, _ in pytree.tree_flatten_with_path(pytree.tree_unflatten(flat, spec))[0]]
     names = []
     for value, path in zip(flat, paths, strict=True):
         if value is None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.utils._pytree as pytree
-from torch.export import ExportedProgram
 from torch.fx import Node
 
 from fastrf.budget import limits
@@ -23,6 +22,7 @@ from fastrf.frontends.lowering import GraphWalk, Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
+from fastrf.frontends.torch.programs import Program
 
 __all__ = ["RULES", "Later", "Walk", "rule"]
 
@@ -54,12 +54,12 @@ class Later(NamedTuple):
 class Walk(GraphWalk):
     """Values of the nodes that the input reaches, and constants on demand, so that weights are never needed."""
 
-    def __init__(self, exported: ExportedProgram, options: Options = DEFAULTS) -> None:
+    def __init__(self, program: Program, options: Options = DEFAULTS) -> None:
         super().__init__(options)
         self.values: dict[Node, Any] = {}
         self.combined = 1  # products of kernels with unstructured zeros so far
         self.lost: set[Node] = set()
-        self._exported = exported
+        self.program = program
         self._constants: dict[Node, Any] = {}
         self._weighty: set[Node] = set()
         self._decided: dict[Node, Any] = {}
@@ -174,7 +174,7 @@ class Walk(GraphWalk):
         if node.op == "placeholder":
             return self._stored(node)
         if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(self._exported.graph_module)
+            return operator.attrgetter(str(node.target))(self.program.module)
         leaves = pytree.tree_leaves(node.meta.get("val"))
         count = sum(math.prod(map(int, leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
         limits.require("constant", count, f"node {node.name!r}: a constant of {count} values")
@@ -189,16 +189,9 @@ class Walk(GraphWalk):
 
     def _stored(self, node: Node) -> Any:
         """A parameter, buffer or lifted constant."""
-        signature = self._exported.graph_signature
-        stores: list[tuple[Mapping[str, str], Mapping[str, Any]]] = [
-            (signature.inputs_to_parameters, self._exported.state_dict),
-            (signature.inputs_to_buffers, {**self._exported.constants, **self._exported.state_dict}),
-            (signature.inputs_to_lifted_tensor_constants, self._exported.constants),
-        ]
-        for names, store in stores:
-            if node.name in names:
-                found = store[names[node.name]]
-                if found.is_meta:
-                    raise UnsupportedOpError(f"node {node.name!r}: its value is needed but is on the meta device")
-                return found
-        return node.meta.get("val")
+        found = self.program.stored.get(node)
+        if found is None:
+            return node.meta.get("val")
+        if found.is_meta:
+            raise UnsupportedOpError(f"node {node.name!r}: its value is needed but is on the meta device")
+        return found

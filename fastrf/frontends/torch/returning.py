@@ -18,7 +18,7 @@ from torch.fx import GraphModule
 
 from fastrf.errors import NetworkError
 
-__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "noted"]
+__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "names_of", "noted", "plain", "tensors_in"]
 
 
 def _nothing(*_: Any) -> None:
@@ -51,9 +51,7 @@ class Returned(NamedTuple):
 def noted(model: torch.nn.Module) -> Iterator[None]:
     """While it lasts, module calls note what they return, and the model itself returns nothing but plain containers."""
     calls = itertools.count()
-    names: dict[torch.nn.Module, list[str]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        names.setdefault(module, []).append(name)
+    names = names_of(model)
     handles = [
         module.register_forward_hook(_unwrapped if module is model else _hook(found, calls))
         for module, found in names.items()
@@ -65,12 +63,20 @@ def noted(model: torch.nn.Module) -> Iterator[None]:
             handle.remove()
 
 
+def names_of(model: torch.nn.Module) -> dict[torch.nn.Module, list[str]]:
+    """Every name that each module has; the model's own is ""."""
+    names: dict[torch.nn.Module, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    return names
+
+
 def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
     """Notes under every name that a module has."""
 
     def note(_module: Any, _arguments: Any, output: Any) -> None:
         call = next(calls)
-        for (item, tensor), name in itertools.product(_items(_plain(output)), names):
+        for (item, tensor), name in itertools.product(tensors_in(plain(output)), names):
             _NOTE(tensor, name, item, call)
 
     return note
@@ -78,13 +84,13 @@ def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
 
 def _unwrapped(module: torch.nn.Module, _arguments: Any, output: Any) -> Any:
     """A hook: the model's tensors in mappings and lists, whatever they were in."""
-    found = _plain(output)
+    found = plain(output)
     if not _holds_tensors(found):
         raise NetworkError(f"{type(module).__name__} returns no tensor but a {type(output).__name__}")
     return found
 
 
-def _plain(value: Any, above: frozenset[int] = frozenset()) -> Any:
+def plain(value: Any, above: frozenset[int] = frozenset()) -> Any:
     """Tensors in mappings, lists, dataclasses and objects of any kind, as mappings and lists; None for all else."""
     if value is None or isinstance(value, torch.Tensor):
         return value
@@ -92,8 +98,8 @@ def _plain(value: Any, above: frozenset[int] = frozenset()) -> Any:
         return None
     above |= {id(value)}
     if isinstance(value, Sequence) and not hasattr(value, "_fields"):
-        return [_plain(item, above) for item in value]
-    members = {name: _plain(item, above) for name, item in _members(value).items()}
+        return [plain(item, above) for item in value]
+    members = {name: plain(item, above) for name, item in _members(value).items()}
     return {name: item for name, item in members.items() if _holds_tensors(item)} or None
 
 
@@ -108,21 +114,21 @@ def _members(value: Any) -> dict[str, Any]:
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     held = {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **getattr(value, "__dict__", {})}
     public = {name: item for name, item in held.items() if not name.startswith("_")}
-    return public if any(_holds_tensors(_plain(item, frozenset({id(value)}))) for item in public.values()) else held
+    return public if any(_holds_tensors(plain(item, frozenset({id(value)}))) for item in public.values()) else held
 
 
 def _holds_tensors(value: Any) -> bool:
-    return next(_items(value), None) is not None
+    return next(tensors_in(value), None) is not None
 
 
-def _items(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a plain value with its path, such as "[0][p3]"."""
     if isinstance(value, torch.Tensor):
         yield path, value
     elif isinstance(value, Mapping | list):
         pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in pairs:
-            yield from _items(item, f"{path}[{key}]")
+            yield from tensors_in(item, f"{path}[{key}]")
 
 
 def gathered(exported: ExportedProgram, model: torch.nn.Module) -> ExportedProgram:

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from fastrf.errors import NetworkError, UnsupportedOpError
@@ -23,7 +22,8 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.known import moved, with_added, with_zeros
-from fastrf.frontends.torch.names import MOVES, VALUE_FREE
+from fastrf.frontends.torch.names import MOVES, SCOPE, VALUE_FREE
+from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.registry import RULES, Later, Walk
 from fastrf.frontends.torch.returning import RETURNED, Returned
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
@@ -40,10 +40,10 @@ _CONTEXTS = ("python::wrap_with_set_grad_enabled", "python::wrap_with_autocast")
 
 
 class ProgramWalk(Walk):
-    """One way through an exported program, from its inputs to its outputs."""
+    """One way through a captured program, from its inputs to its outputs."""
 
-    def __init__(self, exported: ExportedProgram, options: Options = DEFAULTS) -> None:
-        super().__init__(exported, options)
+    def __init__(self, program: Program, options: Options = DEFAULTS) -> None:
+        super().__init__(program, options)
         self._pieces: dict[Node, Any] = {}
         self._returned: list[tuple[Returned, Node]] = []
         self._inner = ""  # the operators that are being taken apart
@@ -63,7 +63,7 @@ class ProgramWalk(Walk):
 
     def _note_weight(self, node: Node) -> None:
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
-        own = node.graph is self._exported.graph and node.name in self._exported.graph_signature.inputs_to_parameters
+        own = node in self.program.parameters
         read = short_name(node) not in VALUE_FREE and any(n in self._weighty for n in node.all_input_nodes)
         if own or read or is_random(node):
             self._weighty.add(node)
@@ -205,7 +205,7 @@ class ProgramWalk(Walk):
     def _inline(self, node: Node) -> list[Any]:
         """A subgraph under a context manager, in place."""
         position = next(i for i, a in enumerate(node.args) if isinstance(a, Node) and a.op == "get_attr")
-        inner = getattr(self._exported.graph_module, str(node.args[position].target))  # type: ignore[union-attr]
+        inner = getattr(self.program.module, str(node.args[position].target))  # type: ignore[union-attr]
         assert isinstance(inner, GraphModule)
         return self._body(inner.graph, node.args[position + 1 :])
 
@@ -233,6 +233,9 @@ def _is_tensor(node: Node) -> bool:
 
 def scope_of(node: Node) -> tuple[str, ...]:
     """Qualified names of the modules that a node runs in, outermost first; a repeated call ends in `@k`."""
+    if SCOPE in node.meta:
+        noted: tuple[str, ...] = node.meta[SCOPE]
+        return noted
     stack = node.meta.get("nn_module_stack") or {}
     names = []
     for key, entry in stack.items():

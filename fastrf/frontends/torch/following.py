@@ -1,0 +1,149 @@
+"""A recording run of a module: which modules run, what they return, and where the run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch.fx import Graph, Node
+from torch.nn.modules import module as hooks
+
+from fastrf.errors import NetworkError
+from fastrf.frontends.torch.inputs import Inputs
+from fastrf.frontends.torch.keeping import as_it_was
+from fastrf.frontends.torch.programs import Program
+from fastrf.frontends.torch.recording import Recorder, Stopped
+from fastrf.frontends.torch.returning import RETURNED, Returned, names_of, plain, tensors_in
+from fastrf.frontends.torch.rules_own import kept_whole
+
+__all__ = ["record"]
+
+
+def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> Program:
+    """A module as a program, by one run in evaluation mode; `constants` are arguments that are no inputs.
+
+    Raises what the module raises, and Unfollowed.
+    """
+    recorder = Recorder(model, inputs.by_name(model, constants))
+    with as_it_was(model, recorder.has_left), torch.no_grad():
+        model.eval()
+        run = _Run(model, recorder)
+        with kept_whole(model), run.followed(), recorder.active():
+            run.call(inputs)
+        return run.program()
+
+
+class _Run:
+    """One run; `results` are what the model returns, or what its modules did where the run ends before."""
+
+    def __init__(self, model: torch.nn.Module, recorder: Recorder) -> None:
+        self.model, self.recorder = model, recorder
+        self.results: Any = None
+        self.assumes: list[str] = []
+        self._names = names_of(model)
+        self._stack: list[tuple[torch.nn.Module, tuple[str, ...]]] = []
+        self._counts: dict[str, Iterator[int]] = {}
+        self._calls = itertools.count()
+        self._thread = threading.get_ident()
+
+    def call(self, inputs: Inputs) -> None:
+        """Run the model as far as that goes."""
+        made = {id(tensor): name for name, tensor in self.recorder.examples.items()}
+        arguments, named = pytree.tree_map_only(
+            torch.Tensor,
+            lambda t: self.recorder.placeholder(made[id(t)]) if id(t) in made else t,
+            (inputs.arguments, inputs.named),
+        )
+        try:
+            output = self.model(*arguments, **named)
+        except Stopped as stop:
+            self.results = self._heads()
+            if not self.results:
+                raise
+            where = self.recorder.scope[-1] if self.recorder.scope else "the model"
+            self.assumes.append(
+                f"followed up to {stop} in {where}, which selects by values; what comes after is left out"
+            )
+            return
+        found = plain(output)
+        if next(tensors_in(found), None) is None:
+            raise NetworkError(f"{type(self.model).__name__} returns no tensor but a {type(output).__name__}")
+        self.results = pytree.tree_map(lambda t: self.recorder.node_of(t) if t is not None else None, found)
+
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """While it lasts, the recorder knows which modules run, and nodes which modules return them."""
+        handles = [
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: torch.nn.Module, _arguments: Any) -> None:
+        if module not in self._names or threading.get_ident() != self._thread:
+            return
+        scope, name = self.recorder.scope, self._names[module][0]
+        self._stack.append((module, scope))
+        if name:
+            call = next(self._counts.setdefault(name, itertools.count()))
+            self.recorder.scope = (*scope, f"{name}@{call}" if call else name)
+
+    def _leave(self, module: torch.nn.Module, _arguments: Any, output: Any) -> None:
+        if module not in self._names or threading.get_ident() != self._thread:
+            return
+        if module is not self.model:
+            call = next(self._calls)
+            for item, tensor in tensors_in(plain(output)):
+                noted = self.recorder.node_of(tensor).meta.setdefault(RETURNED, [])
+                noted += [Returned(name, item, call) for name in self._names[module]]
+        while self._stack:  # a module that failed has not been left
+            left, self.recorder.scope = self._stack.pop()
+            if left is module:
+                break
+
+    def _heads(self) -> dict[str, Node]:
+        """What modules returned that nothing else reads but what was left out."""
+        read = {source for node in self.recorder.graph.nodes for source in node.all_input_nodes}
+        returned = [(found, node) for node in self.recorder.graph.nodes for found in node.meta.get(RETURNED, ())]
+        ends: dict[str, Node] = {}
+        for found, node in reversed(returned):
+            if node.op == "call_function" and node not in ends.values():
+                users = [user for user in node.users if RETURNED in user.meta]
+                if node not in read or not users:
+                    ends[found.module + found.item.replace("[", ".").replace("]", "")] = node
+        return dict(reversed(ends.items()))
+
+    def program(self) -> Program:
+        """What was recorded, without what nothing that is returned needs."""
+        recorder = self.recorder
+        _drop_unused(recorder.graph, [*recorder.inputs.values(), *pytree.tree_leaves(self.results)])
+        given = "the values of the example input"
+        places = [f"the module {name}" if name else "the model" for name in recorder.looked_at]
+        followed = [f"the control flow of {place} is the one of {given}" for place in places]
+        nodes = set(recorder.graph.nodes)
+        return Program(
+            recorder.graph,
+            recorder.inputs,
+            {node: tensor for node, tensor in recorder.stored.items() if node in nodes},
+            frozenset(node for node in recorder.parameters if node in nodes),
+            self.results,
+            tuple(name for names in self._names.values() for name in names if name),
+            [*followed, *self.assumes],
+        )
+
+
+def _drop_unused(graph: Graph, wanted: Iterable[Node | None]) -> None:
+    """Take nodes away that neither those that are wanted nor what modules return is made of."""
+    kept = set(wanted)
+    for node in reversed(graph.nodes):
+        if node not in kept and not node.users and RETURNED not in node.meta:
+            graph.erase_node(node)

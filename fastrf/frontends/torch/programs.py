@@ -1,0 +1,75 @@
+"""A captured model, whoever captured it: a graph of operators that change nothing, and what its placeholders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.fx import Graph, Node
+
+from fastrf.frontends.torch.exporting import functional, quiet
+from fastrf.frontends.torch.returning import MODULES
+from fastrf.frontends.torch.simplifying import changes_arguments
+
+__all__ = ["Program"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A graph of ATen operators with every result's shape in its `meta`, as `torch.export` makes them.
+
+    `inputs` are the placeholders of tensors by argument name, `stored` what the others hold; of those, `parameters` are
+    never looked at. `results` are nodes (or None) in the containers in which the model returns them, `modules` the
+    names of all modules, `assumes` what the capture took for granted, and `module` has the attributes of the graph.
+    """
+
+    graph: Graph
+    inputs: dict[str, Node]
+    stored: Mapping[Node, torch.Tensor]
+    parameters: frozenset[Node]
+    results: Any
+    modules: tuple[str, ...] = ()
+    assumes: list[str] = field(default_factory=list)
+    module: torch.nn.Module | None = None
+
+    @classmethod
+    def of(cls, exported: ExportedProgram) -> Program:
+        """An exported program; operators of it that work in place are rewritten."""
+        if any(changes_arguments(node) for node in exported.graph.nodes):
+            with quiet():
+                exported = functional(exported)
+        graph, signature = exported.graph, exported.graph_signature
+        stores: list[tuple[Mapping[str, str], Mapping[str, Any]]] = [
+            (signature.inputs_to_parameters, exported.state_dict),
+            (signature.inputs_to_buffers, {**exported.constants, **exported.state_dict}),
+            (signature.inputs_to_lifted_tensor_constants, exported.constants),
+        ]
+        held = {name: store[key] for names, store in stores for name, key in names.items()}
+        placeholders = {node.name: node for node in graph.nodes if node.op == "placeholder"}
+        given = [spec.arg for spec in signature.input_specs if spec.kind == InputKind.USER_INPUT]
+        names = [arg.name for arg in given if not isinstance(arg, ConstantArgument)]
+        tensors = [name for name in names if isinstance(placeholders[name].meta.get("val"), torch.Tensor)]
+        return cls(
+            graph,
+            {name: placeholders[name] for name in tensors},
+            {placeholders[name]: tensor for name, tensor in held.items()},
+            frozenset(placeholders[name] for name in signature.inputs_to_parameters),
+            _results(exported),
+            tuple(exported.graph_module.meta.get(MODULES, ())),
+            module=exported.graph_module,
+        )
+
+
+def _results(exported: ExportedProgram) -> Any:
+    """The nodes that the model returns, in its containers; None for what is no tensor of the graph."""
+    node = next(n for n in exported.graph.nodes if n.op == "output")
+    kinds = [spec.kind is OutputKind.USER_OUTPUT for spec in exported.graph_signature.output_specs]
+    results = [item for item, wanted in zip(pytree.tree_leaves(node.args[0]), kinds, strict=True) if wanted]
+    spec = exported.call_spec.out_spec
+    assert spec is not None
+    return pytree.tree_unflatten([item if isinstance(item, Node) else None for item in results], spec)

@@ -1,0 +1,106 @@
+"""What a recording run computes with: tensors without data, and what the memory that they share holds at the moment.
+
+A program's nodes change nothing, but models write into tensors, and tensors share memory. Of every piece of memory (a
+storage) one node tells the contents. A view of it is a chain of operators from there: it is recorded again where the
+contents have changed, and what is written into a view goes back along its chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+__all__ = ["Contents", "Recorded", "Step", "Unfollowed", "storage_of", "twin"]
+
+
+class Unfollowed(Exception):  # noqa: N818  (nothing is wrong: another capture may follow)
+    """The recorder cannot tell what a model does here."""
+
+
+class Step(NamedTuple):
+    """One operator from a tensor to a view of it.
+
+    `arguments` are nodes and constants, the first one stands for the tensor, `before` is its twin, `value` what the
+    operator makes of that, and `item` which of several results is meant.
+    """
+
+    operator: Any
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+    before: torch.Tensor
+    value: Any
+    item: int | None = None
+
+
+class Contents:
+    """What a storage holds: the node that tells it, a twin of the tensor that is all of it, and how often it changed.
+
+    `root` is that tensor itself where it has data.
+    """
+
+    def __init__(self, node: Any, meta: torch.Tensor, root: torch.Tensor | None = None) -> None:
+        self.node, self.meta, self.root = node, meta, root
+        self.version = 0
+
+
+class Recorded(torch.Tensor):
+    """A tensor without data: shape, type and device as a model sees them, and where its values come from."""
+
+    meta: torch.Tensor
+    contents: Contents
+    steps: tuple[Step, ...]
+    node: Any
+    version: int
+    read: Callable[[torch.Tensor], torch.Tensor]
+
+    @staticmethod
+    def __new__(cls: type[Recorded], meta: torch.Tensor, device: torch.device, _read: Any) -> Recorded:  # noqa: D102
+        made: Recorded = torch.Tensor._make_wrapper_subclass(
+            cls, meta.shape, meta.stride(), meta.storage_offset(), dtype=meta.dtype, device=device
+        )
+        return made
+
+    def __init__(self, meta: torch.Tensor, _device: torch.device, read: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.meta, self.read = meta, read
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, _types: Any, _args: Any = (), _kwargs: Any = None) -> Any:
+        """Only reached past the recorder."""
+        raise Unfollowed(f"{func} runs where nothing is recorded")
+
+    def tolist(self) -> Any:
+        """The values as numbers, which control flow looks at."""
+        return self.read(self).tolist()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        """The values as an array, likewise."""
+        return self.read(self).numpy(force=force)
+
+    def __array__(self, dtype: Any = None) -> Any:
+        """The values as an array, likewise."""
+        return self.read(self).numpy().astype(dtype)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        """Shape and type."""
+        return f"Recorded({tuple(self.shape)}, {self.dtype})"
+
+
+def storage_of(tensor: torch.Tensor) -> int | None:
+    """Which storage a tensor uses; None for one that has none of its own."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return None
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def twin(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor without data of the same shape, strides and type."""
+    if tensor.layout != torch.strided:
+        raise Unfollowed(f"a tensor of layout {tensor.layout}")
+    return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
