@@ -340,7 +340,7 @@ def _named(error: Exception) -> str:
 
 
 def _analysis(model: Any, shape: tuple[int, ...], tool: str) -> float | None:
-    """What fastrf takes once `torch.export` has captured the model."""
+    """What fastrf takes once the model is captured."""
     import fastrf
     from fastrf.engine.memo import forget
 

@@ -216,7 +216,7 @@ def against_peers(found: list[compare.Answer]) -> Iterator[Figure]:
     if not pairs:
         return
     names = ", ".join(f"{answer.tool} on {answer.model}" for answer in slower)
-    whole = f"in {len(pairs) - len(slower)} with torch.export" + (f" (slower than {names})" if names else "")
+    whole = f"in {len(pairs) - len(slower)} with its capture" + (f" (slower than {names})" if names else "")
     measured = f"faster in {len(pairs) - len(behind)} of {len(pairs)}; {whole}"
     what = "all nodes of a module, exact, against every other tool's one width where that is right"
     yield Figure(what, "faster", measured, not slower)

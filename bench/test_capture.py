@@ -1,4 +1,4 @@
-"""From a PyTorch module to a Network, beside `torch.export` alone."""
+"""From a PyTorch module to a Network: recorded, lowered, and beside `torch.export` alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 
 torchvision = pytest.importorskip("torchvision")
 
+import fastrf  # noqa: E402
 from fastrf.frontends.torch import capture, to_network  # noqa: E402  (needs torch)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin_t"])
+@pytest.mark.benchmark(group="capture")
+def test_recording(benchmark: Any, name: str) -> None:
+    model = torchvision.models.get_model(name, weights=None).eval()
+    assert benchmark.pedantic(fastrf.load, (model, (3, 224, 224)), rounds=3, warmup_rounds=1).nodes
 
 
 @pytest.mark.parametrize("name", ["resnet18", "swin_t"])
