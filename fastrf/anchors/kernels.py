@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastrf.engine.compiling import jit
 
-__all__ = ["box_sets", "evolve", "fill_ranges", "fill_table", "match_levels"]
+__all__ = ["box_sets", "evolve", "fill_ranges", "fill_table", "match_levels", "nearest"]
 
 BytesArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -96,6 +96,34 @@ def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: 
                 count += 1
             out[b, row] = place
     return count
+
+
+@jit
+def nearest(boxes: FloatArray, priors: FloatArray, leibler: bool, far: FloatArray, index: IntArray) -> None:
+    """Per box the nearest priors, both float64[., 4] (centre and size): nearest first, equal ones in order.
+
+    The distance is that of the two as Gaussians: Kullback-Leibler or Wasserstein. `far` (float64[n, k]) starts at
+    infinity and `index` (int64[n, k]) at -1.
+    """
+    for b in range(boxes.shape[0]):
+        width, height = boxes[b, 2], boxes[b, 3]
+        for p in range(priors.shape[0]):
+            dx, dy = priors[p, 0] - boxes[b, 0], priors[p, 1] - boxes[b, 1]
+            if leibler:
+                wide, tall = priors[p, 2] / width, priors[p, 3] / height
+                moved = 4 * (dx * dx / (width * width) + dy * dy / (height * height))
+                distance = (wide * wide + tall * tall + moved - 2 * np.log(wide * tall) - 2) / 2
+            else:
+                distance = dx * dx + dy * dy + ((width - priors[p, 2]) ** 2 + (height - priors[p, 3]) ** 2) / 4
+            place = far.shape[1]
+            while place > 0 and far[b, place - 1] > distance:
+                place -= 1
+                if place + 1 < far.shape[1]:
+                    far[b, place + 1] = far[b, place]
+                    index[b, place + 1] = index[b, place]
+            if place < far.shape[1]:
+                far[b, place] = distance
+                index[b, place] = p
 
 
 @jit

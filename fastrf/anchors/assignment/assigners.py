@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.anchors.assignment.dense import corners
+from fastrf.anchors.kernels import nearest
 from fastrf.errors import ShapeError, UsageError
 
 __all__ = ["Candidates", "Labels", "atss", "gaussian_scores", "rfla"]
@@ -51,17 +52,13 @@ def gaussian_scores(boxes: npt.ArrayLike, priors: npt.ArrayLike, *, metric: str 
     Source: Xu et al. 2022, "RFLA: Gaussian receptive field based label assignment". Raises as `rfla`.
     """
     _check_metric(metric)
-    return _scores(_centred(boxes, "boxes")[:, :, None], _centred(priors, "priors")[:, None], metric)
-
-
-def _scores(one: FloatArray, two: FloatArray, metric: str) -> FloatArray:
-    """The scores of boxes and priors, each [4, ...] centre and size, that are laid beside each other."""
-    moved, size1, size2 = two[:2] - one[:2], one[2:], two[2:]
+    one, two = _centred(boxes, "boxes")[:, None], _centred(priors, "priors")
+    moved, size1, size2 = two[..., :2] - one[..., :2], one[..., 2:], two[..., 2:]
     if metric == "wd":
-        far = (moved**2).sum(axis=0) + ((size1 - size2) ** 2).sum(axis=0) / 4
+        far = (moved**2).sum(axis=-1) + ((size1 - size2) ** 2).sum(axis=-1) / 4
     else:
         ratio = size2 / size1
-        far = (ratio**2 + 4 * (moved / size1) ** 2 - 2 * np.log(ratio)).sum(axis=0) / 2 - 1
+        far = (ratio**2 + 4 * (moved / size1) ** 2 - 2 * np.log(ratio)).sum(axis=-1) / 2 - 1
     return np.asarray(1 / (1 + far))
 
 
@@ -88,28 +85,27 @@ def rfla(
         raise UsageError(f"rescale {rescale!r} must be positive")
     objects, fields = _centred(boxes, "boxes"), _centred(priors, "priors")
     first = _best(objects, fields, metric, topk[0])
-    second = _best(objects, fields * np.array([[1], [1], [rescale], [rescale]]), metric, topk[1])
+    second = _best(objects, fields * [1, 1, rescale, rescale], metric, topk[1])
     free = first.objects < 0
     return Labels(*(np.where(free, again, before) for before, again in zip(first, second, strict=True)))
 
 
 def _best(boxes: FloatArray, priors: FloatArray, metric: str, k: int) -> Labels:
     """Per prior the box that wants it most."""
-    labels = Labels(np.full(priors.shape[1], -1, np.int64), np.zeros(priors.shape[1]))
-    for number, box in enumerate(boxes.T):
-        scores = _scores(box[:, None], priors, metric)
-        wanted = _smallest(-scores, k)
-        wins = wanted[(labels.objects[wanted] < 0) | (scores[wanted] > labels.scores[wanted])]
-        labels.objects[wins], labels.scores[wins] = number, scores[wins]
+    index, far = _nearest(boxes, priors, metric == "kld", k)
+    order = np.argsort(far, axis=None, kind="stable")
+    order = order[index.ravel()[order] >= 0]
+    taken, at = np.unique(index.ravel()[order], return_index=True)
+    labels = Labels(np.full(len(priors), -1, np.int64), np.zeros(len(priors)))
+    labels.objects[taken], labels.scores[taken] = order[at] // k, 1 / (1 + far.ravel()[order[at]])
     return labels
 
 
-def _smallest(values: FloatArray, k: int) -> IntArray:
-    """The places of the `k` smallest values, the smallest first and equal ones in order."""
-    places = np.arange(values.size)
-    if k < values.size:
-        places = np.flatnonzero(values <= np.partition(values, k - 1)[k - 1])
-    return places[np.argsort(values[places], kind="stable")[:k]]
+def _nearest(boxes: FloatArray, priors: FloatArray, leibler: bool, k: int) -> tuple[IntArray, FloatArray]:
+    """Per box the `k` nearest priors (-1 where there are fewer) and how far they are, both [n, k]."""
+    index, far = np.full((len(boxes), k), -1, np.int64), np.full((len(boxes), k), np.inf)
+    nearest(boxes, priors, leibler, far, index)
+    return index, far
 
 
 def atss(
@@ -129,11 +125,11 @@ def atss(
         raise UsageError(f"{len(centres)} levels of centres need as many positive sizes, not {list(sizes)!r}")
     given, places = corners(boxes, 2), [_points(level) for level in centres]
     index = np.full((len(given), topk * len(places)), -1, np.int64)
+    middles = np.pad((given[:, :2] + given[:, 2:]) / 2, ((0, 0), (0, 2)))
     offset = 0
     for level, points in enumerate(places):
-        for number, middle in enumerate((given[:, :2] + given[:, 2:]) / 2):
-            nearest = _smallest((points[:, 0] - middle[0]) ** 2 + (points[:, 1] - middle[1]) ** 2, topk)
-            index[number, level * topk : level * topk + nearest.size] = nearest + offset
+        found, _ = _nearest(middles, np.pad(points, ((0, 0), (0, 2))), False, topk)
+        index[:, level * topk : (level + 1) * topk] = np.where(found >= 0, found + offset, -1)
         offset += len(points)
     there, side = index >= 0, np.repeat(np.array(sizes, np.float64), topk)
     chosen = np.concatenate([*places, np.zeros((1, 2))])[index]  # where there is none, -1 reads the last
@@ -147,9 +143,9 @@ def atss(
 
 
 def _centred(boxes: npt.ArrayLike, what: str) -> FloatArray:
-    """float64[4, n]: centre and size."""
-    low, high = np.split(np.ascontiguousarray(corners(boxes, 2, what).T), 2)
-    return np.concatenate([(low + high) / 2, high - low])
+    """float64[n, 4]: centre and size."""
+    low, high = np.split(corners(boxes, 2, what), 2, axis=1)
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
 
 
 def _points(centres: npt.ArrayLike) -> FloatArray:
