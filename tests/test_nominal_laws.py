@@ -10,6 +10,7 @@ import pytest
 
 import fastrf
 from fastrf import layer
+from fastrf.engine.nominal import Nominal
 from tests.fuzz import networks
 
 INF, NAN = math.inf, math.nan
@@ -52,6 +53,44 @@ def test_zoo_at_two_sizes(name):
     for node in small:
         same = networks.same(networks.values_of(small[node]), networks.values_of(large[node]))
         assert same or 0 in small[node].shape, node
+
+
+def check_of(shape, *layers):
+    field = field_of(shape, *layers)
+    networks.check_nominal(field, list(layers))
+    return field
+
+
+def test_a_window_cut_on_one_axis_may_lose_taps_on_another_that_it_does_not_move_along():
+    """The first column of row 1 and the last of row 6: at an edge one of the rows is missing, and none moves."""
+    used = [[[k == 1, False, k == 6] for k in range(8)]]
+    rows = named("rows", "conv", "row", out_channels=1, kernel_size=[3], padding=1, used=used)
+    field = check_of([1, 8, 8], named("row", "select", "input", axis=0, index=0), rows)
+    assert field.boxes()[:, 0].tolist() == [[6, 7], *[[1, 7]] * 6, [1, 2]]
+    assert (field.size, field.stride) == ((6, 3), (INF, 1))
+    window = named("window", "gather", "windows", axis=0, indices=[1, 11])
+    field = check_of([1, 8, 8], named("windows", "unfold", "input", kernel_size=[4, 3], stride=[5, 1]), window)
+    assert field.stride == (INF, 1)
+
+
+def test_elements_that_a_mask_or_a_write_hides_are_no_motion():
+    """Columns 0 and 5 of every row, some of them constant: numbers are those of rows where neither is."""
+    columns = [named(f"column{k}", "gather", "masked", axis=2, indices=[k]) for k in (0, 5)]
+    both = named("both", "add", "column0", "column5")
+    mask = [[k != row % 6 for k in range(7)] for row in range(7)]
+    masked = named("masked", "keep", "input", mask=mask, axes=[1, 2])
+    assert numbers(check_of([2, 7, 7], masked, *columns, both))[:2] == (((1, 1), (6, 6)), (1, INF))
+    masked, zeros = named("masked", "relu", "input"), named("zeros", "constant", "input", shape=[2, 2, 1])
+    written = named("written", "scatter", "column0", "zeros", axis=1, indices=[2, 4])
+    both = named("both", "add", "written", "column5")
+    field = check_of([2, 7, 7], masked, *columns, zeros, written, both)
+    assert numbers(field)[:2] == (((1, 1), (6, 6)), (1, INF))
+
+
+def test_the_check_notices_boxes_that_move_where_the_stride_says_none_does(monkeypatch):
+    monkeypatch.setattr(Nominal, "stride", lambda _self, _axis: math.inf)
+    with pytest.raises(networks.FaultError, match="boxes move"):
+        check_of([1, 12], conv("conv", "input"), named("picked", "gather", "conv", axis=1, indices=[5, 1, 9, 2]))
 
 
 # Worked examples ---------------------------------------------------------------------------------------------------
@@ -241,6 +280,20 @@ def test_what_depends_on_many_lists_ends_soon(rng):
         layers.append(layer("cumsum", 0, bool(k % 2)))
     field = fastrf.analyze(layers, (1, 3, 7, 7)).output
     assert len(field.size) == len(field.pixel_shape) == 3
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_part_that_reads_nothing_reads_nothing_of_an_endless_axis(reverse):
+    """Three rows, the middle one of another input: listed, and summed up along the columns."""
+    layers = [
+        named("rows", "concat", "aux", "image", "aux", axis=1),
+        named("sums", "cumsum", "rows", axis=2, reverse=reverse),
+    ]
+    spec = {"input_shape": {"image": [2, 1, 4], "aux": [2, 1, 4]}, "layers": layers}
+    field = fastrf.analyze(spec, wrt="aux").output
+    networks.check_nominal(field, layers)
+    assert field.size_range == ((0, 1), (0, INF))
+    assert field.stride[1] == 1
 
 
 def test_positions_that_read_different_things_and_do_not_move_are_listed():

@@ -86,8 +86,8 @@ def _windows(
     if phase.shift < 0:
         endless, open_ = open_, endless
     if phase.shift:
-        lows[endless & (lows <= highs).reshape(len(first), -1).any(axis=1)] = -np.inf
-        highs[open_ & (lows <= highs).reshape(len(first), -1).any(axis=1)] = np.inf
+        read = lows <= highs  # entry by entry: other factors have phases in which nothing is read
+        lows[(read.T & endless).T], highs[(read.T & open_).T] = -np.inf, np.inf
     lows[empty], highs[empty] = np.inf, -np.inf
     return lows, highs
 
