@@ -5,6 +5,7 @@
 | `capture` | a module and its input shape to a Program, recorded or exported, without changing the module |
 | `following`, `recording` | one run of the module on tensors without data: modules and results; operators |
 | `tensors`, `constants`, `writing` | what that run computes with: memory that is shared, what is computed for real |
+| `keras` | models of Keras on the PyTorch backend, by their layers |
 | `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
 | `keeping`, `exporting` | the user's model, left as it was; the same programs from every release of PyTorch |
 | `archive` | a `.pt2` file without what could run |

@@ -112,7 +112,8 @@ class Constants:
                 same = tensor.shape == root.shape and tensor.stride() == root.stride()
                 if same and tensor.storage_offset() == root.storage_offset():
                     return
-                raise Unfollowed("memory of a constant is written to in two ways")
+                yield _placed(tensor, root)
+                return
             view = self._views[id(tensor)][1]
             before = twin(view.source)
             value = view.operator(before, *view.rest, **view.named)
@@ -120,3 +121,15 @@ class Constants:
                 raise Unfollowed(f"a result of {view.operator} is written to")
             yield Step(view.operator, (None, *view.rest), view.named, before, value)
             tensor = view.source
+
+
+def _placed(tensor: torch.Tensor, root: torch.Tensor) -> Step:
+    """A view that was made before the run, by its place in memory. Raises Unfollowed."""
+    if not root.is_contiguous() or root.storage_offset():
+        raise Unfollowed("memory of a constant is shared in two ways")
+    before, place = twin(root), (tensor.size(), tensor.stride(), tensor.storage_offset())
+    return Step(torch.ops.aten.as_strided.default, (None, *map(_plain, place)), {}, before, before.as_strided(*place))
+
+
+def _plain(place: Any) -> Any:
+    return place if isinstance(place, int) else list(place)

@@ -16,6 +16,7 @@ from torch.nn.modules import module as hooks
 from fastrf.errors import NetworkError
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
+from fastrf.frontends.torch.keras import is_keras, layers_of, noticed
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.recording import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, names_of, plain, tensors_in
@@ -45,7 +46,7 @@ class _Run:
         self.model, self.recorder = model, recorder
         self.results: Any = None
         self.assumes: list[str] = []
-        self._names = names_of(model)
+        self._names = layers_of(model) if is_keras(model) else names_of(model)
         self._stack: list[tuple[torch.nn.Module, tuple[str, ...]]] = []
         self._counts: dict[str, Iterator[int]] = {}
         self._calls = itertools.count()
@@ -78,6 +79,10 @@ class _Run:
     @contextlib.contextmanager
     def followed(self) -> Iterator[None]:
         """While it lasts, the recorder knows which modules run, and nodes which modules return them."""
+        if is_keras(self.model):
+            with noticed(self._enter, self._leave):
+                yield
+            return
         handles = [
             hooks.register_module_forward_pre_hook(self._enter),
             hooks.register_module_forward_hook(self._leave),
