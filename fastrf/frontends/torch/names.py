@@ -5,6 +5,8 @@ An operator's name here is without namespace and overload, and that of its plain
 
 from __future__ import annotations
 
+import functools
+
 __all__ = [
     "CLOSED",
     "CONVOLUTIONS",
@@ -53,6 +55,7 @@ FORMS = {
 }
 
 
+@functools.cache
 def plain_name(written: str) -> str:
     """The name by which rules and tables know an operator, of one such as "aten::relu_"."""
     namespace, _, name = written.rpartition("::")

@@ -19,14 +19,14 @@ from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
 from fastrf.frontends.torch.constants import Constants
-from fastrf.frontends.torch.names import CONVOLUTIONS, SCOPE, SUMS, VALUE_FREE, plain_name
+from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SCOPE, SOFTMAXES, SUMS, VALUE_FREE, plain_name
 from fastrf.frontends.torch.tensors import Contents, Recorded, Step, Unfollowed, storage_of, twin
 from fastrf.frontends.torch.writing import functional_form, put_back, written
 
 __all__ = ["Recorder", "Stopped"]
 
 #: Operators whose results never share memory with their arguments, so that one look at equal ones is enough.
-_FRESH = CONVOLUTIONS | SUMS
+_FRESH = (SUMS | OF_ONE | OF_SEVERAL | NORMS | SOFTMAXES | {"cat", "stack"}) - {"einsum", "imag"}
 #: Operators that hand values over to Python.
 _READS = frozenset(("item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"))
 #: Operators that change what a tensor is, not what it holds.
@@ -114,7 +114,7 @@ class Recorder(ProxyTorchDispatchMode):
             return same
         node = self._note("call_function", func, *self._as_nodes(args, kwargs), value, _own_name(func))
         if isinstance(value, torch.Tensor):
-            return self._result(node, node, value, recorded, device)
+            return self._result(node, node, value, () if name in _FRESH else recorded, device)
         if isinstance(value, list | tuple):
             return type(value)(
                 self._result(node, (node, k), one, recorded, device) if isinstance(one, torch.Tensor) else one
@@ -293,8 +293,9 @@ class Recorder(ProxyTorchDispatchMode):
 
     def _shape_of(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """The operator's result on tensors without data."""
-        if _keeps_shape(name, args):
-            return torch.empty_like(args[0])
+        told = _joined(*args, **kwargs) if name == "cat" else _like_first(name, args)
+        if told is not None:
+            return told
         key = (func, _key(args), _key(tuple(kwargs.items()))) if name in _FRESH else None
         if key in self._shapes:
             size, stride, dtype = self._shapes[key]
@@ -360,14 +361,29 @@ def _tensors(given: Any) -> Iterator[torch.Tensor]:
 _KEEPS_SHAPE = frozenset(("batch_norm", "instance_norm"))
 
 
-def _keeps_shape(name: str, args: Any) -> bool:
-    """Whether a result surely is like the first argument; torch takes long to find that out."""
+def _like_first(name: str, args: Any) -> torch.Tensor | None:
+    """A result that surely is like the first argument; torch takes long to find that out."""
     x, *rest = args
-    return name in _KEEPS_SHAPE and all(not isinstance(t, torch.Tensor) or t.shape == x.shape[1:2] for t in rest[:4])
+    if name not in _KEEPS_SHAPE or any(isinstance(t, torch.Tensor) and t.shape != x.shape[1:2] for t in rest[:4]):
+        return None
+    return twin(x) if x.is_contiguous() else torch.empty_like(x)
+
+
+def _joined(parts: Sequence[torch.Tensor], dim: Any = 0) -> torch.Tensor | None:
+    """Contiguous tensors of one type joined along an axis, along which alone they differ; likewise."""
+    axes = parts[0].dim()
+    if dim not in range(-axes, axes) or not all(part.is_contiguous() for part in parts):
+        return None
+    axis = dim % axes
+    around = {(part.dtype, part.shape[:axis], part.shape[axis + 1 :]) for part in parts}
+    if len(around) > 1:
+        return None
+    dtype, before, after = around.pop()
+    return torch.empty((*before, sum(part.shape[axis] for part in parts), *after), dtype=dtype, device="meta")
 
 
 def _key(given: Any) -> Any:
     """Arguments as a key: of tensors, what decides what a result looks like."""
     if isinstance(given, torch.Tensor):
         return given.size(), given.stride(), given.dtype
-    return tuple(map(_key, given)) if isinstance(given, list | tuple) else given
+    return tuple(map(_key, given)) if isinstance(given, list | tuple) else (type(given), given)

@@ -1,0 +1,57 @@
+"""What a recording run takes results to be like without asking torch: shape, type, and whether memory is shared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastrf
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("fastrf.frontends.torch")
+
+
+def analysed(forward, shape):
+    module = torch.nn.Module()
+    module.forward = forward
+    return fastrf.analyze(module, shape, capture="record").output
+
+
+def test_equal_numbers_of_two_types_make_results_of_two_types():
+    def forward(x):
+        whole = x.long()
+        kinds = [(whole + 1).dtype, (whole + 1.0).dtype, (whole + True).dtype]
+        assert kinds == [torch.int64, torch.float32, torch.int64]
+        return x
+
+    assert analysed(forward, (3, 4)).exact
+
+
+def test_what_is_written_into_a_view_that_einsum_made_is_not_lost():
+    def forward(x):
+        x = x + 0
+        _, turned = (torch.einsum("ij->ji", x) for _ in range(2))
+        turned[1] = 0
+        return x
+
+    with pytest.raises(fastrf.NetworkError, match="cannot be recorded"):
+        analysed(forward, (3, 4))
+
+
+@pytest.mark.parametrize("dim", [1, -3])
+def test_tensors_are_joined_along_one_axis(dim):
+    def forward(x):
+        joined = torch.cat([x, x[:, :1].contiguous(), x], dim)
+        like = torch.cat([torch.zeros(x.shape), torch.zeros(1, 1, 4, 5), torch.zeros(x.shape)], dim)
+        assert (joined.shape, joined.stride(), joined.dtype) == (like.shape, like.stride(), like.dtype)
+        return joined
+
+    field = analysed(forward, (3, 4, 5))
+    assert field.shape == (7, 4, 5)
+    assert np.argwhere(field.neuron_mask((3, 2, 1))).tolist() == [[0, 2, 1]]
+
+
+@pytest.mark.parametrize(("others", "dim"), [([(1, 3, 4, 5)], 4), ([(1, 3, 4, 6)], 1)])
+def test_what_cannot_be_joined_is_the_models_own_error(others, dim):
+    with pytest.raises(fastrf.FastRFError, match="cannot be recorded"):
+        analysed(lambda x: torch.cat([x, *(x.new_zeros(other) for other in others)], dim), (3, 4, 5))
