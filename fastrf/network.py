@@ -25,6 +25,7 @@ from fastrf.errors import (
     did_you_mean,
 )
 from fastrf.ops import apply, find, frozen
+from fastrf.ops.truths import Truths
 from fastrf.system.locks import cached_property
 
 __all__ = ["Network", "Node", "split_name", "total"]
@@ -384,7 +385,9 @@ def _plain_layer(node: Node) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    """Tuples as lists, as JSON reads them."""
+    """Tuples and tables as lists, as JSON reads them."""
+    if isinstance(value, Truths):
+        return value.tolist()
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 

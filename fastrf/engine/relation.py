@@ -163,8 +163,12 @@ class Relation:
         """From `bool[n_rows, n_cols]`."""
         dense = np.asarray(mask, bool)
         n_rows, n_cols = dense.shape
-        rows, columns = np.nonzero(dense)
-        return cls.from_points(n_rows, n_cols, rows, columns)
+        wide = np.zeros((n_rows, n_cols + 2), bool)
+        wide[:, 1:-1] = dense
+        row, column = np.nonzero(wide[:, 1:] != wide[:, :-1])  # where runs start and stop, in turn
+        check_size(n_rows, row.size // 2)
+        indptr = np.searchsorted(row[::2], np.arange(n_rows + 1, dtype=np.int64)).astype(np.int64)
+        return cls._intern(n_cols, indptr, column[::2].copy(), column[1::2].copy())
 
     @classmethod
     def from_scipy(cls, matrix: csr_array) -> Relation:

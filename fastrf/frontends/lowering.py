@@ -7,7 +7,7 @@ those of the spec do not; a `Value` knows both shapes, so that rules can speak i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,6 +107,14 @@ class GraphWalk:
         self._reserved: set[str] = set()
         self._assumed: list[str] = []
         self._lost: set[str] = set()  # layers that constants may decide more of than is known
+        self._made_of: dict[Any, tuple[Any, Any]] = {}
+
+    def once(self, key: str, array: npt.NDArray[Any], make: Callable[[], Any]) -> Any:
+        """What is made of a constant, once for all layers that share it; the array is held, so its memory tells it."""
+        place = key, array.ctypes.data, array.shape, array.strides, array.dtype.str
+        if place not in self._made_of:
+            self._made_of[place] = array, make()
+        return self._made_of[place][1]
 
     # Names -----------------------------------------------------------------------------------------------
 

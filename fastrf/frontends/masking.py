@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
+from fastrf.ops.truths import nested
 
 __all__ = [
     "LOWEST",
@@ -23,6 +24,7 @@ __all__ = [
     "lowest_limit",
     "mask_out",
     "masked_fill",
+    "note_excluded",
     "offset",
     "set_added",
     "set_known",
@@ -46,9 +48,14 @@ _NEVER = -1e300
 def excluded(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
     """Where what constants fill in or add (0 or NaN where they do neither) takes no part in a softmax, or None."""
     shut, said = exclusions(table, axis, walk.options.mask_below)
+    note_excluded(walk, said)
+    return shut if shut.any() else None
+
+
+def note_excluded(walk: GraphWalk, said: str) -> None:
+    """List what is taken for granted of numbers that exclude, if anything is."""
     if said:
         walk.assume(f"node {walk.node!r}: {said}")
-    return shut if shut.any() else None
 
 
 def exclusions(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
@@ -56,9 +63,10 @@ def exclusions(table: Known, axis: int, mask_below: float) -> tuple[Mask, str]:
 
     Numbers are compared with the highest of their row: where all of it is masked alike, nothing is excluded.
     """
-    infinite, low = np.isneginf(table), np.where(table <= lowest_limit(mask_below), table, 0.0)
-    if mask_below == -np.inf or not low.any():
+    infinite, lowered = table == -np.inf, table <= lowest_limit(mask_below)
+    if mask_below == -np.inf or np.count_nonzero(lowered) == np.count_nonzero(infinite):
         return infinite, ""
+    low = np.where(lowered, table, 0.0)
     ranked = np.where(_lowest(low), np.minimum(low, _NEVER), low)
     with np.errstate(invalid="ignore", over="ignore"):
         finite = (ranked - ranked.max(axis=axis, keepdims=True, initial=-np.inf) <= mask_below) & ~infinite
@@ -148,7 +156,7 @@ def keep_attributes(x: Value, mask: np.ndarray[Any, Any]) -> dict[str, Any] | No
     if not axes:
         return None
     small = table[tuple(slice(None) if k in axes else 0 for k in range(table.ndim))]
-    return {"mask": small.tolist(), "axes": [x.axis(k) for k in axes]}
+    return {"mask": nested(small), "axes": [x.axis(k) for k in axes]}
 
 
 def masked_fill(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:

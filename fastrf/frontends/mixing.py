@@ -12,6 +12,7 @@ from fastrf.errors import ShapeError
 from fastrf.frontends import moving, products
 from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
 from fastrf.frontends.masking import excluded, levels, mask_out, masked_fill, set_added, set_known, uniform
+from fastrf.ops.truths import nested
 
 __all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm", "one_way", "softmax"]
 
@@ -42,14 +43,21 @@ def attention(
     """
     q, k, v = qkv
     scores_shape = (*q.full[:-1], k.full[-2])
-    allowed = None if allowed is None or allowed.all() else allowed
-    table = None if allowed is None else uniform(allowed, scores_shape)
+    table = None
+    if allowed is not None:
+        allowed, table = walk.once(f"keys {scores_shape}", allowed, lambda: _keys(allowed, scores_shape))
     if mask is not None or (allowed is not None and table is None):
         return _spelled_out(walk, qkv, mask, allowed, causal=causal)
     both = q.stripped and len(q.full) > 2
     values = [q, k, v] if both else [walk.spread(t) for t in (q, k, v)]
-    attributes = {} if table is None else {"mask": table.tolist()}
+    attributes = {} if table is None else {"mask": table}
     return walk.emit("attention", *values, causal=causal, **attributes)
+
+
+def _keys(allowed: Mask, full: tuple[int, ...]) -> tuple[Mask | None, Any]:
+    """A mask, None where it hides nothing, and what is the same for all heads as an attribute, None where none is."""
+    table = None if allowed.all() else uniform(allowed, full)
+    return None if allowed.all() else allowed, None if table is None else nested(table)
 
 
 def _spelled_out(
@@ -73,7 +81,7 @@ def _spelled_out(
 def linear(walk: GraphWalk, x: Value, out: int, *, bias: bool, used: Mask | None = None) -> Value:
     """A fully connected layer over the last axis; `used` (out, in) says where its weights are not zero."""
     value = x if x.shape and len(x.full) > 1 else walk.spread(x)
-    more = {} if used is None or used.all() else {"used": used.tolist()}
+    more = {} if used is None or used.all() else {"used": nested(used)}
     return walk.emit("linear", value, out_features=out, bias=bias, **more)
 
 

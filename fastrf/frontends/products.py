@@ -12,6 +12,7 @@ import numpy as np
 from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Known, Value, compressed
 from fastrf.frontends.masking import mask_out, set_known, uniform
+from fastrf.ops.truths import nested
 
 __all__ = ["einsum", "matmul", "transpose", "zero_products"]
 
@@ -75,7 +76,7 @@ def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
         used = uniform(~a.zeroed, a.full)
         if used is None:
             return _head_by_head(walk, a, b)
-        attributes = {"used": used.tolist()}
+        attributes = {"used": nested(used)}
     both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
     left, right = (a, b) if both else (walk.spread(a), walk.spread(b))
     return walk.emit("matmul", left, right, **attributes)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Value
+from fastrf.ops.truths import nested
 
 __all__ = ["fold", "resize", "slide"]
 
@@ -28,7 +29,7 @@ def slide(walk: GraphWalk, x: Value, n: int, op: str, *others: Value, **attribut
     neutral = {**_NEUTRAL, "output_size": x.full[0]} if op == "resize" else _NEUTRAL
     wider: dict[str, Any] = {k: [neutral.get(k, 1), *v] if isinstance(v, list) else v for k, v in attributes.items()}
     if used is not None:
-        wider["used"] = np.expand_dims(np.array(used), 2).tolist()
+        wider["used"] = nested(np.expand_dims(np.array(used), 2))
     return moving.permute(walk, walk.emit(op, turned, *others, **wider), [1, 0, *range(2, n + 2)])
 
 

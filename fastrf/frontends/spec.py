@@ -15,6 +15,7 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
 from fastrf.ops import find
+from fastrf.ops.truths import nested
 from fastrf.system import files
 
 __all__ = ["from_file", "from_layers", "from_mapping", "from_zoo"]
@@ -128,7 +129,7 @@ def _masked(layer: Any, mask_below: float) -> Any:
         return layer
     shut, said = exclusions(np.array(rows, np.float64), -1, mask_below)
     assumes = [*layer.get("assumes", ()), *([f"node {layer.get('name', 'attention')!r}: {said}"] if said else ())]
-    return {**layer, "mask": (~shut).tolist(), **({"assumes": assumes} if assumes else {})}
+    return {**layer, "mask": nested(~shut), **({"assumes": assumes} if assumes else {})}
 
 
 def _plain(layer: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from fastrf.engine.recipe import Recipe
 from fastrf.errors import FastRFError, NetworkError, UnsupportedOpError, did_you_mean
 from fastrf.ops.registry import OPERATORS, Attributes, Operator, Shape
 from fastrf.ops.rules import RULES, load_packages
+from fastrf.ops.truths import Truths, of_lists
 
 __all__ = ["apply", "find", "frozen"]
 
@@ -57,12 +58,18 @@ _PLAIN = frozenset((bool, int, float, str))
 
 
 def frozen(value: Any) -> Any:
-    """Lists and mappings as tuples and NumPy's numbers as Python's, so that a recipe can be remembered by them."""
+    """Lists and mappings as tuples and NumPy's numbers as Python's, so that a recipe can be remembered by them.
+
+    Large tables of truths are one object each, known by its digest.
+    """
+    if isinstance(value, Truths):
+        return value
     if isinstance(value, Mapping):
         return tuple((key, frozen(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
-        plain = _PLAIN.issuperset(map(type, value))  # as rows of large masks are
-        return tuple(value) if plain else tuple(frozen(item) for item in value)
+        if _PLAIN.issuperset(map(type, value)):
+            return tuple(value)
+        return of_lists(value) or tuple(frozen(item) for item in value)
     if hasattr(value, "tolist"):
         return frozen(value.tolist())
     return value

@@ -16,6 +16,7 @@ from fastrf.engine.relation import Relation
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops.arguments import in_groups, integer, integers, one_of, spatial_axes
 from fastrf.ops.registry import Attributes, Shape, operator
+from fastrf.ops.truths import Truths
 from fastrf.ops.zeros import table_of
 
 __all__ = ["affine_cost", "attention", "einsum", "linear", "matmul", "softmax"]
@@ -191,12 +192,17 @@ def _some_keys(
     return every, maps.from_relation(weighed), maps.take(length, np.where(several, np.arange(length), -1))
 
 
-def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]]) -> npt.NDArray[np.bool_]:
+def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | Truths) -> npt.NDArray[np.bool_]:
     """bool[length, span] of a mask given as nested lists."""
-    flat = [value for row in mask for value in row]
-    if len(mask) != length or any(len(row) != span for row in mask) or not all(isinstance(v, bool) for v in flat):
+    flat: list[object] = []
+    if isinstance(mask, Truths):
+        fits = mask.array.shape == (length, span)
+    else:
+        flat = [value for row in mask for value in row]
+        fits = len(mask) == length and all(len(row) == span for row in mask)
+    if not fits or not all(isinstance(v, bool) for v in flat):
         raise ShapeError(f"a mask must be {length} rows of {span} booleans: which keys each query may read")
-    allowed = np.array(flat, bool).reshape(length, span)
+    allowed = np.array(mask, bool).reshape(length, span)
     return np.tril(allowed) if causal else allowed
 
 

@@ -19,6 +19,7 @@ from fastrf.frontends.onnx.known import with_total
 from fastrf.frontends.onnx.registry import Call, Item, Walk, rule
 from fastrf.network import MAX_AXIS
 from fastrf.ops.arguments import Window, windows
+from fastrf.ops.truths import nested
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
@@ -97,7 +98,7 @@ def _convolved(walk: Walk, call: Call, at: int, op: str, **attributes: Any) -> V
     exact = call.op in ("Conv", "ConvTranspose")
     used = np.asarray(call.known(at) != 0) if exact and not trained else np.ones((), bool)
     many = not used.all() and products(np.broadcast_to(used, shape)) is None
-    zeros = {} if used.all() or many else {"used": used.tolist()}
+    zeros = {} if used.all() or many else {"used": nested(used)}
     result = sliding.slide(walk, call.operand(walk, 0), len(shape) - 2, op, **attributes, **zeros)
     if many:
         return walk.loosened(result)

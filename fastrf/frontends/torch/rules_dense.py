@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from fastrf.frontends import mixing, moving, products
 from fastrf.frontends.lowering import Value, compressed
-from fastrf.frontends.masking import excluded, mask_out, masked_fill
+from fastrf.frontends.masking import exclusions, mask_out, masked_fill, note_excluded
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, for_each, short_name
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import NORMS, SOFTMAXES
@@ -115,8 +115,11 @@ def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any] | None:
     table = walk.array(mask)
     if table.dtype == bool:
         return table
-    shut = excluded(walk, table.astype(np.float64), -1)
-    return None if shut is None else ~shut
+    below = walk.options.mask_below
+    shut, said = walk.once("shut", table, lambda: exclusions(table.astype(np.float64), -1, below))
+    note_excluded(walk, said)
+    open_: np.ndarray[Any, Any] = walk.once("open", shut, lambda: ~shut)
+    return open_
 
 
 @rule(*NORMS)

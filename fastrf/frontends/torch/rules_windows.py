@@ -15,6 +15,7 @@ from fastrf.frontends.torch.arguments import bound, fake_shape, for_each, short_
 from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.names import CONVOLUTIONS
 from fastrf.frontends.torch.registry import Walk, rule
+from fastrf.ops.truths import nested
 from fastrf.ops.zeros import products
 
 __all__: list[str] = []
@@ -42,7 +43,7 @@ def conv(walk: Walk, node: Node) -> Any:
     used = table_of(walk, a["weight"]) != 0
     many = not used.all() and _too_many(walk, np.broadcast_to(used, weight))
     if not used.all() and not many:
-        common["used"] = used.tolist()
+        common["used"] = nested(used)
     if a.get("transposed", "output_padding" in a):
         common["output_padding"] = _per_axis(a["output_padding"], n, [0])
         op, out = "conv_transpose", weight[1] * a["groups"]
