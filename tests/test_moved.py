@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +30,20 @@ def test_classes_are_found_where_they_were(name):
 def test_every_module_is_found_where_it_was():
     for old, new in MOVED.items():
         assert importlib.import_module(f"fastrf.{old}") is importlib.import_module(f"fastrf.{new}")
+
+
+def test_no_old_name_hides_what_is_public():
+    """In a process of its own: an import sets the module on its package."""
+    told = """
+import importlib, pkgutil, fastrf
+from fastrf.system.moved import MOVED
+names = ["fastrf", *(found.name for found in pkgutil.walk_packages(fastrf.__path__, "fastrf.") if found.ispkg)]
+packages = [importlib.import_module(name) for name in names if "frontends" not in name]
+before = {(p, name): getattr(p, name) for p in packages for name in getattr(p, "__all__", ())}
+for old in MOVED:
+    importlib.import_module(f"fastrf.{old}")
+assert len(before) > 100
+print([name for (p, name), value in before.items() if getattr(p, name) is not value])
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
 
 __all__ = ["MOVED", "Finder", "find_moved"]
 
@@ -33,6 +33,15 @@ MOVED = {
 }
 
 
+class _Package(ModuleType):
+    """A package in which something public bears the old name of a module."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set it, unless an import would hide what is public by that name."""
+        if not isinstance(value, ModuleType) or f"{self.__name__}.{name}".removeprefix("fastrf.") not in MOVED:
+            super().__setattr__(name, value)
+
+
 class Finder:
     """Finds a module by its old name, after every other finder."""
 
@@ -47,6 +56,9 @@ class Finder:
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module itself, by the name that it has now."""
+        package, _, name = spec.name.rpartition(".")
+        if name in getattr(sys.modules[package], "__all__", ()):
+            sys.modules[package].__class__ = _Package
         return importlib.import_module(f"fastrf.{MOVED[spec.name.removeprefix('fastrf.')]}")
 
     def exec_module(self, module: ModuleType) -> None:
