@@ -30,20 +30,21 @@ def load(
 ) -> Network:
     """A Network from a zoo name, a spec (path, mapping, list of layers, classic table), an ONNX or PyTorch model.
 
-    A Network is given back as it is. A PyTorch model is a `torch.nn.Module`, an `ExportedProgram`, a `.pt2` file or
-    "package.module:callable" (code of yours, which only text may name); it is captured in evaluation mode and left as
-    it was. An ONNX model is a `.onnx` file, whose weights are never read, or a `ModelProto`.
+    A Network is given back as it is. A PyTorch model is a `torch.nn.Module` (or a list of them, one after another), an
+    `ExportedProgram`, a `.pt2` file, "timm/NAME", or "package.module:callable" (code of yours, which only text may
+    name; a factory is asked for no pretrained weights); it is captured in evaluation mode and left as it was. An ONNX
+    model is a `.onnx` file, whose weights are never read, or a `ModelProto`.
 
-    `input_shape` is without the batch, e.g. `(3, 224, 224)`; with several inputs a mapping by name. It overrides the
-    shape in the source. `channel_axis` says which axis of an input (without the batch) holds channels: an int, None for
-    none, or a mapping by input name; left out, it is guessed, and `repr` and `summary` show the guess. `values` holds
-    values of control inputs by name, such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added
-    to, or filled into, what a softmax reads excludes its place where it is `-inf`, the smallest number of its dtype, or
-    at most `mask_below`; `-math.inf` is the strict meaning. `capture` says how a PyTorch module is followed: "record"
-    by one run on tensors without data, "export" by `torch.export`, "auto" by the first and, where that cannot follow,
-    the second. `on_unsupported="full"` goes on where an operator has no
-    rule and marks what follows as approximate. Nothing in a file is executed: what of a `.pt2` file could run code is
-    refused, unless `trust` says that its origin is trusted.
+    `input_shape` is without the batch, e.g. `(3, 224, 224)`; with several inputs a mapping by name. A leading 1 is a
+    batch where a PyTorch model takes the shape only without it. It overrides the shape in the source. `channel_axis`
+    says which axis of an input (without the batch) holds channels: an int, None for none, or a mapping by input name;
+    left out, it is guessed, and `repr` and `summary` show the guess. `values` holds values of control inputs by name,
+    such as `{"sr": 16000}`: they are constants, not inputs. A constant that is added to, or filled into, what a softmax
+    reads excludes its place where it is `-inf`, the smallest number of its dtype, or at most `mask_below`; `-math.inf`
+    is the strict meaning. `capture` says how a PyTorch module is followed: "record" by one run on tensors without data,
+    "export" by `torch.export`, "auto" by the first and, where that cannot follow, the second. `on_unsupported="full"`
+    goes on where an operator has no rule and marks what follows as approximate. Nothing in a file is executed: what of
+    a `.pt2` file could run code is refused, unless `trust` says that its origin is trusted.
 
     Raises FormatError for what cannot be read, NetworkError, ShapeError, UnsupportedOpError or LimitError for what
     cannot be.
@@ -57,6 +58,8 @@ def read(source: Any, input_shape: Any, options: Options) -> Network:
         return _reshaped(source, input_shape, options)
     if isinstance(source, Mapping):
         return spec.from_mapping(source, input_shape, options)
+    if isinstance(source, list | tuple) and source and all(map(_is_torch, source)):
+        return _from_torch(sys.modules["torch"].nn.Sequential(*source), input_shape, options)
     if isinstance(source, list | tuple):
         return spec.from_layers(source, input_shape, options)
     if isinstance(source, os.PathLike):
@@ -67,6 +70,10 @@ def read(source: Any, input_shape: Any, options: Options) -> Network:
         return _from_onnx(source, input_shape, options)
     if _is_torch(source):
         return _from_torch(source, input_shape, options)
+    made = getattr(source, "__name__", "") if callable(source) else ""
+    if made:
+        kind = "class" if isinstance(source, type) else "function"
+        raise FormatError(f"{made} is a {kind}, not a network; give what it makes, such as {made}()")
     raise FormatError(
         f"a {type(source).__name__} is not a network; give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, "
         "a list of layers, a ModelProto or a torch.nn.Module"
@@ -81,10 +88,11 @@ def _reshaped(network: Network, input_shape: Any, options: Options) -> Network:
 
 
 def _from_name(name: str, input_shape: Any, options: Options) -> Network:
-    """A path if it has a known ending or exists, a PyTorch callable if it has a colon, otherwise a zoo name."""
+    """A path if it has a known ending or exists, timm's or a PyTorch callable by its form, otherwise a zoo name."""
     if name.lower().endswith((".onnx", ".pt2", ".toml", ".json")) or _exists(name):
         return _from_file(name, input_shape, options)
-    return _from_torch(name, input_shape, options) if ":" in name else spec.from_zoo(name, input_shape, options)
+    is_torch = ":" in name or name.startswith("timm/")
+    return _from_torch(name, input_shape, options) if is_torch else spec.from_zoo(name, input_shape, options)
 
 
 def _from_file(path: str, input_shape: Any, options: Options) -> Network:
@@ -136,7 +144,11 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
     from fastrf.frontends import torch as frontend
 
     name = type(source).__name__
-    if isinstance(source, str):
+    if isinstance(source, str) and source.startswith("timm/"):
+        name = source
+        source, stated = frontend.load_timm(source)
+        input_shape = stated if input_shape is None else input_shape
+    elif isinstance(source, str):
         is_file = source.lower().endswith(".pt2")
         name = Path(source).stem if is_file else source
         source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)

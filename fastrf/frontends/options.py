@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
@@ -9,7 +10,7 @@ from typing import Any
 
 from fastrf.errors import NetworkError, ShapeError
 
-__all__ = ["DEFAULTS", "MASK_BELOW", "ChannelAxis", "Options"]
+__all__ = ["DEFAULTS", "MASK_BELOW", "ChannelAxis", "Options", "plain_shape"]
 
 #: A finite constant at most this, added to what a softmax reads, excludes its place.
 MASK_BELOW = -1e6
@@ -76,3 +77,17 @@ class Options:
 
 #: Nothing said.
 DEFAULTS = Options()
+
+
+def plain_shape(given: Any, rank: int | None = None) -> Any:
+    """An input shape without the batch: an array stands for its own, a leading 1 before `rank` numbers for a batch.
+
+    Raises ShapeError for a number alone.
+    """
+    if isinstance(given, Mapping):
+        return {name: plain_shape(item) for name, item in given.items()}
+    if isinstance(given, numbers.Integral):
+        raise ShapeError(f"input_shape={given} is one number; give every axis, such as (3, {given}, {given})")
+    found = tuple(given.shape) if len(getattr(given, "shape", ())) > 1 else given
+    batch = found is not given or (isinstance(found, list | tuple) and len(found) - 1 == rank)
+    return found[1:] if batch and found[0] == 1 else found

@@ -11,7 +11,7 @@ import numpy as np
 from fastrf import zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, shown
 from fastrf.frontends.masking import exclusions
-from fastrf.frontends.options import DEFAULTS, Options
+from fastrf.frontends.options import DEFAULTS, Options, plain_shape
 from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
 from fastrf.ops import find
@@ -28,12 +28,15 @@ def from_zoo(name: str, input_shape: InputShape | None = None, options: Options 
             raise ShapeError(f"the only input of {name!r} is called 'input', not {', '.join(map(str, input_shape))}")
         input_shape = input_shape["input"]
     try:
-        spec = zoo.build(name, input_shape)
+        spec = zoo.build(name, plain_shape(input_shape))
     except KeyError as error:
         raise FormatError(
             f"{name!r} is neither a file nor a built-in network; {str(error.args[0]).partition('; ')[2]}"
         ) from error
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
+        said = f"input_shape must be positive integers such as (3, 224, 224), not {str(input_shape)[:60]!r}"
+        raise ShapeError(said) from error
+    except ValueError as error:
         raise ShapeError(str(error)) from error
     return _network(spec, None, options)
 
@@ -89,6 +92,8 @@ def _network(spec: Mapping[str, Any], input_shape: InputShape | None, options: O
         raise NetworkError(
             f"values names {next(iter(options.values))!r}, but a spec has no control inputs; leave it out"
         )
+    own = spec.get("input_shape")
+    input_shape = plain_shape(input_shape, len(own) if isinstance(own, list | tuple) else None)
     layers = spec.get("layers")
     if isinstance(layers, list | tuple):
         layers = [_known(layer) for layer in layers] if options.full else layers

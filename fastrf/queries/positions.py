@@ -17,6 +17,7 @@ __all__ = ["all_or_given", "checked_index", "flat_indices"]
 
 def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str = "position") -> tuple[int, ...]:
     """One index of a map as a tuple of integers; `kind` is what errors call it. Raises PositionError."""
+    index = index.tolist() if hasattr(index, "tolist") else index  # NumPy's and torch's
     try:
         given = (
             (operator.index(index),)
@@ -24,7 +25,8 @@ def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str 
             else tuple(map(operator.index, index))
         )
     except TypeError:
-        raise PositionError(f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}") from None
+        said = f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}"
+        raise PositionError(f"{said}; for several ask masks(positions)" if _holds_slice(index) else said) from None
     if len(given) != len(shape):
         raise PositionError(f"{kind} {given} has {len(given)} indices, but the map {shape} has {len(shape)} axes")
     if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
@@ -39,6 +41,9 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
     """
     if positions is None:
         return None
+    if _holds_slice(positions):
+        said = f"positions are tuples of integers such as [{(0,) * len(shape)}], not slices"
+        raise PositionError(f"{said}; leave them out to ask for all")
     try:
         given = np.asarray(positions)
     except ValueError as error:
@@ -55,6 +60,13 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
     if math.prod(shape) > np.iinfo(np.int64).max:
         raise LimitError(f"positions of a map of {shape} cannot be numbered in 64 bits; ask for mask(position) of one")
     return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))
+
+
+def _holds_slice(given: object) -> bool:
+    """Whether a position, or the first one of several, is or has a slice."""
+    if not isinstance(given, list | tuple):
+        return isinstance(given, slice)
+    return any(isinstance(item, slice) for item in given[:8]) or any(map(_holds_slice, given[:1]))
 
 
 def all_or_given(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

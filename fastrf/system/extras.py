@@ -16,5 +16,5 @@ def require(module: str, extra: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        brings = f"'fastrf[{extra}]'" + (f" {package}" if package == "torchvision" else "")
+        brings = f"'fastrf[{extra}]'" + (f" {package}" if package in ("torchvision", "timm") else "")
         raise MissingExtraError(f"{what} needs {package}; pip install {brings}") from error

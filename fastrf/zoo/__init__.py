@@ -68,6 +68,7 @@ def build(name: str, input_shape: Sequence[int] | None = None) -> dict[str, Any]
 
 def _checked_shape(name: str, input_shape: Sequence[int], axes: int) -> tuple[int, ...]:
     shape = tuple(index(size) for size in input_shape)
+    shape = shape[1:] if len(shape) == axes + 1 and shape[0] == 1 else shape  # a batch
     if len(shape) != axes or min(shape) < 1:
         spatial = {2: "length", 3: "height, width", 4: "depth, height, width"}[axes]
         raise ValueError(f"network {name!r} takes input_shape (channels, {spatial}) of sizes >= 1, got {shape}")

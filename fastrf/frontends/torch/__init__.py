@@ -3,6 +3,7 @@
 | module | does |
 |---|---|
 | `capture` | a module and its input shape to a Program, recorded or exported, without changing the module |
+| `failing`, `factories` | why a model fails in its own forward; a module by the name of what makes it |
 | `following`, `recording` | one run of the module on tensors without data: modules and results; operators |
 | `tensors`, `constants`, `writing` | what that run computes with: memory that is shared, what is computed for real |
 | `keras` | models of Keras on the PyTorch backend, by their layers |
@@ -30,7 +31,8 @@ from fastrf.frontends.torch import (
     rules_windows,
 )
 from fastrf.frontends.torch.archive import load_file
-from fastrf.frontends.torch.capture import capture, captured, load_callable
+from fastrf.frontends.torch.capture import capture, captured
+from fastrf.frontends.torch.factories import load_callable, load_timm
 from fastrf.frontends.torch.program import check_given, to_network
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "check_given",
     "load_callable",
     "load_file",
+    "load_timm",
     "rules_dense",
     "rules_index",
     "rules_own",

@@ -1,14 +1,11 @@
-"""From a module, or its name on the command line, to an ExportedProgram; or why that cannot be."""
+"""From a module to a Program, recorded or exported; or why that cannot be."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import logging
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -17,9 +14,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from fastrf.errors import FastRFError, FormatError, NetworkError
+from fastrf.errors import FastRFError, NetworkError
 from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
+from fastrf.frontends.torch.failing import own_failure, reason_of
 from fastrf.frontends.torch.following import record
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
@@ -27,9 +25,10 @@ from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.recording import Stopped
 from fastrf.frontends.torch.returning import gathered, noted
 from fastrf.frontends.torch.rules_own import kept_whole
+from fastrf.frontends.torch.tensors import Unfollowed
 from fastrf.system.garbage import uncollected
 
-__all__ = ["capture", "captured", "load_callable"]
+__all__ = ["capture", "captured"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,19 +38,45 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
 
     Raises ShapeError where forward does not take these arguments and NetworkError where the module cannot be captured.
     """
+    inputs = Inputs.of(model, input_shape, options.values)
+    try:
+        return _captured(model, inputs, options)
+    except NetworkError:
+        fewer = inputs.without_batch(model, most=1)
+        if fewer is None:
+            raise
+        try:
+            return _captured(model, fewer, options)
+        except NetworkError:
+            pass
+        raise
+
+
+def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> ExportedProgram | Program:
     if options.capture != "export":
-        inputs = Inputs.of(model, input_shape, options.values)
         try:
             with quiet(), uncollected():
                 return record(model, inputs, options.values)
         except FastRFError:
             raise
         except (Exception, SystemExit, Stopped) as error:
+            _raise_own(model, inputs, error)
             if options.capture == "record":
                 said = f"{type(model).__name__} cannot be recorded with inputs {inputs}: {first_line(error)}"
                 raise NetworkError(f"{said}; try capture='export'") from error
             _log.debug("%s is exported, since recording it fails: %s", type(model).__name__, first_line(error))
-    return capture(model, input_shape, options.values)
+    return _exported(model, inputs)
+
+
+def _raise_own(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> None:
+    """Say why the model itself fails, if it does: another capture would not follow it either."""
+    if isinstance(error, Unfollowed | Stopped):
+        return
+    with quiet(), as_it_was(model), torch.no_grad():
+        model.eval()
+        own = own_failure(model, inputs)
+    if own is not None:
+        raise NetworkError(own) from error
 
 
 def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] | None = None) -> ExportedProgram:
@@ -62,7 +87,10 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
     module is left as it was. Raises ShapeError where forward does not take these arguments and NetworkError where the
     module cannot be captured.
     """
-    inputs = Inputs.of(model, input_shape, values or {})
+    return _exported(model, Inputs.of(model, input_shape, values or {}))
+
+
+def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     with quiet(), as_it_was(model), torch.no_grad():
         model.eval()
         try:
@@ -75,45 +103,21 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
             raise NetworkError(_reason(model, inputs, error)) from error
 
 
-def load_callable(name: str) -> torch.nn.Module:
-    """The module that `package.module:callable` makes, or is. Raises FormatError."""
-    package, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = importlib.import_module(package)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        made = found if isinstance(found, torch.nn.Module) else found()
-    except (Exception, SystemExit) as error:
-        raise FormatError(f"{name}: {first_line(error)}; write package.module:callable") from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
-    if not isinstance(made, torch.nn.Module):
-        raise FormatError(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
-    return made
-
-
 # Why a module cannot be captured, in one line that says only what was found out ---------------------------
 
-#: Larger models are not run to find out more.
-_MOST_PARAMETERS = 200_000_000
 _BY_VALUES = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
 
 
 def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str:
     """Which module, which inputs, what torch said, and what can be done; the model may be run to find that out."""
-    name = type(model).__name__
     if isinstance(error, SystemExit):
-        return f"{name} ends the process with inputs {inputs} ({first_line(error)}); it must return its results"
-    failed = f"{name} cannot be captured by torch.export with inputs {inputs}: {first_line(error)}"
-    small = sum(p.numel() for p in model.parameters()) <= _MOST_PARAMETERS
-    if not small or any(p.is_meta for p in model.parameters()):
-        return f"{failed}; check that it runs with these inputs and that its control flow needs no values"
-    found = _failure(model, inputs)
-    if found is not None:
-        whole = inputs.made and _failure(model, inputs.whole_numbers(model)) is None
-        hint = f"{', '.join(inputs.made)} as tensors of whole numbers" if whole else "inputs that it takes"
-        return f"{failed}; the model itself fails ({first_line(found)}): give {hint}"
+        return reason_of(model, inputs, error)
+    own = own_failure(model, inputs)
+    if own is not None:
+        return own
+    failed = f"{type(model).__name__} cannot be captured by torch.export with inputs {inputs}: {first_line(error)}"
+    if any(p.is_meta for p in model.parameters()):
+        return f"{failed}; give the model with its data, not on the device meta"
     why = "its control flow or a shape depends on values" if _needs_values(error) else "it runs with these inputs"
     if _is_traced(model, inputs):
         return f"{failed}; {why}; torch.onnx.export with dynamo=False captures this, as these inputs make it run"
@@ -126,15 +130,6 @@ def _needs_values(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _failure(model: torch.nn.Module, inputs: Inputs) -> BaseException | None:
-    """What the model raises by itself."""
-    try:
-        inputs.run(model)
-    except (Exception, SystemExit) as error:
-        return error
-    return None
 
 
 def _is_traced(model: torch.nn.Module, inputs: Inputs) -> bool:

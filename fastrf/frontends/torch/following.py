@@ -13,13 +13,12 @@ import torch.utils._pytree as pytree
 from torch.fx import Graph, Node
 from torch.nn.modules import module as hooks
 
-from fastrf.errors import NetworkError
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.keras import is_keras, layers_of, noticed
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.recording import Recorder, Stopped
-from fastrf.frontends.torch.returning import RETURNED, Returned, names_of, plain, tensors_in
+from fastrf.frontends.torch.returning import RETURNED, Returned, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
 
 __all__ = ["record"]
@@ -73,7 +72,7 @@ class _Run:
             return
         found = plain(output)
         if next(tensors_in(found), None) is None:
-            raise NetworkError(f"{type(self.model).__name__} returns no tensor but a {type(output).__name__}")
+            raise no_tensor(self.model, output)
         self.results = pytree.tree_map(lambda t: self.recorder.node_of(t) if t is not None else None, found)
 
     @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import torch.utils._pytree as pytree
 
 from fastrf.errors import ShapeError
+from fastrf.frontends.options import plain_shape
 
 __all__ = ["Inputs"]
 
@@ -29,6 +31,10 @@ class Inputs(NamedTuple):
             raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
         constants = {name: _tensor(value) for name, value in values.items()}
         several = given if isinstance(given, Sequence) else (given,)
+        if isinstance(given, list | tuple) and any(isinstance(item, list | tuple) for item in given):
+            names = list(inspect.signature(model.forward).parameters)
+            told = ", ".join(f"{name!r}: {item}" for name, item in zip(names, given, strict=False))
+            raise ShapeError(f"the shapes of several inputs are a mapping by argument name, such as {{{told}}}")
         if isinstance(given, Mapping):
             named = {name: _example(model, item) if _is_shape(item) else _tensor(item) for name, item in given.items()}
             made = tuple(name for name, item in given.items() if _is_shape(item))
@@ -71,6 +77,21 @@ class Inputs(NamedTuple):
                     found[label] = leaf
         return found
 
+    def without_batch(self, model: torch.nn.Module, least: int = 1, most: int | None = None) -> Inputs | None:
+        """The same with leading numbers of shapes taken for batches; None where there are none, or out of range."""
+
+        def fits(item: Any) -> bool:
+            return item.ndim > 2 and least <= item.shape[1] and (most is None or item.shape[1] <= most)
+
+        made = [item for name, item in self._by_argument(model) if name in self.made]
+        if not any(map(fits, made)):
+            return None
+
+        def shorter(name: str, item: Any) -> Any:
+            return item[0] if name in self.made and fits(item) else item
+
+        return self._changed(model, shorter)
+
     def run(self, model: torch.nn.Module) -> Any:
         """What the model returns."""
         return model(*self.arguments, **self.named)
@@ -81,9 +102,16 @@ class Inputs(NamedTuple):
         def whole(name: str, item: Any) -> Any:
             return item.long() if name in self.made and isinstance(item, torch.Tensor) else item
 
+        return self._changed(model, whole)
+
+    def _by_argument(self, model: torch.nn.Module) -> list[tuple[str, Any]]:
         names = [*inspect.signature(model.forward).parameters, *[""] * len(self.arguments)]
-        positional = tuple(whole(name, item) for name, item in zip(names, self.arguments, strict=False))
-        return Inputs(positional, {name: whole(name, item) for name, item in self.named.items()}, self.made)
+        return [*zip(names, self.arguments, strict=False), *self.named.items()]
+
+    def _changed(self, model: torch.nn.Module, change: Callable[[str, Any], Any]) -> Inputs:
+        found = [change(name, item) for name, item in self._by_argument(model)]
+        n = len(self.arguments)
+        return Inputs(tuple(found[:n]), dict(zip(self.named, found[n:], strict=True)), self.made)
 
     def __str__(self) -> str:
         """Shapes of tensors, and values of all else."""
@@ -108,8 +136,11 @@ def _tensor(item: Any) -> Any:
 
 def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     """A batch of one, of the module's own dtype and device."""
-    if not _is_shape(shape) or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape):
-        raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {str(shape)[:60]!r}")
+    shape = plain_shape(shape)
+    whole = _is_shape(shape) and all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in shape)
+    if not whole or min(shape, default=1) < 1:
+        told = f"a {type(shape).__name__}" if isinstance(shape, Iterator) else repr(str(shape)[:60])
+        raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}")
     tensors = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
     like = next(tensors, torch.empty(0))
-    return torch.zeros((1, *shape), dtype=like.dtype, device=like.device)
+    return torch.zeros((1, *map(int, shape)), dtype=like.dtype, device=like.device)

@@ -18,7 +18,7 @@ from torch.fx import GraphModule
 
 from fastrf.errors import NetworkError
 
-__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "names_of", "noted", "plain", "tensors_in"]
+__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "names_of", "no_tensor", "noted", "plain", "tensors_in"]
 
 
 def _nothing(*_: Any) -> None:
@@ -86,8 +86,14 @@ def _unwrapped(module: torch.nn.Module, _arguments: Any, output: Any) -> Any:
     """A hook: the model's tensors in mappings and lists, whatever they were in."""
     found = plain(output)
     if not _holds_tensors(found):
-        raise NetworkError(f"{type(module).__name__} returns no tensor but a {type(output).__name__}")
+        raise no_tensor(module, output)
     return found
+
+
+def no_tensor(module: torch.nn.Module, output: Any) -> NetworkError:
+    """The error for a model that returns nothing to measure."""
+    said = f"{type(module).__name__} returns no tensor but a {type(output).__name__}"
+    return NetworkError(f"{said}; return tensors, or lists, tuples or mappings of them")
 
 
 def plain(value: Any, above: frozenset[int] = frozenset()) -> Any:
