@@ -28,7 +28,7 @@ __all__ = ["as_it_was"]
 
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
-_PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, torch.Tensor, np.ndarray)
+_PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, np.ndarray)
 _Undo = Callable[[], None]
 #: Hooks and the like, which no forward adds.
 _EMPTY_OF_MODULES = frozenset(vars(torch.nn.Module())) - {"_parameters", "_buffers", "_modules"}
@@ -77,7 +77,9 @@ def _states(model: torch.nn.Module) -> Iterator[_Undo]:
     seen: dict[int, Any] = {}
     while stack and len(seen) < _MOST:
         value = stack.pop()
-        if id(value) in seen or (isinstance(value, _PLAIN) and not isinstance(value, torch.nn.Parameter)):
+        if isinstance(value, _PLAIN) or id(value) in seen:
+            continue
+        if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
             continue
         seen[id(value)] = value
         back = _container(value, operator.is_not)
@@ -112,7 +114,7 @@ def _held(value: Any) -> list[Any]:
 
 def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
     """How to put back what an object holds itself; None for what cannot change."""
-    if isinstance(value, torch.nn.Parameter):
+    if isinstance(value, torch.Tensor):
         wanted = value.requires_grad
         return lambda: setattr(value, "requires_grad", wanted)
     if isinstance(value, list | deque | set):
@@ -126,12 +128,12 @@ def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
 def _mapping(value: dict[Any, Any], when: Callable[[Any, Any], bool]) -> _Undo:
     """By the methods of dict itself: a user's own may load what they are asked for."""
     kind = OrderedDict if isinstance(value, OrderedDict) else dict
-    before = dict(dict.items(value))
+    before = dict.copy(value)
 
     def back() -> None:
-        now = dict(dict.items(value))
-        if len(now) == len(before) and all(map(operator.is_, now.values(), before.values())):
+        if len(before) == dict.__len__(value) and all(map(operator.is_, dict.values(value), before.values())):
             return
+        now = dict.copy(value)
         changed = {key for key in {**now, **before} if now.get(key, value) is not before.get(key, value)}
         if any(when(now.get(key), before.get(key)) for key in changed):
             kept = {key: item for key, item in now.items() if key in changed and not when(item, before.get(key))}

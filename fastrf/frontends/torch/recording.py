@@ -38,6 +38,8 @@ _SELECTING = frozenset(("torchvision::nms", "nonzero_numpy", "argwhere", "masked
 #: `where` and `split` with what only values tell.
 _PLACES = frozenset((torch.ops.aten.where.default, torch.ops.aten.tensor_split.tensor_indices_or_sections))
 
+_HANDLE = torch._library.utils.handle_dispatch_mode
+
 
 class Stopped(BaseException):
     """What comes next depends on values: which elements are taken, and how many. What was recorded before stands."""
@@ -55,8 +57,9 @@ class Recorder(ProxyTorchDispatchMode):
         self.scope: tuple[str, ...] = ()
         self.looked_at: dict[str, None] = {}  # where control flow looked at values
         self.examples = examples
-        self._names = {id(tensor): name for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-        self._parameters = {storage_of(p): p for p in module.parameters()}
+        parameters = list(module.named_parameters())
+        self._names = {id(tensor): name for name, tensor in (*parameters, *module.named_buffers())}
+        self._parameters = {storage_of(p): p for _, p in parameters}
         self._contents: dict[int | None, Contents] = {}  # of storages with data whose contents are recorded
         self._constants = Constants(self._holder, self.stored)
         self._shapes: dict[Any, Any] = {}
@@ -80,10 +83,20 @@ class Recorder(ProxyTorchDispatchMode):
             if hasattr(torch.compiler, "set_stance"):  # from 2.6 on
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.enter_context(patch.object(torch._ops.HigherOrderOperator, "__call__", _refused))
+            stack.enter_context(patch.object(torch._library.utils, "handle_dispatch_mode", self._handle))
             torch._ops._set_mode_pre_dispatch(self)  # type: ignore[no-untyped-call]
             stack.callback(torch._ops.unset_mode_pre_dispatch, self._mode_key)
             stack.enter_context(torch._C._EnablePythonDispatcher())
             yield
+
+    def _handle(self, mode: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """What torch does for an operator under a mode, without a look at all arguments that is not needed here."""
+        return mode.__torch_dispatch__(func, (), args, kwargs) if mode is self else _HANDLE(mode, func, *args, **kwargs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, so that no operator need say so."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operator, and note it where its result is no constant."""
@@ -252,7 +265,7 @@ class Recorder(ProxyTorchDispatchMode):
 
     def _note(self, kind: str, target: Any, args: Any, kwargs: Any, value: Any, name: str) -> Node:
         node = self.graph.create_node(kind, target, tuple(args), kwargs, name)
-        node.meta = {"val": value, SCOPE: self.scope}
+        node.meta["val"], node.meta[SCOPE] = value, self.scope
         return node
 
     def _result(
