@@ -64,12 +64,10 @@ def channel_axes(
     options.check_names(names.values())
     given = {name: options.axis_of(names[name], shape) for name, shape in shapes.items()}
     guessed = [name for name, axis in given.items() if axis is ...]
-    told = list(_told(layers, shapes)) if any(len(shapes[name]) > 1 for name in guessed) else []
-    axes: dict[str, int | None] = {}
-    for number, (name, shape) in enumerate(shapes.items()):
-        axis = given[name]
-        axes[name] = _chosen(number, shape, told) if axis is ... else axis
-    return axes, guessed
+    wanted = [number for number, name in enumerate(shapes) if name in guessed and len(shapes[name]) > 1]
+    chosen = _chosen(wanted, layers, shapes) if wanted else {}
+    axes = {name: chosen.get(k, default_axis(shapes[name])) for k, name in enumerate(shapes)}
+    return {name: axes[name] if axis is ... else axis for name, axis in given.items()}, guessed
 
 
 def attributes_of(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,17 +82,20 @@ def default_axis(shape: Shape) -> int | None:
     return 2 if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4) else 0
 
 
-def _chosen(number: int, shape: Shape, told: Sequence[_Told]) -> int | None:
-    """The channel axis of one input, by the first of the strongest kind that decides."""
-    if len(shape) < 2:
-        return None
-    for kind in _KINDS:
-        for one in told:
-            if one.kind == kind:
-                found = _decided(number, shape, one)
-                if found is not ...:
-                    return None if found is None else int(found)
-    return default_axis(shape)
+def _chosen(
+    wanted: Sequence[int], layers: Sequence[Mapping[str, Any]], shapes: Mapping[str, Shape]
+) -> dict[int, int | None]:
+    """The channel axes of some inputs, by the first layer of the strongest kind that decides, where any does."""
+    sizes = list(shapes.values())
+    found: dict[int, dict[str, int | None]] = {number: {} for number in wanted}
+    for told in _told(layers, shapes):
+        for number, kinds in found.items():
+            axis = _decided(number, sizes[number], told)
+            if axis is not ...:
+                kinds.setdefault(told.kind, axis)
+        if all(_KINDS[0] in kinds for kinds in found.values()):
+            break
+    return {number: kinds[min(kinds, key=_KINDS.index)] for number, kinds in found.items() if kinds}
 
 
 def _decided(number: int, shape: Shape, told: _Told) -> Any:

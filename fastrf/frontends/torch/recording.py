@@ -38,7 +38,7 @@ _SELECTING = frozenset(("torchvision::nms", "nonzero_numpy", "argwhere", "masked
 #: `where` and `split` with what only values tell.
 _PLACES = frozenset((torch.ops.aten.where.default, torch.ops.aten.tensor_split.tensor_indices_or_sections))
 
-_HANDLE = torch._library.utils.handle_dispatch_mode
+_HANDLE: Any = torch._library.utils.handle_dispatch_mode
 
 
 class Stopped(BaseException):
