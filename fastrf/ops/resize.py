@@ -213,6 +213,9 @@ class Sampling:
     def relation(self) -> Relation:
         """The exact relation at the true size."""
         index, _, counts = self.taps(np.arange(self.n_out, dtype=np.int64), clip=True)
+        low, high = _hull(index, counts)
+        if (np.diff(index) == 1).all() and (counts.sum(axis=1) == np.maximum(high - low, 0)).all():
+            return Relation.from_runs(self.n_in, low, high)
         rows = np.broadcast_to(np.arange(self.n_out)[:, None], index.shape)
         return Relation.from_points(self.n_out, self.n_in, rows[counts], index[counts])
 
@@ -234,8 +237,13 @@ class Sampling:
 
     def _bounds(self, o: IntArray) -> tuple[IntArray, IntArray]:
         index, _, counts = self.taps(o, clip=False)
-        low = np.where(counts, index, np.iinfo(np.int64).max).min(axis=1)
-        return low, np.where(counts, index, np.iinfo(np.int64).min).max(axis=1) + 1
+        return _hull(index, counts)
+
+
+def _hull(index: IntArray, counts: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """The first of the taps that count, and what follows the last; where none does, the first comes after."""
+    far = np.iinfo(np.int64)
+    return np.where(counts, index, far.max // 2).min(axis=1), np.where(counts, index, far.min // 2).max(axis=1) + 1
 
 
 @lru_cache(maxsize=1024)
