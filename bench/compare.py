@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.in_jax import in_jax
 from bench.readme import ROOT, write_between
 from bench.timing import median_seconds
 
@@ -165,76 +166,12 @@ def by_asdex(model: Any, shape: tuple[int, ...]) -> float:
     import asdex
     import jax
 
-    function = _in_jax(model)
+    function = in_jax(model)
     image = jax.numpy.zeros((1, 1, *shape[1:]))
     out = jax.eval_shape(function, image).shape
     pattern = asdex.jacobian_sparsity(function, image)
     columns = pattern.cols[pattern.rows == out[2] // 2 * out[3] + out[3] // 2] % shape[2]
     return float(columns.max() - columns.min() + 1)
-
-
-def _in_jax(model: Any) -> Any:
-    """The traced model as a function of JAX, with one channel a layer: what is concatenated is added."""
-    import jax
-    import torch
-    from jax import lax
-
-    traced = torch.fx.symbolic_trace(model)
-
-    def two(size: Any) -> tuple[int, int]:
-        return (size, size) if isinstance(size, int) else tuple(size)
-
-    def convolved(x: Any, layer: Any) -> Any:
-        kernel = jax.numpy.ones((1, 1, *layer.kernel_size))
-        margins = [(p, p) for p in two(layer.padding)]
-        if not layer.transposed:
-            return lax.conv_general_dilated(x, kernel, layer.stride, margins, rhs_dilation=layer.dilation)
-        sizes = zip(layer.kernel_size, layer.padding, strict=True)
-        margins = [(k - 1 - p, k - 1 - p) for k, p in sizes]
-        return lax.conv_general_dilated(x, kernel, (1, 1), margins, lhs_dilation=layer.stride)
-
-    def pooled(x: Any, most: bool, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Any:
-        margins = ((0, 0), (0, 0), *((p, p) for p in two(padding)))
-        initial, reduce = (-jax.numpy.inf, lax.max) if most else (0.0, lax.add)
-        return lax.reduce_window(
-            x, initial, reduce, (1, 1, *two(kernel_size)), (1, 1, *two(stride or kernel_size)), margins
-        )
-
-    def called(name: str, *given: Any, **named: Any) -> Any:
-        if name in ("add", "iadd"):
-            return given[0] + given[1]
-        if name == "cat":
-            return sum(given[0])
-        if name == "relu":
-            return jax.nn.relu(given[0])
-        if name == "flatten":
-            return given[0]
-        if name in ("boolean_dispatch", "max_pool2d", "avg_pool2d"):
-            named = {key: value for key, value in named.items() if key in ("kernel_size", "stride", "padding")}
-            return pooled(given[0], name != "avg_pool2d", *given[1:4], **named)
-        raise TypeError(f"no translation of {name} to JAX")
-
-    class Translated(torch.fx.Interpreter):
-        def call_module(self, target: Any, args: Any, _kwargs: Any) -> Any:
-            layer, x = self.fetch_attr(target), args[0]
-            if isinstance(layer, torch.nn.modules.conv._ConvNd):
-                return convolved(x, layer)
-            if isinstance(layer, torch.nn.MaxPool2d | torch.nn.AvgPool2d):
-                most = isinstance(layer, torch.nn.MaxPool2d)
-                return pooled(x, most, layer.kernel_size, layer.stride, layer.padding)
-            if isinstance(layer, torch.nn.ReLU):
-                return jax.nn.relu(x)
-            if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.Dropout | torch.nn.Identity):
-                return x
-            raise TypeError(f"no translation of {type(layer).__name__} to JAX")
-
-        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-            return called(target.__name__, *args, **kwargs)
-
-        def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
-            return called(target, *args, **kwargs)
-
-    return lambda x: Translated(traced).run(x)
 
 
 def _strip(shape: tuple[int, ...]) -> tuple[int, int]:

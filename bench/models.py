@@ -8,6 +8,7 @@ written. Models run one after another in a worker process, which is killed where
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import resource
@@ -154,34 +155,32 @@ def compare(exported: Any, shape: Shape, neurons: int, until: float, seed: int =
         "lower_s": lowered - start,
         "analysis_ms": 1e3 * (done - lowered),
     }
-    nodes = {
-        n.name: tuple(n.meta["val"].shape)
-        for n in exported.graph.nodes
-        if n.op == "call_function"
-        and n.name in network.by_name
-        and isinstance(n.meta.get("val"), torch.Tensor)
-        and n.meta["val"].numel()
-    }
+    nodes = _results_of(exported, network)
     generator = np.random.default_rng(seed)
     names = list(nodes)
     places = np.linspace(0, len(names), 11, endpoint=False) + generator.random(11) * len(names) / 11
-    chosen = sorted({min(int(p), len(names) - 1) for p in places} | {len(names) - 1})
-    x = torch.ones((1, *shape))
-    oracle = Oracle(exported, (x,), keep={names[k] for k in chosen})
+    chosen = [names[k] for k in sorted({min(int(p), len(names) - 1) for p in places} | {len(names) - 1})]
+    oracle = Oracle(exported, (torch.ones((1, *shape)),), keep=set(chosen))
     compared, wrong = 0, []
-    for turn in range(-(-neurons // len(chosen))):
-        for k in chosen:
-            if time.perf_counter() > until:
-                break
-            name, full = names[k], nodes[names[k]]
-            index = _neuron(generator, full, turn)
-            field = analysis[name]
-            mine = field.neuron_mask(index[1:] if len(full) == len(field.shape) + 1 else index)
-            truth = np.asarray(oracle.mask(name, index)).reshape(field.input_shape)
-            compared += 1
-            if (mine != truth).any():
-                wrong.append([name, list(index), int((mine & ~truth).sum()), int((truth & ~mine).sum()), field.exact])
+    for turn, name in itertools.product(range(-(-neurons // len(chosen))), chosen):
+        if time.perf_counter() > until:
+            break
+        index, field = _neuron(generator, nodes[name], turn), analysis[name]
+        mine = field.neuron_mask(index[1:] if len(index) == len(field.shape) + 1 else index)
+        truth = np.asarray(oracle.mask(name, index)).reshape(field.input_shape)
+        compared += 1
+        if (mine != truth).any():
+            wrong.append([name, list(index), int((mine & ~truth).sum()), int((truth & ~mine).sum()), field.exact])
     return {**result, "compared": compared, "agreed": compared - len(wrong), "wrong": wrong}
+
+
+def _results_of(exported: Any, network: Any) -> dict[str, Shape]:
+    """The full shapes of captured nodes that the network has by the same names."""
+    import torch
+
+    calls = [n for n in exported.graph.nodes if n.op == "call_function" and n.name in network.by_name]
+    tensors = {n.name: n.meta.get("val") for n in calls}
+    return {name: tuple(t.shape) for name, t in tensors.items() if isinstance(t, torch.Tensor) and t.numel()}
 
 
 def _neuron(generator: np.random.Generator, full: Shape, turn: int) -> Shape:
