@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -44,6 +45,13 @@ class Constants:
         self._made: dict[int | None, torch.Tensor] = {}  # by their storages, which stay alive and so theirs
         self._copies: dict[int | None, tuple[torch.Tensor, torch.Tensor]] = {}  # of what the module holds
         self._views: dict[int, tuple[torch.Tensor, _View]] = {}
+        self._copied: dict[int | None, int | None] = {}  # from storages of copies to those that they stand for
+        self._versions: Counter[int | None] = Counter()  # how often storages were written to
+
+    def memory_of(self, tensor: torch.Tensor) -> int | None:
+        """Which storage a tensor uses, that of a copy being the one that it stands for."""
+        key = storage_of(tensor)
+        return self._copied.get(key, key)
 
     def run(self, func: Any, args: Any, kwargs: Any, tensors: Sequence[torch.Tensor]) -> Any:
         """An operator on constants alone; what the run did not make is written to in a copy."""
@@ -51,7 +59,9 @@ class Constants:
         if func is torch.ops.aten.detach_.default:  # which torch refuses for views
             return args[0]
         for target in targets:
-            self._about_to_change(target)
+            self.about_to_change(target)
+            if torch.Tag.inplace_view in func.tags and not self._is_own(target):
+                raise Unfollowed(f"{func} changes the shape of a constant that others share")
         if self._copies:
             args, kwargs = pytree.tree_map_only(torch.Tensor, self.current, (args, kwargs))
         out = func(*args, **kwargs)
@@ -63,38 +73,52 @@ class Constants:
         return out
 
     def _remember(self, made: torch.Tensor, view: _View | None) -> None:
-        key = storage_of(made)
-        if view is not None and storage_of(view.source) == key:
+        key = self.memory_of(made)
+        if view is not None and self.memory_of(view.source) == key:
             self._views[id(made)] = made, view
         elif key is not None:
             self._made[key] = made
 
-    def _about_to_change(self, tensor: torch.Tensor) -> None:
+    def _is_own(self, tensor: torch.Tensor) -> bool:
+        """Whether the run made a constant, and no view of it or by it."""
+        viewed = id(tensor) in self._views or any(view.source is tensor for _, view in self._views.values())
+        return self.memory_of(tensor) in self._made and not viewed
+
+    def about_to_change(self, tensor: torch.Tensor) -> None:
         """Keep what nodes hold of a constant, and what the module does."""
-        key = storage_of(tensor)
+        key = self.memory_of(tensor)
+        self._versions[key] += 1
         for node in self._holders.pop(key, ()):
             self._stored[node] = self._stored[node].clone()
         if key not in self._made and key not in self._copies:
             whole = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
-            self._copies[key] = tensor, whole.clone()
+            copy = whole.clone()
+            self._copies[key] = tensor, copy
+            self._copied[storage_of(copy)] = key
 
     def current(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor itself, or the copy of it that the run has written to."""
-        found = self._copies.get(storage_of(tensor)) if self._copies else None
+        found = self._copies.get(self.memory_of(tensor)) if self._copies else None
         place = tensor.size(), tensor.stride(), tensor.storage_offset()
         return tensor if found is None else found[1].as_strided(*place)
 
     def lifted(self, tensor: torch.Tensor) -> _Lifted:
         """The tensor's place in the graph, as it is now."""
-        now = self.current(tensor)
+        now, key = self.current(tensor), self.memory_of(tensor)
         found = self._lifted.get(id(tensor))
-        if found is None or found.version != now._version:
+        version, exposed = self._versions[key], key is not None and not now.untyped_storage().resizable()
+        if found is None or found.version != version or (exposed and not _same(self._stored[found.node], now)):
             meta = twin(tensor)
-            found = _Lifted(tensor, now._version, self._lift(tensor, meta), meta)
-            self._stored[found.node] = now.detach()
+            found = _Lifted(tensor, version, self._lift(tensor, meta), meta)
+            self._stored[found.node] = now.clone() if exposed else now.detach()
             self._lifted[id(tensor)] = found
-            self._holders.setdefault(storage_of(now), []).append(found.node)
+            self._holders.setdefault(key, []).append(found.node)
         return found
+
+    def exposed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor as it is now, for those who may write to its memory past all operators."""
+        self.about_to_change(tensor)
+        return self.current(tensor)
 
     def root(self, tensor: torch.Tensor) -> torch.Tensor:
         """The constant that a view comes from in the end."""
@@ -109,13 +133,15 @@ class Constants:
     def _back(self, tensor: torch.Tensor, root: torch.Tensor) -> Iterator[Step]:
         while tensor is not root:
             if id(tensor) not in self._views:
-                same = tensor.shape == root.shape and tensor.stride() == root.stride()
+                same = tensor.shape == root.shape and tensor.stride() == root.stride() and tensor.dtype == root.dtype
                 if same and tensor.storage_offset() == root.storage_offset():
                     return
                 yield _placed(tensor, root)
                 return
             view = self._views[id(tensor)][1]
             before = twin(view.source)
+            if view.source.storage_offset() and view.operator is torch.ops.aten.as_strided.default:
+                raise Unfollowed("strides of a part of a constant are written through")
             value = view.operator(before, *view.rest, **view.named)
             if not isinstance(value, torch.Tensor):
                 raise Unfollowed(f"a result of {view.operator} is written to")
@@ -125,7 +151,7 @@ class Constants:
 
 def _placed(tensor: torch.Tensor, root: torch.Tensor) -> Step:
     """A view that was made before the run, by its place in memory. Raises Unfollowed."""
-    if not root.is_contiguous() or root.storage_offset():
+    if not root.is_contiguous() or root.storage_offset() or tensor.dtype != root.dtype:
         raise Unfollowed("memory of a constant is shared in two ways")
     before, place = twin(root), (tensor.size(), tensor.stride(), tensor.storage_offset())
     return Step(torch.ops.aten.as_strided.default, (None, *map(_plain, place)), {}, before, before.as_strided(*place))
@@ -133,3 +159,9 @@ def _placed(tensor: torch.Tensor, root: torch.Tensor) -> Step:
 
 def _plain(place: Any) -> Any:
     return place if isinstance(place, int) else list(place)
+
+
+def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two tensors hold the same, bit by bit."""
+    first, second = (tensor.reshape(-1).contiguous().view(torch.uint8) for tensor in (first, second))
+    return torch.equal(first, second)

@@ -29,7 +29,7 @@ def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> 
 
     Raises what the module raises, and Unfollowed.
     """
-    recorder = Recorder(model, inputs.by_name(model, constants))
+    recorder = Recorder(model, inputs.by_name(model, constants), inputs.made)
     with as_it_was(model, recorder.has_left), torch.no_grad():
         model.eval()
         run = _Run(model, recorder)
@@ -130,9 +130,6 @@ class _Run:
         """What was recorded, without what nothing that is returned needs."""
         recorder = self.recorder
         _drop_unused(recorder.graph, [*recorder.inputs.values(), *pytree.tree_leaves(self.results)])
-        given = "the values of the example input"
-        places = [f"the module {name}" if name else "the model" for name in recorder.looked_at]
-        followed = [f"the control flow of {place} is the one of {given}" for place in places]
         nodes = set(recorder.graph.nodes)
         return Program(
             recorder.graph,
@@ -141,7 +138,7 @@ class _Run:
             frozenset(node for node in recorder.parameters if node in nodes),
             self.results,
             tuple(name for names in self._names.values() for name in names if name),
-            [*followed, *self.assumes],
+            [*recorder.values.assumed(), *self.assumes],
         )
 
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import operator
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
-from unittest.mock import patch
 
 import torch
+import torch.utils._pytree as pytree
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
 from fastrf.frontends.torch.constants import Constants
+from fastrf.frontends.torch.expanding import EXPANDED
+from fastrf.frontends.torch.layouts import LAID_OUT, joined, key_of, lay_out, like_first, tie
 from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SCOPE, SOFTMAXES, SUMS, VALUE_FREE, plain_name
+from fastrf.frontends.torch.patching import patched
+from fastrf.frontends.torch.reading import Values
 from fastrf.frontends.torch.tensors import Contents, Recorded, Step, Unfollowed, storage_of, twin
 from fastrf.frontends.torch.writing import functional_form, put_back, written
 
@@ -29,16 +33,10 @@ __all__ = ["Recorder", "Stopped"]
 _FRESH = (SUMS | OF_ONE | OF_SEVERAL | NORMS | SOFTMAXES | {"cat", "stack"}) - {"einsum", "imag"}
 #: Operators that hand values over to Python.
 _READS = frozenset(("item", "_local_scalar_dense", "is_nonzero", "equal", "allclose"))
-#: Operators that change what a tensor is, not what it holds.
-_RESHAPING = frozenset(
-    ("set", "resize", "resize_as", "as_strided", "transpose", "t", "squeeze", "unsqueeze", "permute")
-)
 #: Operators of which values decide how large the result is, beside those that torch marks so.
 _SELECTING = frozenset(("torchvision::nms", "nonzero_numpy", "argwhere", "masked_select"))
 #: `where` and `split` with what only values tell.
 _PLACES = frozenset((torch.ops.aten.where.default, torch.ops.aten.tensor_split.tensor_indices_or_sections))
-
-_HANDLE: Any = torch._library.utils.handle_dispatch_mode
 
 
 class Stopped(BaseException):
@@ -48,14 +46,15 @@ class Stopped(BaseException):
 class Recorder(ProxyTorchDispatchMode):
     """Notes every operator that runs while it is active; of the base class, which torch asks for, nothing is used."""
 
-    def __init__(self, module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -> None:
+    def __init__(
+        self, module: torch.nn.Module, examples: Mapping[str, torch.Tensor], made: Collection[str] = ()
+    ) -> None:
         self._dispatch_key, self._mode_key = torch._C.DispatchKey.PreDispatch, torch._C._TorchDispatchModeKey.PROXY
         self.graph = Graph()
         self.inputs: dict[str, Node] = {}
-        self.stored: dict[Node, torch.Tensor] = {}
-        self.parameters: set[Node] = set()
+        self.values = Values(self.graph, examples, made)
+        self.stored, self.parameters = self.values.stored, self.values.parameters
         self.scope: tuple[str, ...] = ()
-        self.looked_at: dict[str, None] = {}  # where control flow looked at values
         self.examples = examples
         parameters = list(module.named_parameters())
         self._names = {id(tensor): name for name, tensor in (*parameters, *module.named_buffers())}
@@ -63,8 +62,9 @@ class Recorder(ProxyTorchDispatchMode):
         self._contents: dict[int | None, Contents] = {}  # of storages with data whose contents are recorded
         self._constants = Constants(self._holder, self.stored)
         self._shapes: dict[Any, Any] = {}
-        self._values: dict[Node, Any] = {}
+        self._unsure = False  # whether strides of any tensor are
         self._given: list[weakref.ref[Recorded]] = []
+        self._bound_again: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by `data = `, with what they are now
 
     def placeholder(self, name: str) -> Recorded:
         """An input of the program, as the module gets it."""
@@ -76,22 +76,22 @@ class Recorder(ProxyTorchDispatchMode):
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """Record while it lasts: no fused kernels, nothing compiled, no operators that trace functions."""
-        fast = torch.backends.mha.get_fastpath_enabled()  # type: ignore[no-untyped-call]
         with contextlib.ExitStack() as stack:
-            stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-            torch.backends.mha.set_fastpath_enabled(False)
             if hasattr(torch.compiler, "set_stance"):  # from 2.6 on
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
-            stack.enter_context(patch.object(torch._ops.HigherOrderOperator, "__call__", _refused))
-            stack.enter_context(patch.object(torch._library.utils, "handle_dispatch_mode", self._handle))
-            torch._ops._set_mode_pre_dispatch(self)  # type: ignore[no-untyped-call]
-            stack.callback(torch._ops.unset_mode_pre_dispatch, self._mode_key)
-            stack.enter_context(torch._C._EnablePythonDispatcher())
+            stack.enter_context(patched(self))
+            stack.enter_context(self._again())
             yield
 
-    def _handle(self, mode: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """What torch does for an operator under a mode, without a look at all arguments that is not needed here."""
-        return mode.__torch_dispatch__(func, (), args, kwargs) if mode is self else _HANDLE(mode, func, *args, **kwargs)
+    @contextlib.contextmanager
+    def _again(self) -> Iterator[None]:
+        """Record the operators that run while it lasts."""
+        torch._ops._set_mode_pre_dispatch(self)  # type: ignore[no-untyped-call]
+        try:
+            with torch._C._EnablePythonDispatcher():
+                yield
+        finally:
+            torch._ops.unset_mode_pre_dispatch(self._mode_key)  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -104,10 +104,15 @@ class Recorder(ProxyTorchDispatchMode):
             return self._run(func, args, kwargs or {})
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._bound_again:
+            args, kwargs = pytree.tree_map_only(torch.Tensor, self._now, (args, kwargs))
         tensors = list(_tensors((*args, *kwargs.values())))
-        recorded = [t for t in tensors if type(t) is Recorded or self._held(t) is not None]
-        if not recorded and torch.Tag.nondeterministic_seeded not in func.tags:
+        recorded = [t for t in tensors if self._is_recorded(t)]
+        if not recorded and not _draws(func, args):
             return self._constants.run(func, args, kwargs, tensors)
+        if func in EXPANDED:
+            with self._again():
+                return EXPANDED[func](*args, **kwargs)
         name = plain_name(func._schema.name)
         if name in _READS:
             return self._read(func, args, kwargs)
@@ -122,15 +127,20 @@ class Recorder(ProxyTorchDispatchMode):
         if name in VALUE_FREE and "rand" not in name:
             return self._of_shapes(func, metas, device)
         value = self._shape_of(func, name, *metas)
+        laid_out = self._contents_of(recorded) if name in LAID_OUT or self._unsure else ()
         same = next((t for t in recorded if value is self.meta_of(t)), None)
         if same is not None:  # such as `contiguous` of what is contiguous
+            tie(name, laid_out)
             return same
         node = self._note("call_function", func, *self._as_nodes(args, kwargs), value, _own_name(func))
         if isinstance(value, torch.Tensor):
-            return self._result(node, node, value, () if name in _FRESH else recorded, device)
+            made = self._result(node, node, value, () if name in _FRESH else tensors, device)
+            if laid_out or name in LAID_OUT:
+                self._unsure |= lay_out(name, metas, laid_out, made.contents)
+            return made
         if isinstance(value, list | tuple):
             return type(value)(
-                self._result(node, (node, k), one, recorded, device) if isinstance(one, torch.Tensor) else one
+                self._result(node, (node, k), one, tensors, device) if isinstance(one, torch.Tensor) else one
                 for k, one in enumerate(value)
             )
         return value  # a size, or another property
@@ -144,15 +154,14 @@ class Recorder(ProxyTorchDispatchMode):
             return [self._as_meta(item) for item in given]
         return torch.device("meta") if isinstance(given, torch.device) else given
 
-    @staticmethod
-    def _places(indices: Sequence[Any], recorded: Sequence[torch.Tensor]) -> list[Any]:
+    def _places(self, indices: Sequence[Any], recorded: Sequence[torch.Tensor]) -> list[Any]:
         """Indices, where a constant says by truths which elements are taken."""
         found: list[Any] = []
         for index in indices:
             truths = index is not None and index.dtype in (torch.bool, torch.uint8)
             if truths and any(index is tensor for tensor in recorded):
                 raise Stopped("index")
-            found += index.nonzero(as_tuple=True) if truths else [index]
+            found += self._constants.current(index).nonzero(as_tuple=True) if truths else [index]
         return found
 
     def _as_nodes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -177,6 +186,7 @@ class Recorder(ProxyTorchDispatchMode):
 
     def node_of(self, tensor: torch.Tensor) -> Node:
         """The node that tells a tensor's values at the moment."""
+        tensor = self._now(tensor)
         if type(tensor) is not Recorded:
             contents = self._held(tensor)
             if contents is None:
@@ -196,9 +206,22 @@ class Recorder(ProxyTorchDispatchMode):
 
     # Memory ----------------------------------------------------------------------------------------------
 
+    def bind_again(self, tensor: torch.Tensor, value: torch.Tensor) -> None:
+        """What `tensor.data = value` does: from now on the tensor uses the memory of another one."""
+        if (tensor.shape, tensor.dtype) != (value.shape, value.dtype):
+            raise Unfollowed(f"a tensor of shape {tuple(tensor.shape)} gets data of shape {tuple(value.shape)}")
+        self._bound_again[id(tensor)] = tensor, value.detach()
+
+    def _now(self, tensor: torch.Tensor) -> torch.Tensor:
+        found = self._bound_again.get(id(tensor))
+        return tensor if found is None else found[1]
+
+    def _is_recorded(self, tensor: torch.Tensor) -> bool:
+        return type(tensor) is Recorded or self._held(tensor) is not None
+
     def _held(self, tensor: torch.Tensor) -> Contents | None:
         """What a tensor with data holds, if that is recorded: parameters, and what recorded values were written to."""
-        key = storage_of(tensor)
+        key = self._constants.memory_of(tensor)
         found = self._contents.get(key)
         if found is None and key in self._parameters:
             owner = self._parameters[key]
@@ -224,6 +247,9 @@ class Recorder(ProxyTorchDispatchMode):
             self.node_of(tensor)
         return tensor.contents, tensor.steps
 
+    def _contents_of(self, recorded: Sequence[torch.Tensor]) -> list[Contents]:
+        return [t.contents if isinstance(t, Recorded) else self._chain(t)[0] for t in recorded]
+
     def _along(self, contents: Contents, steps: Sequence[Step]) -> list[Node]:
         """The nodes of the contents and of each view along a chain, as they are now."""
         nodes = [contents.node]
@@ -238,16 +264,18 @@ class Recorder(ProxyTorchDispatchMode):
         targets = written(func, args, kwargs)
         if name == "detach":
             return targets[0]
-        if len(targets) != 1 or targets[0] is not args[0] or name in _RESHAPING:
+        if len(targets) != 1 or targets[0] is not args[0] or torch.Tag.inplace_view in func.tags:
             raise Unfollowed(f"{func} writes into its arguments")
         (target,), form = targets, functional_form(func)
         if type(target) is not Recorded and self._held(target) is None:
             root = self._constants.root(target)
             held = self._constants.lifted(root)
-            self._contents[storage_of(root)] = Contents(held.node, held.meta, root)
+            self._contents[self._constants.memory_of(root)] = Contents(held.node, held.meta, root)
         meta = self.meta_of(target)
         node = self._note("call_function", form, *self._as_nodes(args, kwargs), twin(meta), _own_name(form))
         contents, steps = self._chain(target)
+        if contents.tied:
+            raise Unfollowed(f"{func} writes to memory that another tensor may share")
         new = node
         bases = self._along(contents, steps[:-1]) if steps else []
         for step, base in zip(reversed(steps), reversed(bases), strict=True):
@@ -276,6 +304,8 @@ class Recorder(ProxyTorchDispatchMode):
         source = next((t for t in sources if storage_of(self.meta_of(t)) == key), None)
         if source is None:
             return self._wrapped(meta, own, device)
+        if source is not sources[0] or isinstance(node.args[0], list) or not self._is_recorded(source):
+            raise Unfollowed(f"{node.target} views one of several tensors")
         contents, steps = self._chain(source)
         item = own[1] if isinstance(own, tuple) else None
         step = Step(node.target, node.args, node.kwargs, self.meta_of(source), node.meta["val"], item)
@@ -284,7 +314,7 @@ class Recorder(ProxyTorchDispatchMode):
     def _wrapped(
         self, meta: torch.Tensor, node: Any, device: torch.device, contents: Any = None, steps: tuple[Step, ...] = ()
     ) -> Recorded:
-        made = Recorded(meta, device, self.values_of)
+        made = Recorded(meta, device)
         made.contents = contents or Contents(node, meta)
         made.steps, made.node, made.version = steps, node, made.contents.version
         self._given.append(weakref.ref(made))
@@ -306,10 +336,10 @@ class Recorder(ProxyTorchDispatchMode):
 
     def _shape_of(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """The operator's result on tensors without data."""
-        told = _joined(*args, **kwargs) if name == "cat" else _like_first(name, args)
+        told = joined(*args, **kwargs) if name == "cat" else like_first(name, args)
         if told is not None:
             return told
-        key = (func, _key(args), _key(tuple(kwargs.items()))) if name in _FRESH else None
+        key = (func, key_of(args), key_of(tuple(kwargs.items()))) if name in _FRESH else None
         if key in self._shapes:
             size, stride, dtype = self._shapes[key]
             return torch.empty_strided(size, stride, dtype=dtype, device="meta")
@@ -327,39 +357,39 @@ class Recorder(ProxyTorchDispatchMode):
         """An operator that hands values over, for the given input."""
         return func(*(self.values_of(a) if isinstance(a, torch.Tensor) else a for a in args), **kwargs)
 
-    def values_of(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The values that a tensor has for the given input, worked out from the graph; noted in `looked_at`."""
-        with torch._C._DisablePythonDispatcher():
-            node = self.node_of(tensor)
-            self.looked_at[self.scope[-1] if self.scope else ""] = None
-            needed, stack = set(), [node]
-            while stack:
-                one = stack.pop()
-                if one not in needed and one not in self._values:
-                    needed.add(one)
-                    stack += one.all_input_nodes
-            for one in self.graph.nodes:
-                if one in needed:
-                    self._values[one] = self._value(one)
-            found: torch.Tensor = self._values[node]
-            return found
+    def values_read(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The values of any tensor, for the given input where they depend on it."""
+        tensor = self._now(tensor)
+        return self.values_of(tensor) if self._is_recorded(tensor) else self._constants.current(tensor)
 
-    def _value(self, node: Node) -> Any:
-        if node.op == "placeholder":
-            return self.stored[node] if node in self.stored else self.examples[str(node.target)]
-        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self._values.__getitem__)
-        assert callable(node.target)
-        return node.target(*args, **kwargs)
+    def array_of(self, tensor: torch.Tensor, *, force: bool) -> Any:
+        """The values as an array, which may be written to where it is a constant's memory."""
+        tensor = self._now(tensor)
+        if not self._is_recorded(tensor):
+            return torch._C.TensorBase.numpy(self._constants.exposed(tensor), force=force)
+        found = torch._C.TensorBase.numpy(self.values_of(tensor), force=force)
+        found.flags.writeable = False
+        return found
+
+    def with_function(self, operator: Any, *_: Any, **__: Any) -> Any:
+        """Operators that take functions trace these with modes of their own."""
+        raise Unfollowed(f"{operator} takes a function")
+
+    def values_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The values that a tensor has for the given input, worked out from the graph; which is noted."""
+        with torch._C._DisablePythonDispatcher():
+            return self.values.of(self.node_of(tensor), self.scope[-1] if self.scope else "")
+
+
+def _draws(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operator draws numbers; dropout does in training alone."""
+    drawn = torch.Tag.nondeterministic_seeded in func.tags
+    return drawn and not ("dropout" in func._schema.name and args[2:] == (False,))
 
 
 def _own_name(func: Any) -> str:
     name: str = func._schema.name.rpartition("::")[2]
     return name
-
-
-def _refused(operator: Any, *_: Any, **__: Any) -> Any:
-    """Operators that take functions trace these with modes of their own."""
-    raise Unfollowed(f"{operator} takes a function")
 
 
 def _tensors(given: Any) -> Iterator[torch.Tensor]:
@@ -368,35 +398,3 @@ def _tensors(given: Any) -> Iterator[torch.Tensor]:
             yield item
         elif isinstance(item, list | tuple):
             yield from _tensors(item)
-
-
-#: Operators whose result is as large as their first argument, which must fit those that are named.
-_KEEPS_SHAPE = frozenset(("batch_norm", "instance_norm"))
-
-
-def _like_first(name: str, args: Any) -> torch.Tensor | None:
-    """A result that surely is like the first argument; torch takes long to find that out."""
-    x, *rest = args
-    if name not in _KEEPS_SHAPE or any(isinstance(t, torch.Tensor) and t.shape != x.shape[1:2] for t in rest[:4]):
-        return None
-    return twin(x) if x.is_contiguous() else torch.empty_like(x)
-
-
-def _joined(parts: Sequence[torch.Tensor], dim: Any = 0) -> torch.Tensor | None:
-    """Contiguous tensors of one type joined along an axis, along which alone they differ; likewise."""
-    axes = parts[0].dim()
-    if dim not in range(-axes, axes) or not all(part.is_contiguous() for part in parts):
-        return None
-    axis = dim % axes
-    around = {(part.dtype, part.shape[:axis], part.shape[axis + 1 :]) for part in parts}
-    if len(around) > 1:
-        return None
-    dtype, before, after = around.pop()
-    return torch.empty((*before, sum(part.shape[axis] for part in parts), *after), dtype=dtype, device="meta")
-
-
-def _key(given: Any) -> Any:
-    """Arguments as a key: of tensors, what decides what a result looks like."""
-    if isinstance(given, torch.Tensor):
-        return given.size(), given.stride(), given.dtype
-    return tuple(map(_key, given)) if isinstance(given, list | tuple) else (type(given), given)

@@ -7,7 +7,6 @@ contents have changed, and what is written into a view goes back along its chain
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -43,6 +42,7 @@ class Contents:
     def __init__(self, node: Any, meta: torch.Tensor, root: torch.Tensor | None = None) -> None:
         self.node, self.meta, self.root = node, meta, root
         self.version = 0
+        self.unsure = self.tied = False  # how it is laid out; to memory that it may share
 
 
 class Recorded(torch.Tensor):
@@ -53,17 +53,16 @@ class Recorded(torch.Tensor):
     steps: tuple[Step, ...]
     node: Any
     version: int
-    read: Callable[[torch.Tensor], torch.Tensor]
 
     @staticmethod
-    def __new__(cls: type[Recorded], meta: torch.Tensor, device: torch.device, _read: Any) -> Recorded:  # noqa: D102
+    def __new__(cls: type[Recorded], meta: torch.Tensor, device: torch.device) -> Recorded:  # noqa: D102
         made: Recorded = torch.Tensor._make_wrapper_subclass(
             cls, meta.shape, meta.stride(), meta.storage_offset(), dtype=meta.dtype, device=device
         )
         return made
 
-    def __init__(self, meta: torch.Tensor, _device: torch.device, read: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self.meta, self.read = meta, read
+    def __init__(self, meta: torch.Tensor, _device: torch.device) -> None:
+        self.meta = meta
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -71,18 +70,6 @@ class Recorded(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, _types: Any, _args: Any = (), _kwargs: Any = None) -> Any:
         """Only reached past the recorder."""
         raise Unfollowed(f"{func} runs where nothing is recorded")
-
-    def tolist(self) -> Any:
-        """The values as numbers, which control flow looks at."""
-        return self.read(self).tolist()
-
-    def numpy(self, *, force: bool = False) -> Any:
-        """The values as an array, likewise."""
-        return self.read(self).numpy(force=force)
-
-    def __array__(self, dtype: Any = None) -> Any:
-        """The values as an array, likewise."""
-        return self.read(self).numpy().astype(dtype)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Shape and type."""

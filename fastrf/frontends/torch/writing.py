@@ -39,6 +39,9 @@ def functional_form(operator: Any) -> Any:
 def put_back(note: _Note, step: Step, base: Node, new: Node) -> Node:
     """What a step's view belongs to (`base`), with the view's values replaced by `new`."""
     name, rest, like = plain_name(step.operator._schema.name), step.arguments[1:], step.before
+    view = step.value if step.item is None else step.value[step.item]
+    if view.dtype != like.dtype or (view.is_conj(), view.is_neg()) != (like.is_conj(), like.is_neg()):
+        raise Unfollowed(f"{step.operator} is written through")
     if name in ("select", "slice"):
         form = getattr(_ATEN, f"{name}_scatter").default
         return note(form, (base, new, *rest), like)
@@ -53,12 +56,22 @@ def put_back(note: _Note, step: Step, base: Node, new: Node) -> Node:
     if name in PERMUTES:
         order = list(_viewed(step, torch.empty([k + 2 for k in range(like.dim())], device="meta")).shape)
         return note(_ATEN.permute.default, (new, [order.index(k + 2) for k in range(like.dim())]), like)
-    places = _viewed(step, torch.arange(like.numel()).reshape(like.shape)).reshape(-1)
+    places = _viewed(step, _numbered(like)).reshape(-1)
+    if len(set(places.tolist())) < len(places) or bool((places < 0).any()):
+        raise Unfollowed(f"{step.operator} is written through")
     flat = torch.empty(like.numel(), dtype=like.dtype, device="meta")
     values = note(_ATEN.reshape.default, (new, [-1]), torch.empty(len(places), dtype=like.dtype, device="meta"))
     whole = note(_ATEN.reshape.default, (base, [-1]), flat)
     filled = note(_ATEN.index_put.default, (whole, [places], values), flat)
     return note(_ATEN.reshape.default, (filled, list(like.shape)), like)
+
+
+def _numbered(like: torch.Tensor) -> torch.Tensor:
+    """The numbers of a tensor's elements, laid out as these are; -1 between them."""
+    start = int(like.storage_offset())
+    reach = sum((n - 1) * step for n, step in zip(like.shape, like.stride(), strict=True)) if like.numel() else 0
+    numbers = torch.full((start + reach + 1,), -1).as_strided(like.shape, like.stride(), start)
+    return numbers.copy_(torch.arange(like.numel()).reshape(like.shape))
 
 
 def _piece(step: Step, name: str) -> tuple[int, int, int]:

@@ -1,0 +1,82 @@
+"""What results look like, where that is known without running an operator, and where it is not.
+
+Kernels and devices choose in which order some results lie in memory. `reshape` shares it or does not, as strides allow:
+who writes to its result then writes to both tensors, or to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, SUMS
+from fastrf.frontends.torch.tensors import Contents, twin
+
+__all__ = ["LAID_OUT", "joined", "key_of", "lay_out", "like_first", "tie"]
+
+#: Operators of which kernels choose the strides of the result, unless arguments are laid out plainly.
+LAID_OUT = CONVOLUTIONS | NORMS | {"scaled_dot_product_attention"}
+#: Operators whose results share memory or not.
+_MAY_SHARE = frozenset(("reshape", "contiguous", "flatten", "ravel"))
+
+
+def lay_out(name: str, arguments: Any, sources: Sequence[Contents], made: Contents) -> bool:
+    """Note of a result whether its strides are unsure, and whether it may share memory; whether they are."""
+    if name in LAID_OUT:
+        tensors = [item for items in arguments for item in (items.values() if isinstance(items, dict) else items)]
+        plainly = all(_is_plain(item) for item in tensors if isinstance(item, torch.Tensor))
+        made.unsure |= not plainly or name == "scaled_dot_product_attention"
+    if name not in SUMS or name in CONVOLUTIONS:
+        made.unsure |= any(source.unsure for source in sources)
+    tie(name, [*sources, made])
+    return made.unsure
+
+
+def tie(name: str, contents: Sequence[Contents]) -> None:
+    """Note of arguments and result that they may share memory."""
+    if name in _MAY_SHARE and any(one.unsure for one in contents):
+        for one in contents:
+            one.tied = True
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    step = 1
+    for size, stride in zip(reversed(tensor.shape), reversed(tensor.stride()), strict=True):
+        if stride != step:
+            return False
+        step *= max(size, 1)
+    return True
+
+
+#: Operators whose result is as large as their first argument, which must fit those that are named.
+_KEEPS_SHAPE = frozenset(("batch_norm", "instance_norm"))
+
+
+def like_first(name: str, args: Any) -> torch.Tensor | None:
+    """A result that surely is like the first argument; torch takes long to find that out."""
+    x, *rest = args
+    if name not in _KEEPS_SHAPE or any(isinstance(t, torch.Tensor) and t.shape != x.shape[1:2] for t in rest[:4]):
+        return None
+    return twin(x) if x.is_contiguous() else torch.empty_like(x)
+
+
+def joined(parts: Sequence[torch.Tensor], dim: Any = 0) -> torch.Tensor | None:
+    """Contiguous tensors of one type joined along an axis, along which alone they differ; likewise."""
+    axes = parts[0].dim()
+    if dim not in range(-axes, axes) or not all(part.is_contiguous() for part in parts):
+        return None
+    axis = dim % axes
+    around = {(part.dtype, part.shape[:axis], part.shape[axis + 1 :]) for part in parts}
+    if len(around) > 1:
+        return None
+    dtype, before, after = around.pop()
+    return torch.empty((*before, sum(part.shape[axis] for part in parts), *after), dtype=dtype, device="meta")
+
+
+def key_of(given: Any) -> Any:
+    """Arguments as a key: of tensors, what decides what a result looks like."""
+    if isinstance(given, torch.Tensor):
+        return given.size(), given.stride(), given.dtype
+    return tuple(map(key_of, given)) if isinstance(given, list | tuple) else (type(given), given)

@@ -1,0 +1,107 @@
+"""What a recording run replaces in torch while it lasts, for its own thread alone: what reaches no dispatch mode."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+
+__all__ = ["patched"]
+
+
+class _Run(Protocol):
+    """A recording run, which answers in torch's place."""
+
+    def values_read(self, tensor: torch.Tensor) -> torch.Tensor: ...
+
+    def array_of(self, tensor: torch.Tensor, *, force: bool) -> Any: ...
+
+    def bind_again(self, tensor: torch.Tensor, value: torch.Tensor) -> None: ...
+
+    def with_function(self, operator: Any, *given: Any, **named: Any) -> Any: ...
+
+
+_here = threading.local()
+_lock = threading.Lock()
+_undo: list[Callable[[], None]] = []
+_users = 0
+_TENSORS = torch._C.TensorBase
+_handle: Callable[..., Any] = torch._library.utils.handle_dispatch_mode
+_whole: Callable[..., Any] = torch._ops.HigherOrderOperator.__call__
+
+
+@contextlib.contextmanager
+def patched(run: _Run) -> Iterator[None]:
+    """While it lasts, what this thread asks torch for past every mode is asked of the run."""
+    global _users
+    with _lock:
+        if not _users:
+            _undo.extend(_patches())
+        _users += 1
+    before = _run()
+    _here.run = run
+    try:
+        yield
+    finally:
+        _here.run = before
+        with _lock:
+            _users -= 1
+            while not _users and _undo:
+                _undo.pop()()
+
+
+def _run() -> _Run | None:
+    return getattr(_here, "run", None)
+
+
+def _patches() -> Iterator[Callable[[], None]]:
+    """Replace things; how each is undone."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    yield partial(torch.backends.mha.set_fastpath_enabled, fast)
+    operators: Any = torch._ops.HigherOrderOperator
+    operators.__call__ = _with_function
+    yield partial(setattr, operators, "__call__", _whole)
+    setattr(torch._library.utils, "handle_dispatch_mode", _handled)  # noqa: B010  (a name of a module)
+    yield partial(setattr, torch._library.utils, "handle_dispatch_mode", _handle)
+    for name, found in (("tolist", _tolist), ("numpy", _numpy), ("data", property(_data, _set_data))):
+        setattr(torch.Tensor, name, found)
+        yield partial(delattr, torch.Tensor, name)
+
+
+def _handled(mode: Any, func: Any, *given: Any, **named: Any) -> Any:
+    """What torch does for an operator under a mode, without a look at all arguments that is not needed here."""
+    ours: bool = mode is _run()
+    return mode.__torch_dispatch__(func, (), given, named) if ours else _handle(mode, func, *given, **named)
+
+
+def _with_function(operator: Any, /, *given: Any, **named: Any) -> Any:
+    run = _run()
+    return _whole(operator, *given, **named) if run is None else run.with_function(operator, *given, **named)
+
+
+def _tolist(tensor: torch.Tensor) -> Any:
+    run = _run()
+    return _TENSORS.tolist(tensor if run is None else run.values_read(tensor))
+
+
+def _numpy(tensor: torch.Tensor, *, force: bool = False) -> Any:
+    run = _run()
+    return _TENSORS.numpy(tensor, force=force) if run is None else run.array_of(tensor, force=force)
+
+
+def _data(tensor: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = _TENSORS.data.__get__(tensor) if _run() is None else tensor.detach()  # type: ignore[attr-defined]
+    return found
+
+
+def _set_data(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    run = _run()
+    if run is None:
+        _TENSORS.data.__set__(tensor, value)  # type: ignore[attr-defined]
+    else:
+        run.bind_again(tensor, value)
