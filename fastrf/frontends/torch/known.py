@@ -16,13 +16,23 @@ from torch.fx import Node
 
 from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
-from fastrf.frontends.masking import offset, set_added, set_known
+from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
 from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
 from fastrf.frontends.vanishing import vanishing
 
-__all__ = ["applied", "chosen_from", "computed", "moved", "sloped", "table_of", "with_added", "with_zeros"]
+__all__ = [
+    "added_to_weight",
+    "applied",
+    "chosen_from",
+    "computed",
+    "moved",
+    "sloped",
+    "table_of",
+    "with_added",
+    "with_zeros",
+]
 
 #: Operators that put truths at places, which are not followed.
 _PUTS = JOINS - {"cat", "stack", "where", "masked_fill"}
@@ -63,7 +73,7 @@ def moved(walk: Walk, node: Node, kind: str = "known") -> Any:
         if (value := walk.value(n)) is not None:
             tables[n] = getattr(value, kind)
         elif walk.has_parameters(n):
-            tables[n] = walk.decided(n) if known else None
+            tables[n] = walk.decided(n) if known else walk.added(n)
     fresh = known and (name in _CREATES or (name in JOINS and len(tables) < len(sources)))
     if not fresh and all(table is None for table in tables.values()):
         return None
@@ -112,7 +122,7 @@ def _chosen(walk: Walk, node: Node, kind: str) -> Known | None:
     condition, *sides = chosen_from(bound(node))
     if kind == "known":
         return choice(table_of(walk, condition), *(table_of(walk, side) for side in sides))
-    added = [value.added if (value := walk.value(side)) else None for side in sides]
+    added = [walk.added(side) for side in sides]
     return choice(table_of(walk, condition), *(np.zeros(()) if t is None else t for t in added), blank=0.0)
 
 
@@ -184,6 +194,21 @@ def with_added(walk: Walk, node: Node, result: Value) -> Value:
     return set_added(walk, result, moved(walk, node, "added") if name in MOVES else _added(walk, node))
 
 
+def added_to_weight(walk: Walk, node: Node) -> Known | None:
+    """What constants add to a tensor that parameters make, where that is so low that a softmax leaves it out."""
+    sources, fake = node.all_input_nodes, node.meta.get("val")
+    if not isinstance(fake, torch.Tensor) or not fake.is_floating_point() or node.op != "call_function":
+        return None
+    name, limit = short_name(node), lowest_limit(walk.options.mask_below)
+    if all(walk.has_parameters(n) and walk.added(n) is None for n in sources):
+        return None
+    if name in _KEEP:
+        found = _applied(walk, node, {n: walk.added(n) for n in sources}, False, False)
+    else:
+        found = moved(walk, node, "added") if name in MOVES else _added(walk, node)
+    return found if isinstance(found, np.ndarray) and (found <= limit).any() else None
+
+
 def _added(walk: Walk, node: Node) -> Known | None:
     """What constants add to the result of an operator between elements."""
     name, a = short_name(node), bound(node) if isinstance(node.target, torch._ops.OpOverload) else {}
@@ -206,5 +231,4 @@ def _added(walk: Walk, node: Node) -> Known | None:
 
 def _operand(walk: Walk, argument: Any) -> tuple[Known, Known | None]:
     """What is known of an argument, and what is added to it."""
-    value = walk.value(argument)
-    return table_of(walk, argument), None if value is None else value.added
+    return table_of(walk, argument), walk.added(argument)

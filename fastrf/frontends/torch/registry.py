@@ -18,7 +18,7 @@ from torch.fx import Node
 from fastrf.budget import limits
 from fastrf.errors import NetworkError, ShapeError, UnsupportedOpError
 from fastrf.frontends import moving
-from fastrf.frontends.lowering import GraphWalk, Value, without_batch
+from fastrf.frontends.lowering import GraphWalk, Known, Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
@@ -63,6 +63,7 @@ class Walk(GraphWalk):
         self._constants: dict[Node, Any] = {}
         self._weighty: set[Node] = set()
         self._decided: dict[Node, Any] = {}
+        self._added: dict[Node, Known] = {}  # what constants add to tensors made from parameters
 
     def value(self, argument: Any) -> Value | None:
         """The value of an argument that the input reaches, otherwise None."""
@@ -114,6 +115,13 @@ class Walk(GraphWalk):
     def decided(self, node: Node) -> Any:
         """What constants decide of a tensor made from parameters (see `weights`), or of each of several."""
         return self._decided.get(node)
+
+    def added(self, argument: Any) -> Known | None:
+        """What constants add to an argument, for a softmax that may read it."""
+        value = self.value(argument)
+        if value is not None:
+            return value.added
+        return self._added.get(argument) if isinstance(argument, Node) else None
 
     def known(self, argument: Any) -> np.ndarray[Any, Any] | None:
         """A constant tensor whose values may be looked at: no weight, and not on the meta device."""

@@ -110,12 +110,19 @@ def attention(walk: Walk, node: Node) -> Value:
 
 def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any] | None:
     """Where a constant mask lets attention through; None where it says nothing."""
-    if mask is None or walk.value(mask) or walk.has_parameters(mask):
+    if mask is None or walk.value(mask):
         return None
+    truths, below = mask.meta["val"].dtype == torch.bool, walk.options.mask_below
+    if walk.has_parameters(mask):
+        table, added = table_of(walk, mask), walk.added(mask)
+        if truths:
+            return np.asarray(table != 0)
+        shut, said = exclusions(np.where(np.isnan(table), 0.0 if added is None else added, table), -1, below)
+        note_excluded(walk, said)
+        return ~shut
     table = walk.array(mask)
-    if table.dtype == bool:
+    if truths:
         return table
-    below = walk.options.mask_below
     shut, said = walk.once("shut", table, lambda: exclusions(table.astype(np.float64), -1, below))
     note_excluded(walk, said)
     open_: np.ndarray[Any, Any] = walk.once("open", shut, lambda: ~shut)

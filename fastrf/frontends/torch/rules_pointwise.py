@@ -105,8 +105,8 @@ def filled(walk: Walk, node: Node) -> Value:
 @rule("one_hot", "embedding")
 def looked_up(walk: Walk, node: Node) -> Any:
     """A row looked up by each element: every feature reads that element."""
-    chosen = walk.value(node.args[-1] if short_name(node) == "embedding" else node.args[0])
-    full = fake_shape(node)
-    if chosen is None:
+    a, full = bound(node), fake_shape(node)
+    chosen = walk.value(a.get("indices", a.get("self")))
+    if chosen is None or walk.value(a.get("weight")) is not None:
         return walk.opaque(node)
     return walk.expanded(walk.shaped(chosen, (*chosen.full, 1)), full)

@@ -21,7 +21,7 @@ from fastrf.frontends.masking import set_added
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
-from fastrf.frontends.torch.known import moved, with_added, with_zeros
+from fastrf.frontends.torch.known import added_to_weight, moved, with_added, with_zeros
 from fastrf.frontends.torch.names import MOVES, SCOPE, VALUE_FREE
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.registry import RULES, Later, Walk
@@ -68,6 +68,9 @@ class ProgramWalk(Walk):
         if own or read or is_random(node):
             self._weighty.add(node)
             self._decided[node] = of_weight(self, node)
+            added = added_to_weight(self, node)
+            if added is not None:
+                self._added[node] = added
 
     def _reached(self, node: Node) -> bool:
         return any(argument in self.values for argument in node.all_input_nodes)

@@ -45,7 +45,11 @@ def is_random(node: Node) -> bool:
 def zeros_are_missed(walk: Walk, node: Node) -> bool:
     """Whether a weight may be zero where the rule of an operator takes it for any number."""
     weights = [n for n in node.all_input_nodes if walk.has_parameters(n)]
-    missed = short_name(node) not in names.ZEROS_LEFT_OUT and any(walk.decided(n) is not None for n in weights)
+    mask = (
+        bound(node)["attn_mask"] if short_name(node) == "scaled_dot_product_attention" else None
+    )  # which is looked at
+    decided = any(walk.decided(n) is not None for n in weights if n is not mask)
+    missed = short_name(node) not in names.ZEROS_LEFT_OUT and decided
     return missed or any(n in walk.lost for n in weights)
 
 

@@ -1,0 +1,72 @@
+"""Token models in small: rows looked up by ids, and masks that are added to or chosen against trained biases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastrf
+
+torch = pytest.importorskip("torch")
+nn, functional = torch.nn, torch.nn.functional
+
+TOKENS = 5
+LOWEST = float(np.finfo(np.float32).min)
+CAUSAL = np.tril(np.ones((TOKENS, TOKENS), bool))
+
+
+class Biased(nn.Module):
+    """Attention with a trained bias that a constant mask changes, as T5's."""
+
+    def __init__(self, change: str, *, eager: bool) -> None:
+        super().__init__()
+        self.bias, self.project, self.eager = nn.Embedding(TOKENS, 2), nn.Linear(2, 12), eager
+        self.change = change
+        self.register_buffer("open", torch.from_numpy(CAUSAL))
+
+    def mask(self) -> torch.Tensor:
+        place = torch.arange(TOKENS)
+        bias = self.bias((place[:, None] - place).abs()).permute(2, 0, 1)[None]
+        low = torch.zeros(TOKENS, TOKENS).masked_fill(~self.open, LOWEST)
+        return {
+            "chosen": lambda: torch.where(self.open, bias, -torch.inf),
+            "filled": lambda: bias.masked_fill(~self.open, LOWEST),
+            "added": lambda: bias.contiguous() + low[None, None],
+            "before": lambda: low.unsqueeze(0) + bias[:, :, -TOKENS:],
+            "moved": lambda: torch.cat([bias[:, :1] + low, bias[:, 1:] + low], 1),
+        }[self.change]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.project(x).reshape(1, TOKENS, 3, 2, 2).permute(2, 0, 3, 1, 4)
+        if self.eager:
+            mixed = (q @ k.transpose(-1, -2) + self.mask()).softmax(-1) @ v
+        else:
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.mask())
+        return mixed.transpose(1, 2).reshape(1, TOKENS, 4)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("change", ["chosen", "filled", "added", "before", "moved"])
+def test_what_a_mask_makes_of_a_trained_bias_excludes(change: str, eager: bool) -> None:
+    field = fastrf.analyze(Biased(change, eager=eager), (TOKENS, 2)).output
+    assert np.array_equal(field.masks(), CAUSAL)
+    assert field.exact
+    assert any("smallest float32" in said for said in field.assumes) is (change != "chosen")
+
+
+@pytest.mark.parametrize("padding", [None, 0])
+def test_a_row_is_looked_up_by_its_id(padding: int | None) -> None:
+    field = fastrf.analyze(nn.Embedding(9, 3, padding_idx=padding), torch.zeros(1, TOKENS, dtype=torch.long)).output
+    assert field.exact
+    assert all(np.array_equal(field.neuron_mask((t, 2)), np.arange(TOKENS) == t) for t in range(TOKENS))
+
+
+def test_a_table_that_the_input_makes_is_read_where_rows_are_looked_up() -> None:
+    class Looked(nn.Module):
+        def forward(self, ids: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+            return functional.embedding(ids, table[0])
+
+    shapes = {"ids": torch.zeros(1, TOKENS, dtype=torch.long), "table": torch.zeros(1, 4, 3)}
+    field = fastrf.analyze(Looked(), shapes, wrt="table").output
+    assert field.masks().all()
+    assert not field.exact
