@@ -26,6 +26,7 @@ from bench.anchoring import anchoring
 from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, onnx_files
+from bench.decoders import decoders
 from bench.figure import Figure
 from bench.readme import read_between, write_between
 from bench.sweeps import cluster, sweeps
@@ -232,6 +233,7 @@ MEASURES: dict[str, Measure] = {
     "several": dense_several_terms,
     "engine": engine,
     "captured": captured,
+    "decoders": decoders,
     "onnx": onnx_files,
     "autograd": against_autograd,
     "growth": growth,

@@ -70,3 +70,19 @@ def test_a_table_that_the_input_makes_is_read_where_rows_are_looked_up() -> None
     field = fastrf.analyze(Looked(), shapes, wrt="table").output
     assert field.masks().all()
     assert not field.exact
+
+
+def test_a_mask_that_was_looked_at_is_still_the_models_own() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer(
+                "mask", torch.zeros(TOKENS, TOKENS).masked_fill(torch.ones(TOKENS, TOKENS).triu(1) > 0, LOWEST)
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+
+    model = Masked()
+    assert fastrf.analyze(model, (TOKENS, 2)).output.exact
+    assert model.mask.untyped_storage().resizable()

@@ -96,7 +96,15 @@ class Walk(GraphWalk):
             return np.asarray(found)
         found = found.detach().to("cpu")
         narrow = found.is_floating_point() and found.dtype.itemsize <= 2  # NumPy has not all of these
-        return (found.float() if narrow else found).numpy()
+        found = found.float() if narrow else found
+        try:
+            return np.from_dlpack(found)
+        except (
+            BufferError,
+            RuntimeError,
+            TypeError,
+        ):  # not `numpy` of a model's own: its memory could not grow any more
+            return found.clone().numpy()
 
     def argument(self, given: Any) -> Any:
         """An argument as users' rules get it: tensors as values, or as tables where the input does not reach them."""
