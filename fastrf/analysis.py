@@ -20,7 +20,7 @@ from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
 from fastrf.queries.halo import Aligned
 from fastrf.queries.ignoring import without
-from fastrf.queries.naming import calls, resolve
+from fastrf.queries.naming import calls, last_map, resolve
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 nominal=lambda: self._positional_nominal(name),
                 periods=lambda: self._aligned[name].periods,
                 name=name,
+                last_map=lambda: last_map(self.network, name),
             )
         return field
 

@@ -58,6 +58,7 @@ class ReceptiveField:
         periods: Callable[[], tuple[int, ...]],
         name: str = "field",
         assumes: tuple[str, ...] = (),
+        last_map: Callable[[], str] = str,
     ) -> None:
         self.dependency = dependency
         self.name = name
@@ -65,6 +66,7 @@ class ReceptiveField:
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self.assumes = assumes
+        self._last_map = last_map
         self._make_nominal = nominal
         self._make_periods = periods
 
@@ -131,7 +133,15 @@ class ReceptiveField:
 
         Raises PositionError for a position outside the map.
         """
-        return masks.dense_row(self.positional, checked_index(position, self.position_shape, "position"))
+        return masks.dense_row(self.positional, self._checked(position))
+
+    def _checked(self, position: Position) -> tuple[int, ...]:
+        """A position of the map; where there is but one, errors name the map before it."""
+        try:
+            return checked_index(position, self.position_shape)
+        except PositionError as error:
+            last = self._last_map() if max(self.position_shape, default=1) == 1 else ""
+            raise PositionError(f"{error}; the last map is {last}" if last else str(error)) from None
 
     def neuron_mask(self, neuron: Position) -> Mask:
         """bool[C, H, W] (the shape of the input): the exact mask of one neuron.
@@ -150,7 +160,7 @@ class ReceptiveField:
 
         Raises PositionError.
         """
-        return counting.box(self.positional, checked_index(position, self.position_shape, "position"))
+        return counting.box(self.positional, self._checked(position))
 
     # Exact, for every position ---------------------------------------------------------------------------
 

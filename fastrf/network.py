@@ -38,7 +38,8 @@ MAX_AXIS = 1 << 40
 #: No name may be longer.
 MAX_NAME = 1000
 _RESERVED = ("name", "op", "inputs", "scope", "assumes")
-_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", "returns", "assumes")
+_NAMES = ("returns", "classes", "aliases")
+_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", *_NAMES, "assumes")
 
 
 #: A module's name, the number of one of its calls, and which of the tensors that it returned.
@@ -106,7 +107,8 @@ class Network:
 
     Build one with `fastrf.load` or `Network.from_dict`; `to_dict` is the inverse of the latter. `returns` maps what
     module calls returned, where that is known, to the layer or input that holds it: "conv", "relu@1" (a call of
-    several), "lstm[0]" or "neck[p3]" (a tensor of several).
+    several), "lstm[0]" or "neck[p3]" (a tensor of several). `classes` maps modules to the names of their classes, and
+    `aliases` other names of layers to them, such as those of the graph that a network was read from.
     """
 
     name: str
@@ -115,6 +117,8 @@ class Network:
     outputs: tuple[str, ...]
     assumes: tuple[str, ...] = ()
     returns: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
@@ -135,12 +139,13 @@ class Network:
         nodes = _nodes(_in_order(layers, inputs), inputs)
         outputs = _outputs(spec.get("outputs"), nodes[-1].name)
         known = {*inputs, *(node.name for node in nodes)}
-        returns = _returns(spec.get("returns", {}), known)
+        returns, aliases = (_names(spec.get(key, {}), key, known) for key in ("returns", "aliases"))
+        classes = _names(spec.get("classes", {}), "classes")
         for output in outputs:
             if output not in known:
                 raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
         name, assumes = _checked_name(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
-        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes, returns)
+        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes, returns, classes, aliases)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec format, ready for JSON or TOML."""
@@ -153,7 +158,7 @@ class Network:
             "channel_axis": {name: given.channel_axis for name, given in self.inputs.items()},
             "layers": [_plain_layer(node) for node in self.nodes],
             "outputs": list(self.outputs),
-            **({"returns": dict(self.returns)} if self.returns else {}),
+            **{key: dict(getattr(self, key)) for key in _NAMES if getattr(self, key)},
             **({"guessed": guessed} if guessed else {}),
             **({"assumes": list(self.assumes)} if self.assumes else {}),
         }
@@ -251,15 +256,16 @@ def _input(name: str, sizes: Shape, axes: Mapping[str, Any], guessed: bool) -> I
     return Input(_checked_name(name), sizes, axis, guessed)
 
 
-def _returns(given: object, known: Collection[str]) -> Mapping[str, str]:
-    """What modules return; their names are no layer's."""
-    if not isinstance(given, Mapping) or not all(isinstance(t, str) and t.isprintable() for t in given):
-        raise FormatError(f"'returns' must map names of modules to layers, not {str(given)[:60]!r}")
-    for module, node in given.items():
-        if node not in known or module in known:
-            raise NetworkError(
-                f"'returns' must give a layer for a name of no layer: {module[:60]!r}, {str(node)[:60]!r}"
-            )
+def _names(given: object, key: str, known: Collection[str] | None = None) -> Mapping[str, str]:
+    """Names by names; with `known`, of layers, by names that no other layer has."""
+    texts = [*given, *given.values()] if isinstance(given, Mapping) else [None]
+    if not isinstance(given, Mapping) or not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise FormatError(f"{key!r} must map names to names, not {str(given)[:60]!r}")
+    for name, node in given.items():
+        if known is None:
+            break
+        if node not in known or (name in known and name != node):
+            raise NetworkError(f"{key!r} must give a layer for a name of no other: {name[:60]!r}, {node[:60]!r}")
     return MappingProxyType(dict(given))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
-from fastrf.network import Input, Network, Node, total
+from fastrf.network import Input, Network, Node, split_name, total
 from fastrf.outputs.tables import Column, Table, agreed, number, share, spans
 from fastrf.queries.naming import result_within
 
@@ -21,8 +21,8 @@ __all__ = ["Row", "Summary"]
 
 #: What people see of a row.
 _COLUMNS = (
-    Column("layer", lambda r: r["name"]),
-    Column("operator", lambda r: r["op"]),
+    Column("layer", lambda r: _told(r["name"], r["ends"])),
+    Column("operator", lambda r: r["module"] or r["op"]),
     Column("output shape", lambda r: "x".join(map(str, r["shape"])) or "scalar"),
     Column("parameters", lambda r: _count(r["parameters"])),
     Column("MACs", lambda r: _count(r["macs"])),
@@ -34,10 +34,10 @@ _COLUMNS = (
     Column("exact", lambda r: "yes" if r["exact"] else "no"),
 )
 #: What a narrow terminal is spared, first to last.
-_DROPPED = ("padding", "start", "MACs", "parameters", "operator", "cut by border", "stride", "output shape")
+_DROPPED = ("padding", "start", "MACs", "parameters", "cut by border", "operator", "stride", "output shape")
 #: Cells of CSV that are not as they are elsewhere.
 _FLAT = {"size_range": lambda ranges: "x".join(f"{low:.10g}..{high:.10g}" for low, high in ranges)}
-_FLAT |= dict.fromkeys(("approximate_at", "assumes"), "; ".join)
+_FLAT |= dict.fromkeys(("approximate_at", "assumes", "ends"), "; ".join)
 
 #: As many assumptions stand under a table.
 _NOTES = 6
@@ -49,7 +49,8 @@ class Row:
 
     `size_range` holds `(smallest, largest)` over output phases and `size` the largest, per pixel axis, `inf` where
     unbounded; `clipped` is the share of positions whose field a border cuts; `approximate_at` lists the nodes on
-    the way that are over-approximated, `assumes` what the row takes for granted beyond structure.
+    the way that are over-approximated, `assumes` what the row takes for granted beyond structure. `module` is the class
+    of the module of that name, where there is one, and `ends` lists the other modules that return what it tells of.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Row:
     approximate_at: tuple[str, ...]
     assumes: tuple[str, ...] = ()
     irregular: str = ""
+    module: str = ""
+    ends: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, op: str, costs: tuple[int | None, int | None], field: ReceptiveField) -> Row:
@@ -91,12 +94,14 @@ class Summary:
 
         Raises NetworkError for a depth below 1.
         """
-        rows = []
+        rows, ended = [], _ends(network)
         for name, nodes in _folded([node for node in network.nodes if node.name in of_node], depth):
-            op = nodes[0].op if len(nodes) == 1 else f"{len(nodes)} layers"
+            op = nodes[-1].op if len(nodes) == 1 or depth is None else f"{len(nodes)} layers"
             costs = total(node.parameters for node in nodes), total(node.macs for node in nodes)
-            label, node = (name, nodes[0].name) if depth is None else _shown(network, name, nodes)
-            rows.append(Row.of(label, op, costs, of_node[node]))
+            label, node = (name, nodes[-1].name) if depth is None else _shown(network, name, nodes)
+            row = Row.of(label, op, costs, of_node[node])
+            module = network.classes.get(split_name(label)[0], "")
+            rows.append(replace(row, module=module, ends=ended.get(node, ()) if depth is None else ()))
         shape = "x".join(map(str, network.shape_of(wrt)))
         title = f"{network.name}, {len(network.nodes)} layers, measured against {wrt!r} {shape}"
         measured = network.inputs.get(wrt) or Input(wrt, network.shape_of(wrt), network.channel_axis_of(wrt))
@@ -170,15 +175,36 @@ def _shown(network: Network, name: str, nodes: Sequence[Node]) -> tuple[str, str
     result = result_within(network, name.partition(" (again")[0], [node.name for node in nodes])
     if not scoped or result is not None:
         return name, result if scoped and result is not None else last
-    return f"{name}: {last}", last
+    return _labelled(name, last), last
+
+
+def _labelled(module: str, name: str) -> str:
+    """A node's name, after that of its module where it does not begin with it."""
+    return name if name.startswith(module) and name[len(module) :][:1] in (*".@[~", "") else f"{module}: {name}"
+
+
+def _ends(network: Network) -> dict[str, tuple[str, ...]]:
+    """By node, which modules that it runs in return it, but for the one that it is named by."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, name in network.returns.items():
+        node, module = network.by_name.get(name), split_name(key)[0]
+        if node is not None and key != name and any(split_name(inner)[0] == module for inner in node.scope):
+            found[name] = (*found.get(name, ()), key)
+    return found
 
 
 def _module(node: Node, depth: int | None) -> str:
     """The name that a node's row goes by."""
     if depth is None:
-        return f"{node.scope[-1]}: {node.name}" if node.scope else node.name
+        name = node.name.partition("~")[0]
+        return _labelled(node.scope[-1].partition("@")[0], name) if node.scope else name
     path = node.scope[-1].partition("@")[0] if node.scope else node.name
     return ".".join(path.split(".")[:depth])
+
+
+def _told(name: str, ends: Sequence[str]) -> str:
+    """A row's name, and the outermost module that ends with it."""
+    return f"{name} = {min(ends, key=len)}" if ends else name
 
 
 def _count(n: int | None) -> str:

@@ -89,7 +89,7 @@ def test_neurons_of_a_model_equal_autograd(name, rng):
     shapes = {
         n.name: tuple(n.meta["val"].shape)
         for n in exported.graph.nodes
-        if n.name in analysis.network.by_name and isinstance(n.meta.get("val"), torch.Tensor)
+        if n.name in analysis and isinstance(n.meta.get("val"), torch.Tensor)
     }
     chosen = [list(shapes)[int(k)] for k in np.linspace(0, len(shapes) - 1, 10)]
     oracle = Oracle(exported, (x,), keep=set(chosen))
@@ -197,13 +197,11 @@ class Odd(nn.Module):
 
 
 def test_an_operator_without_a_rule_is_named():
-    with pytest.raises(
-        fastrf.UnsupportedOpError, match=r"'linalg_matrix_exp' in module 'inner'.*aten::linalg_matrix_exp .*full"
-    ):
+    with pytest.raises(fastrf.UnsupportedOpError, match=r"node 'inner' .*aten::linalg_matrix_exp .*full"):
         fastrf.analyze(Odd(), (2, 3, 3))
     field = fastrf.analyze(Odd(), (2, 3, 3), on_unsupported="full").output
     assert not field.exact
-    assert field.approximate_at[0].startswith("linalg_matrix_exp")
+    assert field.approximate_at[0].startswith("inner")
     assert field.neuron_mask((0, 0, 0)).all()
 
 

@@ -100,6 +100,7 @@ class GraphWalk:
         self.layers: list[dict[str, Any]] = []
         self.assumes: list[str] = []
         self.node = ""
+        self.owned: str | None = None  # a name of a module that the node may bear
         self.scope: tuple[str, ...] = ()
         self._made = 0
         self._used: set[str] = set()
@@ -121,6 +122,7 @@ class GraphWalk:
     def begin(self, node: str, scope: Sequence[str] = (), made: int = 0) -> None:
         """Start on a foreign node of this name, inside these modules; so many layers stand for it already."""
         self.node, self.scope, self._made = node, tuple(scope), made
+        self.owned = None
         self._assumed = []
 
     def assume(self, sentence: str) -> None:
@@ -140,7 +142,7 @@ class GraphWalk:
 
     def unique(self, name: str) -> str:
         """The name, or one like it that is free and no module's."""
-        name = f"{name}_node" if name in self._reserved else name
+        name = f"{name}_node" if name in self._reserved and name != self.owned else name
         candidate = name
         while candidate in self._used:
             self._copies[name] = self._copies.get(name, 1) + 1

@@ -12,20 +12,25 @@ from collections.abc import Collection, Sequence
 from fastrf.errors import UnknownNodeError, did_you_mean
 from fastrf.network import Network, split_name
 
-__all__ = ["calls", "exits", "resolve", "result_within"]
+__all__ = ["calls", "exits", "last_map", "resolve", "result_within"]
 
 
 def resolve(network: Network, name: str) -> str:
     """The node that a name stands for. Raises UnknownNodeError.
 
     That is the node or input of that name; or what the module of that name returned in its last call (`name@k` is call
-    `k`, `name[0]` or `name[key]` one of several tensors); or the last node whose dotted name begins with it.
+    `k`, `name[0]` or `name[key]` one of several tensors); or the layer that it is another name of; or the output of
+    that key (`out.0` for "0"); or the last node whose dotted name begins with it.
     """
     if not isinstance(name, str):
         raise UnknownNodeError(f"node {name!r} is not a name; names are strings")
     if name in network.by_name or name in network.inputs:
         return name
     found = _of_module(network, name)
+    if found is None and name in network.aliases:
+        return network.aliases[name]
+    if found is None and f"out.{name}" in network.by_name:
+        return f"out.{name}"
     if found is None:
         found = _with_prefix(network, name)
     if len(found) == 1:
@@ -35,7 +40,8 @@ def resolve(network: Network, name: str) -> str:
         raise UnknownNodeError(f"{name!r} stands for several tensors; ask for one of {several}")
     known = [*network.inputs, *network.by_name, *network.modules, *network.returns]
     hint = did_you_mean(name, known, "fastrf summary lists the nodes")
-    raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint}")
+    outputs = f"{', '.join(network.outputs[:6])}{', ...' * (len(network.outputs) > 6)}"
+    raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint} Its outputs: {outputs}")
 
 
 def _of_module(network: Network, name: str) -> Sequence[str] | None:
@@ -57,8 +63,13 @@ def _of_module(network: Network, name: str) -> Sequence[str] | None:
 
 
 def _with_prefix(network: Network, name: str) -> Sequence[str]:
-    """The last node whose dotted name begins with a name; all of them where they are outputs of the network."""
+    """The last node whose dotted name begins with a name; all of them where they are outputs of the network.
+
+    Of a container of modules that itself does not run, what is read outside of it.
+    """
     below = [node.name for node in network.nodes if node.name.startswith(f"{name}.")]
+    if name in network.classes:
+        return exits(network, below)
     outputs = [node for node in below if node in network.outputs]
     return outputs if len(outputs) > 1 else below[-1:]
 
@@ -68,6 +79,16 @@ def exits(network: Network, members: Collection[str]) -> list[str]:
     inside = set(members)
     outside = {read for node in network.nodes if node.name not in inside for read in node.inputs}
     return [name for name in members if name in outside or name in network.outputs]
+
+
+def last_map(network: Network, name: str) -> str:
+    """The last node before one, or that itself, that has more than one position, and its shape; or nothing."""
+    for node in network.needed([name]):
+        positions = tuple(n for axis, n in enumerate(node.shape) if axis != node.channel_axis)
+        if max(positions, default=1) > 1:
+            names = [key for key, layer in network.returns.items() if layer == node.name]
+            return f"{min([node.name, *names], key=len)!r} of {positions}"
+    return ""
 
 
 def calls(network: Network, module: str) -> list[str]:

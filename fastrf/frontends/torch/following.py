@@ -18,7 +18,7 @@ from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.keras import is_keras, layers_of, noticed
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.recording import Recorder, Stopped
-from fastrf.frontends.torch.returning import RETURNED, Returned, names_of, no_tensor, plain, tensors_in
+from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
 
 __all__ = ["record"]
@@ -137,7 +137,7 @@ class _Run:
             {node: tensor for node, tensor in recorder.stored.items() if node in nodes},
             frozenset(node for node in recorder.parameters if node in nodes),
             self.results,
-            tuple(name for names in self._names.values() for name in names if name),
+            classes_of(self.model),
             [*recorder.values.assumed(), *self.assumes],
         )
 

@@ -15,7 +15,7 @@ from fastrf.frontends.lowering import Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.torch.arguments import fake_shape
 from fastrf.frontends.torch.programs import Program
-from fastrf.frontends.torch.walk import ProgramWalk, scope_of
+from fastrf.frontends.torch.walk import ProgramWalk
 from fastrf.network import Network
 
 __all__ = ["check_given", "to_network"]
@@ -50,7 +50,6 @@ def to_network(captured: ExportedProgram | Program, options: Options = DEFAULTS,
     program = Program.of(captured) if isinstance(captured, ExportedProgram) else captured
     walk = ProgramWalk(program, options)
     walk.assumes += [*program.assumes, *(f"{name!r} is the constant that values gives" for name in options.values)]
-    walk.reserve([*program.modules, *(name for node in program.graph.nodes for name in scope_of(node))])
     inputs: list[Value] = []
     names: dict[str, str] = {}
     for argument, node in program.inputs.items():
@@ -71,7 +70,8 @@ def to_network(captured: ExportedProgram | Program, options: Options = DEFAULTS,
         walk.begin("output")
         outputs = [walk.finish(inputs[0], inputs[0].full).name]
     returns = walk.returns()
-    return Network.from_dict({**walk.spec(name, inputs, outputs, names), "returns": returns})
+    said = {"returns": returns, "classes": program.classes, "aliases": walk.aliases()}
+    return Network.from_dict({**walk.spec(name, inputs, outputs, names), **said})
 
 
 def _named_outputs(walk: ProgramWalk, program: Program) -> list[str]:

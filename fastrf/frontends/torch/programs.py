@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
-from torch.fx import Graph, Node
+from torch.fx import Graph, GraphModule, Node
 
 from fastrf.frontends.torch.exporting import functional, quiet
 from fastrf.frontends.torch.returning import MODULES
@@ -24,8 +24,9 @@ class Program:
     """A graph of ATen operators with every result's shape in its `meta`, as `torch.export` makes them.
 
     `inputs` are the placeholders of tensors by argument name, `stored` what the others hold; of those, `parameters` are
-    never looked at. `results` are nodes (or None) in the containers in which the model returns them, `modules` the
-    names of all modules, `assumes` what the capture took for granted, and `module` has the attributes of the graph.
+    never looked at. `results` are nodes (or None) in the containers in which the model returns them, `classes` the
+    classes of all modules by name, `assumes` what the capture took for granted, and `module` has the attributes of the
+    graph.
     """
 
     graph: Graph
@@ -33,9 +34,17 @@ class Program:
     stored: Mapping[Node, torch.Tensor]
     parameters: frozenset[Node]
     results: Any
-    modules: tuple[str, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
     assumes: list[str] = field(default_factory=list)
     module: torch.nn.Module | None = None
+
+    @property
+    def graphs(self) -> Iterator[Graph]:
+        """The graph, and those within it."""
+        yield self.graph
+        for part in self.module.modules() if self.module is not None else ():
+            if isinstance(part, GraphModule) and part.graph is not self.graph:
+                yield part.graph
 
     @classmethod
     def of(cls, exported: ExportedProgram) -> Program:
@@ -60,9 +69,15 @@ class Program:
             {placeholders[name]: tensor for name, tensor in held.items()},
             frozenset(placeholders[name] for name in signature.inputs_to_parameters),
             _results(exported),
-            tuple(exported.graph_module.meta.get(MODULES, ())),
+            exported.graph_module.meta.get(MODULES) or _classes(graph),
             module=exported.graph_module,
         )
+
+
+def _classes(graph: Graph) -> dict[str, str]:
+    """The classes of the modules that nodes run in, where only those tell."""
+    entries = {entry for node in graph.nodes for entry in (node.meta.get("nn_module_stack") or {}).values()}
+    return {str(path): getattr(kind, "__name__", str(kind)).rpartition(".")[2] for path, kind in entries if path}
 
 
 def _results(exported: ExportedProgram) -> Any:

@@ -22,6 +22,7 @@ from fastrf.frontends.lowering import GraphWalk, Known, Value, without_batch
 from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import Table
 from fastrf.frontends.torch.arguments import fake_shape, operator_name
+from fastrf.frontends.torch.naming import Names
 from fastrf.frontends.torch.programs import Program
 
 __all__ = ["RULES", "Later", "Walk", "rule"]
@@ -60,6 +61,7 @@ class Walk(GraphWalk):
         self.combined = 1  # products of kernels with unstructured zeros so far
         self.lost: set[Node] = set()
         self.program = program
+        self.names = Names(program)
         self._constants: dict[Node, Any] = {}
         self._weighty: set[Node] = set()
         self._decided: dict[Node, Any] = {}

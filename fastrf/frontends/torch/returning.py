@@ -18,7 +18,18 @@ from torch.fx import GraphModule
 
 from fastrf.errors import NetworkError
 
-__all__ = ["MODULES", "RETURNED", "Returned", "gathered", "names_of", "no_tensor", "noted", "plain", "tensors_in"]
+__all__ = [
+    "MODULES",
+    "RETURNED",
+    "Returned",
+    "classes_of",
+    "gathered",
+    "names_of",
+    "no_tensor",
+    "noted",
+    "plain",
+    "tensors_in",
+]
 
 
 def _nothing(*_: Any) -> None:
@@ -32,7 +43,7 @@ for _key in ("CompositeExplicitAutograd", "Meta"):
 _NOTE = torch.ops.fastrf.returned.default
 torch.fx.node.has_side_effect(_NOTE)
 
-#: In a node's `meta`, which module calls returned what it makes; in a program's, the names of all modules.
+#: In a node's `meta`, which module calls returned what it makes; in a program's, the classes of all modules.
 RETURNED, MODULES = "fastrf_returned", "fastrf_modules"
 
 #: Objects within objects that are looked through for tensors.
@@ -69,6 +80,12 @@ def names_of(model: torch.nn.Module) -> dict[torch.nn.Module, list[str]]:
     for name, module in model.named_modules(remove_duplicate=False):
         names.setdefault(module, []).append(name)
     return names
+
+
+def classes_of(model: torch.nn.Module) -> dict[str, str]:
+    """The name of every module's class, by every name of the module."""
+    named = model.named_modules(remove_duplicate=False)
+    return {name: type(module).__name__ for name, module in named if name}
 
 
 def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:
@@ -138,7 +155,7 @@ def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]
 
 
 def gathered(exported: ExportedProgram, model: torch.nn.Module) -> ExportedProgram:
-    """The program with its notes taken out of the graphs and kept in the nodes' `meta`, the modules' names beside."""
+    """The program with its notes taken out of the graphs and kept in the nodes' `meta`, the modules' classes beside."""
     for part in exported.graph_module.modules():
         if not isinstance(part, GraphModule):
             continue
@@ -147,5 +164,5 @@ def gathered(exported: ExportedProgram, model: torch.nn.Module) -> ExportedProgr
             source.meta.setdefault(RETURNED, []).append(Returned(*note))
             part.graph.erase_node(node)
         part.recompile()
-    exported.graph_module.meta[MODULES] = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
+    exported.graph_module.meta[MODULES] = classes_of(model)
     return exported

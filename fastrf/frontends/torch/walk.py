@@ -22,16 +22,16 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.known import added_to_weight, moved, with_added, with_zeros
-from fastrf.frontends.torch.names import MOVES, SCOPE, VALUE_FREE
+from fastrf.frontends.torch.names import MOVES, VALUE_FREE
+from fastrf.frontends.torch.naming import scope_of
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.registry import RULES, Later, Walk
-from fastrf.frontends.torch.returning import RETURNED, Returned
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
 from fastrf.frontends.torch.weights import all_loosened, is_random, of_weight, zeros_are_missed
 from fastrf.ops.rules import Rule as UsersRule
 from fastrf.ops.rules import rule_of
 
-__all__ = ["ProgramWalk", "scope_of"]
+__all__ = ["ProgramWalk"]
 
 #: Recipes of operators within recipes are followed so deep.
 _DEPTH = 8
@@ -45,7 +45,8 @@ class ProgramWalk(Walk):
     def __init__(self, program: Program, options: Options = DEFAULTS) -> None:
         super().__init__(program, options)
         self._pieces: dict[Node, Any] = {}
-        self._returned: list[tuple[Returned, Node]] = []
+        self.reserve([*program.classes, *self.names.returned])
+        self.reserve(name for node in program.graph.nodes for name in scope_of(node))
         self._inner = ""  # the operators that are being taken apart
 
     def run(self, graph: Graph) -> None:
@@ -59,7 +60,14 @@ class ProgramWalk(Walk):
                     self.values[node] = result
             elif not self._reached(node):
                 self._note_weight(node)
-            self._returned += [(found, node) for found in node.meta.get(RETURNED, ())]
+
+    def _begin(self, node: Node, made: int = 0) -> None:
+        """Start on a node by its name; of one of an operator that is taken apart, by that operator's and its own."""
+        if self._inner:
+            self.begin(self._inner + node.name, scope_of(node) or self.scope, made)
+        else:
+            self.begin(self.names.of(node), scope_of(node), made)
+            self.owned = self.names.own(node)
 
     def _note_weight(self, node: Node) -> None:
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
@@ -82,7 +90,7 @@ class ProgramWalk(Walk):
 
     def _lower(self, node: Node) -> Any:
         """The node's value, or values; of one that reads no value that the input reaches, the node it equals."""
-        self.begin(self._inner + node.name, scope_of(node) or self.scope * bool(self._inner))
+        self._begin(node)
         name = short_name(node)
         if node.target is operator.getitem:
             return self._item(node)
@@ -148,12 +156,12 @@ class ProgramWalk(Walk):
         if graph is None:
             raise self.no_rule(operator_name(node))
         before, scope, count = self._inner, self.scope, len(self.layers)
-        self._inner += f"{node.name}~"
+        self._inner = f"{self.node}~"
         try:
             result = self._body(graph, node.all_input_nodes)
         finally:
             self._inner, self.scope = before, scope
-        self.begin(before + node.name, scope, len(self.layers) - count)
+        self._begin(node, len(self.layers) - count)
         return result if isinstance(node.meta["val"], list | tuple) else result[0]
 
     def _body(self, graph: Graph, arguments: Sequence[Any]) -> list[Any]:
@@ -213,37 +221,19 @@ class ProgramWalk(Walk):
         return self._body(inner.graph, node.args[position + 1 :])
 
     def returns(self) -> dict[str, str]:
-        """The layer of every tensor that a module call returned, by names such as "conv", "relu@1" or "lstm[0]"."""
-        calls: dict[str, dict[int, int]] = {}
-        for found, _ in self._returned:
-            numbers = calls.setdefault(found.module, {})
-            numbers.setdefault(found.call, len(numbers))
-        names = {}
-        for found, node in self._returned:
-            numbers = calls[found.module]
-            number = f"@{numbers[found.call]}" if len(numbers) > 1 else ""
+        """The layer of every tensor that a module call returned, by the names of `Names.returned`."""
+        for node in self.names.returned.values():
             if node not in self.values:
-                self.begin(node.name)
+                self._begin(node)
                 full = fake_shape(node)
                 self.values[node] = self.finish(self.nothing(full), full)
-            names[f"{found.module}{number}{found.item}"] = self.values[node].name
-        return names
+        return {name: self.values[node].name for name, node in self.names.returned.items()}
+
+    def aliases(self) -> dict[str, str]:
+        """Layers by their names in the graph, where these are others."""
+        found = {node.name: self.values[node].name for node in self.program.graph.nodes if self.value(node)}
+        return {name: layer for name, layer in found.items() if name not in self._used and not self.is_reserved(name)}
 
 
 def _is_tensor(node: Node) -> bool:
     return isinstance(node.meta.get("val"), torch.Tensor)
-
-
-def scope_of(node: Node) -> tuple[str, ...]:
-    """Qualified names of the modules that a node runs in, outermost first; a repeated call ends in `@k`."""
-    if SCOPE in node.meta:
-        noted: tuple[str, ...] = node.meta[SCOPE]
-        return noted
-    stack = node.meta.get("nn_module_stack") or {}
-    names = []
-    for key, entry in stack.items():
-        path = str(entry[0]).removeprefix("L['self'].").removeprefix("L__self__")
-        call = str(key).rpartition("@")[2] if "@" in str(key) else ""
-        if path:
-            names.append(f"{path}@{call}" if call.isdigit() else path)
-    return tuple(names)

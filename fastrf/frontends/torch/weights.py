@@ -145,7 +145,7 @@ def _softmax(walk: Walk, node: Node) -> Known | None:
     a = bound(node)
     shut, said = exclusions(table_of(walk, a["self"]), a["dim"], walk.options.mask_below)
     if said:
-        walk.assumes.append(f"node {node.name!r}: {said}")
+        walk.assumes.append(f"node {walk.names.of(node)!r}: {said}")
     return compressed(np.where(shut, -np.inf if short_name(node) == "log_softmax" else 0.0, np.nan))
 
 
