@@ -86,3 +86,26 @@ def test_a_mask_that_was_looked_at_is_still_the_models_own() -> None:
     model = Masked()
     assert fastrf.analyze(model, (TOKENS, 2)).output.exact
     assert model.mask.untyped_storage().resizable()
+
+
+class Mixer(nn.Module):
+    """Ids and vectors side by side; every token reads its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.mix = nn.Embedding(9, 3, padding_idx=0), nn.Linear(3, 3)
+
+    def forward(self, input_ids: torch.Tensor, *, vectors: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        found = self.mix(self.table(input_ids))
+        return {"state": found if vectors is None else found + self.mix(vectors)}
+
+
+@pytest.mark.parametrize("capture", ["record", "export"])
+@pytest.mark.parametrize(
+    "shape", [(TOKENS,), (1, TOKENS), {"input_ids": (TOKENS,)}, {"input_ids": (TOKENS,), "vectors": (TOKENS, 3)}]
+)
+def test_a_shape_stands_for_ids_where_a_model_looks_them_up(shape: object, capture: str) -> None:
+    field = fastrf.analyze(Mixer(), shape, capture=capture)["state"]
+    assert field.exact
+    assert field.input_shape == (TOKENS,)
+    assert np.array_equal(field.masks(), np.eye(TOKENS, dtype=bool))

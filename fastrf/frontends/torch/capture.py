@@ -32,6 +32,9 @@ __all__ = ["capture", "captured"]
 
 _log = logging.getLogger(__name__)
 
+#: What torch says of an embedding that gets no ids.
+_WANTS_IDS = "scalar types: Long"
+
 
 def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> ExportedProgram | Program:
     """A module recorded or exported, as `capture` of the options says.
@@ -41,14 +44,13 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
     inputs = Inputs.of(model, input_shape, options.values)
     try:
         return _captured(model, inputs, options)
-    except NetworkError:
-        fewer = inputs.without_batch(model, most=1)
-        if fewer is None:
-            raise
-        try:
-            return _captured(model, fewer, options)
-        except NetworkError:
-            pass
+    except NetworkError as error:
+        others = [inputs.without_batch(model, most=1)]
+        if _WANTS_IDS in str(error):
+            others = [other and other.whole_numbers(model, most=2) for other in (inputs, *others)]
+        for other in filter(None, others):
+            with contextlib.suppress(NetworkError):
+                return _captured(model, other, options)
         raise
 
 

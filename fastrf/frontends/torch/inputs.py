@@ -96,11 +96,12 @@ class Inputs(NamedTuple):
         """What the model returns."""
         return model(*self.arguments, **self.named)
 
-    def whole_numbers(self, model: torch.nn.Module) -> Inputs:
-        """The same with whole numbers in tensors that were made from a shape."""
+    def whole_numbers(self, model: torch.nn.Module, most: int = 99) -> Inputs:
+        """The same with whole numbers in tensors that were made from a shape and have at most so many axes."""
 
         def whole(name: str, item: Any) -> Any:
-            return item.long() if name in self.made and isinstance(item, torch.Tensor) else item
+            made = name in self.made and isinstance(item, torch.Tensor)
+            return item.long() if made and item.ndim <= most else item
 
         return self._changed(model, whole)
 
