@@ -30,6 +30,8 @@ from fastrf.system.garbage import uncollected
 
 __all__ = ["capture", "captured"]
 
+#: Modules that run another one on several devices.
+_PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 _log = logging.getLogger(__name__)
 
 #: What torch says of an embedding that gets no ids.
@@ -41,6 +43,7 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
 
     Raises ShapeError where forward does not take these arguments and NetworkError where the module cannot be captured.
     """
+    model = _unwrapped(model)
     inputs = Inputs.of(model, input_shape, options.values)
     try:
         return _captured(model, inputs, options)
@@ -89,7 +92,18 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
     module is left as it was. Raises ShapeError where forward does not take these arguments and NetworkError where the
     module cannot be captured.
     """
+    model = _unwrapped(model)
     return _exported(model, Inputs.of(model, input_shape, values or {}))
+
+
+def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The module that was compiled, or is run on several devices."""
+    while True:
+        inner = getattr(model, "_orig_mod", model)
+        inner = inner.module if isinstance(inner, _PARALLEL) else inner
+        if inner is model:
+            return model
+        model = inner
 
 
 def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:

@@ -10,10 +10,13 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.torch.tensors import Step, Unfollowed, storage_of, twin
+from fastrf.frontends.torch.tensors import Step, Unfollowed, is_one_of_many, storage_of, twin
 from fastrf.frontends.torch.writing import written
 
-__all__ = ["Constants"]
+__all__ = ["Constants", "refuse_many"]
+
+#: Elements of a sparse matrix with its zeros.
+_MOST_DENSE = 1 << 27
 
 
 class _Lifted(NamedTuple):
@@ -45,6 +48,7 @@ class Constants:
         self._made: dict[int | None, torch.Tensor] = {}  # by their storages, which stay alive and so theirs
         self._copies: dict[int | None, tuple[torch.Tensor, torch.Tensor]] = {}  # of what the module holds
         self._views: dict[int, tuple[torch.Tensor, _View]] = {}
+        self._dense: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._copied: dict[int | None, int | None] = {}  # from storages of copies to those that they stand for
         self._versions: Counter[int | None] = Counter()  # how often storages were written to
 
@@ -59,6 +63,8 @@ class Constants:
         if func is torch.ops.aten.detach_.default:  # which torch refuses for views
             return args[0]
         for target in targets:
+            if target.layout != torch.strided:
+                raise Unfollowed(f"{func} writes to a sparse tensor")
             self.about_to_change(target)
             if torch.Tag.inplace_view in func.tags and not self._is_own(target):
                 raise Unfollowed(f"{func} changes the shape of a constant that others share")
@@ -91,6 +97,7 @@ class Constants:
         for node in self._holders.pop(key, ()):
             self._stored[node] = self._stored[node].clone()
         if key not in self._made and key not in self._copies:
+            refuse_many(tensor)
             whole = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
             copy = whole.clone()
             self._copies[key] = tensor, copy
@@ -99,11 +106,14 @@ class Constants:
     def current(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor itself, or the copy of it that the run has written to."""
         found = self._copies.get(self.memory_of(tensor)) if self._copies else None
+        if found is not None:
+            refuse_many(tensor)
         place = tensor.size(), tensor.stride(), tensor.storage_offset()
         return tensor if found is None else found[1].as_strided(*place)
 
     def lifted(self, tensor: torch.Tensor) -> _Lifted:
         """The tensor's place in the graph, as it is now."""
+        refuse_many(tensor)
         now, key = self.current(tensor), self.memory_of(tensor)
         found = self._lifted.get(id(tensor))
         version, exposed = self._versions[key], key is not None and not now.untyped_storage().resizable()
@@ -119,6 +129,16 @@ class Constants:
         """The tensor as it is now, for those who may write to its memory past all operators."""
         self.about_to_change(tensor)
         return self.current(tensor)
+
+    def dense(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A sparse constant with its zeros, the same one each time; other tensors as they are. Raises Unfollowed."""
+        if tensor.layout == torch.strided:
+            return tensor
+        if id(tensor) not in self._dense:
+            if tensor.numel() > _MOST_DENSE or isinstance(tensor, torch.nn.Parameter):
+                raise Unfollowed(f"a sparse tensor of {tensor.numel()} elements")
+            self._dense[id(tensor)] = tensor, tensor.to_dense()
+        return self._dense[id(tensor)][1]
 
     def root(self, tensor: torch.Tensor) -> torch.Tensor:
         """The constant that a view comes from in the end."""
@@ -159,6 +179,12 @@ def _placed(tensor: torch.Tensor, root: torch.Tensor) -> Step:
 
 def _plain(place: Any) -> Any:
     return place if isinstance(place, int) else list(place)
+
+
+def refuse_many(tensor: torch.Tensor) -> None:
+    """Raise Unfollowed for what stands for many tensors, of which only the function that is transformed knows."""
+    if is_one_of_many(tensor):
+        raise Unfollowed("a function that torch.func transforms uses more than constants of its own")
 
 
 def _same(first: torch.Tensor, second: torch.Tensor) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from fastrf.frontends.torch.tensors import Unfollowed
 
-__all__ = ["EXPANDED"]
+__all__ = ["DENSE", "EXPANDED"]
 
 _Tensors = Sequence[torch.Tensor]
 
@@ -122,3 +122,6 @@ EXPANDED: dict[Any, Callable[..., Any]] = {
         for n in ("gru", "rnn_tanh", "rnn_relu")
     },
 }
+
+#: Products of sparse matrices, as those of dense ones.
+DENSE: dict[Any, Any] = {_ATEN._sparse_mm.default: _ATEN.mm.default, _ATEN._sparse_addmm.default: _ATEN.addmm.default}

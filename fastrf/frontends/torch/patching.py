@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-__all__ = ["patched"]
+__all__ = ["patched", "unpatched"]
 
 
 class _Run(Protocol):
@@ -52,6 +52,16 @@ def patched(run: _Run) -> Iterator[None]:
             _users -= 1
             while not _users and _undo:
                 _undo.pop()()
+
+
+@contextlib.contextmanager
+def unpatched() -> Iterator[None]:
+    """While it lasts, this thread uses torch as ever."""
+    before, _here.run = _run(), None
+    try:
+        yield
+    finally:
+        _here.run = before
 
 
 def _run() -> _Run | None:

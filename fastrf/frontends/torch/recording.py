@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,13 +18,14 @@ import torch.utils._pytree as pytree
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
-from fastrf.frontends.torch.constants import Constants
-from fastrf.frontends.torch.expanding import EXPANDED
+from fastrf.frontends.torch.attending import flex_attention
+from fastrf.frontends.torch.constants import Constants, refuse_many
+from fastrf.frontends.torch.expanding import DENSE, EXPANDED
 from fastrf.frontends.torch.layouts import LAID_OUT, joined, key_of, lay_out, like_first, tie
 from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SCOPE, SOFTMAXES, SUMS, VALUE_FREE, plain_name
-from fastrf.frontends.torch.patching import patched
+from fastrf.frontends.torch.patching import patched, unpatched
 from fastrf.frontends.torch.reading import Values
-from fastrf.frontends.torch.tensors import Contents, Recorded, Step, Unfollowed, storage_of, twin
+from fastrf.frontends.torch.tensors import Contents, Recorded, Step, Unfollowed, each_tensor, storage_of, twin
 from fastrf.frontends.torch.writing import functional_form, put_back, written
 
 __all__ = ["Recorder", "Stopped"]
@@ -106,13 +107,12 @@ class Recorder(ProxyTorchDispatchMode):
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._bound_again:
             args, kwargs = pytree.tree_map_only(torch.Tensor, self._now, (args, kwargs))
-        tensors = list(_tensors((*args, *kwargs.values())))
+        tensors = list(each_tensor((*args, *kwargs.values())))
         recorded = [t for t in tensors if self._is_recorded(t)]
         if not recorded and not _draws(func, args):
             return self._constants.run(func, args, kwargs, tensors)
-        if func in EXPANDED:
-            with self._again():
-                return EXPANDED[func](*args, **kwargs)
+        if func in EXPANDED or any(t.layout != torch.strided for t in tensors):
+            return self._expanded(func, args, kwargs)
         name = plain_name(func._schema.name)
         if name in _READS:
             return self._read(func, args, kwargs)
@@ -144,6 +144,14 @@ class Recorder(ProxyTorchDispatchMode):
                 for k, one in enumerate(value)
             )
         return value  # a size, or another property
+
+    def _expanded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An operator as others, and sparse constants with their zeros."""
+        args, kwargs = pytree.tree_map_only(torch.Tensor, self._constants.dense, (args, kwargs))
+        if func not in EXPANDED:
+            return self._run(DENSE.get(func, func), args, kwargs)
+        with self._again():
+            return EXPANDED[func](*args, **kwargs)
 
     # Arguments -------------------------------------------------------------------------------------------
 
@@ -230,6 +238,8 @@ class Recorder(ProxyTorchDispatchMode):
             self.parameters.add(node)
             self.stored[node] = owner.detach()
             found = self._contents[key] = Contents(node, meta, owner)
+        if found is not None:
+            refuse_many(tensor)
         return found
 
     def _holder(self, tensor: torch.Tensor, meta: torch.Tensor) -> Node:
@@ -371,9 +381,20 @@ class Recorder(ProxyTorchDispatchMode):
         found.flags.writeable = False
         return found
 
-    def with_function(self, operator: Any, *_: Any, **__: Any) -> Any:
-        """Operators that take functions trace these with modes of their own."""
-        raise Unfollowed(f"{operator} takes a function")
+    def with_function(self, operator: Any, *given: Any, **named: Any) -> Any:
+        """Operators that take functions trace these with modes of their own; one is known here."""
+        if str(operator) != "flex_attention" or named:
+            raise Unfollowed(f"{operator} takes a function")
+        return flex_attention(self._plainly, *given)
+
+    def _plainly(self, function: Callable[[], Any]) -> Any:
+        """What a function does while nothing is recorded."""
+        torch._ops.unset_mode_pre_dispatch(self._mode_key)  # type: ignore[no-untyped-call]
+        try:
+            with unpatched(), torch._C._DisablePythonDispatcher():
+                return function()
+        finally:
+            torch._ops._set_mode_pre_dispatch(self)  # type: ignore[no-untyped-call]
 
     def values_of(self, tensor: torch.Tensor) -> torch.Tensor:
         """The values that a tensor has for the given input, worked out from the graph; which is noted."""
@@ -390,11 +411,3 @@ def _draws(func: Any, args: tuple[Any, ...]) -> bool:
 def _own_name(func: Any) -> str:
     name: str = func._schema.name.rpartition("::")[2]
     return name
-
-
-def _tensors(given: Any) -> Iterator[torch.Tensor]:
-    for item in given:
-        if isinstance(item, torch.Tensor):
-            yield item
-        elif isinstance(item, list | tuple):
-            yield from _tensors(item)

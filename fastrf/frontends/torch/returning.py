@@ -75,17 +75,19 @@ def noted(model: torch.nn.Module) -> Iterator[None]:
 
 
 def names_of(model: torch.nn.Module) -> dict[torch.nn.Module, list[str]]:
-    """Every name that each module has; the model's own is ""."""
+    """Every name that each module has; the model's own is "". A compiled module and what it compiles are one."""
     names: dict[torch.nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        names.setdefault(module, []).append(name)
+        plainly = ".".join(part for part in name.split(".") if part != "_orig_mod")
+        if not name.endswith("_orig_mod"):
+            names.setdefault(module, []).append(plainly)
     return names
 
 
 def classes_of(model: torch.nn.Module) -> dict[str, str]:
     """The name of every module's class, by every name of the module."""
-    named = model.named_modules(remove_duplicate=False)
-    return {name: type(module).__name__ for name, module in named if name}
+    named = [(name, module) for module, names in names_of(model).items() for name in names if name]
+    return {name: type(getattr(module, "_orig_mod", module)).__name__ for name, module in named}
 
 
 def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:

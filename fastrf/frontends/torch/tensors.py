@@ -7,11 +7,12 @@ contents have changed, and what is written into a view goes back along its chain
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Contents", "Recorded", "Step", "Unfollowed", "storage_of", "twin"]
+__all__ = ["Contents", "Recorded", "Step", "Unfollowed", "each_tensor", "is_one_of_many", "storage_of", "twin"]
 
 
 class Unfollowed(Exception):  # noqa: N818  (nothing is wrong: another capture may follow)
@@ -76,10 +77,15 @@ class Recorded(torch.Tensor):
         return f"Recorded({tuple(self.shape)}, {self.dtype})"
 
 
+def is_one_of_many(tensor: torch.Tensor) -> bool:
+    """Whether a tensor stands for many, or for more than its values, in a function that `torch.func` transforms."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def storage_of(tensor: torch.Tensor) -> int | None:
-    """Which storage a tensor uses; None for one that has none of its own."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        return None
+    """Which storage a tensor uses, or what stands behind one of many; None for one that has none of its own."""
+    while is_one_of_many(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
@@ -91,3 +97,12 @@ def twin(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.layout != torch.strided:
         raise Unfollowed(f"a tensor of layout {tensor.layout}")
     return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
+
+
+def each_tensor(given: Any) -> Iterator[torch.Tensor]:
+    """The tensors among arguments, those in lists included."""
+    for item in given:
+        if isinstance(item, torch.Tensor):
+            yield item
+        elif isinstance(item, list | tuple):
+            yield from each_tensor(item)
