@@ -175,10 +175,11 @@ def compare(exported: Any, shape: Shape, neurons: int, until: float, seed: int =
 
 
 def _results_of(exported: Any, network: Any) -> dict[str, Shape]:
-    """The full shapes of captured nodes that the network has by the same names."""
+    """The full shapes of captured nodes that are layers of the network, by their names in the graph."""
     import torch
 
-    calls = [n for n in exported.graph.nodes if n.op == "call_function" and n.name in network.by_name]
+    layers = {*network.aliases, *(node.name for node in network.nodes if not node.scope)}
+    calls = [n for n in exported.graph.nodes if n.op == "call_function" and n.name in layers]
     tensors = {n.name: n.meta.get("val") for n in calls}
     return {name: tuple(t.shape) for name, t in tensors.items() if isinstance(t, torch.Tensor) and t.numel()}
 
