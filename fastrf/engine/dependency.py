@@ -202,7 +202,11 @@ class Dependency:
     def _simplified(self, *, disjoint: bool = False) -> Dependency:
         if len(self.terms) < 2:
             return self
-        terms = simplify(self.terms, self.sizes, self.input_shape, disjoint=disjoint)
+        if disjoint:
+            terms = simplify(self.terms, self.sizes, self.input_shape, disjoint=True)
+        else:
+            key = ("simple", self.terms, self.sizes, self.input_shape, limits.compared)
+            terms = remembered(key, lambda: simplify(self.terms, self.sizes, self.input_shape))
         return self if len(terms) == len(self.terms) else Dependency(self.input_shape, self.axes, terms)
 
     def _through(self, axis: int, relation: Relation) -> Dependency:
@@ -217,6 +221,8 @@ class Dependency:
                     before, after = math.prod([old[f] for f in rows[:at]]), math.prod([old[f] for f in rows[at + 1 :]])
                     composed = Group(rows, cols, relation.compose(inner, before, after))
                     return normal_term([composed], axes.sizes, self.input_shape, (*term[:k], *term[k + 1 :]))
+            if relation.occupied.is_full:
+                return term
             return normal_term([Group((position,), (), relation.occupied)], axes.sizes, self.input_shape, term)
 
         result = self._rewritten(axes, read)

@@ -11,6 +11,7 @@ relation has one) is a constant set. `dependency` holds a union of terms; `count
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -50,11 +51,12 @@ class Group(NamedTuple):
 
 
 Term = tuple[Group, ...]
+_COLS_AND_ROWS = operator.itemgetter(1, 0)
 
 
 def make_term(groups: Iterable[Group]) -> Term:
     """Groups in their canonical order."""
-    return tuple(sorted(groups, key=lambda group: (group.cols, group.rows)))
+    return tuple(sorted(groups, key=_COLS_AND_ROWS))
 
 
 def relabel(term: Iterable[Group], new: Sequence[int]) -> Term:
