@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import torch
 
+from fastrf.system.locks import process_lock
+
 __all__ = ["patched", "unpatched"]
 
 
@@ -26,7 +28,7 @@ class _Run(Protocol):
 
 
 _here = threading.local()
-_lock = threading.Lock()
+_lock = process_lock()
 _undo: list[Callable[[], None]] = []
 _users = 0
 _TENSORS = torch._C.TensorBase
