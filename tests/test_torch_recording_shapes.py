@@ -11,10 +11,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("fastrf.frontends.torch")
 
 
-def analysed(forward, shape):
+def analysed(forward, shape, capture="record"):
     module = torch.nn.Module()
     module.forward = forward
-    return fastrf.analyze(module, shape, capture="record").output
+    return fastrf.analyze(module, shape, capture=capture).output
 
 
 def test_equal_numbers_of_two_types_make_results_of_two_types():
@@ -36,6 +36,9 @@ def test_what_is_written_into_a_view_that_einsum_made_is_not_lost():
 
     with pytest.raises(fastrf.NetworkError, match="cannot be recorded"):
         analysed(forward, (3, 4))
+    exported = analysed(forward, (3, 4), "export")
+    assert exported.neuron_mask((1, 2)).sum() == 1
+    assert exported.neuron_mask((2, 1)).sum() == 0
 
 
 @pytest.mark.parametrize("dim", [1, -3])

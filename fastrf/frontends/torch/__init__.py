@@ -4,13 +4,12 @@
 |---|---|
 | `capture` | a module and its input shape to a Program, recorded or exported, without changing the module |
 | `failing`, `factories` | why a model fails in its own forward; a module by the name of what makes it |
-| `following`, `recording` | one run of the module on tensors without data: modules and results; operators |
-| `tensors`, `constants`, `writing` | what that run computes with: memory that is shared, what is computed for real |
-| `keras` | models of Keras on the PyTorch backend, by their layers |
+| `recording/` | one run of the module on tensors without data |
 | `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
 | `keeping`, `exporting` | the user's model, left as it was; the same programs from every release of PyTorch |
 | `archive` | a `.pt2` file without what could run |
 | `programs`, `program` | a captured model, whoever captured it; to a Network: inputs, outputs, names |
+| `naming` | what layers are called: by the modules that return them |
 | `walk` | the captured graph, node by node, to layers; what does not depend on the input is evaluated |
 | `registry`, `names` | the rules by name and what they see of the walk; the forms and families of operators |
 | `known`, `weights` | values that no input and no weight changes |

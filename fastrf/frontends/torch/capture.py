@@ -18,14 +18,14 @@ from fastrf.errors import FastRFError, NetworkError
 from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
 from fastrf.frontends.torch.failing import own_failure, reason_of
-from fastrf.frontends.torch.following import record
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.programs import Program
-from fastrf.frontends.torch.recording import Stopped
+from fastrf.frontends.torch.recording.following import record
+from fastrf.frontends.torch.recording.recorder import Stopped
+from fastrf.frontends.torch.recording.tensors import Unfollowed
 from fastrf.frontends.torch.returning import gathered, noted
 from fastrf.frontends.torch.rules_own import kept_whole
-from fastrf.frontends.torch.tensors import Unfollowed
 from fastrf.system.garbage import uncollected
 
 __all__ = ["capture", "captured"]

@@ -40,6 +40,7 @@ def export(model: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, 
     with patch.object(decompositions, "one_layer_lstm", _lstm):
         exported: ExportedProgram = _EXPORT(model, arguments, named, strict=False)
     _without_dropout(exported)
+    _einsum_as_permute(exported)
     return exported
 
 
@@ -74,6 +75,17 @@ def _without_dropout(exported: ExportedProgram) -> None:
                 if not node.args[2]:
                     node.replace_all_uses_with(node.args[0])
                     part.graph.erase_node(node)
+        part.recompile()
+
+
+def _einsum_as_permute(exported: ExportedProgram) -> None:
+    """An einsum of one tensor that only turns it shares its memory, which PyTorch forgets when it rewrites writes."""
+    for part in [part for part in exported.graph_module.modules() if isinstance(part, GraphModule)]:
+        for node in part.graph.find_nodes(op="call_function", target=torch.ops.aten.einsum.default):
+            letters, _, turned = str(node.args[0]).replace(" ", "").partition("->")
+            if sorted(letters) == sorted(turned) and len({*letters}) == len(letters) and letters.isalpha():
+                node.target = torch.ops.aten.permute.default
+                node.args, node.kwargs = (node.args[1][0], [letters.index(letter) for letter in turned]), {}
         part.recompile()
 
 

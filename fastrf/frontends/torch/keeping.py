@@ -22,7 +22,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 
-from fastrf.frontends.torch.tensors import Recorded
+from fastrf.frontends.torch.recording.tensors import Recorded
 
 __all__ = ["as_it_was"]
 

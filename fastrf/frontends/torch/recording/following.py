@@ -15,9 +15,9 @@ from torch.nn.modules import module as hooks
 
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
-from fastrf.frontends.torch.keras import is_keras, layers_of, noticed
 from fastrf.frontends.torch.programs import Program
-from fastrf.frontends.torch.recording import Recorder, Stopped
+from fastrf.frontends.torch.recording.keras import is_keras, layers_of, noticed
+from fastrf.frontends.torch.recording.recorder import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
 

@@ -18,15 +18,15 @@ import torch.utils._pytree as pytree
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
-from fastrf.frontends.torch.attending import flex_attention
-from fastrf.frontends.torch.constants import Constants, refuse_many
-from fastrf.frontends.torch.expanding import DENSE, EXPANDED
-from fastrf.frontends.torch.layouts import LAID_OUT, joined, key_of, lay_out, like_first, tie
 from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SCOPE, SOFTMAXES, SUMS, VALUE_FREE, plain_name
-from fastrf.frontends.torch.patching import patched, unpatched
-from fastrf.frontends.torch.reading import Values
-from fastrf.frontends.torch.tensors import Contents, Recorded, Step, Unfollowed, each_tensor, storage_of, twin
-from fastrf.frontends.torch.writing import functional_form, put_back, written
+from fastrf.frontends.torch.recording.attending import flex_attention
+from fastrf.frontends.torch.recording.constants import Constants, refuse_many
+from fastrf.frontends.torch.recording.expanding import DENSE, EXPANDED
+from fastrf.frontends.torch.recording.layouts import LAID_OUT, joined, key_of, lay_out, like_first, tie
+from fastrf.frontends.torch.recording.patching import patched, unpatched
+from fastrf.frontends.torch.recording.reading import Values
+from fastrf.frontends.torch.recording.tensors import Contents, Recorded, Step, Unfollowed, each_tensor, storage_of, twin
+from fastrf.frontends.torch.recording.writing import functional_form, put_back, written
 
 __all__ = ["Recorder", "Stopped"]
 

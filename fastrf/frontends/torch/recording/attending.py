@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fastrf.frontends.torch.tensors import Recorded, Unfollowed
+from fastrf.frontends.torch.recording.tensors import Recorded, Unfollowed
 
 __all__ = ["flex_attention"]
 

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Node
 
 from fastrf.frontends.torch.names import COPIES, PERMUTES, SHAPES, plain_name
-from fastrf.frontends.torch.tensors import Step, Unfollowed
+from fastrf.frontends.torch.recording.tensors import Step, Unfollowed
 
 __all__ = ["functional_form", "put_back", "written"]
 

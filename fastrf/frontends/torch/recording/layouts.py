@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, SUMS
-from fastrf.frontends.torch.tensors import Contents, twin
+from fastrf.frontends.torch.recording.tensors import Contents, twin
 
 __all__ = ["LAID_OUT", "joined", "key_of", "lay_out", "like_first", "tie"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fastrf.frontends.torch.tensors import Unfollowed
+from fastrf.frontends.torch.recording.tensors import Unfollowed
 
 __all__ = ["DENSE", "EXPANDED"]
 

@@ -10,8 +10,8 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.torch.tensors import Step, Unfollowed, is_one_of_many, storage_of, twin
-from fastrf.frontends.torch.writing import written
+from fastrf.frontends.torch.recording.tensors import Step, Unfollowed, is_one_of_many, storage_of, twin
+from fastrf.frontends.torch.recording.writing import written
 
 __all__ = ["Constants", "refuse_many"]
 
