@@ -39,7 +39,16 @@ def flex_attention(
     plainly(lambda: _compare_masks(blocks, lengths, places, allowed))
     plainly(lambda: _compare_scores(score, lengths, places))
     scores = score(torch.matmul(q, k.transpose(-2, -1)) * scale, *places).masked_fill(~allowed, -torch.inf)
-    return torch.matmul(scores.softmax(-1), v), scores.logsumexp(-1), scores.amax(-1)
+    result = torch.matmul(scores.softmax(-1), v)
+    if plainly(lambda: _keeps(score)):
+        result = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=scale)
+    return result, scores.logsumexp(-1), scores.amax(-1)
+
+
+def _keeps(score: _Mod) -> bool:
+    """Whether a function of scores gives them back."""
+    one = torch.zeros(())
+    return score(one, *(torch.zeros((), dtype=torch.long) for _ in range(4))) is one
 
 
 def _one_by_one(function: _Mod, scored: bool) -> _Mod:

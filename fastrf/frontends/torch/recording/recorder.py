@@ -27,6 +27,7 @@ from fastrf.frontends.torch.recording.patching import patched, unpatched
 from fastrf.frontends.torch.recording.reading import Values
 from fastrf.frontends.torch.recording.tensors import Contents, Recorded, Step, Unfollowed, each_tensor, storage_of, twin
 from fastrf.frontends.torch.recording.writing import functional_form, put_back, written
+from fastrf.ops.rules import rule_of
 
 __all__ = ["Recorder", "Stopped"]
 
@@ -111,7 +112,7 @@ class Recorder(ProxyTorchDispatchMode):
         recorded = [t for t in tensors if self._is_recorded(t)]
         if not recorded and not _draws(func, args):
             return self._constants.run(func, args, kwargs, tensors)
-        if func in EXPANDED or any(t.layout != torch.strided for t in tensors):
+        if (func in EXPANDED and rule_of(func._schema.name) is None) or any(t.layout != torch.strided for t in tensors):
             return self._expanded(func, args, kwargs)
         name = plain_name(func._schema.name)
         if name in _READS:
@@ -382,8 +383,8 @@ class Recorder(ProxyTorchDispatchMode):
         return found
 
     def with_function(self, operator: Any, *given: Any, **named: Any) -> Any:
-        """Operators that take functions trace these with modes of their own; one is known here."""
-        if str(operator) != "flex_attention" or named:
+        """Operators that take functions trace these with modes of their own; one is known, where users have no rule."""
+        if str(operator) != "flex_attention" or named or rule_of("flex_attention") is not None:
             raise Unfollowed(f"{operator} takes a function")
         return flex_attention(self._plainly, *given)
 
