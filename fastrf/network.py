@@ -37,9 +37,9 @@ InputShape = Sequence[int] | Mapping[str, Sequence[int]]
 MAX_AXIS = 1 << 40
 #: No name may be longer.
 MAX_NAME = 1000
-_RESERVED = ("name", "op", "inputs", "scope", "assumes")
+_RESERVED = ("name", "op", "inputs", "scope", "assumes", "parameters")
 _NAMES = ("returns", "classes", "aliases")
-_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", *_NAMES, "assumes")
+_KEYS = ("name", "input_shape", "channel_axis", "guessed", "layers", "outputs", *_NAMES, "assumes", "unused")
 
 
 #: A module's name, the number of one of its calls, and which of the tensors that it returned.
@@ -62,6 +62,7 @@ class Node:
     `shape` is without the batch; `channel_axis` says which axis holds channels (None: every axis is a position).
     `scope` names the modules that the layer runs in, outermost first, where a front-end knows them; the `k`-th further
     call of a module ends in `@k`. `assumes` says what the layer takes for granted beyond structure, a sentence each.
+    `told` is whether the network says how many parameters the layer has, other than its operator has by itself.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Node:
     macs: int | None
     scope: tuple[str, ...] = ()
     assumes: tuple[str, ...] = ()
+    told: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -108,7 +110,8 @@ class Network:
     Build one with `fastrf.load` or `Network.from_dict`; `to_dict` is the inverse of the latter. `returns` maps what
     module calls returned, where that is known, to the layer or input that holds it: "conv", "relu@1" (a call of
     several), "lstm[0]" or "neck[p3]" (a tensor of several). `classes` maps modules to the names of their classes, and
-    `aliases` other names of layers to them, such as those of the graph that a network was read from.
+    `aliases` other names of layers to them, such as those of the graph that a network was read from. `unused` counts
+    parameters, by module, that no layer uses.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Network:
     returns: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any], input_shape: InputShape | None = None) -> Network:
@@ -126,26 +130,27 @@ class Network:
 
         `channel_axis` says which axis of the input (or of each, by name) holds channels: the first by default, null for
         none; `guessed` lists inputs whose axis nobody stated. `assumes` of the network or of a layer lists sentences
-        that an answer takes for granted. `input_shape` overrides the one in the spec. Raises NetworkError, ShapeError,
-        UnsupportedOpError, FormatError or LimitError, each naming the layer.
+        that an answer takes for granted; `parameters` of a layer counts them (null: unknown). `input_shape` overrides
+        the spec's. Raises NetworkError, ShapeError, UnsupportedOpError, FormatError or LimitError, naming the layer.
         """
         unknown = [key for key in spec if key not in _KEYS]
         if unknown:
             raise FormatError(f"unknown key {unknown[0]!r} in a network; it takes {', '.join(_KEYS)}")
-        inputs = _inputs(
-            spec.get("input_shape"), input_shape, spec.get("channel_axis"), _texts(spec.get("guessed", ()), "guessed")
-        )
+        guessed = _texts(spec.get("guessed", ()), "guessed")
+        inputs = _inputs(spec.get("input_shape"), input_shape, spec.get("channel_axis"), guessed)
         layers = _named_layers(spec.get("layers"), inputs)
         nodes = _nodes(_in_order(layers, inputs), inputs)
         outputs = _outputs(spec.get("outputs"), nodes[-1].name)
         known = {*inputs, *(node.name for node in nodes)}
         returns, aliases = (_names(spec.get(key, {}), key, known) for key in ("returns", "aliases"))
-        classes = _names(spec.get("classes", {}), "classes")
+        classes, unused = _names(spec.get("classes", {}), "classes"), spec.get("unused", {})
+        _names(dict.fromkeys(unused, "") if isinstance(unused, Mapping) else unused, "unused")
+        unused = {name: _count(count, name) or 0 for name, count in unused.items()}
         for output in outputs:
             if output not in known:
                 raise NetworkError(f"output {output!r} is not a layer{_close(output, known)}")
         name, assumes = _checked_name(spec.get("name", "network")), _texts(spec.get("assumes", ()), "assumes")
-        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes, returns, classes, aliases)
+        return cls(name, MappingProxyType(inputs), nodes, tuple(outputs), assumes, returns, classes, aliases, unused)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec format, ready for JSON or TOML."""
@@ -161,6 +166,7 @@ class Network:
             **{key: dict(getattr(self, key)) for key in _NAMES if getattr(self, key)},
             **({"guessed": guessed} if guessed else {}),
             **({"assumes": list(self.assumes)} if self.assumes else {}),
+            **({"unused": dict(self.unused)} if self.unused else {}),
         }
 
     @property
@@ -269,6 +275,12 @@ def _names(given: object, key: str, known: Collection[str] | None = None) -> Map
     return MappingProxyType(dict(given))
 
 
+def _count(given: Any, name: str) -> int | None:
+    if given is not None and (type(given) is not int or not 0 <= given < 1 << 63):
+        raise FormatError(f"{name!r}: parameters must be a whole number of 0 or more, not {str(given)[:60]!r}")
+    return given
+
+
 def _texts(given: object, key: str) -> tuple[str, ...]:
     """Sentences or names."""
     if not isinstance(given, list | tuple) or not all(isinstance(text, str) and text.isprintable() for text in given):
@@ -372,22 +384,23 @@ def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tup
             recipe = apply(op, attributes, in_shapes, [shapes[read][1] for read in reads])
             if any(n > MAX_AXIS for n in recipe.shape):
                 raise ShapeError(f"its output shape {recipe.shape} has an axis longer than {MAX_AXIS}")
-        except UnsupportedOpError as error:
-            raise UnsupportedOpError(f"node {name!r}: {error}") from error
         except FastRFError as error:
-            kind = type(error)
-            raise kind(f"node {name!r} ({op}): {error}") from error
+            where = "" if isinstance(error, UnsupportedOpError) else f" ({op})"
+            raise type(error)(f"node {name!r}{where}: {error}") from error
         shapes[name] = (recipe.shape, recipe.channel_axis)
         parameters, macs = find(op).cost(attributes, in_shapes, recipe.shape)
         scope, assumes = _texts(layer.get("scope", ()), "scope"), _texts(layer.get("assumes", ()), "assumes")
-        nodes.append(Node(name, op, reads, MappingProxyType(attributes), recipe, parameters, macs, scope, assumes))
+        count = _count(layer.get("parameters", parameters), name)
+        said = MappingProxyType(attributes), recipe, count, macs, scope, assumes, count != parameters
+        nodes.append(Node(name, op, reads, *said))
     return tuple(nodes)
 
 
 def _plain_layer(node: Node) -> dict[str, Any]:
     notes = {key: list(texts) for key, texts in (("scope", node.scope), ("assumes", node.assumes)) if texts}
+    told = {"parameters": node.parameters} if node.told else {}
     attributes = {key: _listed(value) for key, value in node.attributes.items()}
-    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **notes, **attributes}
+    return {"name": node.name, "op": node.op, "inputs": list(node.inputs), **notes, **told, **attributes}
 
 
 def _listed(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
@@ -83,10 +83,14 @@ class Row:
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """Rows in the network's order. `str()` is the table; `to_json`, `to_csv`, `to_markdown`, `to_pandas` the rest."""
+    """Rows in the network's order. `str()` is the table; `to_json`, `to_csv`, `to_markdown`, `to_pandas` the rest.
+
+    A parameter counts in the row that uses it first; `unused` counts those that no layer uses, by module.
+    """
 
     title: str
     rows: tuple[Row, ...]
+    unused: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, network: Network, wrt: str, of_node: Mapping[str, ReceptiveField], depth: int | None = None) -> Summary:
@@ -105,7 +109,7 @@ class Summary:
         shape = "x".join(map(str, network.shape_of(wrt)))
         title = f"{network.name}, {len(network.nodes)} layers, measured against {wrt!r} {shape}"
         measured = network.inputs.get(wrt) or Input(wrt, network.shape_of(wrt), network.channel_axis_of(wrt))
-        return cls(f"{title}, {measured.told_axis}", tuple(rows))
+        return cls(f"{title}, {measured.told_axis}", tuple(rows), network.unused)
 
     def __repr__(self) -> str:
         return str(self)
@@ -125,13 +129,14 @@ class Summary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What rows take for granted, and why some have no size or stride, a line each; of many, the first ones."""
+        """What rows take for granted, why some have no size or stride, and what no row counts; of many, the first."""
         assumed = dict.fromkeys(sentence for row in self.rows for sentence in row.assumes)
         unknown: dict[str, str] = {}
         for row in self.rows:
             if row.irregular:
                 unknown.setdefault(row.irregular, f"{row.irregular}, first in {row.name!r}")
-        return (*_noted("assumes", list(assumed)), *_noted("not regular", list(unknown.values())))
+        unused = [f"parameters: {_left_out(self.unused)}"] if self.unused else []
+        return (*_noted("assumes", list(assumed)), *_noted("not regular", list(unknown.values())), *unused)
 
     def to_markdown(self) -> str:
         """As a Markdown table."""
@@ -157,6 +162,12 @@ class Summary:
 def _noted(kind: str, told: list[str]) -> list[str]:
     more = [f"{kind}: {len(told) - _NOTES} more; --json lists them"] if len(told) > _NOTES else []
     return [*(f"{kind}: {sentence}" for sentence in told[:_NOTES]), *more]
+
+
+def _left_out(unused: Mapping[str, int]) -> str:
+    named = [f"{name} ({count:,})" for name, count in unused.items()]
+    more = f" and {len(named) - _NOTES} more" if len(named) > _NOTES else ""
+    return f"{sum(unused.values()):,} that no layer uses, in {', '.join(named[:_NOTES])}{more}"
 
 
 def _folded(nodes: Sequence[Node], depth: int | None) -> Iterator[tuple[str, list[Node]]]:

@@ -33,3 +33,16 @@ def test_layers_are_named_and_channels_are_last() -> None:
 def test_vgg16_has_its_published_size() -> None:
     field = fastrf.analyze(keras.applications.VGG16(weights=None), (224, 224, 3))["block5_pool"]
     assert (field.exact, field.size, field.stride) == (True, (212, 212), (32, 32))
+
+
+def test_parameters_are_those_that_keras_counts() -> None:
+    layers = keras.layers
+    series = keras.Input((10, 8))
+    x = layers.LSTM(5, return_sequences=True, name="lstm")(layers.Dense(6, name="dense")(series))
+    x = layers.BatchNormalization(name="norm")(layers.Dropout(0.5)(x))
+    x = layers.SeparableConv1D(4, 3, name="conv")(layers.MultiHeadAttention(2, 4, name="attention")(x, x))
+    model = keras.Model(series, x)
+    summary = fastrf.analyze(model, (10, 8)).summary(depth=1)
+    counts = {row.name: row.parameters for row in summary.rows if row.parameters}
+    assert counts == {name: model.get_layer(name).count_params() for name in counts}
+    assert (sum(counts.values()), summary.unused) == (model.count_params(), {})

@@ -26,7 +26,7 @@ Axis = tuple[Factor, ...]
 _REDUCTIONS = frozenset(("mean", "sum", "norm", "var", "std"))
 #: What is told by how much, the strongest first.
 _KINDS = ("windows", "norms", "products", "hints")
-_NOTES = frozenset(("name", "op", "inputs", "scope", "assumes"))
+_NOTES = frozenset(("name", "op", "inputs", "scope", "assumes", "parameters"))
 #: Layers that are looked at.
 _MOST = 20_000
 

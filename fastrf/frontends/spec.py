@@ -120,8 +120,8 @@ def _known(layer: Any) -> Any:
         if "shape" not in layer:
             said = f"node {layer.get('name', op)!r}: {error}; as its shape is not known, give it 'shape', or add a rule"
             raise UnsupportedOpError(said) from error
-        notes = {key: layer[key] for key in ("name", "inputs", "scope", "assumes", "shape") if key in layer}
-        return {**notes, "op": "opaque"}
+        told = ("name", "inputs", "scope", "assumes", "parameters", "shape")
+        return {**{key: layer[key] for key in told if key in layer}, "op": "opaque"}
     return layer
 
 

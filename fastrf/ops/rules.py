@@ -23,7 +23,7 @@ MODULES: dict[type, Rule] = {}
 #: Attributes of layers that stand for foreign operators: which result it is, which inputs have a batch in front.
 RESULT, FOLDED = "result", "folded"
 #: What layers, and those that make them, call their own.
-_TAKEN = (RESULT, FOLDED, "name", "op", "inputs", "scope", "assumes", "full")
+_TAKEN = (RESULT, FOLDED, "name", "op", "inputs", "scope", "assumes", "parameters", "full")
 
 
 @dataclass(frozen=True, eq=False)

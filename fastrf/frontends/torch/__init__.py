@@ -13,6 +13,7 @@
 | `walk` | the captured graph, node by node, to layers; what does not depend on the input is evaluated |
 | `registry`, `names` | the rules by name and what they see of the walk; the forms and families of operators |
 | `known`, `weights` | values that no input and no weight changes |
+| `parameters` | how many numbers of parameters each layer is the first to use |
 | `simplifying` | operators without a rule, in others; which arguments an operator reads |
 | `rules_*` | rules of ATen operators: the layers that each stands for |
 """

@@ -70,7 +70,8 @@ def to_network(captured: ExportedProgram | Program, options: Options = DEFAULTS,
         walk.begin("output")
         outputs = [walk.finish(inputs[0], inputs[0].full).name]
     returns = walk.returns()
-    said = {"returns": returns, "classes": program.classes, "aliases": walk.aliases()}
+    unused = walk.tally.unused(walk.layers)
+    said = {"returns": returns, "classes": program.classes, "aliases": walk.aliases(), "unused": unused}
     return Network.from_dict({**walk.spec(name, inputs, outputs, names), **said})
 
 

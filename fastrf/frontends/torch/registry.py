@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,10 +44,10 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 class Later(NamedTuple):
-    """A constant that is evaluated when a rule asks for it, and what it has of parameters."""
+    """A constant that is evaluated when a rule asks for it, and what it has of parameters: None, or their names."""
 
     compute: Callable[[], Any]
-    weighty: bool
+    weights: frozenset[str] | None
     decided: Any = None
     lost: bool = False
 
@@ -63,7 +63,7 @@ class Walk(GraphWalk):
         self.program = program
         self.names = Names(program)
         self._constants: dict[Node, Any] = {}
-        self._weighty: set[Node] = set()
+        self._weighty: dict[Node, frozenset[str]] = {}  # and which parameters these are made of
         self._decided: dict[Node, Any] = {}
         self._added: dict[Node, Known] = {}  # what constants add to tensors made from parameters
 
@@ -117,6 +117,10 @@ class Walk(GraphWalk):
             return Table(fake_shape(node), lambda: None if (found := self.known(node)) is None else found.tolist())
 
         return pytree.tree_map_only(Node, of, given)
+
+    def weights_of(self, arguments: Iterable[Any]) -> frozenset[str]:
+        """The names of parameters that constants are made of."""
+        return frozenset().union(*(self._weighty.get(argument, ()) for argument in arguments))
 
     def has_parameters(self, argument: Any) -> bool:
         """Whether a constant comes from a parameter, whose values are never looked at, or from drawn numbers."""

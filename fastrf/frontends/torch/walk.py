@@ -24,6 +24,7 @@ from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, s
 from fastrf.frontends.torch.known import added_to_weight, moved, with_added, with_zeros
 from fastrf.frontends.torch.names import MOVES, VALUE_FREE
 from fastrf.frontends.torch.naming import scope_of
+from fastrf.frontends.torch.parameters import Tally
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.registry import RULES, Later, Walk
 from fastrf.frontends.torch.simplifying import arguments_read, simpler
@@ -45,6 +46,9 @@ class ProgramWalk(Walk):
     def __init__(self, program: Program, options: Options = DEFAULTS) -> None:
         super().__init__(program, options)
         self._pieces: dict[Node, Any] = {}
+        self._returned = dict.fromkeys(self.names.returned.values())
+        self._unreached: dict[Node, Value] = {}  # layers for those of them that the input does not reach
+        self.tally = Tally(program.sizes)
         self.reserve([*program.classes, *self.names.returned])
         self.reserve(name for node in program.graph.nodes for name in scope_of(node))
         self._inner = ""  # the operators that are being taken apart
@@ -53,13 +57,17 @@ class ProgramWalk(Walk):
         """Lower every node of a graph that the input reaches."""
         for node in graph.nodes:
             if node.op == "call_function" and self._reached(node) and self._has_result(node):
+                start = len(self.layers)
                 result = self._lower(node)
                 if isinstance(result, Later):
                     self._bind(node, result)
                 else:
                     self.values[node] = result
+                    self._count(node, made=isinstance(result, Value) and len(self.layers) > start)
             elif not self._reached(node):
                 self._note_weight(node)
+                if node in self._returned:
+                    self._make_constant(node)
 
     def _begin(self, node: Node, made: int = 0) -> None:
         """Start on a node by its name; of one of an operator that is taken apart, by that operator's and its own."""
@@ -69,12 +77,17 @@ class ProgramWalk(Walk):
             self.begin(self.names.of(node), scope_of(node), made)
             self.owned = self.names.own(node)
 
+    def _count(self, node: Node, made: bool) -> None:
+        """Count the parameters that a node reads; those of a module that a user has a rule for are its own business."""
+        known = not short_name(node).startswith("fastrf::module")
+        self.tally.count(node, self.weights_of(node.all_input_nodes), self.layers, made, known)
+
     def _note_weight(self, node: Node) -> None:
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
-        own = node in self.program.parameters
-        read = short_name(node) not in VALUE_FREE and any(n in self._weighty for n in node.all_input_nodes)
+        own = self.program.parameters.get(node)
+        read = () if short_name(node) in VALUE_FREE else [n for n in node.all_input_nodes if n in self._weighty]
         if own or read or is_random(node):
-            self._weighty.add(node)
+            self._weighty[node] = frozenset([own]) if own else self.weights_of(read)
             self._decided[node] = of_weight(self, node)
             added = added_to_weight(self, node)
             if added is not None:
@@ -148,7 +161,8 @@ class ProgramWalk(Walk):
             assert callable(node.target)
             return node.target(*arguments, **named)
 
-        return Later(compute, is_random(node) or any(map(self.has_parameters, rest)))
+        weighty = is_random(node) or any(map(self.has_parameters, rest))
+        return Later(compute, self.weights_of(rest) if weighty else None)
 
     def _taken_apart(self, node: Node) -> Any:
         """An operator without a rule, as torch writes it in others."""
@@ -180,13 +194,13 @@ class ProgramWalk(Walk):
     def _later(self, argument: Any) -> Later:
         """What a constant of another graph is."""
         weighty = self.has_parameters(argument)
-        decided = self.decided(argument) if weighty else None
-        return Later(lambda: self.constant(argument), weighty, decided, argument in self.lost)
+        weights, decided = (self.weights_of([argument]), self.decided(argument)) if weighty else (None, None)
+        return Later(lambda: self.constant(argument), weights, decided, argument in self.lost)
 
     def _bind(self, node: Node, constant: Later) -> None:
         self._constants[node] = constant
-        if constant.weighty:
-            self._weighty.add(node)
+        if constant.weights is not None:
+            self._weighty[node] = constant.weights
             self._decided[node] = constant.decided
             self.lost |= {node} if constant.lost else set()
 
@@ -220,14 +234,19 @@ class ProgramWalk(Walk):
         assert isinstance(inner, GraphModule)
         return self._body(inner.graph, node.args[position + 1 :])
 
+    def _make_constant(self, node: Node) -> None:
+        """A layer for what a module returned, though the input does not reach it."""
+        self._begin(node)
+        full = fake_shape(node)
+        self._unreached[node] = self.finish(self.nothing(full), full)
+        self.tally.count(node, self.weights_of([node]), self.layers, made=True)
+
     def returns(self) -> dict[str, str]:
         """The layer of every tensor that a module call returned, by the names of `Names.returned`."""
-        for node in self.names.returned.values():
-            if node not in self.values:
-                self._begin(node)
-                full = fake_shape(node)
-                self.values[node] = self.finish(self.nothing(full), full)
-        return {name: self.values[node].name for name, node in self.names.returned.items()}
+        for node in self._returned:
+            if node not in self.values and node not in self._unreached:
+                self._make_constant(node)
+        return {name: {**self._unreached, **self.values}[node].name for name, node in self.names.returned.items()}
 
     def aliases(self) -> dict[str, str]:
         """Layers by their names in the graph, where these are others."""

@@ -16,7 +16,7 @@ from torch.nn.modules import module as hooks
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was
 from fastrf.frontends.torch.programs import Program
-from fastrf.frontends.torch.recording.keras import is_keras, layers_of, noticed
+from fastrf.frontends.torch.recording.keras import is_keras, is_seed, layers_of, noticed
 from fastrf.frontends.torch.recording.recorder import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
@@ -135,9 +135,10 @@ class _Run:
             recorder.graph,
             recorder.inputs,
             {node: tensor for node, tensor in recorder.stored.items() if node in nodes},
-            frozenset(node for node in recorder.parameters if node in nodes),
+            {node: name for node, name in recorder.parameters.items() if node in nodes},
             self.results,
             classes_of(self.model),
+            {name: n for name, n in recorder.sizes.items() if not is_seed(name)},
             [*recorder.values.assumed(), *self.assumes],
         )
 

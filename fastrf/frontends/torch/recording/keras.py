@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
-__all__ = ["is_keras", "layers_of", "noticed"]
+__all__ = ["is_keras", "is_seed", "layers_of", "noticed"]
 
 
 def is_keras(model: Any) -> bool:
     """Whether a module is a layer or model of Keras, without importing it: who has one has imported it."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(model, keras.Layer)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a parameter is what Keras keeps of a random generator, which it does not count."""
+    return name.startswith("_torch_params.") and name.endswith("/seed_generator_state")
 
 
 def layers_of(model: Any, above: str = "") -> dict[Any, list[str]]:

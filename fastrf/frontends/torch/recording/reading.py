@@ -19,7 +19,7 @@ class Values:
 
     def __init__(self, graph: Graph, examples: Mapping[str, torch.Tensor], made: Collection[str]) -> None:
         self.stored: dict[Node, torch.Tensor] = {}
-        self.parameters: set[Node] = set()
+        self.parameters: dict[Node, str] = {}  # with their names
         self._graph, self._examples, self._made = graph, examples, made
         self._known: dict[Node, Any] = {}
         self._sources: dict[Node, frozenset[str]] = {}

@@ -236,12 +236,17 @@ class Recorder(ProxyTorchDispatchMode):
             owner = self._parameters[key]
             meta = twin(owner)
             node = self._holder(owner, meta)
-            self.parameters.add(node)
+            self.parameters[node] = self._names[id(owner)]
             self.stored[node] = owner.detach()
             found = self._contents[key] = Contents(node, meta, owner)
         if found is not None:
             refuse_many(tensor)
         return found
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each parameter of the module has; those that share memory are one."""
+        return {self._names[id(p)]: p.numel() for p in self._parameters.values()}
 
     def _holder(self, tensor: torch.Tensor, meta: torch.Tensor) -> Node:
         name = self._names.get(id(tensor), "constant").replace(".", "_")
