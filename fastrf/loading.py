@@ -16,6 +16,9 @@ from fastrf.system.extras import require
 
 __all__ = ["load", "read"]
 
+#: Files of PyTorch and others that hold no architecture, or one as code.
+_STATES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pkl", ".h5", ".keras")
+
 
 def load(
     source: Any,
@@ -101,6 +104,11 @@ def _from_file(path: str, input_shape: Any, options: Options) -> Network:
         return _from_onnx(path, input_shape, options)
     if path.lower().endswith(".pt2"):
         return _from_torch(path, input_shape, options)
+    if path.lower().endswith(_STATES):
+        raise FormatError(
+            f"{path}: such a file holds weights, or code that would run; give the module that it belongs to, "
+            "torch.jit.load(path) of TorchScript, or an export (.pt2, .onnx)"
+        )
     return spec.from_file(Path(path), input_shape, options)
 
 

@@ -66,9 +66,11 @@ def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> Expor
             raise
         except (Exception, SystemExit, Stopped) as error:
             _raise_own(model, inputs, error)
-            if options.capture == "record":
+            scripted = isinstance(model, torch.jit.ScriptModule)
+            if scripted or options.capture == "record":
                 said = f"{type(model).__name__} cannot be recorded with inputs {inputs}: {first_line(error)}"
-                raise NetworkError(f"{said}; try capture='export'") from error
+                remedy = "give the module that it was made from" if scripted else "try capture='export'"
+                raise NetworkError(f"{said}; {remedy}") from error
             _log.debug("%s is exported, since recording it fails: %s", type(model).__name__, first_line(error))
     return _exported(model, inputs)
 
@@ -107,6 +109,9 @@ def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
+    if isinstance(model, torch.jit.ScriptModule):
+        said = f"{type(model).__name__} is TorchScript, which torch.export does not take"
+        raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
     with quiet(), as_it_was(model), torch.no_grad():
         model.eval()
         try:

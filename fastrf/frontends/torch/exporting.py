@@ -164,6 +164,8 @@ def _no_error_stream() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The type of an error and the first line of what it says."""
+    """The type of an error and the first line of what it says; of one within TorchScript, the last, which says why."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any("of TorchScript" in line for line in lines):
+        lines = [next(line for line in reversed(lines) if not line.endswith(":")).removeprefix("RuntimeError: ")]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import torch
 from torch.nn.modules import module as hooks
 
 from fastrf.frontends.torch.exporting import first_line
-from fastrf.frontends.torch.inputs import Inputs
+from fastrf.frontends.torch.inputs import Inputs, signature_of
 from fastrf.frontends.torch.returning import names_of
 
 __all__ = ["own_failure", "reason_of"]
@@ -74,7 +73,7 @@ def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
 
 def _left_out(model: torch.nn.Module, inputs: Inputs) -> list[str]:
     """Arguments of forward that are None unless they are given."""
-    parameters = inspect.signature(model.forward).parameters
+    parameters = signature_of(model).parameters
     given = {*list(parameters)[: len(inputs.arguments)], *inputs.named}
     return [name for name, p in parameters.items() if name not in given and p.default is None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import torch.utils._pytree as pytree
 from fastrf.errors import ShapeError
 from fastrf.frontends.options import plain_shape
 
-__all__ = ["Inputs"]
+__all__ = ["Inputs", "signature_of"]
 
 
 class Inputs(NamedTuple):
@@ -32,7 +33,7 @@ class Inputs(NamedTuple):
         constants = {name: _tensor(value) for name, value in values.items()}
         several = given if isinstance(given, Sequence) else (given,)
         if isinstance(given, list | tuple) and any(isinstance(item, list | tuple) for item in given):
-            names = list(inspect.signature(model.forward).parameters)
+            names = list(signature_of(model).parameters)
             told = ", ".join(f"{name!r}: {item}" for name, item in zip(names, given, strict=False))
             raise ShapeError(f"the shapes of several inputs are a mapping by argument name, such as {{{told}}}")
         if isinstance(given, Mapping):
@@ -42,14 +43,14 @@ class Inputs(NamedTuple):
         elif any(isinstance(item, torch.Tensor | np.ndarray) for item in several):
             found = cls(tuple(map(_tensor, several)), constants)
         else:
-            first = next(iter(inspect.signature(model.forward).parameters), "input")
+            first = next(iter(signature_of(model).parameters), "input")
             found = cls((_example(model, given),), constants, (first,))
         found._check(model)
         return found
 
     def _check(self, model: torch.nn.Module) -> None:
         """That forward takes these arguments and misses none."""
-        parameters = inspect.signature(model.forward).parameters
+        parameters = signature_of(model).parameters
         anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         unknown = [name for name in self.named if name not in parameters and not anything]
         if unknown:
@@ -58,7 +59,7 @@ class Inputs(NamedTuple):
                 f"it takes {', '.join(parameters)}"
             )
         try:
-            inspect.signature(model.forward).bind(*self.arguments, **self.named)
+            signature_of(model).bind(*self.arguments, **self.named)
         except TypeError as error:
             raise ShapeError(
                 f"{_signature(model)}: {error}; give input_shape as a mapping by argument name, "
@@ -67,7 +68,7 @@ class Inputs(NamedTuple):
 
     def by_name(self, model: torch.nn.Module, constants: Iterable[str]) -> dict[str, torch.Tensor]:
         """The tensors that are inputs of the model, by the names of its arguments; those within containers numbered."""
-        parameters = [*inspect.signature(model.forward).parameters, *("input" for _ in self.arguments)]
+        parameters = [*signature_of(model).parameters, *("input" for _ in self.arguments)]
         found: dict[str, torch.Tensor] = {}
         for name, given in [*zip(parameters, self.arguments, strict=False), *self.named.items()]:
             leaves = [] if name in constants else pytree.tree_flatten_with_path(given)[0]
@@ -106,7 +107,7 @@ class Inputs(NamedTuple):
         return self._changed(model, whole)
 
     def _by_argument(self, model: torch.nn.Module) -> list[tuple[str, Any]]:
-        names = [*inspect.signature(model.forward).parameters, *[""] * len(self.arguments)]
+        names = [*signature_of(model).parameters, *[""] * len(self.arguments)]
         return [*zip(names, self.arguments, strict=False), *self.named.items()]
 
     def _changed(self, model: torch.nn.Module, change: Callable[[str, Any], Any]) -> Inputs:
@@ -119,12 +120,26 @@ class Inputs(NamedTuple):
         return ", ".join([*map(_told, self.arguments), *(f"{name}={_told(item)}" for name, item in self.named.items())])
 
 
+def signature_of(model: torch.nn.Module) -> inspect.Signature:
+    """What a module's forward takes; that of TorchScript says so in a schema, that of a builtin not at all."""
+    kind = inspect.Parameter
+    try:
+        return inspect.signature(model.forward)
+    except ValueError:
+        schema = getattr(model.forward, "schema", None)
+    if schema is None:
+        return inspect.Signature([kind("input", kind.VAR_POSITIONAL), kind("named", kind.VAR_KEYWORD)])
+    defaults = {a.name: a.default_value if a.has_default_value() else kind.empty for a in schema.arguments[1:]}
+    names = [(re.sub(r"\W", "_", name), default) for name, default in defaults.items()]
+    return inspect.Signature([kind(name, kind.POSITIONAL_OR_KEYWORD, default=default) for name, default in names])
+
+
 def _told(item: Any) -> str:
     return str(tuple(item.shape)) if isinstance(item, torch.Tensor) else repr(item)[:40]
 
 
 def _signature(model: torch.nn.Module) -> str:
-    return f"{type(model).__name__}({', '.join(inspect.signature(model.forward).parameters)})"
+    return f"{type(model).__name__}({', '.join(signature_of(model).parameters)})"
 
 
 def _is_shape(item: Any) -> bool:

@@ -40,7 +40,7 @@ def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -
 
     `left` tells at the end whether tensors without data may be left anywhere else.
     """
-    undo = [*_switches(), *_states(model)]
+    undo = [*_switches(), *_modes(model), *_states(model)]
     try:
         yield
     finally:
@@ -61,6 +61,13 @@ def _switches() -> list[_Undo]:
         lambda: torch._C._set_grad_enabled(gradients),
         lambda: torch.set_default_dtype(dtype),
     ]
+
+
+def _modes(model: torch.nn.Module) -> Iterator[_Undo]:
+    """The modes of modules of TorchScript, which Python does not hold."""
+    for part in model.modules():
+        if isinstance(part, torch.jit.ScriptModule) and hasattr(part, "training"):
+            yield functools.partial(setattr, part, "training", part.training)
 
 
 def _states(model: torch.nn.Module) -> Iterator[_Undo]:

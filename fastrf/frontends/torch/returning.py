@@ -66,6 +66,7 @@ def noted(model: torch.nn.Module) -> Iterator[None]:
     handles = [
         module.register_forward_hook(_unwrapped if module is model else _hook(found, calls))
         for module, found in names.items()
+        if not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield
@@ -87,7 +88,8 @@ def names_of(model: torch.nn.Module) -> dict[torch.nn.Module, list[str]]:
 def classes_of(model: torch.nn.Module) -> dict[str, str]:
     """The name of every module's class, by every name of the module."""
     named = [(name, module) for module, names in names_of(model).items() for name in names if name]
-    return {name: type(getattr(module, "_orig_mod", module)).__name__ for name, module in named}
+    inner = [(name, getattr(module, "_orig_mod", module)) for name, module in named]
+    return {name: getattr(module, "original_name", type(module).__name__) for name, module in inner}
 
 
 def _hook(names: Sequence[str], calls: Iterator[int]) -> Callable[..., None]:

@@ -79,7 +79,7 @@ class ProgramWalk(Walk):
 
     def _count(self, node: Node, made: bool) -> None:
         """Count the parameters that a node reads; those of a module that a user has a rule for are its own business."""
-        known = not short_name(node).startswith("fastrf::module")
+        known = short_name(node) not in ("fastrf::module", "fastrf::modules")
         self.tally.count(node, self.weights_of(node.all_input_nodes), self.layers, made, known)
 
     def _note_weight(self, node: Node) -> None:

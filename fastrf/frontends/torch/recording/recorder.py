@@ -81,6 +81,7 @@ class Recorder(ProxyTorchDispatchMode):
         with contextlib.ExitStack() as stack:
             if hasattr(torch.compiler, "set_stance"):  # from 2.6 on
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined,no-untyped-call]
             stack.enter_context(patched(self))
             stack.enter_context(self._again())
             yield
