@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import fastrf
+from fastrf.frontends import mixing
+from fastrf.frontends.masking import exclusions
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -269,3 +271,27 @@ def test_a_causal_mask_joined_with_padding_that_is_an_input_still_excludes() -> 
             rows = [analysis[name].neuron_mask((t, 0)).reshape(TOKENS, -1).any(-1) for t in range(TOKENS)]
             assert all(not row[t + 1 :].any() for t, row in enumerate(rows)), (wrt, name)
             assert rows[-1].all(), (wrt, name)
+
+
+@pytest.mark.parametrize("made", ["buffer", "view", "anew"])
+def test_equal_masks_of_several_layers_are_followed_once(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether layers share a buffer, read it as views, or make each its own: what the first needed is kept."""
+    tokens, layers, met = 130, 3, []
+    monkeypatch.setattr(mixing, "exclusions", lambda *given: met.append(0) or exclusions(*given))
+
+    class Eager(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.full((tokens, tokens), -torch.inf).triu(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(layers):
+                own = torch.full((tokens, tokens), -torch.inf).triu(1)
+                mask = {"buffer": self.mask, "view": self.mask[:, :tokens], "anew": own}[made]
+                scores = x @ x.transpose(-1, -2) * 0.5 + mask
+                x = x + torch.softmax(scores, dim=-1) @ x
+            return x
+
+    field = fastrf.analyze(Eager(), (tokens, 4)).output
+    assert len(met) == 1
+    assert [field.neuron_mask([at, 0]).any(1).sum() for at in (0, 40, tokens - 1)] == [1, 41, tokens]

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from fastrf.engine.memo import remembered
+from fastrf.engine.paired import Paired
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import Stretched, aligned
 
@@ -21,6 +22,8 @@ def content(relation: Relation) -> Hashable:
     """What equal relations have alike, whether kept whole or as periods, and others have not."""
     if relation.n_rows > _BLOCK:
         return _Long(relation)
+    if isinstance(relation, Paired):
+        return relation.take(np.arange(relation.n_rows))
     return relation.unrolled(relation.times) if isinstance(relation, Stretched) else relation
 
 

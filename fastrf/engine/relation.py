@@ -299,7 +299,11 @@ class Relation:
 
         With `before` and `after`, the inner rows are `(before, self.n_cols, after)` and `self` acts on the middle.
         """
-        return remembered((self, inner, before, after), lambda: self._compose(inner, before, after))
+        key = (self, inner, before, after)
+        return remembered(key, lambda: inner.read_by(self, before, after) or self._compose(inner, before, after))
+
+    def read_by(self, outer: Relation, before: int, after: int) -> Relation | None:
+        """`outer.compose(self, before, after)` where the form that this one is kept in tells it, otherwise None."""
 
     def _compose(self, inner: Relation, before: int, after: int) -> Relation:
         if before == after == 1 and not inner.is_whole and self.n_runs:
@@ -316,6 +320,10 @@ class Relation:
         delta = np.zeros(inner.n_cols + 1, np.int64)
         n = kernels.compose_rows(self.runs, inner.runs, before, after, delta, out)
         return self._filled(inner.n_cols, out, n)
+
+    def joins(self, _: Relation) -> bool:
+        """Whether a union with the other is worth having: not where it alone would be kept whole."""
+        return True
 
     def union(self, other: Relation) -> Relation:
         """Row by row, what either holds; both have the same rows and columns."""

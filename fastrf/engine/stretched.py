@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.engine import kernels
+from fastrf.engine.deferred import Deferred
 from fastrf.engine.memo import forget
 from fastrf.engine.relation import Relation, check_size, intern_as
 from fastrf.system.locks import cached_property
@@ -55,7 +57,7 @@ def stretched_from(rows: int) -> Iterator[None]:
         forget()
 
 
-class Stretched(Relation):
+class Stretched(Deferred):
     """The relation that `core` becomes when `times` periods are put in before its row `cut`.
 
     The core's rows `[head, tail)` are periodic: row `i + period` holds what row `i` holds, `step` columns on. The
@@ -65,7 +67,6 @@ class Stretched(Relation):
 
     __slots__ = ("core", "head", "period", "step", "tail", "times")
 
-    is_whole = False
     core: Relation
     head: int
     tail: int
@@ -73,14 +74,8 @@ class Stretched(Relation):
     step: int
     times: int
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("indptr", "start", "stop"):
-            raise AttributeError(f"a relation has no {name!r}")
-        whole = _unrolled_runs(self, self.times)
-        for array in whole:
-            array.flags.writeable = False
-        self.indptr, self.start, self.stop = whole
-        return getattr(self, name)
+    def _rows(self) -> kernels.Runs:
+        return _unrolled_runs(self, self.times)
 
     def __reduce__(self) -> tuple[object, ...]:
         return stretched, (self.core, self.cut, self.period, self.step, self.times)
@@ -161,10 +156,6 @@ class Stretched(Relation):
         moves = np.repeat(np.arange(1, self.times + 1) * step, self.period)
         middle += moves.reshape(-1, *[1] * (values.ndim - 1))
         return np.concatenate([values[: self.cut], middle, values[self.cut :] + self.times * step])
-
-    def row(self, index: int) -> list[tuple[int, int]]:
-        """The half-open runs of one row."""
-        return self.take([index % self.n_rows]).row(0)
 
     def take(self, index: npt.ArrayLike) -> Relation:
         """The rows named by `index`, in its order, repeated or not."""

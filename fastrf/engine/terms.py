@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from fastrf.budget import limits
 from fastrf.engine.memo import remembered
+from fastrf.engine.paired import everywhere
 from fastrf.engine.relation import Relation
 
 __all__ = [
@@ -164,6 +165,11 @@ def expand(group: Group, rows: Iterable[int], sizes: Sequence[int]) -> Group:
     if not missing:
         return group
     factors = sorted([*group.rows, *missing])
+    if len(factors) == 2 and len(missing) == 1:
+        sizes_of = sizes[factors[0]], sizes[factors[1]]
+        found = everywhere(group.relation, factors.index(group.rows[0]), sizes_of)
+        if found is not None:
+            return Group(tuple(factors), group.cols, found)
     own = np.arange(group.relation.n_rows).reshape([sizes[f] if f in group.rows else 1 for f in factors])
     index = np.broadcast_to(own, [sizes[f] for f in factors]).ravel()
     return Group(tuple(factors), group.cols, group.relation.take(index))
@@ -246,7 +252,7 @@ def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) 
         keys = [(k, term[:k], term[k + 1 :], group.rows, group.cols) for k, group in enumerate(term)]
         for k, key in enumerate(keys):
             partner = index.get(key)
-            if partner is None or partner not in kept:
+            if partner is None or partner not in kept or not term[k].relation.joins(partner[k].relation):
                 continue
             del kept[partner]
             united = Group(term[k].rows, term[k].cols, partner[k].relation.union(term[k].relation))

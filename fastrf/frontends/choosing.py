@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastrf.frontends import moving
-from fastrf.frontends.lowering import GraphWalk, Known, Value
+from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value
 from fastrf.frontends.masking import mask_out, set_known
 
 __all__ = ["any_along", "gather", "put", "scatter", "slice_axis", "take_along", "union", "where"]
@@ -63,13 +63,20 @@ def where(
     `values` are the condition, what is taken where it is true, and what elsewhere, those that the input reaches;
     `known` is what is known of the result.
     """
-    unsure, parts = np.isnan(condition), []
-    for value, read in zip(values, (unsure, condition != 0, unsure | (condition == 0)), strict=True):
+    parts = []
+    reads = walk.once("chosen", [condition], lambda: _chosen(condition))
+    for value, read in zip(values, reads, strict=True):
         if value is not None and read.any():
             parts.append(mask_out(walk, walk.expanded(value, full), read))
     if not parts:
         return replace(moving.constant(walk, next(v for v in values if v is not None), full), known=known)
     return set_known(walk, walk.elementwise("where", parts, full), known)
+
+
+def _chosen(condition: Known) -> tuple[Mask, Mask, Mask]:
+    """Where a condition is not known, where the first side may be taken, and where the second."""
+    unsure = np.isnan(condition)
+    return unsure, condition != 0, unsure | (condition == 0)
 
 
 Numbers = np.ndarray[Any, Any]

@@ -6,8 +6,9 @@ those of the spec do not; a `Value` knows both shapes, so that rules can speak i
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,9 @@ Shape = tuple[int, ...]
 
 #: As many axes as NumPy's arrays can have.
 MAX_RANK = 64
+
+#: What is made of tables of so many elements is kept, that which was asked for last.
+_LARGE, _KEPT = 1 << 14, 48
 Mask = npt.NDArray[np.bool_]
 
 #: Values that are the same whatever the input and the weights are; NaN where they are not.
@@ -46,6 +50,13 @@ def compressed(known: Known | None) -> Known | None:
         if n > 1 and np.array_equal(known, np.broadcast_to(first, known.shape), equal_nan=True):
             known = first
     return known
+
+
+def _place(array: npt.NDArray[Any] | None) -> Hashable:
+    """What tells an array from others that are held: its place in memory, or what it holds where it is small."""
+    if array is None or array.size < _LARGE:
+        return array if array is None else (array.shape, array.dtype.str, array.tobytes())
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
 #: Operators of several inputs of which no number hides another operand.
@@ -108,14 +119,34 @@ class GraphWalk:
         self._reserved: set[str] = set()
         self._assumed: list[str] = []
         self._lost: set[str] = set()  # layers that constants may decide more of than is known
-        self._made_of: dict[Any, tuple[Any, Any]] = {}
+        self._made_of: dict[Hashable, tuple[Any, Any]] = {}
+        self._tables: dict[Hashable, Known] = {}
 
-    def once(self, key: str, array: npt.NDArray[Any], make: Callable[[], Any]) -> Any:
-        """What is made of a constant, once for all layers that share it; the array is held, so its memory tells it."""
-        place = key, array.ctypes.data, array.shape, array.strides, array.dtype.str
-        if place not in self._made_of:
-            self._made_of[place] = array, make()
-        return self._made_of[place][1]
+    def once(self, key: Hashable, arrays: Sequence[npt.NDArray[Any] | None], make: Callable[[], Any]) -> Any:
+        """What is made of constants, once for all layers that share them, such as masks; small ones are not kept.
+
+        Large arrays are held, so their memory tells them. What was not asked for lately is made anew.
+        """
+        if all(array is None or array.size < _LARGE for array in arrays):
+            return make()
+        place = key, *map(_place, arrays)
+        found = self._made_of.pop(place, None) or (tuple(arrays), make())
+        self._made_of[place] = found
+        if len(self._made_of) > _KEPT:
+            del self._made_of[next(iter(self._made_of))]
+        return found[1]
+
+    def table(self, array: npt.NDArray[Any]) -> Known:
+        """An array in double precision; large ones that hold the same are one object."""
+        return self.once("table", [array], lambda: self._shared(array)) if array.size >= _LARGE else array.astype(float)
+
+    def _shared(self, array: npt.NDArray[Any]) -> Known:
+        whole = np.ascontiguousarray(array)
+        digest = array.shape, whole.dtype.str, hashlib.blake2b(whole.tobytes(), digest_size=16).digest()
+        found = self._tables.setdefault(digest, whole.astype(np.float64))
+        while len(self._tables) > _KEPT:
+            del self._tables[next(iter(self._tables))]
+        return found
 
     # Names -----------------------------------------------------------------------------------------------
 
@@ -213,12 +244,16 @@ class GraphWalk:
         wanted = without_batch(full)
         if value.full == full and value.shape == wanted:
             return value
-        known, added = (
-            None if t is None else compressed(np.broadcast_to(t, value.full).reshape(full))
-            for t in (value.known, value.added)
-        )
+        known, added = (self._reshaped(t, value.full, full) for t in (value.known, value.added))
         done = value if value.shape == wanted else self.emit("reshape", value, shape=list(wanted))
         return replace(done, full=full, known=known, added=added)
+
+    def _reshaped(self, table: Known | None, old: Shape, new: Shape) -> Known | None:
+        if table is None:
+            return None
+        wide = np.broadcast_to(table, old)
+        found: Known | None = self.once(("shaped", old, new), [table], lambda: compressed(wide.reshape(new)))
+        return found
 
     def flat(self, value: Value) -> Value:
         """The value along one axis, which stays even where it has one element."""

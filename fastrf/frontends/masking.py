@@ -17,7 +17,6 @@ from fastrf.ops.truths import nested
 
 __all__ = [
     "LOWEST",
-    "excluded",
     "exclusions",
     "keep_attributes",
     "levels",
@@ -43,13 +42,6 @@ LOWEST = {
 
 #: As low as this counts as the smallest number of a type, so that sums and multiples of it do, too.
 _NEVER = -1e300
-
-
-def excluded(walk: GraphWalk, table: Known, axis: int) -> Mask | None:
-    """Where what constants fill in or add (0 or NaN where they do neither) takes no part in a softmax, or None."""
-    shut, said = exclusions(table, axis, walk.options.mask_below)
-    note_excluded(walk, said)
-    return shut if shut.any() else None
 
 
 def note_excluded(walk: GraphWalk, said: str) -> None:
@@ -92,9 +84,15 @@ def set_added(walk: GraphWalk, x: Value, added: Known | None) -> Value:
     limit = walk.options.mask_below
     if added is None or limit == -np.inf:
         return x if x.added is None else replace(x, added=None)
-    table = added.reshape((1,) * (len(x.full) - added.ndim) + added.shape)
+    rank = len(x.full)
+    return replace(x, added=walk.once(("low", rank, limit), [added], lambda: _low(added, rank, limit)))
+
+
+def _low(added: Known, rank: int, limit: float) -> Known | None:
+    """What is added where it is low enough to exclude, as a table of a rank; None where it is so nowhere."""
+    table = added.reshape((1,) * (rank - added.ndim) + added.shape)
     table = np.where(table <= lowest_limit(limit), table, 0.0)
-    return replace(x, added=compressed(table) if table.any() else None)
+    return compressed(table) if table.any() else None
 
 
 def offset(kind: str, operands: Sequence[tuple[Known, Known | None]]) -> Known | None:
@@ -136,12 +134,12 @@ def set_known(walk: GraphWalk, x: Value, known: Known | None) -> Value:
     """A value of which some elements turn out to be known, and so depend on nothing."""
     if known is None:
         return replace(x, known=None)
-    return replace(mask_out(walk, x, np.isnan(known)), known=known)
+    return replace(mask_out(walk, x, walk.once("unknown", [known], lambda: np.isnan(known))), known=known)
 
 
 def mask_out(walk: GraphWalk, x: Value, keep: np.ndarray[Any, Any]) -> Value:
     """A value that depends on nothing where `keep` (constant, broadcastable to the full shape) is false."""
-    attributes = keep_attributes(x, keep)
+    attributes = walk.once(("keep", x.full, x.stripped), [keep], lambda: keep_attributes(x, keep))
     if attributes is None:
         return walk.emit_nothing(x)
     return walk.emit("keep", x, **attributes) if attributes else x
@@ -161,8 +159,12 @@ def keep_attributes(x: Value, mask: np.ndarray[Any, Any]) -> dict[str, Any] | No
 
 def masked_fill(walk: GraphWalk, x: Value, mask: np.ndarray[Any, Any]) -> Value:
     """A value with minus infinity where a constant mask is true."""
-    known = np.where(to_rank(mask, x.full), -np.inf, x.table)
-    return replace(mask_out(walk, x, ~mask), known=compressed(known))
+    known, open_ = walk.once(
+        ("filled", x.full),
+        [x.known, mask],
+        lambda: (compressed(np.where(to_rank(mask, x.full), -np.inf, x.table)), ~mask),
+    )
+    return replace(mask_out(walk, x, open_), known=known)
 
 
 def uniform(mask: np.ndarray[Any, Any], full: tuple[int, ...]) -> np.ndarray[Any, Any] | None:

@@ -10,8 +10,17 @@ import numpy as np
 
 from fastrf.errors import ShapeError
 from fastrf.frontends import moving, products
-from fastrf.frontends.lowering import GraphWalk, Mask, Value, compressed
-from fastrf.frontends.masking import excluded, levels, mask_out, masked_fill, set_added, set_known, uniform
+from fastrf.frontends.lowering import GraphWalk, Known, Mask, Value, compressed
+from fastrf.frontends.masking import (
+    exclusions,
+    levels,
+    mask_out,
+    masked_fill,
+    note_excluded,
+    set_added,
+    set_known,
+    uniform,
+)
 from fastrf.ops.truths import nested
 
 __all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm", "one_way", "softmax"]
@@ -19,18 +28,29 @@ __all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm
 
 def softmax(walk: GraphWalk, x: Value, axis: int, *, log: bool = False) -> Value:
     """A softmax over a full axis, or its logarithm; what constants exclude takes no part and becomes zero."""
-    shut = excluded(walk, levels(x), axis)
-    if shut is None:
+    key = "softmax", axis, x.full[axis], log, walk.options.mask_below
+    tables = walk.once(key, [x.known, x.added], lambda: _softmax_tables(x, axis, log, walk.options.mask_below))
+    if tables is None:
         return moving.on_axis(walk, x, axis, "softmax")
-    shown = x if x.added is None else mask_out(walk, x, ~shut)
+    open_, read, known, said = tables
+    note_excluded(walk, said)
+    shown = x if x.added is None else mask_out(walk, x, open_)
     result = moving.on_axis(walk, shown, axis, "softmax")
-    open_ = np.broadcast_to(
-        ~shut, np.broadcast_shapes(shut.shape, tuple(n if k == axis else 1 for k, n in enumerate(x.full)))
-    )
+    return replace(mask_out(walk, result, read), known=known)
+
+
+def _softmax_tables(x: Value, axis: int, log: bool, mask_below: float) -> tuple[Mask, Mask, Known | None, str] | None:
+    """Where a softmax reads, where its result does, what is known of that, and what is taken for granted.
+
+    None where it leaves out nothing; a place that alone is left has the constant weight 1.
+    """
+    shut, said = exclusions(levels(x), axis, mask_below)
+    if not shut.any():
+        return None
+    along = tuple(n if k == axis else 1 for k, n in enumerate(x.full))
+    open_ = np.broadcast_to(~shut, np.broadcast_shapes(shut.shape, along))
     several = open_.sum(axis=axis, keepdims=True) > 1
-    return replace(
-        mask_out(walk, result, open_ & several), known=compressed(np.where(shut, -np.inf if log else 0.0, np.nan))
-    )
+    return ~shut, open_ & several, compressed(np.where(shut, -np.inf if log else 0.0, np.nan)), said
 
 
 def attention(
@@ -45,7 +65,7 @@ def attention(
     scores_shape = (*q.full[:-1], k.full[-2])
     table = None
     if allowed is not None:
-        allowed, table = walk.once(f"keys {scores_shape}", allowed, lambda: _keys(allowed, scores_shape))
+        allowed, table = walk.once(("keys", scores_shape), [allowed], lambda: _keys(allowed, scores_shape))
     if mask is not None or (allowed is not None and table is None):
         return _spelled_out(walk, qkv, mask, allowed, causal=causal)
     both = q.stripped and len(q.full) > 2

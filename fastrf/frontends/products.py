@@ -36,7 +36,7 @@ def matmul(walk: GraphWalk, a: Value, b: Value) -> Value:
         result = matmul(walk, row, column)
         full = result.full if len(b.full) > 1 else result.full[:-1]
         return walk.shaped(result, full if len(a.full) > 1 else (*full[:-2], *full[len(full[:-1]) :]))
-    return replace(_skipping(walk, a, b), known=zero_products(a, b))
+    return replace(_skipping(walk, a, b), known=_zero_products(walk, a, b))
 
 
 def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
@@ -53,6 +53,12 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
     reads_a = _times(walk, transpose(walk, right), transpose(walk, replace(a, known=None)))
     reads_b = _times(walk, left, replace(b, known=None))
     return walk.elementwise("add", [transpose(walk, reads_a), reads_b], reads_b.full)
+
+
+def _zero_products(walk: GraphWalk, a: Value, b: Value) -> Known | None:
+    key = "zero products", a.full[-1], b.full[-2]
+    found: Known | None = walk.once(key, [a.known, b.known], lambda: zero_products(a, b))
+    return found
 
 
 def zero_products(a: Value, b: Value) -> Known | None:
@@ -73,13 +79,19 @@ def _times(walk: GraphWalk, a: Value, b: Value) -> Value:
     """The matrix product, skipping what the first is zero at; zeros that differ by head are taken head by head."""
     attributes = {}
     if a.zeroed.any():
-        used = uniform(~a.zeroed, a.full)
+        used = walk.once(("used", a.full), [a.known], lambda: _used(a))
         if used is None:
             return _head_by_head(walk, a, b)
-        attributes = {"used": nested(used)}
+        attributes = {"used": used}
     both = a.stripped and b.stripped and len(a.full) > 2 and len(b.full) > 2
     left, right = (a, b) if both else (walk.spread(a), walk.spread(b))
     return walk.emit("matmul", left, right, **attributes)
+
+
+def _used(a: Value) -> Any:
+    """Where a matrix is not zero, as an attribute; None where that differs along leading axes."""
+    used = uniform(~a.zeroed, a.full)
+    return None if used is None else nested(used)
 
 
 def _head_by_head(walk: GraphWalk, a: Value, b: Value) -> Value:

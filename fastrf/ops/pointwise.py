@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.engine import axis_map as maps
+from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.recipe import Tensor
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, integers
 from fastrf.ops.dense import affine_cost, broadcast_shape
 from fastrf.ops.registry import operator
+from fastrf.ops.truths import Truths
 
 __all__ = ["elementwise", "pointwise"]
 
@@ -73,7 +76,12 @@ def keep(x: Tensor, *, mask: Sequence[Any], axes: Ints) -> Tensor:
     rest = [a for a in range(x.ndim) if a not in listed]
     order = [*listed, *rest]
     moved = x.permute(order)
-    index = np.where(kept.ravel(), np.arange(kept.size), -1)
-    flat = moved.reshape([kept.size, *[x.shape[a] for a in rest]]).map_axis(0, maps.take(kept.size, index))
+    places = mask.once("kept", lambda: _kept(kept)) if isinstance(mask, Truths) else _kept(kept)
+    flat = moved.reshape([kept.size, *[x.shape[a] for a in rest]]).map_axis(0, places)
     back = flat.reshape(moved.shape).permute([order.index(a) for a in range(x.ndim)])
     return back.with_channel(x.channel_axis)
+
+
+def _kept(mask: npt.NDArray[np.bool_]) -> AxisMap:
+    """The elements of a table, in order, of which some read nothing."""
+    return maps.take(mask.size, np.where(mask.ravel(), np.arange(mask.size), -1))

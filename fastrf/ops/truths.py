@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -17,12 +17,19 @@ _LARGE = 1 << 12
 
 
 class Truths(Sequence[Any]):
-    """A read-only table of truths, by rows; `truths` gives equal tables as one object."""
+    """A read-only table of truths, by rows; equal tables are one object, with what `once` has made of it."""
 
-    __slots__ = ("__weakref__", "array", "digest")
+    __slots__ = ("__weakref__", "_made", "array", "digest")
 
     def __init__(self, array: npt.NDArray[np.bool_], digest: str) -> None:
         self.array, self.digest = array, digest
+        self._made: dict[str, Any] = {}
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What is made of the table, once for all layers that have it."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def __len__(self) -> int:
         return len(self.array)

@@ -17,7 +17,7 @@ from torch.fx import Node
 from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
-from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
 from fastrf.frontends.vanishing import vanishing
@@ -52,7 +52,9 @@ def table_of(walk: Walk, argument: Any) -> Known:
         found = walk.decided(argument)
     else:
         found = walk.known(argument)
-    return np.full((1,) * len(fake_shape(argument)), np.nan) if found is None else found.astype(np.float64)
+    if found is None:
+        return np.full((1,) * len(fake_shape(argument)), np.nan)
+    return found if value is not None else walk.table(found)
 
 
 # Elements moved ------------------------------------------------------------------------------------------
@@ -121,9 +123,12 @@ def _chosen(walk: Walk, node: Node, kind: str) -> Known | None:
     """The same of a choice between two, where its condition is known."""
     condition, *sides = chosen_from(bound(node))
     if kind == "known":
-        return choice(table_of(walk, condition), *(table_of(walk, side) for side in sides))
-    added = [walk.added(side) for side in sides]
-    return choice(table_of(walk, condition), *(np.zeros(()) if t is None else t for t in added), blank=0.0)
+        tables, blank = [table_of(walk, side) for side in sides], np.nan
+    else:
+        tables, blank = [np.zeros(()) if (t := walk.added(side)) is None else t for side in sides], 0.0
+    given = [table_of(walk, condition), *tables]
+    found: Known | None = walk.once(("choice", kind), given, lambda: choice(*given, blank=blank))
+    return found
 
 
 # Operators of single elements ----------------------------------------------------------------------------
@@ -141,7 +146,10 @@ def computed(walk: Walk, node: Node) -> Known | None:
 
     tables, dtypes = [table_of(walk, n) for n in sources], [_dtype(n) for n in sources]
     alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)
-    return elementwise(run, tables, dtypes, alone=alone)
+    shown = pytree.tree_map_only(Node, lambda n: f"#{sources.index(n)}", (node.args, node.kwargs))
+    key = operator_name(node), str(shown), str(dtypes)
+    found: Known | None = walk.once(key, tables, lambda: elementwise(run, tables, dtypes, alone=alone))
+    return found
 
 
 def _dtype(node: Node) -> np.dtype[Any]:
@@ -213,12 +221,12 @@ def _added(walk: Walk, node: Node) -> Known | None:
     """What constants add to the result of an operator between elements."""
     name, a = short_name(node), bound(node) if isinstance(node.target, torch._ops.OpOverload) else {}
     if name in ("addmm", "baddbmm", "addbmm", "addmv"):
-        return offset("mul", [_operand(walk, a["self"]), (np.asarray(float(a["beta"])), np.zeros(()))])
+        return _offset(walk, "mul", [_operand(walk, a["self"]), (np.asarray(float(a["beta"])), np.zeros(()))])
     if name == "clamp":
         found = _operand(walk, a["self"])
         for edge, kind in ((a["min"], "maximum"), (a["max"], "minimum")):
             if edge is not None:
-                found = np.full((), np.nan), offset(kind, [found, _operand(walk, edge)])
+                found = np.full((), np.nan), _offset(walk, kind, [found, _operand(walk, edge)])
         return found[1]
     first, second = a.get("self"), a.get("other", a.get("min", a.get("max")))
     if name not in _KINDS or second is None:
@@ -226,7 +234,14 @@ def _added(walk: Walk, node: Node) -> Known | None:
     operands = [_operand(walk, first), _operand(walk, second)]
     if a.get("alpha", 1) != 1:
         operands[1] = (operands[1][0] * float(a["alpha"]), None)
-    return offset(_KINDS[name], operands)
+    return _offset(walk, _KINDS[name], operands)
+
+
+def _offset(walk: Walk, kind: str, operands: Sequence[tuple[Known, Known | None]]) -> Known | None:
+    found: Known | None = walk.once(
+        ("offset", kind), [t for both in operands for t in both], lambda: offset(kind, operands)
+    )
+    return found
 
 
 def _operand(walk: Walk, argument: Any) -> tuple[Known, Known | None]:

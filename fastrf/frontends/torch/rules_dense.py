@@ -123,9 +123,9 @@ def _allowed(walk: Walk, mask: Any) -> np.ndarray[Any, Any] | None:
     table = walk.array(mask)
     if truths:
         return table
-    shut, said = walk.once("shut", table, lambda: exclusions(table.astype(np.float64), -1, below))
+    shut, said = walk.once("shut", [table], lambda: exclusions(table.astype(np.float64), -1, below))
     note_excluded(walk, said)
-    open_: np.ndarray[Any, Any] = walk.once("open", shut, lambda: ~shut)
+    open_: np.ndarray[Any, Any] = walk.once("open", [shut], lambda: ~shut)
     return open_
 
 
