@@ -221,6 +221,7 @@ PRODUCTS = {
     "addbmm": given(TOKENS, lambda x: (w(4, 2), x, w(3, 6, 2))),
     "einsum": given(TOKENS, lambda x: ("bij,jk->bik", [x, w(6, 2)])),
     "scaled_dot_product_attention": given(TOKENS, lambda x: (w(3, 2, 6), x, x)),
+    "histc": over(TOKENS, 4, 0, 2),
     "_cdist_forward": over(TOKENS, w(3, 2, 6), 2.0, None),
     "_pdist_forward": over((3, 4)),
     "_trilinear": over((3, 4), w(2, 4, 5), w(3, 5), [1, 3], [0], [1, 2], [2, 3]),
@@ -278,7 +279,7 @@ BY_VALUES = {
     *(f"max_pool{n}d{more}" for n in (1, 2, 3) for more in ("", "_with_indices")),
     *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "amax", "amin", "max", "min", "median"),
     *("nanmedian", "mode", "cummax", "cummin", "aminmax", "kthvalue", "topk", "sort", "msort"),
-    *("_linalg_slogdet", "linalg_slogdet", "slogdet"),
+    *("_linalg_slogdet", "linalg_slogdet", "slogdet", "histc"),
 }
 ELSEWHERE = {
     "cudnn_batch_norm": over(MAP, w(4), None, w(4), w(4), True, 0.1, 1e-5)._replace(results=[w(*MAP)]),

@@ -84,7 +84,7 @@ class Window(NamedTuple):
     def count(self, size: int, *, ceil: bool = False) -> int:
         """How many fit an axis; with `ceil`, a last one that starts inside the input or the padding before it."""
         room = size + self.before + self.after - self.reach
-        if room < 0:
+        if room < 0 and not (ceil and room > -self.stride):
             raise ShapeError(
                 f"kernel {self.kernel}{f' with dilation {self.dilation}' if self.dilation > 1 else ''} does not fit "
                 f"input {size} with padding {self.before if self.before == self.after else (self.before, self.after)}; "

@@ -152,6 +152,7 @@ CASES: dict[str, tuple] = {
     "max pool1d": ((1, 2, 9), lambda x: F.max_pool1d(x, 3, 2)),
     "max pool3d": ((1, 1, 4, 4, 4), lambda x: F.max_pool3d(x, 2)),
     "avg pool": (P, lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False)),
+    "avg pool wider than all": ((1, 2, 3, 4), lambda x: F.avg_pool2d(x, 9, ceil_mode=True)),
     "lp pool": (P, lambda x: F.lp_pool2d(x, 2.0, 2)),
     "adaptive": (P, lambda x: F.adaptive_avg_pool2d(x, (4, 3)) + F.adaptive_max_pool2d(x, (4, 3))),
     "adaptive max1d": ((1, 2, 7), lambda x: F.adaptive_max_pool1d(x, 3)),

@@ -15,6 +15,10 @@ Handler = Callable[[Any, Args], Any]
 HANDLERS: dict[str, Handler] = {}
 
 
+#: A constant at most this counts as minus infinity where it is added to scores.
+EXCLUDES = -1e6
+
+
 class UnknownOperatorError(NotImplementedError):
     """An operator on input-dependent tensors has no surrogate."""
 
@@ -28,7 +32,7 @@ class Support(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
         """Keep where the value is zero, and where it is minus infinity."""
-        excluded = value.isneginf()
+        excluded = value <= EXCLUDES
         result = (value != 0).to(torch.float64)
         ctx.excluded = excluded if bool(excluded.any()) else None
         return result if ctx.excluded is None else result.masked_fill_(excluded, -torch.inf)
@@ -54,10 +58,16 @@ def settle(value: Any) -> Any:
 
 
 def support(value: Any) -> Tensor:
-    """The support of an operand as a constant float64 tensor; -inf is kept."""
+    """The support of an operand as a constant float64 tensor; what excludes is -inf."""
     value = value.detach() if isinstance(value, Tensor) else torch.tensor(value)
     result = (value != 0).to(torch.float64)
-    return result.masked_fill_(value.isneginf(), -torch.inf) if value.is_floating_point() else result
+    return result.masked_fill_(value <= EXCLUDES, -torch.inf) if value.is_floating_point() else result
+
+
+def factor(value: Any) -> Tensor:
+    """The support of a factor: a finite number, however low, is one."""
+    value = value.detach() if isinstance(value, Tensor) else torch.tensor(value)
+    return ((value != 0) & ~value.isneginf()).to(torch.float64)
 
 
 def finite(x: Tensor) -> Tensor:
@@ -68,7 +78,7 @@ def finite(x: Tensor) -> Tensor:
 
 def multilinear(function: Callable[..., Tensor], *operands: Any) -> Tensor:
     """Surrogate of a product: the sum over dependent operands with all others replaced by their supports."""
-    others = [finite(support(v)) for v in operands]
+    others = [factor(v) for v in operands]
     terms = [function(*others[:i], finite(v), *others[i + 1 :]) for i, v in enumerate(operands) if dependent(v)]
     return sum(terms[1:], terms[0]) if terms else function(*others)
 
@@ -96,7 +106,7 @@ PASSED = words(
     _reshape_copy as_strided
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d alias avg_pool1d avg_pool2d avg_pool3d broadcast_to
     cat channel_shuffle chunk clone col2im concat constant_pad_nd contiguous cumsum detach detach_ diag_embed diagonal
-    expand expand_as fill flatten flip hstack im2col index index_add index_copy index_put index_select lift_fresh
+    expand expand_as fill flatten flip hstack im2col index_add index_copy index_put lift_fresh
     lift_fresh_copy masked_fill mean meshgrid movedim narrow native_channel_shuffle pad permute pixel_shuffle
     pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
     replication_pad2d replication_pad3d roll rot90 scatter scatter_add select select_scatter slice slice_scatter split
@@ -108,11 +118,11 @@ PASSED = words(
 # depend on the same element of each (broadcast) operand
 POINTWISE = words(
     """
-    abs acos acosh add asin asinh atan atan2 atanh ceil celu clamp clamp_max clamp_min cos cosh elu erf erfc erfinv
-    exp exp2 expm1 floor floor_divide fmax fmin fmod frac gelu hardshrink hardsigmoid hardswish hardtanh hypot
-    leaky_relu lerp log log10 log1p log2 log_sigmoid logaddexp logit maximum minimum mish nan_to_num neg pow prelu
-    reciprocal relu relu6 remainder round rrelu rsqrt rsub selu sigmoid sign silu sin sinc sinh softplus softshrink
-    softsign sqrt square sub tan tanh tanhshrink threshold trunc
+    abs absolute acos acosh add asin asinh atan atan2 atanh ceil celu clamp clip clamp_max clamp_min cos cosh elu
+    erf erfc erfinv exp exp2 expm1 floor floor_divide fmax fmin fmod frac gelu hardshrink hardsigmoid hardswish
+    hardtanh hypot leaky_relu lerp log log10 log1p log2 log_sigmoid logaddexp logit maximum minimum mish nan_to_num
+    neg negative pow prelu reciprocal relu relu6 remainder round rrelu rsqrt rsub selu sigmoid sign silu sin sinc
+    sinh softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold trunc
     """
 )
 

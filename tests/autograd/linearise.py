@@ -1,9 +1,9 @@
 """Exact structural receptive fields of PyTorch models by autograd: an oracle for tests.
 
-A model is captured by ``torch.export`` and its graph is run by `Linearised`, an FX interpreter which replaces every
-operator on input-dependent tensors by a surrogate that (a) is linear with a Jacobian that has no negative entry and
-(b) has a non-zero entry exactly where the operator structurally depends on its operand. What no input reaches (index
-tables, masks, position tables, standardised weights) is evaluated for real.
+A model is captured by ``torch.export``, or recorded, and its graph is run by `Linearised`, an FX interpreter which
+replaces every operator on input-dependent tensors by a surrogate that (a) is linear with a Jacobian that has no
+negative entry and (b) has a non-zero entry exactly where the operator structurally depends on its operand. What no
+input reaches (index tables, masks, position tables, standardised weights) is evaluated for real.
 
 After every node the value and, on the way back, the gradient are reduced to their support (`Support`), so nothing can
 underflow, overflow or cancel: depth does not matter and ``gradient != 0`` is compared without a tolerance. A negative
@@ -61,14 +61,21 @@ RUNNING_STATISTICS = {
 
 
 class Linearised(fx.Interpreter):
-    """Runs an exported graph with surrogates.
+    """Runs a captured graph with surrogates.
 
     `values` maps node names (in subgraphs: ``outer/inner``) to values; of all nodes, or of those in `keep`.
     """
 
-    def __init__(self, module: fx.GraphModule, keep: Container[str] | None = None, prefix: str = "") -> None:
-        super().__init__(module, garbage_collect_values=True)
-        self.keep, self.prefix = keep, prefix
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        keep: Container[str] | None = None,
+        prefix: str = "",
+        graph: fx.Graph | None = None,
+        parameters: Container[fx.Node] = (),
+    ) -> None:
+        super().__init__(module, garbage_collect_values=True, graph=graph)
+        self.keep, self.prefix, self.parameters = keep, prefix, parameters
         self.values: dict[str, Any] = {}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -92,10 +99,17 @@ class Linearised(fx.Interpreter):
         name = target._schema.name.removeprefix("aten::")
         if name not in HANDLERS or (target._schema.is_mutable and name not in RUNNING_STATISTICS):
             raise UnknownOperatorError(f"{self.node.name}: no surrogate for {target}")
-        if name == "where" and not dependent(args[0]) and weighty(self.node.args[0]):
+        if name == "where" and not dependent(args[0]) and self.weighty(self.node.args[0]):
             name, args = "add", args[1:3]
             target = torch.ops.aten.add.Tensor
         return HANDLERS[name](target, bind(target, args, kwargs))
+
+    def weighty(self, node: Any) -> bool:
+        """Whether a node is computed from parameters, which may be any number, so that either branch may be taken."""
+        if not isinstance(node, fx.Node):
+            return False
+        own = node.name.startswith("p_") or node in self.parameters
+        return own or any(map(self.weighty, node.all_input_nodes))
 
     def subgraph(self, args: tuple[Any, ...]) -> Any:
         """Run the body of wrap_with_autocast, wrap_with_set_grad_enabled and the like."""
@@ -105,13 +119,6 @@ class Linearised(fx.Interpreter):
         result = inner.run(*operands)
         self.values |= inner.values
         return result
-
-
-def weighty(node: Any) -> bool:
-    """Whether a node is computed from parameters, which may be any number, so that either branch may be taken."""
-    if not isinstance(node, fx.Node):
-        return False
-    return node.name.startswith("p_") or any(map(weighty, node.all_input_nodes))
 
 
 def subgraphs(args: Iterable[Any]) -> list[fx.GraphModule]:
@@ -156,26 +163,52 @@ def graph_inputs(exported: ExportedProgram, example_inputs: tuple[Any, ...], see
         stored = exported.constants if spec.target in exported.constants else exported.state_dict
         value = stored[str(spec.target)].detach()
         if spec.kind is InputKind.PARAMETER and value.is_floating_point():
-            value = torch.empty(value.shape, dtype=value.dtype).uniform_(0.5, 1.5, generator=generator)
+            value = drawn(value, generator)
         yield value
+
+
+def drawn(parameter: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers in place of a parameter's, none of them zero."""
+    return torch.empty(parameter.shape, dtype=parameter.dtype).uniform_(0.5, 1.5, generator=generator)
+
+
+def recorded_inputs(program: Any, seed: int) -> Iterator[Any]:
+    """The same of a recorded program, all of whose inputs count."""
+    generator = torch.Generator().manual_seed(seed)
+    for node in program.graph.find_nodes(op="placeholder"):
+        if node not in program.stored:
+            like = node.meta["val"]
+            tensor = isinstance(like, Tensor)
+            yield torch.ones(like.shape, dtype=torch.float64, requires_grad=True) if tensor else like
+            continue
+        value = program.stored[node].detach()
+        yield drawn(value, generator) if node in program.parameters and value.is_floating_point() else value
 
 
 class Oracle:
     """One linearised forward pass of a captured model; `mask` then costs one backward pass per neuron.
 
+    A recorded program (a graph, `stored` placeholders and which of them are `parameters`) needs no example inputs: what
+    is not stored is an input.
     All values stay in memory as float64, which large attention maps make many gigabytes: name the nodes to `keep`.
     """
 
     def __init__(
         self,
-        exported: ExportedProgram,
-        example_inputs: tuple[Any, ...],
+        captured: Any,
+        example_inputs: tuple[Any, ...] = (),
         keep: Container[str] | None = None,
         seed: int = 0,
     ) -> None:
-        placeholders = list(graph_inputs(exported, example_inputs, seed))
+        if isinstance(captured, ExportedProgram):
+            placeholders = list(graph_inputs(captured, example_inputs, seed))
+            interpreter = Linearised(captured.graph_module, keep)
+        else:
+            placeholders = list(recorded_inputs(captured, seed))
+            interpreter = Linearised(
+                captured.module or torch.nn.Module(), keep, "", captured.graph, captured.parameters
+            )
         self.inputs = [v for v in placeholders if dependent(v)]
-        interpreter = Linearised(exported.graph_module, keep)
         with torch.enable_grad():
             interpreter.run(*placeholders, enable_io_processing=False)
         self.values = interpreter.values

@@ -53,7 +53,8 @@ def reshaped(op: Any, args: Args) -> Tensor:
     """Strides of surrogates may differ from the model's: views become reshapes."""
     if "dtype" in args:
         raise UnknownOperatorError(f"{op}: reinterprets bits")
-    return args["self"].reshape(args["size"] if "size" in args else args.get("shape", args.get("other").shape))
+    shape = next((args[name] for name in ("size", "shape") if name in args), None)
+    return args["self"].reshape(args["other"].shape if shape is None else shape)
 
 
 @handles("copy")
@@ -133,7 +134,7 @@ def mul(op: Any, args: Args) -> Tensor:
     return multilinear(torch.mul, args["self"], args["other"])
 
 
-@handles("div", "true_divide")
+@handles("div", "divide", "true_divide")
 def div(op: Any, args: Args) -> Tensor:
     """Quotient: a constant divisor only broadcasts."""
     other = args["other"] if dependent(args["other"]) else torch.ones_like(support(args["other"]))
@@ -211,6 +212,68 @@ def gather(op: Any, args: Args) -> Tensor:
     total = finite(x).sum(dim, keepdim=True) if dependent(x) else torch.ones_like(x).sum(dim, keepdim=True)
     window = tuple(slice(None) if a == dim % x.ndim else slice(0, n) for a, n in enumerate(index.shape))
     return total[window] + index
+
+
+@handles("index_select", "index")
+def picked(op: Any, args: Args) -> Tensor:
+    """Computed places along axes: they decide, and all along these axes may be read."""
+    x, shape = args["self"], list(args["self"].shape)
+    indices = args["indices"] if "indices" in args else [None] * (args["dim"] % x.ndim) + [args["index"]]
+    if not any(map(dependent, indices)):
+        return passed(op, args)
+    axes = [k for k, index in enumerate(indices) if index is not None]
+    wide = torch.broadcast_shapes(*(indices[k].shape for k in axes))
+    first = axes[0] if axes == list(range(axes[0], axes[-1] + 1)) else 0
+    rest = [n for k, n in enumerate(shape) if k not in axes]
+    total = finite(x).sum(axes) if dependent(x) else torch.ones(rest, dtype=torch.float64)
+    total = total.reshape(*rest[:first], *(1 for _ in wide), *rest[first:])
+    behind = len(rest) - first
+    places = [indices[k].reshape(*indices[k].shape, *(1,) * behind) for k in axes if dependent(indices[k])]
+    result = sum(places, total)
+    return result.expand(*rest[:first], *wide, *rest[first:]) + 0
+
+
+@handles("histc")
+def counted(op: Any, args: Args) -> Tensor:
+    """Every count reads every element."""
+    return args["self"].sum().expand(args["bins"]) + 0
+
+
+@handles("_grouped_mm", "transformers::grouped_mm_fallback")
+def grouped(op: Any, args: Args) -> Tensor:
+    """Rows by one of several matrices each, which the ends of the groups decide."""
+    rows, matrices, ends = list(args.values())[:3]
+    if dependent(matrices) or matrices.ndim != 3 or rows.ndim != 2:
+        raise UnknownOperatorError(f"{op}: computed matrices")
+    result = finite(rows).sum(1, keepdim=True).expand(len(rows), matrices.shape[2])
+    return result + (ends.sum() if dependent(ends) else 0)
+
+
+@handles("mse_loss")
+def loss(op: Any, args: Args) -> Tensor:
+    """Everything, or each element by itself."""
+    given = [args[name] for name in ("self", "target") if dependent(args[name])]
+    result = sum((finite(v) for v in given), torch.zeros(()))
+    return result if args["reduction"] == 0 else result.sum()
+
+
+@handles("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "fft_fft2", "fft_ifft2", "fft_rfft2", "fft_irfft2", "fft_fftn",
+         "fft_ifftn", "fft_rfftn", "fft_irfftn")  # fmt: skip
+def fourier(op: Any, args: Args) -> Tensor:
+    """Every frequency reads every sample of the transformed axes."""
+    x = finite(args["self"])
+    axes = args.get("dim")
+    axes = list(range(x.ndim)) if axes is None else [axes] if isinstance(axes, int) else list(axes)
+    like = op(**{**args, "self": torch.zeros(x.shape, dtype=torch.cfloat if "ifft" in op._schema.name
+                                             or "irfft" in op._schema.name else torch.float)})  # fmt: skip
+    return x.sum(axes, keepdim=True).expand(like.shape) + 0
+
+
+@handles("real", "imag", "view_as_complex")
+def part(op: Any, args: Args) -> Tensor:
+    """A complex number is kept as one element."""
+    x = finite(args["self"])
+    return x.sum(-1) if op._schema.name == "aten::view_as_complex" else x * 1
 
 
 @handles("embedding")

@@ -108,6 +108,18 @@ class Walk(GraphWalk):
         ):  # not `numpy` of a model's own: its memory could not grow any more
             return found.clone().numpy()
 
+    def places(self, argument: Any) -> np.ndarray[Any, Any]:
+        """A constant tensor of indices; those worked out from weights or drawn numbers are noted as assumed."""
+        self.note_places([argument])
+        return self.array(argument)
+
+    def note_places(self, arguments: Iterable[Any]) -> None:
+        """Note that indices are as weights, or drawn numbers, make them now; parameters that are indices stay."""
+        for argument in arguments:
+            stored = isinstance(argument, Node) and argument.op == "placeholder"
+            if self.has_parameters(argument) and not stored:
+                self.assume(f"node {self.node!r}: its places are those of weights, or of numbers drawn once")
+
     def argument(self, given: Any) -> Any:
         """An argument as users' rules get it: tensors as values, or as tables where the input does not reach them."""
 

@@ -22,15 +22,17 @@ __all__: list[str] = []
 @rule("index_select")
 def index_select(walk: Walk, node: Node) -> Value:
     """Listed indices along an axis."""
-    a = bound(node)
-    return _indexed(walk, walk.first(node), a["dim"], a["index"])
+    a, x = bound(node), walk.value(node.args[0])
+    if x is not None:
+        return _indexed(walk, x, a["dim"], a["index"])
+    return _anywhere(walk, None, fake_shape(a["self"]), [(a["dim"] % len(fake_shape(node)), a["index"])], node)
 
 
 def _indexed(walk: Walk, x: Value, axis: int, index: Any) -> Value:
     """A static gather, or a sound over-approximation where the index depends on the input."""
     chosen = walk.value(index)
     if chosen is None:
-        return moving.on_axis(walk, x, axis, "gather", indices=walk.array(index).ravel().tolist())
+        return moving.on_axis(walk, x, axis, "gather", indices=walk.places(index).ravel().tolist())
     return walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis % len(x.full))
 
 
@@ -43,28 +45,29 @@ def index(walk: Walk, node: Node) -> Any:
     if x is None or walk.dynamic([i for _, i in used]):
         if x is not None and len(used) == 1 and len(fake_shape(used[0][1])) == 1:
             return _indexed(walk, x, *used[0])
-        return walk.opaque(node) if x is None else _anywhere(walk, x, used, fake_shape(node))
+        return _anywhere(walk, x, fake_shape(node.args[0]), used, node)
     if len(used) == 1 and used[0][1].meta["val"].dtype != torch.bool:
         return _indexed(walk, x, *used[0])
     return moving.rearrange(walk, x, lambda numbers: numbers[_numpy_index(walk, indices)])
 
 
 def _numpy_index(walk: Walk, indices: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(slice(None) if i is None else walk.array(i) for i in indices)
+    return tuple(slice(None) if i is None else walk.places(i) for i in indices)
 
 
 @rule("gather")
 def gather(walk: Walk, node: Node) -> Any:
     """Elements picked by a constant index of the output's shape."""
     a, full = bound(node), fake_shape(node)
-    x, places = walk.value(a["self"]), walk.value(a["index"])
-    if x is None or places is not None:
+    x = walk.value(a["self"])
+    if x is None or walk.value(a["index"]) is not None:
         return choosing.gather(walk, x, walk.dynamic([a["index"]]), a["dim"] % max(len(full), 1), full)
-    return moving.rearrange(walk, x, lambda numbers: choosing.take_along(numbers, walk.array(a["index"]), a["dim"]))
+    places = walk.places(a["index"])
+    return moving.rearrange(walk, x, lambda numbers: choosing.take_along(numbers, places, a["dim"]))
 
 
-def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple[int, ...]) -> Value:
-    """Indexing by computed places: everything along the indexed axes, and the places themselves."""
+def _anywhere(walk: Walk, x: Value | None, before: Sequence[int], used: Sequence[tuple[int, Any]], node: Node) -> Value:
+    """Indexing by computed places: all along the indexed axes, unless that is a constant, and the places themselves."""
     axes = [axis for axis, _ in used]
     shapes = [fake_shape(index_) for _, index_ in used]
     if any(index_.meta["val"].dtype == torch.bool for _, index_ in used):
@@ -72,12 +75,20 @@ def _anywhere(walk: Walk, x: Value, used: Sequence[tuple[int, Any]], full: tuple
     wide = tuple(int(n) for n in np.broadcast_shapes(*shapes))
     together = axes == list(range(axes[0], axes[-1] + 1))
     first = axes[0] if together else 0
-    rest = [n for k, n in enumerate(x.full) if k not in axes]
+    rest = [n for k, n in enumerate(before) if k not in axes]
     behind = len(rest) - first
-    read = moving.reduce(walk, x, "sum", axes, keepdims=False)
-    parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
+    parts = []
+    if x is not None:
+        read = moving.reduce(walk, x, "sum", axes, keepdims=False)
+        parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
     parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
-    return choosing.union(walk, parts, full)
+    if x is None:
+        return (
+            walk.elementwise("add", parts, fake_shape(node))
+            if len(parts) > 1
+            else walk.expanded(parts[0], fake_shape(node))
+        )
+    return choosing.union(walk, parts, fake_shape(node))
 
 
 def _put_anywhere(walk: Walk, a: dict[str, Any], updates: Any, full: tuple[int, ...]) -> Value:
@@ -129,6 +140,7 @@ def moved(walk: Walk, node: Node) -> Any:
     if walk.dynamic(node.all_input_nodes) != [x]:
         return walk.opaque(node)
     numbers = torch.arange(1, math.prod(x.full) + 1).reshape(x.full)
+    walk.note_places(node.all_input_nodes[1:])
     arguments, named = walk.constant((node.args[1:], node.kwargs))
     if short_name(node) == "index_fill":
         arguments = (*arguments[:2], 0)
@@ -206,7 +218,7 @@ def _places(
 ) -> np.ndarray[Any, Any]:
     if isinstance(indices, list | tuple):
         return np.asarray(numbers[_numpy_index(walk, indices)])
-    chosen, axis = walk.array(indices), a["dim"] % numbers.ndim
+    chosen, axis = walk.places(indices), a["dim"] % numbers.ndim
     if short_name(node) in ("index_copy", "index_add"):
         return np.take(numbers, chosen, axis=axis)
     return choosing.take_along(numbers, chosen, axis)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import moving, products
+from fastrf.frontends import choosing, moving, products
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.masking import mask_out
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
@@ -58,6 +58,27 @@ _FACTORS = {"_linalg_det": (1, 2), "_linalg_slogdet": (2, 3)}
 def roughly(walk: Walk, node: Node) -> Any:
     """Operators of which each element reads a part that is not known, over-approximated."""
     return walk.opaque(node)
+
+
+@rule("histc")
+def counted(walk: Walk, node: Node) -> Value:
+    """Every count reads every element."""
+    x = walk.first(node)
+    return walk.expanded(moving.reduce(walk, x, "sum", list(range(len(x.full))), keepdims=False), fake_shape(node))
+
+
+@rule("_grouped_mm", "transformers::grouped_mm_fallback")
+def grouped(walk: Walk, node: Node) -> Any:
+    """Rows by one of several matrices each; computed ends of the groups decide of every row by which."""
+    rows, ends = walk.value(node.args[0]), walk.value(node.args[2] if len(node.args) > 2 else None)
+    full = fake_shape(node)
+    if rows is None or walk.value(node.args[1]) is not None or len(rows.full) != 2 or len(full) != 2:
+        return walk.opaque(node)
+    parts = [moving.reduce(walk, rows, "sum", [1], keepdims=True)]
+    if ends is not None:
+        whole = moving.reduce(walk, ends, "sum", [0], keepdims=False)
+        parts.append(walk.shaped(whole, (1, 1)))
+    return choosing.union(walk, parts, full)
 
 
 @rule("_cdist_forward")

@@ -26,7 +26,7 @@ from fastrf.frontends.torch.recording.layouts import LAID_OUT, joined, key_of, l
 from fastrf.frontends.torch.recording.patching import patched, unpatched
 from fastrf.frontends.torch.recording.reading import Values
 from fastrf.frontends.torch.recording.tensors import Contents, Recorded, Step, Unfollowed, each_tensor, storage_of, twin
-from fastrf.frontends.torch.recording.writing import functional_form, put_back, written
+from fastrf.frontends.torch.recording.writing import functional_form, passes, put_back, written
 from fastrf.ops.rules import rule_of
 
 __all__ = ["Recorder", "Stopped"]
@@ -279,7 +279,7 @@ class Recorder(ProxyTorchDispatchMode):
     def _write(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An operator that writes into one tensor: a node of its functional form, which is the memory's from now on."""
         targets = written(func, args, kwargs)
-        if name == "detach":
+        if name == "detach" or passes(func, args):
             return targets[0]
         if len(targets) != 1 or targets[0] is not args[0] or torch.Tag.inplace_view in func.tags:
             raise Unfollowed(f"{func} writes into its arguments")
@@ -410,9 +410,8 @@ class Recorder(ProxyTorchDispatchMode):
 
 
 def _draws(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an operator draws numbers; dropout does in training alone."""
-    drawn = torch.Tag.nondeterministic_seeded in func.tags
-    return drawn and not ("dropout" in func._schema.name and args[2:] == (False,))
+    """Whether an operator draws numbers."""
+    return torch.Tag.nondeterministic_seeded in func.tags and not passes(func, args)
 
 
 def _own_name(func: Any) -> str:
