@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from fastrf.engine.deferred import Deferred
 from fastrf.engine.memo import remembered
-from fastrf.engine.paired import Paired
 from fastrf.engine.relation import Relation
-from fastrf.engine.stretched import Stretched, aligned
+from fastrf.engine.stretched import aligned
 
 __all__ = ["content"]
 
@@ -22,9 +22,7 @@ def content(relation: Relation) -> Hashable:
     """What equal relations have alike, whether kept whole or as periods, and others have not."""
     if relation.n_rows > _BLOCK:
         return _Long(relation)
-    if isinstance(relation, Paired):
-        return relation.take(np.arange(relation.n_rows))
-    return relation.unrolled(relation.times) if isinstance(relation, Stretched) else relation
+    return relation.whole() if isinstance(relation, Deferred) else relation
 
 
 class _Long:
@@ -38,7 +36,9 @@ class _Long:
     def __hash__(self) -> int:
         one = self.relation
         places = np.linspace(0, one.n_rows - 1, _SAMPLE).astype(np.int64)
-        return hash((one.n_rows, one.n_cols, one.n_runs, remembered(("sample", one), lambda: one.take(places))))
+        return hash(
+            (one.n_rows, one.n_cols, one.n_runs, remembered(("sample", one), lambda: content(one.take(places))))
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Long) and _same(self.relation, other.relation)
@@ -53,4 +53,4 @@ def _same(left: Relation, right: Relation) -> bool:
     if both is not None:
         return both.left is both.right
     blocks = (np.arange(at, min(at + _BLOCK, left.n_rows)) for at in range(0, left.n_rows, _BLOCK))
-    return all(left.take(rows) is right.take(rows) for rows in blocks)
+    return all(content(left.take(rows)) is content(right.take(rows)) for rows in blocks)

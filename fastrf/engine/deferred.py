@@ -30,6 +30,10 @@ class Deferred(Relation):
         """The three arrays."""
         raise NotImplementedError
 
+    def whole(self) -> Relation:
+        """The same relation, kept by its rows."""
+        return Relation.from_arrays(self.n_cols, *self._rows())
+
     def row(self, index: int) -> list[tuple[int, int]]:
         """The half-open runs of one row."""
         return self.take([index % self.n_rows]).row(0)

@@ -15,6 +15,7 @@ from fastrf.budget import limits
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.contents import content
+from fastrf.engine.crossed import cross
 from fastrf.engine.factors import Factors, common, put
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
@@ -244,7 +245,11 @@ class Dependency:
         def fuse(term: Term) -> Term:
             touched = [g for g in term if any(f in wanted for f in g.rows)]
             if touched:
-                whole = expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes)
+                found = cross(touched, wanted, self.sizes)
+                if found is not None:
+                    whole = Group(tuple(wanted), *found)
+                else:
+                    whole = expand(join(touched, self.sizes, self.input_shape), wanted, self.sizes)
                 term = (*(g for g in term if g not in touched), whole)
             return relabel(term, new)
 

@@ -250,6 +250,31 @@ def kron_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
 
 
 @jit
+def product_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
+    """Row by row, column `(c, d)` where the left row holds `c` and the right row of the same number holds `d`."""
+    left_ptr, left_start, left_stop = left
+    right_ptr, right_start, right_stop = right
+    out_ptr, out_start, out_stop = out
+    n = 0
+    out_ptr[0] = 0
+    for row in range(left_ptr.size - 1):
+        row_begin = n
+        for k in range(left_ptr[row], left_ptr[row + 1]):
+            for column in range(left_start[k], left_stop[k]):
+                for m in range(right_ptr[row], right_ptr[row + 1]):
+                    start = column * right_columns + right_start[m]
+                    stop = column * right_columns + right_stop[m]
+                    if n > row_begin and out_stop[n - 1] == start:
+                        out_stop[n - 1] = stop
+                    else:
+                        out_start[n] = start
+                        out_stop[n] = stop
+                        n += 1
+        out_ptr[row + 1] = n
+    return n
+
+
+@jit
 def project_rows(runs: Runs, middle: int, after: int, delta: IntArray, out: Runs) -> int:
     """Project columns `(before, middle, after)` onto `middle`; `delta` is int64[middle + 1], zeros."""
     ptr, start, stop = runs

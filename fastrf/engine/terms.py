@@ -252,10 +252,13 @@ def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) 
         keys = [(k, term[:k], term[k + 1 :], group.rows, group.cols) for k, group in enumerate(term)]
         for k, key in enumerate(keys):
             partner = index.get(key)
-            if partner is None or partner not in kept or not term[k].relation.joins(partner[k].relation):
+            if partner is None or partner not in kept:
+                continue
+            one, other = term[k].relation, partner[k].relation
+            if not one.joins(other) or not other.joins(one):
                 continue
             del kept[partner]
-            united = Group(term[k].rows, term[k].cols, partner[k].relation.union(term[k].relation))
+            united = Group(term[k].rows, term[k].cols, other.union(one))
             parts = normalise(united, sizes, input_shape) or []
             queue.append(make_term([*term[:k], *parts, *term[k + 1 :]]))
             break
