@@ -1,4 +1,4 @@
-"""ONNX files to read: the largest light model of the onnx package, and one with gigabytes of weights in the file."""
+"""ONNX files to read: the largest light model of the onnx package, one with gigabytes of weights, and a detector."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from bench.readme import ROOT
 
-__all__ = ["LIGHT", "peak_mb", "write_big"]
+__all__ = ["LIGHT", "peak_mb", "write_big", "write_detector"]
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light/light_densenet121.onnx"
 
@@ -63,6 +64,45 @@ def write_big(path: Path, megabytes: int, count: int = 8) -> None:
             file.write(tag(5, len(tensor) + payload) + tensor)
             file.seek(payload, 1)
         file.truncate()
+
+
+def write_detector(path: Path, size: int, anchors: int = 9, width: int = 16) -> int:
+    """Boxes of five levels of a square image, joined along the anchors, of which it returns how many there are."""
+    nodes, lines, stride, weights = [], [], 1, set()
+
+    def conv(name: str, source: str, channels: tuple[int, int], by: int = 1) -> str:
+        weights.add(channels)
+        weight = f"w{channels[0]}.{channels[1]}"
+        nodes.append(onnx.helper.make_node("Conv", [source, weight], [name], pads=[1] * 4, strides=[by] * 2))
+        return name
+
+    feature = conv("stem.2", conv("stem.1", "image", (width, 3), 2), (width, width), 2)
+    stride = 4
+    for level in range(3, 8):
+        feature, stride = conv(f"level.{level}", feature, (width, width), 2), stride * 2
+        boxes = conv(f"boxes.{level}", conv(f"head.{level}", feature, (width, width)), (4 * anchors, width))
+        names = [f"{kind}.{level}" for kind in ("apart", "turned", "line")]
+        nodes += [
+            onnx.helper.make_node("Reshape", [boxes, f"shape.{level}"], names[:1]),
+            onnx.helper.make_node("Transpose", names[:1], names[1:2], perm=[0, 3, 4, 1, 2]),
+            onnx.helper.make_node("Reshape", [names[1], "rows"], names[2:]),
+        ]
+        lines.append((names[2], stride, level))
+    nodes.append(onnx.helper.make_node("Concat", [name for name, _, _ in lines], ["all"], axis=1))
+    shapes = {f"shape.{level}": [1, anchors, 4, -(-size // by), -(-size // by)] for _, by, level in lines}
+    tensors = [onnx.numpy_helper.from_array(np.array(s), name) for name, s in {**shapes, "rows": [1, -1, 4]}.items()]
+    tensors += [
+        onnx.numpy_helper.from_array(np.ones((*channels, 3, 3), np.float32), f"w{channels[0]}.{channels[1]}")
+        for channels in weights
+    ]
+    count = sum(anchors * shape[3] * shape[4] for shape in shapes.values())
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("image", [1, 3, size, size]), ("all", [1, count, 4]))
+    ]
+    graph = onnx.helper.make_graph(nodes, "detector", ends[:1], ends[1:], tensors)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    return count
 
 
 def peak_mb(*paths: Path) -> float:

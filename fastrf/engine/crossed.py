@@ -21,7 +21,7 @@ from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation, check_size, intern_as
 from fastrf.system.locks import cached_property
 
-__all__ = ["Crossed", "cross", "crossed"]
+__all__ = ["Crossed", "cross", "crossed", "product_of_rows"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -54,15 +54,7 @@ class Crossed(Deferred):
     index: IntArray
 
     def _rows(self) -> kernels.Runs:
-        result, width = _taken(self.parts[0], self.index[0]), self.parts[0].n_cols
-        for part, index in zip(self.parts[1:], self.index[1:], strict=True):
-            more, width = _taken(part, index), width * part.n_cols
-            runs = int(_counts(result) @ np.diff(more[0]))
-            check_size(self.n_rows, runs, width)
-            out = np.empty(self.n_rows + 1, np.int64), np.empty(runs, np.int64), np.empty(runs, np.int64)
-            n = kernels.product_rows(result, more, part.n_cols, out)
-            result = out[0], out[1][:n].copy(), out[2][:n].copy()
-        return result
+        return product_of_rows(self.parts, [*self.index])
 
     def __reduce__(self) -> tuple[object, ...]:
         return crossed, (self.parts, self.index)
@@ -223,6 +215,19 @@ def cross(
         parts += relation.parts if isinstance(relation, Crossed) else [relation]
         index += [*relation.index[:, place]] if isinstance(relation, Crossed) else [place]
     return cols, crossed(parts, np.stack(index))
+
+
+def product_of_rows(parts: Sequence[Relation], index: Sequence[IntArray]) -> kernels.Runs:
+    """Row by row, the product of the rows of the parts that an index names, -1 for none."""
+    result, width = _taken(parts[0], index[0]), parts[0].n_cols
+    for part, own in zip(parts[1:], index[1:], strict=True):
+        more, width = _taken(part, own), width * part.n_cols
+        runs = int(_counts(result) @ np.diff(more[0]))
+        check_size(own.size, runs, width)
+        out = np.empty(own.size + 1, np.int64), np.empty(runs, np.int64), np.empty(runs, np.int64)
+        n = kernels.product_rows(result, more, part.n_cols, out)
+        result = out[0], out[1][:n].copy(), out[2][:n].copy()
+    return result
 
 
 def crossed(parts: Sequence[Relation], index: IntArray) -> Relation:

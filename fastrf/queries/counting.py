@@ -119,8 +119,9 @@ def intervals(dependency: Dependency, axis: int) -> IntArray:
 def areas(dependency: Dependency) -> IntArray:
     """int64[*shape]: how many input indices every output index depends on.
 
-    One term: the product of its groups' counts. Several: in each part of a common grouping, every row's columns
-    are sorted by the set of terms that hold them there; a product of columns counts where some term holds all.
+    Terms that never meet: the products of their groups' counts. Others: in each part of a common grouping, every
+    row's columns are sorted by the set of terms that hold them there; a product of columns counts where some term
+    holds all.
     Raises LimitError for more than 62 terms.
     """
     _require(dependency, 16, "areas")
@@ -130,14 +131,25 @@ def areas(dependency: Dependency) -> IntArray:
         )
     if not dependency.terms:
         return np.zeros(dependency.shape, np.int64)
-    if len(dependency.terms) == 1:
-        total, sizes = np.ones(dependency.sizes, np.int64), dependency.sizes
-        for group in dependency.terms[0]:
-            total *= group.relation.counts.reshape([n if f in group.rows else 1 for f, n in enumerate(sizes)])
-        return total.reshape(dependency.shape)
+    apart = _areas_apart(dependency)
+    if apart is not None:
+        return apart.reshape(dependency.shape)
     if len(dependency.terms) > MAX_COUNTED_TERMS:
         raise LimitError(f"areas of {len(dependency.terms)} terms cannot be counted, only up to {MAX_COUNTED_TERMS}")
     return _areas_of_union(dependency)
+
+
+def _areas_apart(dependency: Dependency) -> IntArray | None:
+    """Areas where only one term holds anything at each place, as at those of joined tensors; None elsewhere."""
+    sizes, total = dependency.sizes, np.zeros(dependency.sizes, np.int64)
+    for term in dependency.terms:
+        own = np.ones(sizes, np.int64)
+        for group in term:
+            own *= group.relation.counts.reshape([n if f in group.rows else 1 for f, n in enumerate(sizes)])
+        if ((total > 0) & (own > 0)).any():
+            return None
+        total += own
+    return total
 
 
 def _areas_of_union(dependency: Dependency) -> IntArray:

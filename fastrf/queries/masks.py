@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fastrf.budget import require_memory, thread_pool
 from fastrf.engine import kernels
+from fastrf.engine.crossed import product_of_rows
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, Term, expand
@@ -164,11 +165,18 @@ class Writer:
             whole = np.zeros((flat.size, math.prod(self.dependency.input_shape)), np.uint8)
             at = factor_indices(self.dependency, flat)
             for term in self.dependency.terms:
-                whole_term = joined(term, self.dependency)
-                rows = np.broadcast_to(group_rows(whole_term, self.dependency.sizes, at), flat.shape)
-                kernels.fill_rows(whole_term.relation.runs, np.ascontiguousarray(rows), whole)
+                kernels.fill_rows(self._runs(term, at, flat.size), np.arange(flat.size), whole)
             shape = (flat.size, *self.dependency.input_shape) if self.dependency.input_shape else (flat.size, 1)
             planes[...] = self._packed(whole.reshape(shape).view(bool)).reshape(planes.shape)
+
+    def _runs(self, term: Term, at: Sequence[IntArray], n: int) -> kernels.Runs:
+        """What a term holds at `n` output indices, one row for each."""
+        ordered = sorted(term, key=lambda group: group.cols)
+        cols = [axis for group in ordered for axis in group.cols]
+        if not ordered or cols != sorted(cols):
+            ordered = [joined(term, self.dependency)]
+        index = [np.broadcast_to(group_rows(group, self.dependency.sizes, at), (n,)) for group in ordered]
+        return product_of_rows([group.relation for group in ordered], index)
 
     def _write_layers(self, flat: IntArray, planes: Bytes) -> None:
         at, sizes = factor_indices(self.dependency, flat), self.dependency.sizes
