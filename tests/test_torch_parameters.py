@@ -51,6 +51,12 @@ def test_every_parameter_counts_where_it_is_first_used(capture: str) -> None:
     assert str(analysis.summary()).splitlines()[-1] == "parameters: 24 that no layer uses, in left_out (24)"
 
 
+@pytest.mark.parametrize("capture", ["record", "export"])
+def test_what_returns_the_input_makes_no_row(capture: str) -> None:
+    summary = fastrf.analyze(nn.Sequential(nn.Identity(), nn.Conv2d(3, 3, 1)), (3, 8, 8), capture=capture).summary()
+    assert [(row.name, row.parameters) for row in summary.rows] == [("1", 12)]
+
+
 def test_weights_that_are_worked_out_count_where_they_are_read() -> None:
     class Masked(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:

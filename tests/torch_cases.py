@@ -81,6 +81,14 @@ POINTWISE = {
     "imag": over(MAP, of=torch.complex128),
     "logical_or": over(MAP, torch.zeros(4, dtype=torch.bool)),
     "prelu": over(MAP, w(4)),
+    **{f"fake_quantize_per_tensor_affine{form}": over(MAP, 0.1, 0, 0, 255) for form in ("", "_cachemask")},
+    **{
+        f"fake_quantize_per_channel_affine{form}": over(MAP, w(4).float(), at(0, 0, 0, 0).int(), 1, 0, 255)
+        for form in ("", "_cachemask")
+    },
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams": over(
+        MAP, torch.ones(1), torch.zeros(1, dtype=torch.int32), torch.ones(1, dtype=torch.int64), 0, 255
+    ),
     "_prelu_kernel": over(MAP, w(4, 1, 1)),
     "bucketize": over(MAP, w(4).sort()[0]),
     "to": over(MAP, torch.float32),

@@ -7,6 +7,7 @@
 | `recording/` | one run of the module on tensors without data |
 | `inputs`, `returning` | what forward is called with; what the model and its modules return, by names |
 | `keeping`, `exporting` | the user's model, left as it was; the same programs from every release of PyTorch |
+| `quantizing` | models that are prepared for quantisation |
 | `archive` | a `.pt2` file without what could run |
 | `programs`, `program` | a captured model, whoever captured it; to a Network: inputs, outputs, names |
 | `naming` | what layers are called: by the modules that return them |

@@ -19,8 +19,9 @@ from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
 from fastrf.frontends.torch.failing import own_failure, reason_of
 from fastrf.frontends.torch.inputs import Inputs
-from fastrf.frontends.torch.keeping import as_it_was
+from fastrf.frontends.torch.keeping import as_it_was, evaluating
 from fastrf.frontends.torch.programs import Program
+from fastrf.frontends.torch.quantizing import unobserved
 from fastrf.frontends.torch.recording.following import record
 from fastrf.frontends.torch.recording.recorder import Stopped
 from fastrf.frontends.torch.recording.tensors import Unfollowed
@@ -80,7 +81,7 @@ def _raise_own(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> 
     if isinstance(error, Unfollowed | Stopped):
         return
     with quiet(), as_it_was(model), torch.no_grad():
-        model.eval()
+        evaluating(model)
         own = own_failure(model, inputs)
     if own is not None:
         raise NetworkError(own) from error
@@ -113,9 +114,9 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
         said = f"{type(model).__name__} is TorchScript, which torch.export does not take"
         raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
     with quiet(), as_it_was(model), torch.no_grad():
-        model.eval()
+        evaluating(model)
         try:
-            with noted(model), kept_whole(model):
+            with unobserved(model), noted(model), kept_whole(model):
                 exported = export(model, inputs.arguments, inputs.named)
             return gathered(functional(exported), model)
         except FastRFError:

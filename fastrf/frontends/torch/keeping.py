@@ -24,7 +24,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from fastrf.frontends.torch.recording.tensors import Recorded
 
-__all__ = ["as_it_was"]
+__all__ = ["as_it_was", "evaluating"]
 
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
@@ -48,6 +48,15 @@ def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -
             back()
         if left():
             _forget_memoised()
+
+
+def evaluating(model: torch.nn.Module) -> None:
+    """Put a model into evaluation mode; one made of an exported program refuses, since its mode is in its graph."""
+    try:
+        model.eval()
+    except NotImplementedError:
+        for part in model.modules():
+            part.training = False
 
 
 def _switches() -> list[_Undo]:

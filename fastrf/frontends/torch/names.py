@@ -20,10 +20,12 @@ __all__ = [
     "OF_SEVERAL",
     "PERMUTES",
     "RESCALES",
+    "ROUNDS",
     "SCOPE",
     "SHAPES",
     "SHUFFLES",
     "SOFTMAXES",
+    "STORED",
     "SUMS",
     "VALUE_FREE",
     "ZEROS_LEFT_OUT",
@@ -139,6 +141,20 @@ ZERO_OF_ZEROS = CONVOLUTIONS | _named(
 #: The first argument, scaled row by row.
 RESCALES = _named("_weight_norm _weight_norm_interface")
 
+#: The first argument rounded to steps, or told by the numbers that steps stand for; zero stays zero.
+ROUNDS = _named(
+    "fake_quantize_per_tensor_affine fake_quantize_per_tensor_affine_cachemask fake_quantize_per_channel_affine",
+    "fake_quantize_per_channel_affine_cachemask _fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+    *(
+        f"quantized_decomposed::{way}_per_{part}"
+        for way in ("quantize", "dequantize")
+        for part in ("tensor", "channel")
+    ),
+)
+
+#: Those that make weights of what they are stored as.
+STORED = frozenset(f"quantized_decomposed::dequantize_per_{part}" for part in ("tensor", "channel"))
+
 #: Functions of a square matrix whose zeros are those of all its powers.
 CLOSED = _named("matrix_exp linalg_inv linalg_inv_ex")
 
@@ -163,7 +179,21 @@ NORMS = _named(
 
 #: Operators on what the input reaches whose rules leave out what weights of zero hide.
 ZEROS_LEFT_OUT = frozenset().union(
-    *(COPIES, SHAPES, PERMUTES, MOVES, SHUFFLES, OF_ONE, OF_SEVERAL, VALUE_FREE, SOFTMAXES, MIXES, NORMS, CONVOLUTIONS),
+    *(
+        COPIES,
+        SHAPES,
+        PERMUTES,
+        MOVES,
+        SHUFFLES,
+        OF_ONE,
+        OF_SEVERAL,
+        VALUE_FREE,
+        SOFTMAXES,
+        MIXES,
+        NORMS,
+        CONVOLUTIONS,
+        ROUNDS,
+    ),
     _named("linear matmul bmm mm mv dot addmm baddbmm addbmm addmv einsum addcmul addcdiv lerp prelu _trilinear"),
     _named("sum mean"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 from torch.fx import Node
 
 from fastrf.frontends import choosing
-from fastrf.frontends.lowering import Value
+from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.masking import mask_out, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
 from fastrf.frontends.torch.known import chosen_from, computed, sloped, table_of
-from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL
+from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL, ROUNDS
+from fastrf.frontends.torch.quantizing import RANGE
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
 
@@ -36,6 +38,24 @@ def pointwise(walk: Walk, node: Node) -> Value:
         return replace(walk.emit(name, one) if name in UNARY else one, known=known)
     result = walk.elementwise(name if name in N_ARY else "elementwise", values, full)
     return set_known(walk, result, known)
+
+
+@rule(*ROUNDS)
+def rounded(walk: Walk, node: Node) -> Any:
+    """Numbers rounded to steps, whose sizes may be computed."""
+    full, (x, *sizes) = fake_shape(node.args[0]), node.args
+    if any(walk.value(size) is not None and math.prod(fake_shape(size)) > 1 for size in sizes):
+        return walk.opaque(node)
+    result = walk.elementwise("elementwise", walk.dynamic([x, *sizes]), full)
+    known = compressed(np.where(table_of(walk, x) == 0, 0.0, np.nan))
+    return first_only(node, set_known(walk, result, known))
+
+
+@rule("quantized_decomposed::choose_qparams", "quantized_decomposed::choose_qparams_symmetric")
+def chosen_steps(walk: Walk, node: Node) -> list[Value]:
+    """Steps by the range of a whole tensor, which every element would read."""
+    walk.assume(RANGE)
+    return [walk.nothing(tuple(item.shape)) for item in node.meta["val"]]
 
 
 @rule("prelu")

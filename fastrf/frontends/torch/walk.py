@@ -22,7 +22,7 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.frontends.own import by_rule
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.known import added_to_weight, moved, with_added, with_zeros
-from fastrf.frontends.torch.names import MOVES, VALUE_FREE
+from fastrf.frontends.torch.names import MOVES, STORED, VALUE_FREE
 from fastrf.frontends.torch.naming import scope_of
 from fastrf.frontends.torch.parameters import Tally
 from fastrf.frontends.torch.programs import Program
@@ -66,7 +66,7 @@ class ProgramWalk(Walk):
                     self._count(node, made=isinstance(result, Value) and len(self.layers) > start)
             elif not self._reached(node):
                 self._note_weight(node)
-                if node in self._returned:
+                if node in self._returned and node not in self.values:
                     self._make_constant(node)
 
     def _begin(self, node: Node, made: int = 0) -> None:
@@ -86,7 +86,7 @@ class ProgramWalk(Walk):
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
         own = self.program.parameters.get(node)
         read = () if short_name(node) in VALUE_FREE else [n for n in node.all_input_nodes if n in self._weighty]
-        if own or read or is_random(node):
+        if own or read or is_random(node) or short_name(node) in STORED:
             self._weighty[node] = frozenset([own]) if own else self.weights_of(read)
             self._decided[node] = of_weight(self, node)
             added = added_to_weight(self, node)

@@ -110,6 +110,14 @@ def _permuted(walk: Walk, node: Node) -> Known | None:
     return compressed(applied(node, lambda n: torch.from_numpy(table_of(walk, n).copy())).numpy())
 
 
+def _rounded(walk: Walk, node: Node) -> Any:
+    """Zeros alone: an infinity is rounded to a number; what weights are stored as is not looked at."""
+    if not walk.has_parameters(node.args[0]):
+        return None
+    table = table_of(walk, node.args[0])
+    return _first(node.meta["val"], compressed(np.where(table == 0, 0.0, np.nan)))
+
+
 def _pointwise(walk: Walk, node: Node) -> Known | None:
     if not node.meta["val"].is_floating_point() and any(walk.decided(n) is not None for n in node.all_input_nodes):
         walk.lost.add(node)
@@ -157,6 +165,7 @@ _FOLLOWED: dict[str, Callable[[Walk, Node], Any]] = {
     **dict.fromkeys(names.SOFTMAXES, _softmax),
     **dict.fromkeys(names.OF_ONE | names.OF_SEVERAL, _pointwise),
     **dict.fromkeys(names.PERMUTES, _permuted),
+    **dict.fromkeys(names.ROUNDS, _rounded),
     **dict.fromkeys(names.SHAPES, _shaped),
     **dict.fromkeys(names.COPIES | names.RESCALES, _copied),
 }

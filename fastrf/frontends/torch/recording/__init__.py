@@ -6,6 +6,7 @@
 | `recorder` | every operator that runs becomes a node of a graph |
 | `tensors`, `constants` | tensors without data, and memory that they share; what is computed for real |
 | `writing`, `expanding` | operators that write, in those that make anew; operators taken apart |
+| `packed` | quantised operators, and weights that are packed for them |
 | `layouts` | what results look like, where that is known without running an operator |
 | `reading` | values that control flow looks at |
 | `patching` | what reaches no operator, for the thread that records |

@@ -10,10 +10,11 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
+from fastrf.frontends.torch.names import STORED
 from fastrf.frontends.torch.recording.tensors import Step, Unfollowed, is_one_of_many, storage_of, twin
-from fastrf.frontends.torch.recording.writing import written
+from fastrf.frontends.torch.recording.writing import passes, written
 
-__all__ = ["Constants", "refuse_many"]
+__all__ = ["Constants", "draws", "refuse_many"]
 
 #: Elements of a sparse matrix with its zeros.
 _MOST_DENSE = 1 << 27
@@ -191,3 +192,9 @@ def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Whether two tensors hold the same, bit by bit."""
     first, second = (tensor.reshape(-1).contiguous().view(torch.uint8) for tensor in (first, second))
     return torch.equal(first, second)
+
+
+def draws(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operator draws numbers, as dropout does in training alone, or makes weights of what is stored."""
+    drawn = torch.Tag.nondeterministic_seeded in func.tags or func._schema.name in STORED
+    return drawn and not passes(func, args)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fastrf.frontends.torch.recording.packed import QUANTIZED
 from fastrf.frontends.torch.recording.tensors import Unfollowed
 
 __all__ = ["DENSE", "EXPANDED"]
@@ -121,6 +122,7 @@ EXPANDED: dict[Any, Callable[..., Any]] = {
         getattr(_ATEN, n).data: _of_packed(getattr(_ATEN, n).input, several=False)
         for n in ("gru", "rnn_tanh", "rnn_relu")
     },
+    **QUANTIZED,
 }
 
 #: Products of sparse matrices, as those of dense ones.

@@ -14,8 +14,9 @@ from torch.fx import Graph, Node
 from torch.nn.modules import module as hooks
 
 from fastrf.frontends.torch.inputs import Inputs
-from fastrf.frontends.torch.keeping import as_it_was
+from fastrf.frontends.torch.keeping import as_it_was, evaluating
 from fastrf.frontends.torch.programs import Program
+from fastrf.frontends.torch.quantizing import unobserved
 from fastrf.frontends.torch.recording.keras import is_keras, is_seed, layers_of, noticed
 from fastrf.frontends.torch.recording.recorder import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
@@ -31,9 +32,9 @@ def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> 
     """
     recorder = Recorder(model, inputs.by_name(model, constants), inputs.made)
     with as_it_was(model, recorder.has_left), torch.no_grad():
-        model.eval()
+        evaluating(model)
         run = _Run(model, recorder)
-        with kept_whole(model), run.followed(), recorder.active():
+        with unobserved(model), kept_whole(model), run.followed(), recorder.active():
             run.call(inputs)
         return run.program()
 
@@ -131,6 +132,7 @@ class _Run:
         recorder = self.recorder
         _drop_unused(recorder.graph, [*recorder.inputs.values(), *pytree.tree_leaves(self.results)])
         nodes = set(recorder.graph.nodes)
+        owned = [(recorder.names[id(tensor)], tensor) for tensor in recorder.owned.values()]
         return Program(
             recorder.graph,
             recorder.inputs,
@@ -138,7 +140,7 @@ class _Run:
             {node: name for node, name in recorder.parameters.items() if node in nodes},
             self.results,
             classes_of(self.model),
-            {name: n for name, n in recorder.sizes.items() if not is_seed(name)},
+            {name: tensor.numel() for name, tensor in owned if not is_seed(name)},
             [*recorder.values.assumed(), *self.assumes],
         )
 

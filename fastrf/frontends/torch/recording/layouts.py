@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, SUMS
+from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, ROUNDS, SUMS
 from fastrf.frontends.torch.recording.tensors import Contents, twin
 
 __all__ = ["LAID_OUT", "joined", "key_of", "lay_out", "like_first", "tie"]
@@ -57,7 +57,8 @@ _KEEPS_SHAPE = frozenset(("batch_norm", "instance_norm"))
 def like_first(name: str, args: Any) -> torch.Tensor | None:
     """A result that surely is like the first argument; torch takes long to find that out."""
     x, *rest = args
-    if name not in _KEEPS_SHAPE or any(isinstance(t, torch.Tensor) and t.shape != x.shape[1:2] for t in rest[:4]):
+    fits = all(not isinstance(t, torch.Tensor) or t.shape == x.shape[1:2] for t in rest[:4])
+    if name not in ROUNDS and not (fits and name in _KEEPS_SHAPE):
         return None
     return twin(x) if x.is_contiguous() else torch.empty_like(x)
 

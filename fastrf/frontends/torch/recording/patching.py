@@ -12,7 +12,7 @@ import torch
 
 from fastrf.system.locks import process_lock
 
-__all__ = ["patched", "unpatched"]
+__all__ = ["patched", "running", "unpatched"]
 
 
 class _Run(Protocol):
@@ -25,6 +25,12 @@ class _Run(Protocol):
     def bind_again(self, tensor: torch.Tensor, value: torch.Tensor) -> None: ...
 
     def with_function(self, operator: Any, *given: Any, **named: Any) -> Any: ...
+
+    def plainly(self, function: Callable[[], Any]) -> Any: ...
+
+    def adopted(self, name: str, tensor: torch.Tensor, key: str) -> torch.Tensor: ...
+
+    def assume(self, sentence: str) -> None: ...
 
 
 _here = threading.local()
@@ -68,6 +74,13 @@ def unpatched() -> Iterator[None]:
 
 def _run() -> _Run | None:
     return getattr(_here, "run", None)
+
+
+def running() -> _Run:
+    """This thread's recording run, for what is only called within one."""
+    run = _run()
+    assert run is not None
+    return run
 
 
 def _patches() -> Iterator[Callable[[], None]]:

@@ -20,6 +20,7 @@ class Values:
     def __init__(self, graph: Graph, examples: Mapping[str, torch.Tensor], made: Collection[str]) -> None:
         self.stored: dict[Node, torch.Tensor] = {}
         self.parameters: dict[Node, str] = {}  # with their names
+        self.told: list[str] = []  # what else is taken for granted
         self._graph, self._examples, self._made = graph, examples, made
         self._known: dict[Node, Any] = {}
         self._sources: dict[Node, frozenset[str]] = {}
@@ -43,12 +44,13 @@ class Values:
     def assumed(self) -> list[str]:
         """What was taken for granted, by module."""
         places = {name: f"the module {name}" if name else "the model" for name in self._read}
-        return [
+        read = [
             f"the control flow of {places[name]}, and numbers that it reads from tensors, are those of "
             + " and ".join(sorted(sources))
             for name, sources in self._read.items()
             if sources
         ]
+        return [*read, *dict.fromkeys(self.told)]
 
     def _work_out(self, node: Node) -> None:
         self._sources[node] = self._own_source(node).union(*(self._sources[one] for one in node.all_input_nodes))

@@ -20,7 +20,7 @@ from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
 from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SCOPE, SOFTMAXES, SUMS, VALUE_FREE, plain_name
 from fastrf.frontends.torch.recording.attending import flex_attention
-from fastrf.frontends.torch.recording.constants import Constants, refuse_many
+from fastrf.frontends.torch.recording.constants import Constants, draws, refuse_many
 from fastrf.frontends.torch.recording.expanding import DENSE, EXPANDED
 from fastrf.frontends.torch.recording.layouts import LAID_OUT, joined, key_of, lay_out, like_first, tie
 from fastrf.frontends.torch.recording.patching import patched, unpatched
@@ -59,11 +59,13 @@ class Recorder(ProxyTorchDispatchMode):
         self.scope: tuple[str, ...] = ()
         self.examples = examples
         parameters = list(module.named_parameters())
-        self._names = {id(tensor): name for name, tensor in (*parameters, *module.named_buffers())}
-        self._parameters = {storage_of(p): p for _, p in parameters}
+        self.names = {id(tensor): name for name, tensor in (*parameters, *module.named_buffers())}
+        self.owned: dict[Any, torch.Tensor] = {storage_of(p): p for _, p in parameters}
         self._contents: dict[int | None, Contents] = {}  # of storages with data whose contents are recorded
         self._constants = Constants(self._holder, self.stored)
         self._shapes: dict[Any, Any] = {}
+        self._adopted: dict[str, torch.Tensor] = {}  # parameters that modules hold packed
+        self.assume = self.values.told.append
         self._unsure = False  # whether strides of any tensor are
         self._given: list[weakref.ref[Recorded]] = []
         self._bound_again: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by `data = `, with what they are now
@@ -111,7 +113,7 @@ class Recorder(ProxyTorchDispatchMode):
             args, kwargs = pytree.tree_map_only(torch.Tensor, self._now, (args, kwargs))
         tensors = list(each_tensor((*args, *kwargs.values())))
         recorded = [t for t in tensors if self._is_recorded(t)]
-        if not recorded and not _draws(func, args):
+        if not recorded and not draws(func, args):
             return self._constants.run(func, args, kwargs, tensors)
         if (func in EXPANDED and rule_of(func._schema.name) is None) or any(t.layout != torch.strided for t in tensors):
             return self._expanded(func, args, kwargs)
@@ -233,24 +235,26 @@ class Recorder(ProxyTorchDispatchMode):
         """What a tensor with data holds, if that is recorded: parameters, and what recorded values were written to."""
         key = self._constants.memory_of(tensor)
         found = self._contents.get(key)
-        if found is None and key in self._parameters:
-            owner = self._parameters[key]
+        if found is None and key in self.owned:
+            owner = self.owned[key]
             meta = twin(owner)
             node = self._holder(owner, meta)
-            self.parameters[node] = self._names[id(owner)]
+            self.parameters[node] = self.names[id(owner)]
             self.stored[node] = owner.detach()
             found = self._contents[key] = Contents(node, meta, owner)
         if found is not None:
             refuse_many(tensor)
         return found
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """How many numbers each parameter of the module has; those that share memory are one."""
-        return {self._names[id(p)]: p.numel() for p in self._parameters.values()}
+    def adopted(self, name: str, tensor: torch.Tensor, key: str) -> torch.Tensor:
+        """A parameter that a module holds packed, the same tensor each time."""
+        name = ".".join([*(module.partition("@")[0] for module in self.scope[-1:]), name, key[:16]])
+        tensor = self._adopted.setdefault(name, tensor)
+        self.names[id(tensor)], self.owned[storage_of(tensor)] = name, tensor
+        return tensor
 
     def _holder(self, tensor: torch.Tensor, meta: torch.Tensor) -> Node:
-        name = self._names.get(id(tensor), "constant").replace(".", "_")
+        name = self.names.get(id(tensor), "constant").replace(".", "_")
         return self._note("placeholder", name, (), {}, meta, name)
 
     def _chain(self, tensor: Any) -> tuple[Contents, tuple[Step, ...]]:
@@ -392,9 +396,9 @@ class Recorder(ProxyTorchDispatchMode):
         """Operators that take functions trace these with modes of their own; one is known, where users have no rule."""
         if str(operator) != "flex_attention" or named or rule_of("flex_attention") is not None:
             raise Unfollowed(f"{operator} takes a function")
-        return flex_attention(self._plainly, *given)
+        return flex_attention(self.plainly, *given)
 
-    def _plainly(self, function: Callable[[], Any]) -> Any:
+    def plainly(self, function: Callable[[], Any]) -> Any:
         """What a function does while nothing is recorded."""
         torch._ops.unset_mode_pre_dispatch(self._mode_key)  # type: ignore[no-untyped-call]
         try:
@@ -407,11 +411,6 @@ class Recorder(ProxyTorchDispatchMode):
         """The values that a tensor has for the given input, worked out from the graph; which is noted."""
         with torch._C._DisablePythonDispatcher():
             return self.values.of(self.node_of(tensor), self.scope[-1] if self.scope else "")
-
-
-def _draws(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an operator draws numbers."""
-    return torch.Tag.nondeterministic_seeded in func.tags and not passes(func, args)
 
 
 def _own_name(func: Any) -> str:
