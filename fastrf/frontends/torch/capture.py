@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -80,8 +80,7 @@ def _raise_own(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> 
     """Say why the model itself fails, if it does: another capture would not follow it either."""
     if isinstance(error, Unfollowed | Stopped):
         return
-    with quiet(), as_it_was(model), torch.no_grad():
-        evaluating(model)
+    with _at_rest(model):
         own = own_failure(model, inputs)
     if own is not None:
         raise NetworkError(own) from error
@@ -113,16 +112,25 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     if isinstance(model, torch.jit.ScriptModule):
         said = f"{type(model).__name__} is TorchScript, which torch.export does not take"
         raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
-    with quiet(), as_it_was(model), torch.no_grad():
-        evaluating(model)
-        try:
+    try:
+        with _at_rest(model):
             with unobserved(model), noted(model), kept_whole(model):
                 exported = export(model, inputs.arguments, inputs.named)
             return gathered(functional(exported), model)
-        except FastRFError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise NetworkError(_reason(model, inputs, error)) from error
+    except FastRFError:
+        raise
+    except (Exception, SystemExit) as error:
+        with _at_rest(model):
+            reason = _reason(model, inputs, error)
+        raise NetworkError(reason) from error
+
+
+@contextlib.contextmanager
+def _at_rest(model: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients or words; the model is as it was afterwards."""
+    with quiet(), as_it_was(model), torch.no_grad():
+        evaluating(model)
+        yield
 
 
 # Why a module cannot be captured, in one line that says only what was found out ---------------------------

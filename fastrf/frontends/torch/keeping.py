@@ -30,7 +30,7 @@ __all__ = ["as_it_was", "evaluating"]
 _MOST = 1_000_000
 _PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, np.ndarray)
 _Undo = Callable[[], None]
-#: Hooks and the like, which no forward adds.
+#: Hooks and the like, of which a forward seldom adds any.
 _EMPTY_OF_MODULES = frozenset(vars(torch.nn.Module())) - {"_parameters", "_buffers", "_modules"}
 
 
@@ -40,7 +40,7 @@ def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -
 
     `left` tells at the end whether tensors without data may be left anywhere else.
     """
-    undo = [*_switches(), *_modes(model), *_states(model)]
+    undo = [*_switches(), *_modes(model), _hooks(model), *_states(model)]
     try:
         yield
     finally:
@@ -77,6 +77,18 @@ def _modes(model: torch.nn.Module) -> Iterator[_Undo]:
     for part in model.modules():
         if isinstance(part, torch.jit.ScriptModule) and hasattr(part, "training"):
             yield functools.partial(setattr, part, "training", part.training)
+
+
+def _hooks(model: torch.nn.Module) -> _Undo:
+    """What is empty in modules is so again."""
+    held = (part.__dict__.get(name) for part in model.modules() for name in _EMPTY_OF_MODULES)
+    empty = [found for found in held if isinstance(found, dict) and not found]
+
+    def back() -> None:
+        for found in filter(None, empty):
+            found.clear()
+
+    return back
 
 
 def _states(model: torch.nn.Module) -> Iterator[_Undo]:
@@ -131,14 +143,25 @@ def _held(value: Any) -> list[Any]:
 def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
     """How to put back what an object holds itself; None for what cannot change."""
     if isinstance(value, torch.Tensor):
-        wanted = value.requires_grad
-        return lambda: setattr(value, "requires_grad", wanted)
+        return _parameter(value)
     if isinstance(value, list | deque | set):
         return _collection(value, when)
     if isinstance(value, types.CellType):
         return _cell(value)
     held = value if isinstance(value, dict) else getattr(value, "__dict__", None)
     return _mapping(held, when) if isinstance(held, dict) else None
+
+
+def _parameter(value: torch.Tensor) -> _Undo:
+    wanted, hooks = value.requires_grad, value._backward_hooks
+    before = None if hooks is None else OrderedDict(hooks)
+
+    def back() -> None:
+        value.requires_grad = wanted
+        if value._backward_hooks != before:
+            value._backward_hooks = before
+
+    return back
 
 
 def _mapping(value: dict[Any, Any], when: Callable[[Any, Any], bool]) -> _Undo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Protocol
 
 import torch
@@ -96,6 +96,10 @@ def _patches() -> Iterator[Callable[[], None]]:
     for name, found in (("tolist", _tolist), ("numpy", _numpy), ("data", property(_data, _set_data))):
         setattr(torch.Tensor, name, found)
         yield partial(delattr, torch.Tensor, name)
+    for place, name in ((torch, "tensor"), (torch, "as_tensor"), (torch.Tensor, "new_tensor")):
+        made = getattr(place, name)
+        setattr(place, name, _of_numbers(made, 0 if place is torch else 1))
+        yield partial(setattr, torch, name, made) if place is torch else partial(delattr, place, name)
 
 
 def _handled(mode: Any, func: Any, *given: Any, **named: Any) -> Any:
@@ -107,6 +111,25 @@ def _handled(mode: Any, func: Any, *given: Any, **named: Any) -> Any:
 def _with_function(operator: Any, /, *given: Any, **named: Any) -> Any:
     run = _run()
     return _whole(operator, *given, **named) if run is None else run.with_function(operator, *given, **named)
+
+
+def _of_numbers(made: Callable[..., torch.Tensor], place: int) -> Callable[..., torch.Tensor]:
+    """A function that makes a tensor of numbers in lists, some of which tensors may hold."""
+
+    @wraps(made)
+    def of_numbers(*given: Any, **named: Any) -> torch.Tensor:
+        run = _run()
+        if run is None or not isinstance(given[place] if len(given) > place else None, list | tuple):
+            return made(*given, **named)
+        return made(*given[:place], _numbers(run, given[place]), *given[place + 1 :], **named)
+
+    return of_numbers
+
+
+def _numbers(run: _Run, data: Any) -> Any:
+    if isinstance(data, torch.Tensor):
+        return run.values_read(data)
+    return [_numbers(run, item) for item in data] if isinstance(data, list | tuple) else data
 
 
 def _tolist(tensor: torch.Tensor) -> Any:
