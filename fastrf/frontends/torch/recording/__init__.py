@@ -7,7 +7,8 @@
 | `tensors`, `constants` | tensors without data, and memory that they share; what is computed for real |
 | `writing`, `expanding` | operators that write, in those that make anew; operators taken apart |
 | `packed` | quantised operators, and weights that are packed for them |
-| `layouts` | what results look like, where that is known without running an operator |
+| `memory` | what tensors are in the graph, and what memory that they share holds |
+| `results`, `layouts` | what results look like, remembered, or known without running an operator |
 | `reading` | values that control flow looks at |
 | `patching` | what reaches no operator, for the thread that records |
 | `attending`, `keras` | FlexAttention's functions; layers of Keras, which are called in its own way |

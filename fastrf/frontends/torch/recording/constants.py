@@ -10,11 +10,10 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
-from fastrf.frontends.torch.names import STORED
-from fastrf.frontends.torch.recording.tensors import Step, Unfollowed, is_one_of_many, storage_of, twin
-from fastrf.frontends.torch.recording.writing import passes, written
+from fastrf.frontends.torch.recording.tensors import Settled, Step, Unfollowed, is_one_of_many, storage_of, twin
+from fastrf.frontends.torch.recording.writing import written
 
-__all__ = ["Constants", "draws", "refuse_many"]
+__all__ = ["Constants", "refuse_many"]
 
 #: Elements of a sparse matrix with its zeros.
 _MOST_DENSE = 1 << 27
@@ -27,6 +26,7 @@ class _Lifted(NamedTuple):
     version: int
     node: Node
     meta: torch.Tensor
+    exposed: bool
 
 
 class _View(NamedTuple):
@@ -51,6 +51,7 @@ class Constants:
         self._views: dict[int, tuple[torch.Tensor, _View]] = {}
         self._dense: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._copied: dict[int | None, int | None] = {}  # from storages of copies to those that they stand for
+        self.settled: dict[int, Settled] = {}  # by tensors, until one is written to
         self._versions: Counter[int | None] = Counter()  # how often storages were written to
 
     def memory_of(self, tensor: torch.Tensor) -> int | None:
@@ -95,6 +96,7 @@ class Constants:
         """Keep what nodes hold of a constant, and what the module does."""
         key = self.memory_of(tensor)
         self._versions[key] += 1
+        self.settled.clear()
         for node in self._holders.pop(key, ()):
             self._stored[node] = self._stored[node].clone()
         if key not in self._made and key not in self._copies:
@@ -120,7 +122,7 @@ class Constants:
         version, exposed = self._versions[key], key is not None and not now.untyped_storage().resizable()
         if found is None or found.version != version or (exposed and not _same(self._stored[found.node], now)):
             meta = twin(tensor)
-            found = _Lifted(tensor, version, self._lift(tensor, meta), meta)
+            found = _Lifted(tensor, version, self._lift(tensor, meta), meta, exposed)
             self._stored[found.node] = now.clone() if exposed else now.detach()
             self._lifted[id(tensor)] = found
             self._holders.setdefault(key, []).append(found.node)
@@ -192,9 +194,3 @@ def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Whether two tensors hold the same, bit by bit."""
     first, second = (tensor.reshape(-1).contiguous().view(torch.uint8) for tensor in (first, second))
     return torch.equal(first, second)
-
-
-def draws(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an operator draws numbers, as dropout does in training alone, or makes weights of what is stored."""
-    drawn = torch.Tag.nondeterministic_seeded in func.tags or func._schema.name in STORED
-    return drawn and not passes(func, args)

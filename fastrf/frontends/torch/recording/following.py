@@ -107,7 +107,7 @@ class _Run:
             return
         if module is not self.model:
             call = next(self._calls)
-            for item, tensor in tensors_in(plain(output)):
+            for item, tensor in [("", output)] if isinstance(output, torch.Tensor) else tensors_in(plain(output)):
                 noted = self.recorder.node_of(tensor).meta.setdefault(RETURNED, [])
                 noted += [Returned(name, item, call) for name in self._names[module]]
         while self._stack:  # a module that failed has not been left

@@ -14,7 +14,7 @@ import torch
 from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, ROUNDS, SUMS
 from fastrf.frontends.torch.recording.tensors import Contents, twin
 
-__all__ = ["LAID_OUT", "joined", "key_of", "lay_out", "like_first", "tie"]
+__all__ = ["LAID_OUT", "all_plain", "joined", "lay_out", "like_first", "tie"]
 
 #: Operators of which kernels choose the strides of the result, unless arguments are laid out plainly.
 LAID_OUT = CONVOLUTIONS | NORMS | {"scaled_dot_product_attention"}
@@ -22,11 +22,14 @@ LAID_OUT = CONVOLUTIONS | NORMS | {"scaled_dot_product_attention"}
 _MAY_SHARE = frozenset(("reshape", "contiguous", "flatten", "ravel"))
 
 
-def lay_out(name: str, arguments: Any, sources: Sequence[Contents], made: Contents) -> bool:
+def all_plain(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether all tensors are laid out plainly."""
+    return all(map(_is_plain, tensors))
+
+
+def lay_out(name: str, plainly: bool, sources: Sequence[Contents], made: Contents) -> bool:
     """Note of a result whether its strides are unsure, and whether it may share memory; whether they are."""
     if name in LAID_OUT:
-        tensors = [item for items in arguments for item in (items.values() if isinstance(items, dict) else items)]
-        plainly = all(_is_plain(item) for item in tensors if isinstance(item, torch.Tensor))
         made.unsure |= not plainly or name == "scaled_dot_product_attention"
     if name not in SUMS or name in CONVOLUTIONS:
         made.unsure |= any(source.unsure for source in sources)
@@ -74,10 +77,3 @@ def joined(parts: Sequence[torch.Tensor], dim: Any = 0) -> torch.Tensor | None:
         return None
     dtype, before, after = around.pop()
     return torch.empty((*before, sum(part.shape[axis] for part in parts), *after), dtype=dtype, device="meta")
-
-
-def key_of(given: Any) -> Any:
-    """Arguments as a key: of tensors, what decides what a result looks like."""
-    if isinstance(given, torch.Tensor):
-        return given.size(), given.stride(), given.dtype
-    return tuple(map(key_of, given)) if isinstance(given, list | tuple) else (type(given), given)

@@ -24,6 +24,8 @@ class _Run(Protocol):
 
     def bind_again(self, tensor: torch.Tensor, value: torch.Tensor) -> None: ...
 
+    def run(self, func: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
     def with_function(self, operator: Any, *given: Any, **named: Any) -> Any: ...
 
     def plainly(self, function: Callable[[], Any]) -> Any: ...
@@ -38,7 +40,8 @@ _lock = process_lock()
 _undo: list[Callable[[], None]] = []
 _users = 0
 _TENSORS = torch._C.TensorBase
-_handle: Callable[..., Any] = torch._library.utils.handle_dispatch_mode
+_dispatch: Callable[..., Any] = torch._ops.OpOverload._get_dispatch
+_BEFORE = torch._C.DispatchKey.PreDispatch
 _whole: Callable[..., Any] = torch._ops.HigherOrderOperator.__call__
 
 
@@ -91,8 +94,9 @@ def _patches() -> Iterator[Callable[[], None]]:
     operators: Any = torch._ops.HigherOrderOperator
     operators.__call__ = _with_function
     yield partial(setattr, operators, "__call__", _whole)
-    setattr(torch._library.utils, "handle_dispatch_mode", _handled)  # noqa: B010  (a name of a module)
-    yield partial(setattr, torch._library.utils, "handle_dispatch_mode", _handle)
+    overloads: Any = torch._ops.OpOverload
+    overloads._get_dispatch = _dispatched
+    yield partial(setattr, overloads, "_get_dispatch", _dispatch)
     for name, found in (("tolist", _tolist), ("numpy", _numpy), ("data", property(_data, _set_data))):
         setattr(torch.Tensor, name, found)
         yield partial(delattr, torch.Tensor, name)
@@ -102,10 +106,12 @@ def _patches() -> Iterator[Callable[[], None]]:
         yield partial(setattr, torch, name, made) if place is torch else partial(delattr, place, name)
 
 
-def _handled(mode: Any, func: Any, *given: Any, **named: Any) -> Any:
-    """What torch does for an operator under a mode, without a look at all arguments that is not needed here."""
-    ours: bool = mode is _run()
-    return mode.__torch_dispatch__(func, (), given, named) if ours else _handle(mode, func, *given, **named)
+def _dispatched(operator: Any, key: Any) -> Any:
+    """What runs an operator for a dispatch key; of a run, without torch's own way there, which takes longer."""
+    run = _run()
+    if run is None or key != _BEFORE or torch._ops.mode_stack_state_for_pre_dispatch().get(0) is not run:  # type: ignore[no-untyped-call]
+        return _dispatch(operator, key)
+    return partial(run.run, operator)
 
 
 def _with_function(operator: Any, /, *given: Any, **named: Any) -> Any:

@@ -7,12 +7,22 @@ contents have changed, and what is written into a view goes back along its chain
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Contents", "Recorded", "Step", "Unfollowed", "each_tensor", "is_one_of_many", "storage_of", "twin"]
+__all__ = [
+    "Contents",
+    "Recorded",
+    "Settled",
+    "Step",
+    "Unfollowed",
+    "is_one_of_many",
+    "storage_of",
+    "tensors_of",
+    "twin",
+]
 
 
 class Unfollowed(Exception):  # noqa: N818  (nothing is wrong: another capture may follow)
@@ -46,10 +56,21 @@ class Contents:
         self.unsure = self.tied = False  # how it is laid out; to memory that it may share
 
 
+class Settled(NamedTuple):
+    """What stands for a tensor with data: its contents where these are recorded, its node, its twin, how that lies."""
+
+    tensor: torch.Tensor
+    contents: Contents | None
+    node: Any
+    meta: torch.Tensor
+    place: Any
+
+
 class Recorded(torch.Tensor):
     """A tensor without data: shape, type and device as a model sees them, and where its values come from."""
 
     meta: torch.Tensor
+    place: Any
     contents: Contents
     steps: tuple[Step, ...]
     node: Any
@@ -99,10 +120,12 @@ def twin(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
-def each_tensor(given: Any) -> Iterator[torch.Tensor]:
+def tensors_of(args: Iterable[Any], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
     """The tensors among arguments, those in lists included."""
-    for item in given:
+    found: list[torch.Tensor] = []
+    for item in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(item, torch.Tensor):
-            yield item
+            found.append(item)
         elif isinstance(item, list | tuple):
-            yield from each_tensor(item)
+            found += tensors_of(item, {})
+    return found

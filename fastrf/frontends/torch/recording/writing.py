@@ -11,7 +11,7 @@ from torch.fx import Node
 from fastrf.frontends.torch.names import COPIES, PERMUTES, SHAPES, plain_name
 from fastrf.frontends.torch.recording.tensors import Step, Unfollowed
 
-__all__ = ["functional_form", "passes", "put_back", "written"]
+__all__ = ["functional_form", "put_back", "written"]
 
 _ATEN = torch.ops.aten
 #: Records an operator: its arguments as nodes, and a tensor without data that is like its result.
@@ -24,11 +24,6 @@ def written(operator: Any, arguments: tuple[Any, ...], named: dict[str, Any]) ->
     given = {**dict(zip((a.name for a in schema), arguments, strict=False)), **named}
     targets = [given.get(a.name) for a in schema if a.alias_info is not None and a.alias_info.is_write]
     return [one for target in targets for one in (target if isinstance(target, list | tuple) else [target])]
-
-
-def passes(operator: Any, arguments: tuple[Any, ...]) -> bool:
-    """Whether an operator is a dropout that is not in training."""
-    return "dropout" in operator._schema.name and arguments[2:] == (False,)
 
 
 def functional_form(operator: Any) -> Any:
