@@ -62,9 +62,9 @@ def frozen(value: Any) -> Any:
 
     Large tables of truths are one object each, known by its digest.
     """
-    if isinstance(value, Truths):
+    if type(value) in _PLAIN or value is None or isinstance(value, Truths):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return tuple((key, frozen(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         if _PLAIN.issuperset(map(type, value)):

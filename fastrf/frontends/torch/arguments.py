@@ -16,15 +16,29 @@ __all__ = ["bound", "fake_shape", "first_only", "for_each", "operator_name", "sh
 def bound(node: Node) -> dict[str, Any]:
     """Every argument by its name, defaults filled in."""
     assert isinstance(node.target, torch._ops.OpOverload)
-    arguments = node.target._schema.arguments
-    values = {a.name: a.default_value if a.has_default_value() else None for a in arguments}
+    values = _of(node.target)[2]
     return {**values, **dict(zip(values, node.args, strict=False)), **node.kwargs}
+
+
+#: Of overloads, which stay alive while they stand here, by their places in memory: themselves, the name in tables, and
+#: arguments with defaults.
+_ABOUT: dict[int, tuple[Any, str, dict[str, Any]]] = {}
+
+
+def _of(overload: Any) -> tuple[Any, str, dict[str, Any]]:
+    found = _ABOUT.get(id(overload))
+    if found is None:
+        schema = overload._schema
+        values = {a.name: a.default_value if a.has_default_value() else None for a in schema.arguments}
+        found = _ABOUT[id(overload)] = overload, plain_name(schema.name), values
+    return found
 
 
 def fake_shape(node: Any) -> tuple[int, ...]:
     """The full shape of a node's result."""
-    shape = node.meta["val"].shape
-    if not all(isinstance(n, int) for n in shape):
+    value = node.meta["val"]
+    shape = value.shape
+    if type(value) is not torch.Tensor and not all(isinstance(n, int) for n in shape):
         raise UnsupportedOpError(f"node {node.name!r}: its shape {tuple(shape)} depends on values; use fixed indices")
     return tuple(shape)
 
@@ -50,4 +64,6 @@ def operator_name(node: Node) -> str:
 
 def short_name(node: Node) -> str:
     """The operator as rules and tables name it, such as "conv2d" (see `names`)."""
+    if isinstance(node.target, torch._ops.OpOverload):
+        return _of(node.target)[1]
     return plain_name(operator_name(node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -157,6 +158,6 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     if not whole or min(shape, default=1) < 1:
         told = f"a {type(shape).__name__}" if isinstance(shape, Iterator) else repr(str(shape)[:60])
         raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}")
-    tensors = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
+    tensors = (t for t in itertools.chain(model.parameters(), model.buffers()) if t.is_floating_point())
     like = next(tensors, torch.empty(0))
     return torch.zeros((1, *map(int, shape)), dtype=like.dtype, device=like.device)

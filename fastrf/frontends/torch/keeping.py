@@ -29,6 +29,7 @@ __all__ = ["as_it_was", "evaluating"]
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
 _PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, np.ndarray)
+_PLAINEST = frozenset((str, int, float, bool, type(None)))
 _Undo = Callable[[], None]
 #: Hooks and the like, of which a forward seldom adds any.
 _EMPTY_OF_MODULES = frozenset(vars(torch.nn.Module())) - {"_parameters", "_buffers", "_modules"}
@@ -105,7 +106,7 @@ def _states(model: torch.nn.Module) -> Iterator[_Undo]:
     seen: dict[int, Any] = {}
     while stack and len(seen) < _MOST:
         value = stack.pop()
-        if isinstance(value, _PLAIN) or id(value) in seen:
+        if type(value) in _PLAINEST or id(value) in seen or isinstance(value, _PLAIN):
             continue
         if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
             continue
@@ -122,6 +123,11 @@ def _is_users(module: str) -> bool:
 
 def _held(value: Any) -> list[Any]:
     """What an object refers to, as far as a forward may reach it."""
+    if type(value) is dict:
+        return [*value.values()]
+    if isinstance(value, torch.nn.Module):
+        held = value.__dict__.items()
+        return [item for name, item in held if type(item) not in _PLAINEST and (item or name not in _EMPTY_OF_MODULES)]
     if isinstance(value, dict):
         return [*dict.values(value), *getattr(value, "__dict__", {}).values()]
     if isinstance(value, list | tuple | set | frozenset | deque):
@@ -134,14 +140,13 @@ def _held(value: Any) -> list[Any]:
         return _contents(value)
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
-    held = getattr(value, "__dict__", {})
-    if isinstance(value, torch.nn.Module):
-        return [item for name, item in held.items() if name not in _EMPTY_OF_MODULES or item]
-    return list(held.values())
+    return list(getattr(value, "__dict__", {}).values())
 
 
 def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
     """How to put back what an object holds itself; None for what cannot change."""
+    if type(value) is dict:
+        return _mapping(value, when)
     if isinstance(value, torch.Tensor):
         return _parameter(value)
     if isinstance(value, list | deque | set):
@@ -166,13 +171,12 @@ def _parameter(value: torch.Tensor) -> _Undo:
 
 def _mapping(value: dict[Any, Any], when: Callable[[Any, Any], bool]) -> _Undo:
     """By the methods of dict itself: a user's own may load what they are asked for."""
-    kind = OrderedDict if isinstance(value, OrderedDict) else dict
     before = dict.copy(value)
 
     def back() -> None:
         if len(before) == dict.__len__(value) and all(map(operator.is_, dict.values(value), before.values())):
             return
-        now = dict.copy(value)
+        now, kind = dict.copy(value), OrderedDict if isinstance(value, OrderedDict) else dict
         changed = {key for key in {**now, **before} if now.get(key, value) is not before.get(key, value)}
         if any(when(now.get(key), before.get(key)) for key in changed):
             kept = {key: item for key, item in now.items() if key in changed and not when(item, before.get(key))}

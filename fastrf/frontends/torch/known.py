@@ -139,17 +139,25 @@ def computed(walk: Walk, node: Node) -> Known | None:
     if not _is_number(node.meta["val"], truths=True):
         return None
     sources = node.all_input_nodes
+    alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)
+    if not alone and all(_is_open(walk, n) for n in sources):
+        return None
 
     def run(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         tensors = dict(zip(sources, map(torch.from_numpy, arrays), strict=True))
         return np.asarray(applied(node, tensors.__getitem__))
 
     tables, dtypes = [table_of(walk, n) for n in sources], [_dtype(n) for n in sources]
-    alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)
     shown = pytree.tree_map_only(Node, lambda n: f"#{sources.index(n)}", (node.args, node.kwargs))
     key = operator_name(node), str(shown), str(dtypes)
     found: Known | None = walk.once(key, tables, lambda: elementwise(run, tables, dtypes, alone=alone))
     return found
+
+
+def _is_open(walk: Walk, node: Node) -> bool:
+    """Whether nothing is known of a tensor."""
+    value = walk.value(node)
+    return value.known is None if value is not None else walk.has_parameters(node) and walk.decided(node) is None
 
 
 def _dtype(node: Node) -> np.dtype[Any]:
@@ -168,7 +176,7 @@ def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:
     several = isinstance(result, list)
     first = result[0] if several and result else result
     x, name = walk.value(node.args[0]) if node.args else None, short_name(node)
-    if x is None or not x.zeroed.any() or not isinstance(first, Value):
+    if x is None or x.known is None or not x.zeroed.any() or not isinstance(first, Value):
         return result
     if name in ("prod", "cumprod"):
         factors = torch.from_numpy(np.where(x.zeroed, 0.0, 1.0)).expand(x.full)
@@ -187,6 +195,9 @@ _KINDS = {
     **dict.fromkeys(("max", "fmax", "clamp_min"), "maximum"),
     **dict.fromkeys(("min", "fmin", "clamp_max"), "minimum"),
 }
+
+#: Operators of a tensor and a product, which is added to it.
+_SUMS = frozenset(("addmm", "baddbmm", "addbmm", "addmv"))
 
 #: Operators whose rules keep what is added to their first argument.
 _KEEP = COPIES | SHAPES | PERMUTES | {"expand", "expand_as", "broadcast_to"}
@@ -219,8 +230,11 @@ def added_to_weight(walk: Walk, node: Node) -> Known | None:
 
 def _added(walk: Walk, node: Node) -> Known | None:
     """What constants add to the result of an operator between elements."""
-    name, a = short_name(node), bound(node) if isinstance(node.target, torch._ops.OpOverload) else {}
-    if name in ("addmm", "baddbmm", "addbmm", "addmv"):
+    name = short_name(node)
+    if name not in _KINDS and name not in _SUMS and name != "clamp":
+        return None
+    a = bound(node) if isinstance(node.target, torch._ops.OpOverload) else {}
+    if name in _SUMS:
         return _offset(walk, "mul", [_operand(walk, a["self"]), (np.asarray(float(a["beta"])), np.zeros(()))])
     if name == "clamp":
         found = _operand(walk, a["self"])

@@ -17,6 +17,7 @@ from fastrf.frontends.torch.arguments import fake_shape
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.walk import ProgramWalk
 from fastrf.network import Network
+from fastrf.system.garbage import uncollected
 
 __all__ = ["check_given", "to_network"]
 
@@ -45,6 +46,7 @@ def check_given(exported: ExportedProgram, input_shape: Any, values: Mapping[str
         raise ShapeError(f"input {unknown[0]!r} is not one of the exported program; it takes {', '.join(names)}")
 
 
+@uncollected()
 def to_network(captured: ExportedProgram | Program, options: Options = DEFAULTS, *, name: str = "model") -> Network:
     """Lower a captured program. Raises UnsupportedOpError, unless `on_unsupported` is "full"."""
     program = Program.of(captured) if isinstance(captured, ExportedProgram) else captured

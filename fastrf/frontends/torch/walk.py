@@ -85,6 +85,10 @@ class ProgramWalk(Walk):
     def _note_weight(self, node: Node) -> None:
         """Remember a node that a parameter or drawn numbers reach, and what constants decide of it."""
         own = self.program.parameters.get(node)
+        if node.op == "placeholder":
+            if own:
+                self._weighty[node], self._decided[node] = frozenset([own]), None
+            return
         read = () if short_name(node) in VALUE_FREE else [n for n in node.all_input_nodes if n in self._weighty]
         if own or read or is_random(node) or short_name(node) in STORED:
             self._weighty[node] = frozenset([own]) if own else self.weights_of(read)

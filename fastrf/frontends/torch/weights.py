@@ -45,6 +45,8 @@ def is_random(node: Node) -> bool:
 def zeros_are_missed(walk: Walk, node: Node) -> bool:
     """Whether a weight may be zero where the rule of an operator takes it for any number."""
     weights = [n for n in node.all_input_nodes if walk.has_parameters(n)]
+    if not weights:
+        return False
     mask = (
         bound(node)["attn_mask"] if short_name(node) == "scaled_dot_product_attention" else None
     )  # which is looked at
