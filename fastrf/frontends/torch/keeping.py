@@ -95,18 +95,26 @@ def _hooks(model: torch.nn.Module) -> _Undo:
 def _states(model: torch.nn.Module) -> Iterator[_Undo]:
     """How to put back every object that is reachable from a model, its classes and what surrounds them."""
     kinds = {kind for module in model.modules() for kind in type(module).__mro__ if _is_users(kind.__module__)}
-    for kind in kinds:
-        yield _class(kind, dict(vars(kind)))
+    for own in kinds:
+        yield _class(own, dict(vars(own)))
     surroundings = {name: vars(sys.modules[name]) for name in {k.__module__ for k in kinds} if name in sys.modules}
     for names in surroundings.values():
         yield _mapping(names, _holds_fakes)
         containers = [value for value in names.values() if isinstance(value, dict | list | deque)]
         yield from filter(None, (_container(value, _holds_fakes) for value in containers))
-    stack: list[Any] = [model, *(value for kind in kinds for value in vars(kind).values())]
+    stack: list[Any] = [model, *(value for own in kinds for value in vars(own).values())]
     seen: dict[int, Any] = {}
     while stack and len(seen) < _MOST:
         value = stack.pop()
-        if type(value) in _PLAINEST or id(value) in seen or isinstance(value, _PLAIN):
+        kind = type(value)
+        if kind in _PLAINEST or id(value) in seen:
+            continue
+        if kind is dict:
+            seen[id(value)] = value
+            yield _mapping(value, operator.is_not)
+            stack += value.values()
+            continue
+        if isinstance(value, _PLAIN):
             continue
         if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
             continue
@@ -127,7 +135,7 @@ def _held(value: Any) -> list[Any]:
         return [*value.values()]
     if isinstance(value, torch.nn.Module):
         held = value.__dict__.items()
-        return [item for name, item in held if type(item) not in _PLAINEST and (item or name not in _EMPTY_OF_MODULES)]
+        return [item for name, item in held if type(item) not in _PLAINEST and (name not in _EMPTY_OF_MODULES or item)]
     if isinstance(value, dict):
         return [*dict.values(value), *getattr(value, "__dict__", {}).values()]
     if isinstance(value, list | tuple | set | frozenset | deque):
