@@ -128,3 +128,18 @@ def test_no_positions_have_no_masks(network):
     none = np.zeros((0, len(field.position_shape)), int)
     assert field.masks(none).shape == (0, *field.pixel_shape)
     assert field.masks(none, packed=True).shape == (0, *field.masks(packed=True).shape[1:])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_masks_sent_around_the_caches_are_the_same_wherever_they_begin(network, packed, monkeypatch):
+    field = fastrf.analyze(network).output
+    expected = field.neuron_masks(packed=packed), field.masks(packed=packed)
+    monkeypatch.setattr(masks, "AROUND", 0)
+    for first in (0, 1, 7, 8, 17):
+        for dependency, told in zip((field.dependency, field.positional), expected, strict=True):
+            room = np.full(told.nbytes + 64, 1, np.uint8)
+            out = room[first : first + told.nbytes].view(told.dtype).reshape(told.shape)
+            masks.dense(dependency, None, packed=packed, out=out)
+            assert (out == told).all()
+            assert (room[:first] == 1).all()
+            assert (room[first + told.nbytes :] == 1).all()

@@ -38,6 +38,12 @@ Dense = npt.NDArray[np.bool_] | Bytes
 #: Planes are written in slabs of at most this many bytes, as many for each thread; much smaller ones lose time to
 #: threads that wait for the GIL.
 SLAB_BYTES = 1 << 24
+#: Results begin with a line of the cache.
+_LINE = 64
+#: Results of at least so many bytes leave the caches anyway: they are written around them, plane by plane, where what
+#: a plane is made of fits into a cache.
+AROUND, BLOCK_BYTES = 1 << 24, 1 << 20
+
 #: A term whose axes are entangled is spread over the whole input; beyond this many terms, so are all.
 MAX_LAYERED_TERMS = 62
 
@@ -75,6 +81,7 @@ def dense(
     target = _target((n, *plane_shape(dependency, packed)), np.dtype(np.uint8) if packed else np.dtype(bool), out)
     writer = Writer(dependency, packed)
     planes = target.view(np.uint8).reshape(n, writer.n_outer, writer.width)
+    writer.around = planes.size >= AROUND
     workers = threads or os.cpu_count() or 1
     rounds = -(-planes.size // (SLAB_BYTES * workers))
     per_slab = n if planes.size <= SLAB_BYTES else -(-n // (rounds * workers))
@@ -114,7 +121,9 @@ def _target(shape: tuple[int, ...], dtype: np.dtype[np.bool_] | np.dtype[np.uint
     if out is None:
         remedy = "ask for fewer positions, packed=True, or an out= on disk (numpy.memmap)"
         require_memory(math.prod(shape), f"masks of shape {shape}", remedy)
-        return cast("Dense", np.empty(shape, dtype))
+        room = np.empty(math.prod(shape) + _LINE, np.uint8)
+        first = -room.ctypes.data % _LINE
+        return cast("Dense", room[first : room.size - _LINE + first].view(dtype).reshape(shape))
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         found = f"{out.dtype}{list(out.shape)}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"out is {found} but must be {dtype}{list(shape)}")
@@ -134,6 +143,7 @@ class Writer:
     def __init__(self, dependency: Dependency, packed: bool) -> None:
         self.dependency = dependency
         self.packed = packed
+        self.around = False
         last = len(dependency.input_shape) - 1
         inner = [_holding(term, last) for term in dependency.terms]
         self.layered = last >= 0 and len(inner) <= MAX_LAYERED_TERMS and all(group.cols == (last,) for group in inner)
@@ -179,6 +189,7 @@ class Writer:
         return product_of_rows([group.relation for group in ordered], index)
 
     def _write_layers(self, flat: IntArray, planes: Bytes) -> None:
+        around = self.around and self.n_outer // self.copies * self.width <= BLOCK_BYTES
         at, sizes = factor_indices(self.dependency, flat), self.dependency.sizes
         outer_rows, inner_rows, first, lowest = [], [], 0, 0
         for outer, inner, table in zip(self.outer, self.inner, self.tables, strict=True):
@@ -192,6 +203,8 @@ class Writer:
             self._tables,
             np.stack(inner_rows, axis=1),
             np.zeros(self.n_outer // self.copies + 1, np.int64),
+            np.empty((self.n_outer // self.copies if around else 0, self.width), np.uint8),
+            -planes.ctypes.data % 16,
             planes,
         )
 
