@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal
-from fastrf.engine.recipe import Value, replay
+from fastrf.engine.recipe import Recipe, Value, replay
 from fastrf.engine.tightening import tightened
+from fastrf.engine.walking import Walked
 from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
@@ -153,17 +154,17 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
-        start, others = self._unbounded_inputs()
-        return _walk(self._seen, self.wrt, start, others, None, self._tightened)
+        way, others = self._unbounded_inputs()
+        return _walk(self._seen, self.wrt, way.start, others, None, self._tightened, way.carry)
 
     @cached_property
     def _aligned(self) -> Mapping[str, Aligned]:
-        start, others = self._unbounded_inputs()
+        way, others = self._unbounded_inputs()
         inputs = {name: Aligned(other) for name, other in others.items()}
         return _walk(
             self._seen,
             self.wrt,
-            Aligned(start),
+            Aligned(way.start),
             inputs,
             None,
             lambda name, value: Aligned(self._tightened(name, value.nominal), value.periods),
@@ -182,11 +183,11 @@ class Analysis(Mapping[str, ReceptiveField]):
         """Of the nodes that are not among the targets, too."""
         return _dependencies(self._seen, self.wrt, None)
 
-    def _unbounded_inputs(self) -> tuple[Nominal, dict[str, Nominal]]:
+    def _unbounded_inputs(self) -> tuple[Walked, dict[str, Nominal]]:
         """The origin, and every input as if it were another one."""
         origin = self.network.shape_of(self.wrt)
-        start = Nominal.identity(origin, self.network.channel_axis_of(self.wrt))
-        return start, {name: Nominal.none(n.shape, start.n_extents) for name, n in self.network.inputs.items()}
+        way = Walked(origin, self.network.channel_axis_of(self.wrt))
+        return way, {name: way.nothing(given.shape) for name, given in self.network.inputs.items()}
 
     @cached_property
     def _approximate(self) -> Mapping[str, tuple[str, ...]]:
@@ -223,10 +224,11 @@ def _walk(
     inputs: Mapping[str, _Value],
     wanted: Collection[str] | None,
     finish: Callable[[str, _Value], _Value] = lambda _, value: value,
+    carry: Callable[[Recipe, Sequence[_Value]], _Value] = replay,
 ) -> dict[str, _Value]:
     """Every node's value in order; with `wanted`, only what those need, dropped once it is used up.
 
-    `finish` has the last word on the value of a node.
+    `carry` carries the steps of a recipe out, `finish` has the last word on the value of a node.
     """
     values = {**inputs, **({origin: start} if origin in inputs else {})}
     pending: dict[str, int] | None = None  # how often what the wanted ones need will be read
@@ -237,7 +239,7 @@ def _walk(
         if pending is not None and node.name not in pending:
             continue
         try:
-            value = start if node.name == origin else replay(node.recipe, [values[r] for r in node.inputs])
+            value = start if node.name == origin else carry(node.recipe, [values[r] for r in node.inputs])
             values[node.name] = finish(node.name, value)
         except FastRFError as error:
             raise type(error)(f"node {node.name!r} ({node.op}): {error}") from error

@@ -210,3 +210,13 @@ def test_cumulative_reads_of_a_flipped_axis_are_open_at_the_other_end():
     field = fastrf.analyze(layers, (1, 9)).output
     assert field.phases(0).tolist() == [[8.0, math.inf]]
     assert field.mask((2,)).tolist() == [False] * 6 + [True] * 3
+
+
+def test_what_recipes_make_of_the_same_input_is_remembered() -> None:
+    layers = [fastrf.conv(4, 3), fastrf.adaptive_avg_pool([12])]
+    first, second = (fastrf.analyze(layers, (1, 37)) for _ in range(2))
+    assert first._nominal[first.output.name] is second._nominal[second.output.name]
+    assert not np.isnan(first.output.stride).any()
+    with fastrf.limits(phases=2):
+        assert np.isnan(fastrf.analyze(layers, (1, 37)).output.stride).all()
+    assert fastrf.analyze(layers, (1, 37)).output.stride == first.output.stride
