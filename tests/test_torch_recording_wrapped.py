@@ -145,3 +145,41 @@ def test_transforms_of_recorded_tensors_are_refused() -> None:
             fastrf.analyze(Mapped(function), (2, 6), capture="record")
     doubled = Mapped(lambda _, x: x * torch.func.vmap(lambda row: row * 2)(torch.eye(6))[1])
     assert fastrf.analyze(doubled, (2, 6), capture="record").output.to_csr(channels=True).nnz == 2
+
+
+@pytest.mark.parametrize("capture", ["record", "export"])
+def test_what_a_call_returns_is_what_its_own_hooks_make_of_it(capture: str) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.ReLU())
+    model[0].register_forward_hook(lambda _module, _given, output: output.flip(-1) + output.mean())
+    hooks = list(model[0]._forward_hooks.items())
+    analysis = fastrf.analyze(model, (1, 8, 8), capture=capture)
+    assert (analysis["0"].areas() == 64).all()
+    assert (analysis["1"].areas() == 64).all()
+    assert list(model[0]._forward_hooks.items()) == hooks
+
+
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_a_cell_is_taken_apart_once_for_all_steps(monkeypatch: pytest.MonkeyPatch, cell: Any) -> None:
+    from fastrf.frontends.torch import simplifying
+
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = cell(2, 3)
+
+        def forward(self, x: Any) -> Any:
+            state = None
+            for step in range(x.shape[1]):
+                state = self.cell(x[:, step], state)
+            return state[0] if isinstance(state, tuple) else state
+
+    made: list[int] = []
+    trace = simplifying.make_fx
+    monkeypatch.setattr(simplifying, "make_fx", lambda *a, **k: made.append(1) or trace(*a, **k))
+    monkeypatch.setattr(simplifying, "_known", {})
+    fastrf.load(Steps(), (3, 2))
+    fastrf.load(Steps(), (5, 2))
+    few = len(made)
+    field = fastrf.analyze(Steps(), (12, 2), channel_axis=-1).output
+    assert len(made) <= 2 * few
+    assert (field.neuron_mask((0,))).all()

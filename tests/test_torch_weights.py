@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +101,27 @@ def decayed(x, q, k):
     return torch.einsum("bij,bjd->bid", scores, x)
 
 
+def without_a_row(w: Any, write: Callable[[Any], Any]) -> Any:
+    """The weight, of which one row is written over."""
+    w = w.clone()
+    write(w)
+    return w
+
+
+def written(write: Callable[[Any], Any]) -> nn.Module:
+    """A layer whose weight is written to before it is used."""
+    return Weighted(lambda x, w: x @ without_a_row(w, write), (4, 4))
+
+
 CASES = {
+    "row of a number": (written(lambda w: w[1].fill_(0)), (3, 4)),
+    "row of zeros": (written(lambda w: w[1:2].zero_()), (3, 4)),
+    "row assigned": (written(lambda w: w.__setitem__((1, slice(2, 4)), 0.0)), (3, 4)),
+    "row of a tensor": (written(lambda w: w.__setitem__(1, torch.zeros(4))), (3, 4)),
+    "input written": (
+        Weighted(lambda x, w: without_a_row(x, lambda y: y[..., 2].fill_(0)) * x.mean() @ w, (4, 4)),
+        (3, 4),
+    ),
     "pixels": (nn.Sequential(pixels("A", 5, 1, 2), nn.ReLU(), pixels("B", 3, 2, 1)), (1, 5, 5)),
     "made": (made(), (4,)),
     "parametrised": (parametrised(), (2, 4, 4)),

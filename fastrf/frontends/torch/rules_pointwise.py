@@ -118,8 +118,12 @@ def triangle(walk: Walk, node: Node) -> Value:
 def filled(walk: Walk, node: Node) -> Value:
     """Every element another value, or those of a tensor that is broadcast."""
     a, full = bound(node), fake_shape(node)
-    value = walk.value(a.get("src", a.get("value")))
-    return walk.emit_nothing(walk.shaped(walk.first(node), full)) if value is None else walk.expanded(value, full)
+    given = 0.0 if short_name(node) == "zero" else a.get("src", a.get("value"))
+    value = walk.value(given)
+    if value is not None:
+        return walk.expanded(value, full)
+    nothing = walk.emit_nothing(walk.shaped(walk.first(node), full))
+    return replace(nothing, known=table_of(walk, given)) if node.meta["val"].is_floating_point() else nothing
 
 
 @rule("one_hot", "embedding")

@@ -7,7 +7,7 @@ nor another pass over the whole program is needed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.utils._pytree as pytree
@@ -19,8 +19,36 @@ from fastrf.frontends.torch.exporting import export, functional, quiet
 
 __all__ = ["arguments_read", "changes_arguments", "simpler"]
 
+_Found = TypeVar("_Found")
+
+#: So many are kept.
+_KEPT = 256
+
 #: What recipes end in that makes a tensor like another one: of that, nothing but shape and type is read.
 _LIKE = frozenset(f"aten::{name}_like" for name in ("empty", "full", "rand", "randn", "randint"))
+
+
+#: What was worked out last: a cell of a recurrent layer is called once for each step.
+_known: dict[tuple[str, str], Any] = {}
+
+
+def _remembered(kind: str, node: Node, found: Callable[[], _Found]) -> _Found:
+    """What is found of a node's operator on such arguments, worked out once."""
+    key = (kind, _signature(node))
+    if key not in _known:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        _known[key] = found()
+    return cast("_Found", _known[key])
+
+
+def _signature(node: Node) -> str:
+    """What a node's graph of others follows from: its operator, and its arguments, tensors by number and kind."""
+    number = {one: k for k, one in enumerate(node.all_input_nodes)}
+    fakes = [one.meta["val"] for one in number]
+    kinds = [(tuple(fake.shape), tuple(fake.stride()), fake.dtype) for fake in fakes]
+    arguments = pytree.tree_map_only(Node, lambda one: f"%{number[one]}", (node.args, node.kwargs))
+    return f"{node.target} {kinds} {arguments}"
 
 
 def simpler(node: Node) -> Graph | None:
@@ -28,6 +56,10 @@ def simpler(node: Node) -> Graph | None:
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return None
+    return _remembered("simpler", node, lambda: _simpler(node, target))
+
+
+def _simpler(node: Node, target: torch._ops.OpOverload) -> Graph | None:
     for recipe, whole in _recipes(target):
         graph = _traced(node, target, {target: recipe}, whole=whole)
         if graph is not None and any(changes_arguments(inner) for inner in graph.nodes):
@@ -53,12 +85,18 @@ def _primitive(node: Node) -> bool:
 
 def arguments_read(node: Node) -> set[Node]:
     """The arguments whose values an operator reads; of the others, only shape, type or device matter."""
-    everything = set(node.all_input_nodes)
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return everything
-    graph = _traced(node, node.target, decomposition_table, whole=False)
+    target, everything = node.target, node.all_input_nodes
+    if not isinstance(target, torch._ops.OpOverload):
+        return set(everything)
+    numbers = _remembered("read", node, lambda: _numbers_read(node, target))
+    return {outer for k, outer in enumerate(everything) if numbers is None or k in numbers}
+
+
+def _numbers_read(node: Node, target: torch._ops.OpOverload) -> set[int] | None:
+    """Which of a node's `all_input_nodes` are read; None where nothing is known."""
+    graph = _traced(node, target, decomposition_table, whole=False)
     if graph is None:
-        return everything
+        return None
     read: set[Node] = set()
     stack = [n for n in graph.nodes if n.op == "output" or changes_arguments(n)]
     while stack:
@@ -68,7 +106,7 @@ def arguments_read(node: Node) -> set[Node]:
             like = isinstance(inner.target, torch._ops.OpOverload) and inner.target._schema.name in _LIKE
             stack += [] if like else inner.all_input_nodes
     placeholders = [n for n in graph.nodes if n.op == "placeholder"]
-    return {outer for outer, inner in zip(node.all_input_nodes, placeholders, strict=True) if inner in read}
+    return {k for k, inner in enumerate(placeholders) if inner in read}
 
 
 def changes_arguments(node: Node) -> bool:

@@ -80,7 +80,7 @@ def _of_weight(walk: Walk, node: Node) -> Any:
     if any(walk.known(source) is None for source in constants):
         walk.lost.add(node)  # a constant without values, as on the meta device
     follow = _FOLLOWED.get(name)
-    if follow is not None and (partly or constants or name in names.OF_SEVERAL):
+    if follow is not None and (partly or constants or name in names.OF_SEVERAL or follow is _filled):
         return follow(walk, node)
     if partly and name not in names.MIXES and name not in names.VALUE_FREE and not _is_shifted(walk, node):
         walk.lost.add(node)
@@ -159,9 +159,16 @@ def _softmax(walk: Walk, node: Node) -> Known | None:
     return compressed(np.where(shut, -np.inf if short_name(node) == "log_softmax" else 0.0, np.nan))
 
 
+def _filled(walk: Walk, node: Node) -> Known | None:
+    """What every element becomes."""
+    given = 0.0 if short_name(node) == "zero" else bound(node)["value"]
+    return compressed(np.broadcast_to(table_of(walk, given), (1,) * len(fake_shape(node))))
+
+
 #: How what is known passes operators between whole tensors.
 _FOLLOWED: dict[str, Callable[[Walk, Node], Any]] = {
     "prelu": sloped,
+    **dict.fromkeys(("fill", "zero"), _filled),
     **dict.fromkeys(names.SUMS, _summed),
     **dict.fromkeys(names.CLOSED, _closed),
     **dict.fromkeys(names.SOFTMAXES, _softmax),

@@ -47,6 +47,7 @@ class _Run:
         self.results: Any = None
         self.assumes: list[str] = []
         self._names = layers_of(model) if is_keras(model) else names_of(model)
+        self._hooked = {module for module in self._names if module._forward_hooks}
         self._stack: list[tuple[torch.nn.Module, tuple[str, ...]]] = []
         self._counts: dict[str, Iterator[int]] = {}
         self._calls = itertools.count()
@@ -83,10 +84,12 @@ class _Run:
             with noticed(self._enter, self._leave):
                 yield
             return
-        handles = [
+        handles: list[Any] = [
             hooks.register_module_forward_pre_hook(self._enter),
-            hooks.register_module_forward_hook(self._leave),
+            hooks.register_module_forward_hook(self._leave_unless_hooked),
         ]
+        # a module's own hooks run after those of all modules, and may return something else
+        handles += [module.register_forward_hook(self._leave) for module in self._hooked]
         try:
             yield
         finally:
@@ -101,6 +104,10 @@ class _Run:
         if name:
             call = next(self._counts.setdefault(name, itertools.count()))
             self.recorder.scope = (*scope, f"{name}@{call}" if call else name)
+
+    def _leave_unless_hooked(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
+        if module not in self._hooked:
+            self._leave(module, arguments, output)
 
     def _leave(self, module: torch.nn.Module, _arguments: Any, output: Any) -> None:
         if module not in self._names or threading.get_ident() != self._thread:
