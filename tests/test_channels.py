@@ -214,3 +214,51 @@ def test_a_stencil_with_zeros_keeps_its_channels(out: int) -> None:
 def test_reshape_takes_one_channel_along_as_it_takes_several(old, axis, new, expected):
     (tensor,), _ = record([old], [axis])
     assert tensor.reshape(new).channel_axis == expected
+
+
+# Channels after elements moved ---------------------------------------------------------------------------
+
+#: Functions of a map (4, 8, 8) of a 3 x 3 convolution: where its channels are then, and the sizes of the fields.
+PLACES = torch.tensor([1, 3])
+ONES = torch.zeros(1, 4, 8, 8, dtype=torch.long)
+MASK = (torch.arange(64).reshape(8, 8) % 5 == 0, torch.arange(256).reshape(1, 4, 8, 8) % 7 == 0)
+
+
+def written(y: Any, where: Any) -> Any:
+    """The map with zeros written at some places."""
+    y = y.clone()
+    y[where] = 0
+    return y
+
+
+AFTER = {
+    "selected": (lambda y: y[:, 2], None, (3, 3)),
+    "summed": (lambda y: y.sum(1), None, (3, 3)),
+    "one, squeezed": (lambda y: y[:, :1].squeeze(1), None, (3, 3)),
+    "one, kept": (lambda y: y[:, 1:2], 0, (3, 3)),
+    "one, flattened": (lambda y: y[:, :1].flatten(2), 0, None),
+    "channels last, selected": (lambda y: y.permute(0, 2, 3, 1)[..., 0], None, (3, 3)),
+    "a row": (lambda y: y[:, :, 3], 0, (3, 3)),
+    "some places": (lambda y: y[:, :, [1, 3], [0, 2]], 0, None),
+    "diagonal": (lambda y: y.diagonal(dim1=2, dim2=3), 0, None),
+    "on a diagonal": (lambda y: y[:, :, 0].diag_embed(), 0, None),
+    "filled": (lambda y: y.index_fill(2, PLACES, 0.0), 0, None),
+    "masked": (lambda y: written(y, MASK[1]), 0, None),
+    "masked in the plane": (lambda y: written(y, (slice(None), slice(None), MASK[0])), 0, None),
+    "copied": (lambda y: y.index_copy(2, PLACES, torch.zeros(1, 4, 2, 8)), 0, None),
+    "added": (lambda y: y.index_add(3, PLACES, y[..., :2]), 0, None),
+    "scattered": (lambda y: y.scatter_add(2, ONES, y), 0, None),
+    "taken": (lambda y: y.take_along_dim(ONES, 2), 0, None),
+    "rolled": (lambda y: y.roll(5), 0, None),
+    "turned": (lambda y: torch.rot90(y, 1, (2, 3)), 0, (3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", AFTER)
+@pytest.mark.parametrize("capture", ["record", pytest.param("export", marks=pytest.mark.slow)])
+def test_channels_are_where_elements_went(name: str, capture: str) -> None:
+    function, axis, size = AFTER[name]
+    model = Model(lambda m, x: function(m.conv(x)), conv=nn.Conv2d(3, 4, 3, padding=1))
+    field = fastrf.analyze(model, (3, 8, 8), capture=capture).output
+    assert field.channel_axis == axis
+    assert size is None or field.size == size

@@ -104,6 +104,8 @@ def test_roll() -> None:
 
 def test_gather() -> None:
     assert moved("gather", [2, 3], axis=1, indices=[-1, 0, 0]) == [[2, 0, 0], [5, 3, 3]]
+    assert moved("gather", [2, 3], indices=[-1, 0, 0, 4], shape=[2, 2]) == [[5, 0], [0, 4]]
+    assert moved("gather", [2, 3], indices=[4, 0]) == [4, 0]
 
 
 def test_scatter() -> None:
@@ -113,6 +115,9 @@ def test_scatter() -> None:
     kept, written = (field_of("scatter", [3], [2], wrt=wrt, axis=0, indices=[1, -2], reduce="add") for wrt in "ab")
     assert [sees(kept, i) for i in range(3)] == [[(0,)], [(1,)], [(2,)]]
     assert [sees(written, i) for i in range(3)] == [[], [(0,), (1,)], []]
+    kept, written = (field_of("scatter", [2, 2], [1, 1], wrt=wrt, indices=[2]) for wrt in "ab")
+    assert [sees(kept, *i) for i in np.ndindex(2, 2)] == [[(0, 0)], [(0, 1)], [], [(1, 1)]]
+    assert [sees(written, *i) for i in np.ndindex(2, 2)] == [[], [], [(0, 0)], []]
 
 
 def test_concat() -> None:
@@ -222,6 +227,8 @@ def test_moving_along_positions_keeps_the_channels_known() -> None:
         ("flip", ([2],), {"axes": 1}, "axis 1 is not an axis of shape (2,)"),
         ("roll", ([2],), {"shifts": [1, 1], "axes": 0}, "2 shifts for 1 axes; give one each"),
         ("gather", ([2],), {"axis": 0, "indices": [2]}, "index 2 is outside axis 0 of shape (2,)"),
+        ("gather", ([2, 2],), {"indices": [4]}, "index 4 is outside axis 0 of shape (4,)"),
+        ("gather", ([2],), {"axis": 0, "indices": [0], "shape": [1]}, "takes a shape only where it has no axis"),
         (
             "scatter",
             ([2], [1]),
@@ -278,10 +285,18 @@ def test_errors_name_the_remedy(op: str, shapes: tuple, attributes: dict, messag
         ((4, 4, 3), 0, (2, 8, 3), 1),
         ((4, 6, 6), 1, (4, 2, 3, 6), 2),
         ((2, 3, 4), 1, (6, 4), 0),
+        ((1, 6, 6), 0, (6, 6), None),
+        ((6, 6, 1), 2, (6, 6), None),
+        ((6, 1, 6), 1, (6, 6), None),
+        ((1, 6, 6), 0, (2, 3, 6), None),
+        ((1, 6), 0, (6,), None),
+        ((1, 6, 6), 0, (1, 36), 0),
+        ((1, 6, 6), 0, (36,), 0),
+        ((6, 1, 6), 1, (36,), 0),
     ],
 )
 def test_channels_after_a_reshape_are_on_the_last_axis_that_holds_a_part_of_them(
-    old: tuple, axis: int, new: tuple, expected: int
+    old: tuple, axis: int, new: tuple, expected: int | None
 ) -> None:
     """The old channel axis spans a stretch of the flattened tensor; new axes hold a part of it or lie beside it."""
     (tensor,), _ = record([old], [axis])

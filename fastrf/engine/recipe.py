@@ -249,9 +249,11 @@ def _channel_after_reshape(old: Sequence[int], channel: int | None, new: Sequenc
     inner = math.prod(old[channel + 1 :])
     outer = inner * old[channel]
     ends = [(math.prod(new[axis + 1 :]), math.prod(new[axis:])) for axis in range(len(new))]
-    if outer == inner:  # one channel is at each place between two axes: rather an axis of 1 than a part of another one
+    if outer == inner:  # one channel is at each place between two axes: an axis of 1 there, or one that joins several
         near = [axis for axis, (low, high) in enumerate(ends) if low <= inner <= high]
-        return min(near, key=lambda axis: (new[axis] != 1, axis), default=None)
+        edges = [math.prod(old[axis:]) for axis in range(len(old))]
+        joined = [axis for axis in near if any(ends[axis][0] < edge < ends[axis][1] for edge in edges)]
+        return next((axis for axis in near if new[axis] == 1), joined[0] if joined else None)
     holders = [axis for axis, (low, high) in enumerate(ends) if low < outer and high > inner]
     return holders[-1] if holders else None
 

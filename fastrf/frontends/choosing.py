@@ -91,8 +91,5 @@ def take_along(numbers: Numbers, index: Numbers, axis: int) -> Numbers:
 
 def put(walk: GraphWalk, below: Value, above: Value, places: Numbers, *, adds: bool) -> Value:
     """Elements, by their numbers, replaced by others, or combined with them."""
-    reduce = "add" if adds else "none"
-    result = walk.emit(
-        "scatter", walk.flat(below), walk.flat(above), axis=0, indices=places.ravel().tolist(), reduce=reduce
-    )
-    return walk.shaped(result, below.full)
+    indices, reduce = places.ravel().tolist(), "add" if adds else "none"
+    return walk.emit("scatter", below, above, indices=indices, reduce=reduce, full=below.full)

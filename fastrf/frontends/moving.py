@@ -67,8 +67,9 @@ def rearrange(walk: GraphWalk, x: Value, choose: Callable[[np.ndarray[Any, Any]]
     parts = _by_axis(chosen, x.full)
     if parts is not None:
         return replace(_picked_by_axis(walk, replace(x, known=None), chosen.shape, parts), known=known)
-    picked = walk.emit("gather", walk.flat(x), axis=0, indices=chosen.ravel().tolist())
-    return replace(walk.shaped(picked, tuple(chosen.shape)), known=known)
+    full = tuple(chosen.shape)
+    picked = walk.emit("gather", x, indices=chosen.ravel().tolist(), shape=list(without_batch(full)), full=full)
+    return replace(picked, known=known)
 
 
 _Part = tuple[list[int], np.ndarray[Any, Any]]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.budget import limits
 from fastrf.engine import axis_map as maps
@@ -16,6 +17,8 @@ from fastrf.ops.arguments import Ints, in_groups, integer, integers, one_of, per
 from fastrf.ops.registry import operator
 
 __all__: list[str] = []
+
+IntArray = npt.NDArray[np.int64]
 
 
 @operator(paths="sum")
@@ -140,18 +143,38 @@ def roll(x: Tensor, *, shifts: Ints, axes: Ints) -> Tensor:
 
 
 @operator(paths="sum")
-def gather(x: Tensor, *, axis: int, indices: Ints) -> Tensor:
-    """The listed indices along an axis, in their order, repeated or not."""
-    return x.map_axis(axis, maps.take(x.shape[x.axis(axis)], _listed(x, axis, indices)))
+def gather(x: Tensor, *, indices: Ints, axis: int | None = None, shape: Ints | None = None) -> Tensor:
+    """The listed indices along an axis, in their order, repeated or not.
+
+    Without an axis, elements by their row-major numbers, brought into a shape. Source: numpy.take.
+    """
+    if axis is not None and shape is None:
+        return x.map_axis(axis, maps.take(x.shape[x.axis(axis)], _listed(x, axis, indices)))
+    if axis is not None:
+        raise NetworkError("gather takes a shape only where it has no axis")
+    line = _in_a_line(x)
+    places = _listed(line, 0, indices)
+    sizes = [len(places)] if shape is None else integers(shape, "shape", -1)
+    result = line.map_axis(0, maps.take(line.shape[0], places)).reshape(sizes)
+    return result.with_channel(_channel_followed(x, np.array(places), result.shape))
 
 
 @operator(paths="sum")
-def scatter(x: Tensor, updates: Tensor, *, axis: int, indices: Ints, reduce: str = "none") -> Tensor:
+def scatter(x: Tensor, updates: Tensor, *, indices: Ints, axis: int | None = None, reduce: str = "none") -> Tensor:
     """`x` with the listed indices along an axis replaced by, or (`reduce="add"`) increased by, the updates.
 
-    A repeated index keeps the last update. Source: torch.index_copy, torch.index_add.
+    Without an axis, elements by their row-major numbers. A repeated index keeps the last update. Source:
+    torch.index_copy, torch.index_add, numpy.put.
     """
     one_of(reduce, ("none", "add"), "reduce")
+    if axis is None:
+        line = _in_a_line(x)
+        written = scatter(line, _in_a_line(updates), axis=0, indices=indices, reduce=reduce).reshape(x.shape)
+        if x.channel_axis is not None:
+            return written.with_channel(x.channel_axis)
+        sources = np.full(line.shape[0], -1)
+        sources[_listed(line, 0, indices)] = np.arange(math.prod(updates.shape))
+        return written.with_channel(_channel_followed(updates, sources, x.shape))
     n = x.shape[x.axis(axis)]
     limits.require("axis", n, f"an axis has {n} indices")
     index = np.array(_listed(x, axis, indices), np.int64)
@@ -304,6 +327,24 @@ def window_reverse(x: Tensor, *, window: Ints, output_size: Ints) -> Tensor:
         raise ShapeError(f"shape {x.shape} is not windows of {sizes} that make up {full}")
     order = [[n], *([i, n + 1 + i] for i in range(n))]
     return rearranged(x, [counts, x.shape[1:]], order).with_channel(0)
+
+
+def _in_a_line(x: Tensor) -> Tensor:
+    return x.reshape([math.prod(x.shape)])
+
+
+def _channel_followed(x: Tensor, places: IntArray, shape: Sequence[int]) -> int | None:
+    """The axis of what is taken at some places (-1: nothing) along which channels change most often; None without."""
+    if x.channel_axis is None or not places.size:
+        return None
+    inner, count = math.prod(x.shape[x.channel_axis + 1 :]), x.shape[x.channel_axis]
+    channel = np.where(places < 0, np.nan, places // inner % count).reshape(shape)
+    steps = [np.diff(channel, axis=axis) for axis in range(channel.ndim)]
+    changes = [np.count_nonzero(np.nan_to_num(step)) / max(step.size, 1) for step in steps]
+    if not any(changes):
+        stays = count == 1 and tuple(shape[x.channel_axis : x.channel_axis + 1]) == (1,)
+        return x.channel_axis if stays else None
+    return int(np.argmax(changes))
 
 
 def _listed(x: Tensor, axis: int, indices: Ints) -> list[int]:

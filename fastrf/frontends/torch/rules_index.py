@@ -146,8 +146,16 @@ def moved(walk: Walk, node: Node) -> Any:
         arguments = (*arguments[:2], 0)
     assert callable(node.target)
     chosen = node.target(numbers, *arguments, **named).numpy()
-    picked = moving.rearrange(walk, x, lambda _: np.maximum(chosen - 1, 0))
+    picked = moving.rearrange(walk, x, lambda _: _without_blanks(chosen) - 1)
     return picked if (chosen > 0).all() else mask_out(walk, picked, chosen > 0)
+
+
+def _without_blanks(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Numbers from 1 with zeros replaced by one of those near, so that axes still tell what they follow."""
+    for axis in reversed(range(numbers.ndim)):
+        if numbers.size and not numbers.all():
+            numbers = np.where(numbers > 0, numbers, numbers.max(axis=axis, keepdims=True))
+    return np.asarray(np.maximum(numbers, 1))
 
 
 @rule("unfold")

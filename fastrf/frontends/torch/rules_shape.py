@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch.fx import Node
 
@@ -104,7 +105,7 @@ def roll(walk: Walk, node: Node) -> Value:
     """Axes rotated; without axes the flattened tensor is."""
     x, a = walk.first(node), bound(node)
     if not a["dims"]:
-        return walk.emit("roll", walk.flat(x), shifts=list(a["shifts"]), axes=[0])
+        return moving.rearrange(walk, x, lambda numbers: np.roll(numbers, a["shifts"]))
     moves = [(s, x.axis(d)) for s, d in zip(a["shifts"], a["dims"], strict=True) if x.full[d] > 1]
     return walk.emit("roll", x, shifts=[s for s, _ in moves], axes=[d for _, d in moves])
 
