@@ -173,10 +173,10 @@ def test_frames_in_the_batch_equal_autograd(name: str, analysed, rng: np.random.
         assert not field.exact or np.array_equal(mine, truth), index
 
 
-#: Rules of operators that captured programs hold only inside others, or that look at no axis.
+#: Rules of operators that captured programs hold only inside others, that look at no axis, or that no gradient passes.
 NEVER_CAPTURED = {
     *("batch_norm", "fourier", "of_matrix", "roughly", "distances", "as_complex", "as_real", "moved", "distance"),
-    *("bilinear", "deform_conv", "narrow", "module"),
+    *("bilinear", "deform_conv", "narrow", "module", "counted", "grouped"),
 }
 
 

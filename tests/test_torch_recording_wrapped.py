@@ -183,3 +183,14 @@ def test_a_cell_is_taken_apart_once_for_all_steps(monkeypatch: pytest.MonkeyPatc
     field = fastrf.analyze(Steps(), (12, 2), channel_axis=-1).output
     assert len(made) <= 2 * few
     assert (field.neuron_mask((0,))).all()
+
+
+@pytest.mark.parametrize("capture", ["auto", "record", "export"])
+@pytest.mark.parametrize("derivative", ["grad", "jacrev", "jacfwd", "hessian"])
+def test_derivatives_that_torch_cannot_follow_are_refused(capture: str, derivative: str) -> None:
+    class Derived(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return getattr(torch.func, derivative)(lambda y: (y.cumsum(-1) ** 2).sum())(x)
+
+    with pytest.raises(fastrf.UnsupportedOpError, match=r"use torch\.autograd\.grad in forward"):
+        fastrf.analyze(Derived(), (1, 3, 3), capture=capture)

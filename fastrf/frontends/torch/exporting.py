@@ -20,12 +20,14 @@ from unittest.mock import patch
 
 import torch
 from torch._decomp import decompositions, get_decompositions
+from torch._functorch import eager_transforms
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
+from fastrf.errors import UnsupportedOpError
 from fastrf.system.locks import process_lock
 
-__all__ = ["export", "first_line", "functional", "quiet"]
+__all__ = ["LEVELS", "NO_DERIVATIVES", "export", "first_line", "functional", "quiet"]
 
 _API: Any = torch.export
 #: How composite operators are taken apart; PyTorch 2.5 has no such table.
@@ -34,14 +36,28 @@ _RECIPES = getattr(_API, "default_decompositions", None)
 _EXPORT = _API.export if _RECIPES else _API.export_for_training
 _LSTM = decompositions.one_layer_lstm
 
+#: What `torch.func` begins a derivative with.
+LEVELS = ("grad_increment_nesting", "jvp_increment_nesting")
+NO_DERIVATIVES = (
+    "derivatives by torch.func (grad, vjp, jvp, jacrev, hessian) are not followed; use torch.autograd.grad in forward, "
+    "or give the module a rule (fastrf.rule)"
+)
+
 
 def export(model: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any] | None = None) -> ExportedProgram:
     """Run a module on tensors without data, and keep its operators as they are."""
-    with patch.object(decompositions, "one_layer_lstm", _lstm):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(decompositions, "one_layer_lstm", _lstm))
+        for name in LEVELS:  # torch.export keeps no tie between such a derivative and what it is of
+            stack.enter_context(patch.object(eager_transforms, name, _refused))
         exported: ExportedProgram = _EXPORT(model, arguments, named, strict=False)
     _without_dropout(exported)
     _einsum_as_permute(exported)
     return exported
+
+
+def _refused() -> Any:
+    raise UnsupportedOpError(NO_DERIVATIVES)
 
 
 def functional(exported: ExportedProgram, apart: torch._ops.OpOverload | None = None) -> ExportedProgram:

@@ -9,7 +9,10 @@ from functools import partial, wraps
 from typing import Any, Protocol
 
 import torch
+from torch._functorch import eager_transforms
 
+from fastrf.errors import UnsupportedOpError
+from fastrf.frontends.torch.exporting import LEVELS, NO_DERIVATIVES
 from fastrf.system.locks import process_lock
 
 __all__ = ["patched", "running", "unpatched"]
@@ -97,6 +100,10 @@ def _patches() -> Iterator[Callable[[], None]]:
     overloads: Any = torch._ops.OpOverload
     overloads._get_dispatch = _dispatched
     yield partial(setattr, overloads, "_get_dispatch", _dispatch)
+    for name in LEVELS:
+        whole = getattr(eager_transforms, name)
+        setattr(eager_transforms, name, partial(_differentiated, whole))
+        yield partial(setattr, eager_transforms, name, whole)
     for name, found in (("tolist", _tolist), ("numpy", _numpy), ("data", property(_data, _set_data))):
         setattr(torch.Tensor, name, found)
         yield partial(delattr, torch.Tensor, name)
@@ -112,6 +119,13 @@ def _dispatched(operator: Any, key: Any) -> Any:
     if run is None or key != _BEFORE or torch._ops.mode_stack_state_for_pre_dispatch().get(0) is not run:  # type: ignore[no-untyped-call]
         return _dispatch(operator, key)
     return partial(run.run, operator)
+
+
+def _differentiated(begin: Callable[[], Any]) -> Any:
+    """The start of a derivative by `torch.func`, whose levels tensors without data do not survive."""
+    if _run() is not None:
+        raise UnsupportedOpError(NO_DERIVATIVES)
+    return begin()
 
 
 def _with_function(operator: Any, /, *given: Any, **named: Any) -> Any:
