@@ -240,3 +240,52 @@ def test_positions() -> None:
     assert told in said(PositionError, lambda: field.mask(slice(0, 2)))
     assert "not slices" in said(PositionError, lambda: field.masks(slice(0, 2)))
     assert "not slices" in said(PositionError, lambda: field.masks([(slice(0, 2), 1)]))
+
+
+def test_modules_that_wait_for_an_input_are_named() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.LazyConv2d(4, 3))
+    for capture in ("auto", "export"):
+        told = said(NetworkError, lambda: fastrf.analyze(model, (3, 8, 8), capture=capture))  # noqa: B023 (called at once)
+        assert "module 1 has no parameters yet; run the model once" in told
+
+
+def test_a_shape_in_an_array_is_a_shape() -> None:
+    for given in (np.array([3, 8, 8]), {"input": np.array([3, 8, 8])}, torch.Size((3, 8, 8))):
+        assert fastrf.load(small(), given).input_shape == (3, 8, 8)
+
+
+def test_names_are_suggested_once_and_wrappers_left_out() -> None:
+    analysis = fastrf.analyze(nn.DataParallel(small()), (3, 8, 8))
+    assert analysis["module.0"].name == analysis["0"].name
+    model = nn.Sequential()
+    model.add_module("norm1", nn.BatchNorm2d(3))
+    model.add_module("norm2", nn.BatchNorm2d(3))
+    told = said(fastrf.UnknownNodeError, lambda: fastrf.analyze(model, (3, 8, 8))["norm"])
+    assert "did you mean norm2, norm1" in told or "did you mean norm1, norm2" in told
+    assert "lists the nodes. Its outputs: " in said(fastrf.UnknownNodeError, lambda: analysis["xyzzy"])
+
+
+def test_a_run_that_ends_has_what_no_module_makes_anything_of_for_outputs() -> None:
+    class Block(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.act = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+
+        def forward(self, x: Any) -> Any:
+            y = self.one(x)
+            y += x
+            return self.act(y)
+
+    class Detector(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.block = nn.Conv2d(3, 4, 3), Block()
+            self.scores, self.boxes = nn.Conv2d(4, 1, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: Any) -> Any:
+            y = self.block(self.stem(x))
+            scores, boxes = self.scores(y).flatten(), self.boxes(y).flatten(2)[0].T
+            return boxes[scores > 0.5]
+
+    network = fastrf.load(Detector(), (3, 8, 8))
+    assert network.outputs == ("out.scores", "out.boxes")

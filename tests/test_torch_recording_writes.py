@@ -346,9 +346,22 @@ def test_what_values_were_read_from_is_told() -> None:
     def written(_net: Any, x: Any) -> Any:
         table = torch.ones(6)
         table[0] = x.sum()
-        return x[..., : 1 + len(table.tolist())]
+        return x[..., : 1 + len(table.long().tolist())]
 
     assert assumed(written) == ("an input of zeros",)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda _, x: torch.from_numpy(x.detach().cpu().numpy()).cumsum(-1),
+        lambda _, x: x + torch.tensor((x * 2).tolist()),
+        lambda _, x: x + torch.as_tensor(np.asarray(x).max()),
+    ],
+)
+def test_a_map_that_leaves_torch_is_refused(function: Callable[..., Any]) -> None:
+    with pytest.raises(fastrf.UnsupportedOpError, match=r"takes a map .* out of torch .* keep it in torch"):
+        recorded(function)
 
 
 def test_other_threads_use_torch_as_ever() -> None:

@@ -12,6 +12,9 @@ from collections.abc import Collection, Sequence
 from fastrf.errors import UnknownNodeError, did_you_mean
 from fastrf.network import Network, split_name
 
+#: What modules that wrap the whole model put before its names.
+_WRAPPERS = ("module.", "_orig_mod.")
+
 __all__ = ["calls", "exits", "last_map", "resolve", "result_within"]
 
 
@@ -38,8 +41,10 @@ def resolve(network: Network, name: str) -> str:
     if found:
         several = ", ".join(found[:12])
         raise UnknownNodeError(f"{name!r} stands for several tensors; ask for one of {several}")
-    known = [*network.inputs, *network.by_name, *network.modules, *network.returns]
-    hint = did_you_mean(name, known, "fastrf summary lists the nodes")
+    if name.startswith(_WRAPPERS):
+        return resolve(network, name.partition(".")[2])
+    known = dict.fromkeys([*network.inputs, *network.by_name, *network.modules, *network.returns])
+    hint = did_you_mean(name, known, "fastrf summary lists the nodes.")
     outputs = f"{', '.join(network.outputs[:6])}{', ...' * (len(network.outputs) > 6)}"
     raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint} Its outputs: {outputs}")
 

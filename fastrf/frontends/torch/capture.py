@@ -45,6 +45,7 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
     Raises ShapeError where forward does not take these arguments and NetworkError where the module cannot be captured.
     """
     model = _unwrapped(model)
+    _require_parameters(model)
     inputs = Inputs.of(model, input_shape, options.values)
     try:
         return _captured(model, inputs, options)
@@ -95,7 +96,18 @@ def capture(model: torch.nn.Module, input_shape: Any, values: Mapping[str, Any] 
     module cannot be captured.
     """
     model = _unwrapped(model)
+    _require_parameters(model)
     return _exported(model, Inputs.of(model, input_shape, values or {}))
+
+
+def _require_parameters(model: torch.nn.Module) -> None:
+    """Raises NetworkError for modules that wait for their first input to be made."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if torch.nn.parameter.is_lazy(tensor):
+            module = name.rpartition(".")[0] or type(model).__name__
+            raise NetworkError(
+                f"module {module} has no parameters yet; run the model once on an example, then analyse it"
+            )
 
 
 def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:

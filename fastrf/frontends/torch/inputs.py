@@ -32,6 +32,7 @@ class Inputs(NamedTuple):
         if given is None:
             raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
         constants = {name: _tensor(value) for name, value in values.items()}
+        given = {n: _shape_of(item) for n, item in given.items()} if isinstance(given, Mapping) else _shape_of(given)
         several = given if isinstance(given, Sequence) else (given,)
         if isinstance(given, list | tuple) and any(isinstance(item, list | tuple) for item in given):
             names = list(signature_of(model).parameters)
@@ -141,6 +142,12 @@ def _told(item: Any) -> str:
 
 def _signature(model: torch.nn.Module) -> str:
     return f"{type(model).__name__}({', '.join(signature_of(model).parameters)})"
+
+
+def _shape_of(given: Any) -> Any:
+    """A shape in an array as a tuple; a vector of few whole numbers is no example, which would have a batch."""
+    is_shape = isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "iu" and given.size <= 5
+    return tuple(given.tolist()) if is_shape else given
 
 
 def _is_shape(item: Any) -> bool:

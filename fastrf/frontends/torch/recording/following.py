@@ -123,15 +123,16 @@ class _Run:
                 break
 
     def _heads(self) -> dict[str, Node]:
-        """What modules returned that nothing else reads but what was left out."""
-        read = {source for node in self.recorder.graph.nodes for source in node.all_input_nodes}
+        """What modules returned that no module which has returned made anything of."""
         returned = [(found, node) for node in self.recorder.graph.nodes for found in node.meta.get(RETURNED, ())]
+        goes_on: set[Node] = set()
+        for node in reversed(self.recorder.graph.nodes):
+            if node in goes_on or RETURNED in node.meta:
+                goes_on.update(node.all_input_nodes)
         ends: dict[str, Node] = {}
         for found, node in reversed(returned):
-            if node.op == "call_function" and node not in ends.values():
-                users = [user for user in node.users if RETURNED in user.meta]
-                if node not in read or not users:
-                    ends[found.module + found.item.replace("[", ".").replace("]", "")] = node
+            if node.op == "call_function" and node not in goes_on and node not in ends.values():
+                ends[found.module + found.item.replace("[", ".").replace("]", "")] = node
         return dict(reversed(ends.items()))
 
     def program(self) -> Program:

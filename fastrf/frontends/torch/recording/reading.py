@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
+from fastrf.errors import UnsupportedOpError
+
 __all__ = ["Values"]
 
 _GIVEN, _ZEROS = "the example input", "an input of zeros"
@@ -26,8 +28,11 @@ class Values:
         self._sources: dict[Node, frozenset[str]] = {}
         self._read: dict[str, set[str]] = {}
 
-    def of(self, node: Node, module: str) -> torch.Tensor:
-        """The values of a node, which the module of that name asks for."""
+    def of(self, node: Node, module: str, *, leave: bool) -> torch.Tensor:
+        """The values of a node, which the module of that name asks for, maybe to work with them outside torch.
+
+        Raises UnsupportedOpError for a map of what the input holds, of which nobody could tell where it goes.
+        """
         needed, stack = set(), [node]
         while stack:
             one = stack.pop()
@@ -39,18 +44,26 @@ class Values:
                 self._work_out(one)
         self._read.setdefault(module, set()).update(self._sources[node])
         found: torch.Tensor = self._value(node)
+        if leave and found.numel() > 1 and found.is_floating_point() and self._sources[node] & {_GIVEN, _ZEROS}:
+            what = f"{self._place(module)} takes a map {tuple(found.shape)} out of torch (numpy(), tolist())"
+            raise UnsupportedOpError(
+                f"{what}, where it cannot be followed; keep it in torch, or give the module a rule (fastrf.rule)"
+            )
         return found
 
     def assumed(self) -> list[str]:
         """What was taken for granted, by module."""
-        places = {name: f"the module {name}" if name else "the model" for name in self._read}
         read = [
-            f"the control flow of {places[name]}, and numbers that it reads from tensors, are those of "
+            f"the control flow of {self._place(name)}, and numbers that it reads from tensors, are those of "
             + " and ".join(sorted(sources))
             for name, sources in self._read.items()
             if sources
         ]
         return [*read, *dict.fromkeys(self.told)]
+
+    @staticmethod
+    def _place(module: str) -> str:
+        return f"the module {module}" if module else "the model"
 
     def _work_out(self, node: Node) -> None:
         self._sources[node] = self._own_source(node).union(*(self._sources[one] for one in node.all_input_nodes))

@@ -290,14 +290,14 @@ class Recorder(Memory, ProxyTorchDispatchMode):
     def values_read(self, tensor: torch.Tensor) -> torch.Tensor:
         """The values of any tensor, for the given input where they depend on it."""
         tensor = self._now(tensor)
-        return self.values_of(tensor) if self._is_recorded(tensor) else self._constants.current(tensor)
+        return self.values_of(tensor, leave=True) if self._is_recorded(tensor) else self._constants.current(tensor)
 
     def array_of(self, tensor: torch.Tensor, *, force: bool) -> Any:
         """The values as an array, which may be written to where it is a constant's memory."""
         tensor = self._now(tensor)
         if not self._is_recorded(tensor):
             return torch._C.TensorBase.numpy(self._constants.exposed(tensor), force=force)
-        found = torch._C.TensorBase.numpy(self.values_of(tensor), force=force)
+        found = torch._C.TensorBase.numpy(self.values_of(tensor, leave=True), force=force)
         found.flags.writeable = False
         return found
 
@@ -316,7 +316,7 @@ class Recorder(Memory, ProxyTorchDispatchMode):
         finally:
             torch._ops._set_mode_pre_dispatch(self)  # type: ignore[no-untyped-call]
 
-    def values_of(self, tensor: torch.Tensor) -> torch.Tensor:
+    def values_of(self, tensor: torch.Tensor, *, leave: bool = False) -> torch.Tensor:
         """The values that a tensor has for the given input, worked out from the graph; which is noted."""
         with torch._C._DisablePythonDispatcher():
-            return self.values.of(self.node_of(tensor), self.scope[-1] if self.scope else "")
+            return self.values.of(self.node_of(tensor), self.scope[-1] if self.scope else "", leave=leave)
