@@ -123,7 +123,9 @@ def filled(walk: Walk, node: Node) -> Value:
     if value is not None:
         return walk.expanded(value, full)
     nothing = walk.emit_nothing(walk.shaped(walk.first(node), full))
-    return replace(nothing, known=table_of(walk, given)) if node.meta["val"].is_floating_point() else nothing
+    table = table_of(walk, given)
+    known = compressed(table.reshape((1,) * (len(full) - table.ndim) + table.shape))
+    return replace(nothing, known=known) if node.meta["val"].is_floating_point() else nothing
 
 
 @rule("one_hot", "embedding")
