@@ -30,8 +30,8 @@ __all__ = ["compared"]
 
 Shape = tuple[int, ...]
 #: A pair of a forward pass and a capture that takes longer is not repeated.
-LONG = 6.0
-EXPORT = 25
+LONG = 3.0
+EXPORT = 10
 #: What most models of images are told to be given.
 USUAL = (3, 224, 224)
 
@@ -64,7 +64,7 @@ def compared(case: Case, neurons: int, until: float, *, export: bool, sizes: boo
     return result | (_usual(case) if sizes else {})
 
 
-def _captured(case: Case) -> tuple[Any, Any, dict[str, float]]:
+def _captured(case: Case, long: float = LONG) -> tuple[Any, Any, dict[str, float]]:
     """The capture, its network, and the processor time of both beside that of a forward pass, which takes turns."""
     options = Options(values=case.values)
     inputs = Inputs.of(case.model, case.given, case.values)
@@ -81,7 +81,7 @@ def _captured(case: Case) -> tuple[Any, Any, dict[str, float]]:
     found = load()
     forward()
     pairs = [(_seconds(forward), _seconds(load))]
-    while len(pairs) < 3 and time.perf_counter() - began < LONG:
+    while len(pairs) < 3 and time.perf_counter() - began < long:
         pairs.append((_seconds(forward), _seconds(load)))
     run, loaded = (statistics.median(times) for times in zip(*pairs, strict=True))
     return *found, {"forward_s": run, "load_s": loaded}
@@ -92,7 +92,7 @@ def _usual(case: Case) -> dict[str, float]:
     if case.given == USUAL or np.shape(case.given) != (3,):
         return {}
     try:
-        figures = _captured(replace(case, given=USUAL))[-1]
+        figures = _captured(replace(case, given=USUAL), LONG / 3)[-1]
     except Exception:
         return {}
     return {f"usual_{key}": seconds for key, seconds in figures.items()}
@@ -138,6 +138,8 @@ def _neurons(program: Program, case: Case, analysis: Any, neurons: int, until: f
             break
         layer, full = layers[name]
         index, field = _neuron(generator, full, turn), analysis[layer]
+        if oracle.values[name][index] == -np.inf:  # excluded by a number so low that it may as well be infinite
+            continue
         mine = field.neuron_mask(index[1:] if len(index) == len(field.shape) + 1 else index)
         truth = np.asarray(oracle.mask(name, index, wrt)).reshape(field.input_shape)
         done += 1

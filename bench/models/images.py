@@ -163,10 +163,10 @@ YOLO = Library("ultralytics", lambda: YOLOS, _yolo, note="Only run here: its lic
 # Keras ---------------------------------------------------------------------------------------------------
 
 APPLICATIONS = """
-VGG16 VGG19 ResNet50 ResNet101 ResNet152 ResNet50V2 ResNet101V2 ResNet152V2 InceptionV3 InceptionResNetV2 Xception
+VGG16 VGG19 ResNet50 ResNet101 ResNet50V2 ResNet101V2 InceptionV3 InceptionResNetV2 Xception
 MobileNet MobileNetV2 MobileNetV3Small MobileNetV3Large DenseNet121 DenseNet169 DenseNet201
 EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 EfficientNetV2B0 EfficientNetV2B1
-EfficientNetV2B2 EfficientNetV2B3 EfficientNetV2S ConvNeXtTiny ConvNeXtSmall
+EfficientNetV2B2 EfficientNetV2B3 EfficientNetV2S EfficientNetB5 ConvNeXtBase ConvNeXtTiny ConvNeXtSmall
 """.split()  # noqa: SIM905  (reads better as text)
 
 

@@ -39,9 +39,8 @@ def is_well(row: Row) -> bool:
     """Whether a model was analysed, and nothing disagrees."""
     if "error" in row:
         return False
-    return (
-        row["agreed"] == row["compared"] and not row.get("unlike") and not isinstance(row.get("captures"), list | None)
-    )
+    differ = isinstance(row.get("captures"), list) and row["captures"]
+    return bool(row["agreed"] == row["compared"] and not row.get("unlike") and not differ)
 
 
 def report(rows: Sequence[Row]) -> str:

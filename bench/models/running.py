@@ -17,7 +17,7 @@ MEMORY = 14 * 2**30
 #: A process is replaced after so many models, since torch's caches grow.
 MODELS = 60
 #: Of one model in so many, both captures are compared.
-BOTH = 4
+BOTH = 6
 
 
 def _work(library: str, name: str, cap: float) -> dict[str, Any]:

@@ -105,8 +105,8 @@ PASSED = words(
     """
     _reshape_copy as_strided
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d alias avg_pool1d avg_pool2d avg_pool3d broadcast_to
-    cat channel_shuffle chunk clone col2im concat constant_pad_nd contiguous cumsum detach detach_ diag_embed diagonal
-    expand expand_as fill flatten flip hstack im2col index_add index_copy index_put lift_fresh
+    cat channel_shuffle chunk clone col2im concat constant_pad_nd contiguous cumsum diag_embed diagonal
+    expand expand_as fill flatten flip hstack im2col index_add index_copy lift_fresh
     lift_fresh_copy masked_fill mean meshgrid movedim narrow native_channel_shuffle pad permute pixel_shuffle
     pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d
     replication_pad2d replication_pad3d roll rot90 scatter scatter_add select select_scatter slice slice_scatter split
@@ -149,7 +149,7 @@ SKIPPED = words(
 )
 CASTS = words(
     """
-    _to_copy alpha_dropout dropout feature_dropout native_dropout to type_as
+    _to_copy alpha_dropout detach dropout feature_dropout native_dropout to type_as
     """
 )
 

@@ -233,6 +233,15 @@ def picked(op: Any, args: Args) -> Tensor:
     return result.expand(*rest[:first], *wide, *rest[first:]) + 0
 
 
+@handles("index_put")
+def put(op: Any, args: Args) -> Tensor:
+    """At computed places anything may be put anywhere."""
+    if not any(map(dependent, args["indices"])):
+        return passed(op, args)
+    given = [args["self"], args["values"], *args["indices"]]
+    return sum(finite(v).sum() for v in given if dependent(v)).expand(args["self"].shape) + 0
+
+
 @handles("histc")
 def counted(op: Any, args: Args) -> Tensor:
     """Every count reads every element."""
