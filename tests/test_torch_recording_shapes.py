@@ -58,3 +58,24 @@ def test_tensors_are_joined_along_one_axis(dim):
 def test_what_cannot_be_joined_is_the_models_own_error(others, dim):
     with pytest.raises(fastrf.FastRFError, match="fails in its own forward"):
         analysed(lambda x: torch.cat([x, *(x.new_zeros(other) for other in others)], dim), (3, 4, 5))
+
+
+def test_an_operator_that_tells_no_shape_without_data_is_run_on_ones():
+    window = torch.hann_window(4)
+
+    def forward(x):
+        waves = torch.stft(x[0], 4, 2, window=window, return_complex=True)
+        return torch.istft(waves, 4, 2, window=window)
+
+    recorded, exported = (analysed(forward, (1, 16), capture) for capture in ("record", "export"))
+    assert recorded.shape == exported.shape == (16,)
+    assert recorded.dependency == exported.dependency
+    assert recorded.areas().tolist()[2:5] == [3, 5, 3]
+
+
+def test_the_imaginary_part_of_padding_is_zero():
+    def forward(x):
+        pad = torch.nn.functional.pad
+        return pad(torch.complex(x, x), (0, 2)).imag * pad(x, (2, 0))
+
+    assert analysed(forward, (1, 6)).areas().tolist() == [0, 0, 2, 2, 2, 2, 0, 0]

@@ -24,9 +24,9 @@ from fastrf.frontends.options import Options
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.naming import Names
 from fastrf.frontends.torch.programs import Program
-from tests.autograd import Oracle
+from tests.autograd import Oracle, UnknownOperatorError
 
-__all__ = ["compared"]
+__all__ = ["compared", "timed"]
 
 Shape = tuple[int, ...]
 #: A pair of a forward pass and a capture that takes longer is not repeated.
@@ -55,13 +55,21 @@ def compared(case: Case, neurons: int, until: float, *, export: bool, sizes: boo
         "approximate": [[name, network.by_name[name].op] for name in _along(analysis, "approximate_at")],
         "assumes": _along(analysis, "assumes"),
         "size": _last_size(analysis),
-        **_neurons(program, case, analysis, neurons, until),
+        **_neurons_or_why(program, case, analysis, neurons, until),
     }
     if isinstance(captured, Program):
         result["unlike"] = _or_error(lambda: unlike(captured, case))
     if export:
         result["captures"] = _or_error(lambda: _both(case, analysis))
     return result | (_usual(case) if sizes else {})
+
+
+def timed(case: Case, *, sizes: bool) -> dict[str, Any]:
+    """Only the times of the capture and of the analysis, and how it was captured."""
+    captured, network, figures = _captured(case)
+    how = "recorded" if isinstance(captured, Program) else "exported"
+    spent = _median(lambda: fastrf.analyze(network, wrt=case.wrt), before=forget)
+    return {**figures, "how": how, "analysis_ms": 1e3 * spent, **(_usual(case) if sizes else {})}
 
 
 def _captured(case: Case, long: float = LONG) -> tuple[Any, Any, dict[str, float]]:
@@ -121,6 +129,14 @@ def _program(captured: Any, case: Case) -> Program:
 
 
 # Neurons -------------------------------------------------------------------------------------------------
+
+
+def _neurons_or_why(program: Program, case: Case, analysis: Any, neurons: int, until: float) -> dict[str, Any]:
+    """The same; none where the oracle knows an operator not."""
+    try:
+        return _neurons(program, case, analysis, neurons, until)
+    except UnknownOperatorError as error:
+        return {"compared": 0, "agreed": 0, "wrong": [], "uncompared": str(error).splitlines()[0]}
 
 
 def _neurons(program: Program, case: Case, analysis: Any, neurons: int, until: float) -> dict[str, Any]:

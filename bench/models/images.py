@@ -128,7 +128,7 @@ simplepose_mobile_resnet18_coco superpointnet
 def _cv(name: str) -> Iterator[Case]:
     from pytorchcv.model_provider import get_model
 
-    for size in (32,) if "cifar" in name else (96, 128, 256):
+    for size in (32,) if "cifar" in name else (96, 128, 224, 256):
         settings = {"in_size": (size, size)} if any(k in name for k in ("cityscapes", "celeba", "pose")) else {}
         try:
             model = get_model(name, pretrained=False, **settings)

@@ -122,6 +122,8 @@ def _problem(row: Row) -> str:
     if "error" in row:
         return " ".join(row["error"].split())[:240].replace("|", "/")
     said = []
+    if row.get("uncompared"):
+        said.append(f"no neuron compared, since the oracle has {row['uncompared']}")
     if row.get("unlike"):
         said.append(f"unlike: {row['unlike']}")
     if isinstance(row.get("captures"), list) and row["captures"]:

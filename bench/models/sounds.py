@@ -82,7 +82,7 @@ MODELS: dict[str, tuple[Make, Any]] = {
     "torchcrepe.Crepe": (partial(_named, "torchcrepe", "Crepe", "tiny"), (1024,)),
     **{
         f"braindecode.{name}": (partial(_named, "braindecode.models", name, **EEG), (4, 512))
-        for name in ("EEGNet", "Deep4Net", "ShallowFBCSPNet", "EEGConformer", "ATCNet", "EEGInceptionERP", "TCN",
+        for name in ("EEGNet", "Deep4Net", "ShallowFBCSPNet", "EEGConformer", "ATCNet", "EEGInceptionERP",
                      "EEGTCNet", "TIDNet")
     },
 }  # fmt: skip

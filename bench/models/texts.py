@@ -166,6 +166,21 @@ SOUNDS: dict[str, tuple[Row, dict[str, Any]]] = {
     "PatchTSMixer": ({"context_length": 32, "patch_length": 8, "patch_stride": 8, "num_input_channels": 2,
                       "d_model": 16}, {"past_values": (32, 2)}),
 }  # fmt: skip
+PARTS: Row = {
+    **{"text_config": {**SIZES, "projection_dim": 16}, "vision_config": {**SIZES, **PATCHES, "projection_dim": 16}},
+    **BARE,
+}
+SEEN: Row = {"pixel_values": (3, 32, 32), "input_ids": 6}
+#: Models of images and text, of which the image is asked for.
+BOTH: dict[str, tuple[Row, dict[str, Any]]] = {
+    "CLIP": ({**PARTS, "projection_dim": 16}, SEEN),
+    "Siglip": (PARTS, SEEN),
+    "Blip": (
+        {**PARTS, "text_config": {**SIZES, "encoder_hidden_size": 32}, "projection_dim": 16},
+        SEEN,
+    ),
+    "Vilt": (PATCHES, SEEN),
+}
 #: The part of a larger model that is asked for, where it has no class `...Model` of its own.
 CLASSES = {
     "SuperPoint": "SuperPointForKeypointDetection", "SpeechT5HifiGan": "SpeechT5HifiGan",
@@ -173,7 +188,7 @@ CLASSES = {
 
 
 def _names() -> list[str]:
-    return [*TEXT, *PAIRS, *IMAGES, *SOUNDS]
+    return [*TEXT, *PAIRS, *IMAGES, *SOUNDS, *BOTH]
 
 
 def _cases(name: str) -> Iterator[Case]:
@@ -190,7 +205,7 @@ def _cases(name: str) -> Iterator[Case]:
         noise = {"noise": torch.arange(16.0)[None]} if name == "ViTMAE" else {}  # which says what is masked
         yield Case(_model(name, settings), {"pixel_values": shape}, noise, "pixel_values")
     else:
-        settings, inputs = SOUNDS[name]
+        settings, inputs = {**SOUNDS, **BOTH}[name]
         given = {key: _ids(shape) if isinstance(shape, int) else shape for key, shape in inputs.items()}
         yield Case(_model(name, settings), given, wrt=next(iter(given)))
 

@@ -98,7 +98,10 @@ def pointwise(op: Any, args: Args) -> Any:
         return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
     operands = [finite(v) for v in args.values() if dependent(v)]
-    return sum(operands, support(op(**{k: probe(v) for k, v in args.items()})))
+    rest = support(op(**{k: probe(v) for k, v in args.items()}))
+    if op._schema.name.startswith("aten::log"):  # minus infinity of a zero that stands for any number
+        rest = torch.where(rest.isneginf() & (sum(operands).detach() > 0), 1.0, rest)
+    return sum(operands, rest)
 
 
 @handles(*PREDICATES)
@@ -256,6 +259,15 @@ def grouped(op: Any, args: Args) -> Tensor:
         raise UnknownOperatorError(f"{op}: computed matrices")
     result = finite(rows).sum(1, keepdim=True).expand(len(rows), matrices.shape[2])
     return result + (ends.sum() if dependent(ends) else 0)
+
+
+@handles("cdist", "_cdist_forward")
+def distances(op: Any, args: Args) -> Tensor:
+    """Each row of one matrix against each row of another."""
+    first, second = args["x1"], args["x2"]
+    parts = [finite(first).sum(-1)[..., :, None]] if dependent(first) else []
+    parts += [finite(second).sum(-1)[..., None, :]] if dependent(second) else []
+    return sum(parts, torch.zeros(first.shape[-2], second.shape[-2]))
 
 
 @handles("mse_loss")

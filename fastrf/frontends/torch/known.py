@@ -139,6 +139,8 @@ def computed(walk: Walk, node: Node) -> Known | None:
     if not _is_number(node.meta["val"], truths=True):
         return None
     sources = node.all_input_nodes
+    if short_name(node) == "imag":  # tables are of one number an element, which tells both parts where it is zero
+        return compressed(np.where(table_of(walk, sources[0]) == 0, 0.0, np.nan))
     alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)
     if not alone and all(_is_open(walk, n) for n in sources):
         return None

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 
 from fastrf.frontends.torch.names import CONVOLUTIONS, NORMS, ROUNDS, SUMS
-from fastrf.frontends.torch.recording.tensors import Contents, twin
+from fastrf.frontends.torch.recording.tensors import Contents, Unfollowed, twin
 
-__all__ = ["LAID_OUT", "all_plain", "joined", "lay_out", "like_first", "tie"]
+__all__ = ["LAID_OUT", "all_plain", "by_ones", "joined", "lay_out", "like_first", "tie"]
 
 #: Operators of which kernels choose the strides of the result, unless arguments are laid out plainly.
 LAID_OUT = CONVOLUTIONS | NORMS | {"scaled_dot_product_attention"}
@@ -58,8 +59,10 @@ _KEEPS_SHAPE = frozenset(("batch_norm", "instance_norm"))
 
 
 def like_first(name: str, args: Any) -> torch.Tensor | None:
-    """A result that surely is like the first argument; torch takes long to find that out."""
+    """A result of which the first arguments surely tell what it looks like; torch takes long to find out, or fails."""
     x, *rest = args
+    if name == "_grouped_mm" and x.dim() == 2 and rest[0].dim() == 3:  # without data it takes half precision alone
+        return torch.empty(x.shape[0], rest[0].shape[2], dtype=x.dtype, device="meta")
     fits = all(not isinstance(t, torch.Tensor) or t.shape == x.shape[1:2] for t in rest[:4])
     if name not in ROUNDS and not (fits and name in _KEEPS_SHAPE):
         return None
@@ -77,3 +80,14 @@ def joined(parts: Sequence[torch.Tensor], dim: Any = 0) -> torch.Tensor | None:
         return None
     dtype, before, after = around.pop()
     return torch.empty((*before, sum(part.shape[axis] for part in parts), *after), dtype=dtype, device="meta")
+
+
+def by_ones(operator: Any, args: Any, kwargs: Any) -> Any:
+    """What an operator without an implementation for shapes makes of ones, which it may divide by."""
+    if any(result.alias_info is not None for result in operator._schema.returns):
+        raise Unfollowed(f"{operator} tells no shape")
+    ones = pytree.tree_map_only(torch.Tensor, lambda t: torch.ones(t.size(), dtype=t.dtype), (args, kwargs))
+    try:
+        return pytree.tree_map_only(torch.Tensor, twin, operator(*ones[0], **ones[1]))
+    except (NotImplementedError, RuntimeError) as error:
+        raise Unfollowed(f"{operator} tells no shape") from error

@@ -13,8 +13,8 @@ import torch
 
 from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SOFTMAXES, STORED, SUMS, plain_name
 from fastrf.frontends.torch.recording.expanding import EXPANDED
-from fastrf.frontends.torch.recording.layouts import LAID_OUT, all_plain
-from fastrf.frontends.torch.recording.tensors import Unfollowed, storage_of
+from fastrf.frontends.torch.recording.layouts import LAID_OUT, all_plain, by_ones
+from fastrf.frontends.torch.recording.tensors import storage_of
 from fastrf.frontends.torch.recording.writing import functional_form, written
 
 __all__ = ["PLAIN", "Found", "Operator", "Place", "Results", "Unkeyed", "operator_of", "place_of", "worked_out"]
@@ -181,5 +181,5 @@ def worked_out(func: Any, args: Any, kwargs: Any) -> Any:
     """The result on tensors without data."""
     try:
         return func(*args, **kwargs)
-    except NotImplementedError as error:
-        raise Unfollowed(f"{func} tells no shape") from error
+    except NotImplementedError:
+        return by_ones(func, args, kwargs)
