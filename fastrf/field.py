@@ -24,7 +24,7 @@ from fastrf.errors import PositionError
 from fastrf.outputs import storage, streams
 from fastrf.queries import counting, masks
 from fastrf.queries.halo import Halo, halo_of
-from fastrf.queries.positions import checked_index, flat_indices
+from fastrf.queries.positions import checked_index, flat_indices, hinted
 from fastrf.system.locks import cached_property
 from fastrf.system.terminal import Progress
 
@@ -137,11 +137,8 @@ class ReceptiveField:
 
     def _checked(self, position: Position) -> tuple[int, ...]:
         """A position of the map; where there is but one, errors name the map before it."""
-        try:
+        with hinted(self.position_shape, self._last_map):
             return checked_index(position, self.position_shape)
-        except PositionError as error:
-            last = self._last_map() if max(self.position_shape, default=1) == 1 else ""
-            raise PositionError(f"{error}; the last map is {last}" if last else str(error)) from None
 
     def neuron_mask(self, neuron: Position) -> Mask:
         """bool[C, H, W] (the shape of the input): the exact mask of one neuron.
@@ -206,7 +203,9 @@ class ReceptiveField:
         if given. Raises PositionError, ShapeError for an `out` that does not fit, and LimitError where the result
         would not fit into memory.
         """
-        return masks.dense(self.positional, flat_indices(positions, self.position_shape), packed=packed, out=out)
+        with hinted(self.position_shape, self._last_map):
+            flat = flat_indices(positions, self.position_shape)
+        return masks.dense(self.positional, flat, packed=packed, out=out)
 
     def neuron_masks(
         self,

@@ -81,9 +81,24 @@ def test_names_of_the_graph_are_found_too() -> None:
     analysis = fastrf.analyze(exported)
     found = {node.name for node in exported.graph.nodes if node.op == "call_function" and node.name in analysis}
     assert {"conv2d", "conv2d_1", "add_1", "linear"} <= found
-    assert analysis["conv2d_1"].name == "layers.0.conv1.conv2d"
+    assert analysis["conv2d_1"].name == analysis["layers.0.conv1"].name == "layers.0.conv1"
     assert analysis["add_1"].name == "layers.0.add_1"
-    assert analysis["layers.0.conv1"].name == "layers.0.conv1.conv2d"
+
+
+def test_programs_of_users_have_the_rows_of_their_modules(tmp_path: Any) -> None:
+    exported = torch.export.export(Net().eval(), (torch.rand(1, 3, 8, 8),))
+    notes = [sorted(node.meta) for node in exported.graph.nodes]
+    torch.export.save(exported, tmp_path / "net.pt2")
+    recorded = fastrf.analyze(Net(), (3, 8, 8)).summary().rows[: len(NAMES)]
+    for source in (exported, tmp_path / "net.pt2"):
+        *rows, last = fastrf.analyze(source).summary().rows
+        rows = rows[: len(NAMES)]
+        assert last.name == "fc"
+        assert [(row.name, row.parameters, row.size) for row in rows] == [
+            (row.name, row.parameters, row.size) for row in recorded
+        ]
+        assert [row.ends for row in rows] == [row.ends for row in recorded]
+    assert [sorted(node.meta) for node in exported.graph.nodes] == notes
 
 
 def test_a_container_that_does_not_run_is_what_is_read_of_it() -> None:
@@ -120,6 +135,12 @@ def test_the_last_map_is_named_where_a_classifier_is_asked_for_a_position() -> N
     analysis = fastrf.analyze(Net(), (3, 8, 6))
     with pytest.raises(fastrf.PositionError, match=r"has 0 axes; the last map is 'cat' of \(8, 6\)"):
         analysis.output.mask((3, 4))
+    with pytest.raises(fastrf.ShapeError, match=r"positions must have shape .*; the last map is 'cat' of \(8, 6\)"):
+        analysis.output.masks([(3, 4)])
+    with pytest.raises(fastrf.PositionError, match=r"the last map is 'cat' of \(8, 6\)"):
+        fastrf.anchors.effective(analysis, "fc", (3, 4))
+    with pytest.raises(fastrf.ShapeError, match=r"the last map is 'cat' of \(8, 6\)"):
+        fastrf.anchors.path_weights(analysis, "fc", [(3, 4)])
     with pytest.raises(fastrf.PositionError, match=r"the last map is 'layer4.1.relu2' of \(4, 4\)"):
         fastrf.analyze("resnet18", (3, 128, 128)).output.box((3, 3))
     with pytest.raises(fastrf.PositionError, match=r"outside the map of \(8, 6\); indices are 0-based, one per axis$"):

@@ -157,7 +157,7 @@ def test_modules_of_other_origin_are_what_is_read_outside_of_them() -> None:
     exported = torch.export.export(Outer(lambda a, b: (a, b), lambda t: t), (torch.rand(1, 1, 9),), strict=False)
     analysis = fastrf.analyze(exported)
     assert analysis["inner.a"].size == (3,)
-    with pytest.raises(fastrf.UnknownNodeError, match=r"'inner' stands for several tensors; ask for one of .*conv1d"):
+    with pytest.raises(fastrf.UnknownNodeError, match="'inner' stands for several tensors; ask for one of inner"):
         _ = analysis["inner"]
     with pytest.raises(fastrf.UnknownNodeError, match="'relu_'"):
         _ = fastrf.analyze(torch.export.export(Taken("relu"), (torch.rand(1, 1, 9),), strict=False))["relu_"]

@@ -18,7 +18,8 @@ from fastrf.budget import require_memory
 from fastrf.erf.path_walks import backwards, check_options, forwards, on_the_way
 from fastrf.erf.path_weights import PathWeights
 from fastrf.errors import UsageError
-from fastrf.queries.positions import all_or_given, checked_index
+from fastrf.queries.naming import last_map
+from fastrf.queries.positions import all_or_given, checked_index, hinted
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def effective(
     """
     field = analysis[node]
     middle = tuple(n // 2 for n in field.position_shape)
-    where = checked_index(middle if position is None else position, field.position_shape)
+    with hinted(field.position_shape, lambda: last_map(analysis.network, field.name)):
+        where = checked_index(middle if position is None else position, field.position_shape)
     weights = path_weights(analysis, node, [where], kernels=kernels, nonlinear=nonlinear)[0]
     return Effective(field.name, where, weights, theoretical_size(field, where))
 
@@ -160,7 +162,8 @@ def path_weights(
     """
     check_options(kernels, nonlinear)
     field = analysis[node]
-    where = all_or_given(positions, field.position_shape)
+    with hinted(field.position_shape, lambda: last_map(analysis.network, field.name)):
+        where = all_or_given(positions, field.position_shape)
     pixels = math.prod(field.pixel_shape)
     require_memory(8 * len(where) * pixels, f"path weights of {len(where)} positions", "ask for fewer positions")
     out = np.empty((len(where), *field.pixel_shape))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from fastrf.errors import LimitError, PositionError, ShapeError
 
-__all__ = ["all_or_given", "checked_index", "flat_indices"]
+__all__ = ["all_or_given", "checked_index", "flat_indices", "hinted"]
 
 
 def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str = "position") -> tuple[int, ...]:
@@ -60,6 +61,16 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
     if math.prod(shape) > np.iinfo(np.int64).max:
         raise LimitError(f"positions of a map of {shape} cannot be numbered in 64 bits; ask for mask(position) of one")
     return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))
+
+
+@contextlib.contextmanager
+def hinted(shape: tuple[int, ...], last_map: Callable[[], str]) -> Iterator[None]:
+    """Errors about positions of a map that has but one name the map before it."""
+    try:
+        yield
+    except (PositionError, ShapeError) as error:
+        last = last_map() if max(shape, default=1) == 1 else ""
+        raise type(error)(f"{error}; the last map is {last}" if last else str(error)) from None
 
 
 def _holds_slice(given: object) -> bool:

@@ -6,7 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator
 
-from torch.fx import Node
+from torch.fx import Graph, Node
 
 from fastrf.frontends.torch.arguments import short_name
 from fastrf.frontends.torch.names import SCOPE
@@ -23,9 +23,9 @@ class Names:
     """
 
     def __init__(self, program: Program) -> None:
-        found = [
-            (note, node) for graph in program.graphs for node in graph.nodes for note in node.meta.get(RETURNED, ())
-        ]
+        nodes = [node for graph in program.graphs for node in graph.nodes]
+        self._notes = {node: node.meta[RETURNED] for node in nodes if RETURNED in node.meta} or _exits(program.graph)
+        found = [(note, node) for node, notes in self._notes.items() for note in notes]
         calls: dict[str, dict[int, int]] = {}
         for note, _ in sorted(found, key=lambda pair: pair[0].call):
             calls.setdefault(note.module, {}).setdefault(note.call, len(calls[note.module]))
@@ -49,7 +49,7 @@ class Names:
         """The name of the module that a node runs in, if it is what that returned."""
         scope = scope_of(node)
         inner = scope[-1].partition("@")[0] if scope else None
-        keys = (self._key(note) for note in node.meta.get(RETURNED, ()) if note.module == inner)
+        keys = (self._key(note) for note in self._notes.get(node, ()) if note.module == inner)
         return next((key for key in keys if self.returned[key] is node), None)
 
     def _within(self, node: Node) -> str:
@@ -71,6 +71,21 @@ class Names:
 def _first_items(node: Node) -> Iterator[Node]:
     """The nodes of a node's first result, where it has several."""
     return (user for user in node.users if user.target is operator.getitem and user.args[1] == 0)
+
+
+def _exits(graph: Graph) -> dict[Node, list[Returned]]:
+    """What modules return where a program does not note it: of each call, the one node that is read outside of it."""
+    scopes = {node: scope_of(node) for node in graph.nodes if node.op == "call_function"}
+    leaving: dict[str, dict[Node, int]] = {}
+    for number, (node, scope) in enumerate(scopes.items()):
+        for name in reversed(scope):
+            if any(name not in scopes.get(user, ()) for user in node.users):
+                leaving.setdefault(name, {})[node] = number
+    found: dict[Node, list[Returned]] = {}
+    for name, nodes in leaving.items():
+        for node, number in nodes.items() if len(nodes) == 1 else ():
+            found.setdefault(node, []).append(Returned(name.partition("@")[0], "", number))
+    return found
 
 
 def scope_of(node: Node) -> tuple[str, ...]:
