@@ -195,7 +195,7 @@ class Crossed(Deferred):
 
 
 def cross(
-    groups: Sequence[tuple[tuple[int, ...], tuple[int, ...], Relation]], wanted: range, sizes: Sequence[int]
+    groups: Sequence[tuple[tuple[int, ...], tuple[int, ...], Relation]], wanted: Sequence[int], sizes: Sequence[int]
 ) -> tuple[tuple[int, ...], Relation] | None:
     """Groups over all wanted factors as one: its input axes and relation; None where that is as well made whole."""
     shape = [sizes[f] for f in wanted]

@@ -6,7 +6,6 @@ A union of terms (see `terms`) over the tensor's factors. The methods are the st
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -141,19 +140,22 @@ class Dependency:
         return distinct[0] if len(distinct) == 1 else _united(distinct, disjoint=False)
 
     def concat(self, axis: int, *others: Dependency) -> Dependency:
-        """One value after another along an axis."""
-        return remembered(("concat", axis, self, *others), lambda: self._concat(axis, others))
+        """One value after another along an axis; what the first of them make is remembered for those that go on."""
+        whole = self
+        for other in others:
+            key = ("concat", axis, whole, other)
+            whole = remembered(key, lambda: whole._followed_by(axis, other))  # noqa: B023 (called at once)
+        return whole
 
-    def _concat(self, axis: int, others: Sequence[Dependency]) -> Dependency:
-        values = (self, *others)
-        offsets = [0, *itertools.accumulate(value.shape[axis] for value in values)]
+    def _followed_by(self, axis: int, other: Dependency) -> Dependency:
+        first, n = self.shape[axis], self.shape[axis] + other.shape[axis]
         placed = [
-            value.map_axis(axis, maps.place(value.shape[axis], offsets[-1], offset))
-            for value, offset in zip(values, offsets, strict=False)
+            value.map_axis(axis, maps.place(value.shape[axis], n, offset))
+            for value, offset in ((self, 0), (other, first))
             if value.terms
         ]
         if not placed:
-            return Dependency.none(put(self.shape, axis, offsets[-1]), self.input_shape)
+            return Dependency.none(put(self.shape, axis, n), self.input_shape)
         return _united(placed, disjoint=True) if len(placed) > 1 else placed[0]
 
     def along(self, _: Dependency) -> Dependency:

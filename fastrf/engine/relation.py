@@ -251,8 +251,8 @@ class Relation:
     def is_constant_along(self, before: int, middle: int, after: int) -> bool:
         """With rows `(before, middle, after)`: whether they do not depend on the middle."""
         if before == after == 1:
-            each = self.start.size // max(self.n_rows, 1)
-            if not np.array_equal(self.indptr, np.arange(self.n_rows + 1) * each):
+            each, rest = divmod(self.start.size, max(self.n_rows, 1))
+            if rest or not np.array_equal(self.indptr, np.arange(self.n_rows + 1) * each):
                 return False
             first = slice(each)
             return all((part.reshape(-1, max(each, 1)) == part[first]).all() for part in (self.start, self.stop))

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.budget import limits
+from fastrf.engine.crossed import cross
 from fastrf.engine.memo import remembered
 from fastrf.engine.paired import everywhere
 from fastrf.engine.relation import Relation
@@ -297,6 +298,10 @@ def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequenc
 def _covers(
     large: list[Group], little: list[Group], rows: set[int], sizes: Sequence[int], input_shape: Sequence[int]
 ) -> bool:
+    if any(group.rows for group in large):
+        told = [cross(groups, sorted(rows), sizes) for groups in (large, little)]
+        if told[0] is not None and told[1] is not None:
+            return told[0][1].contains(told[1][1])
     big, small = (join(groups, sizes, input_shape) for groups in (large, little))
     if not big.rows:
         return big.relation.contains(Relation.full(1, small.relation.n_rows).compose(small.relation))
