@@ -143,7 +143,7 @@ def roll(x: Tensor, *, shifts: Ints, axes: Ints) -> Tensor:
 
 
 @operator(paths="sum")
-def gather(x: Tensor, *, indices: Ints, axis: int | None = None, shape: Ints | None = None) -> Tensor:
+def gather(x: Tensor, *, axis: int | None = None, indices: Ints, shape: Ints | None = None) -> Tensor:
     """The listed indices along an axis, in their order, repeated or not.
 
     Without an axis, elements by their row-major numbers, brought into a shape. Source: numpy.take.
@@ -160,7 +160,7 @@ def gather(x: Tensor, *, indices: Ints, axis: int | None = None, shape: Ints | N
 
 
 @operator(paths="sum")
-def scatter(x: Tensor, updates: Tensor, *, indices: Ints, axis: int | None = None, reduce: str = "none") -> Tensor:
+def scatter(x: Tensor, updates: Tensor, *, axis: int | None = None, indices: Ints, reduce: str = "none") -> Tensor:
     """`x` with the listed indices along an axis replaced by, or (`reduce="add"`) increased by, the updates.
 
     Without an axis, elements by their row-major numbers. A repeated index keeps the last update. Source:
