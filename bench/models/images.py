@@ -178,5 +178,8 @@ def _application(name: str) -> Iterator[Case]:
 
 
 KERAS = Library(
-    "keras.applications", lambda: APPLICATIONS, _application, note="On Keras's PyTorch backend, channels last."
+    "keras.applications",
+    lambda: APPLICATIONS,
+    _application,
+    note="On Keras's PyTorch backend, channels last. NASNetMobile is left out: Keras refuses it there.",
 )

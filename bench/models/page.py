@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ every field is compared with that of the same model captured by `torch.export`.
   input makes a forward pass short, and a small configuration shorter still; capture does not depend on either.
 - **neurons**: compared with autograd; all agreed where no other number follows.
 """
+PACKAGES = """
+torch torchvision timm transformers diffusers segmentation-models-pytorch monai pytorchcv ultralytics keras torchaudio
+asteroid braindecode demucs denoiser pytorch-tcn wavenet-vocoder torchcrepe
+""".split()  # noqa: SIM905  (reads better as text)
 HEAD = [
     "| model | input | captured | nodes | terms | exact | nominal size (at) | capture, ms | ratio | analysis, ms "
     "| neurons |",
@@ -50,11 +56,20 @@ def report(rows: Sequence[Row]) -> str:
         library: [latest[library, name] for name in LIBRARIES[library].names() if (library, name) in latest]
         for library in LIBRARIES
     }
-    parts = [OPENING, _totals({library: found for library, found in by_library.items() if found})]
+    parts = [OPENING, _versions(), _totals({library: found for library, found in by_library.items() if found})]
     for library, found in by_library.items():
         if found:
             parts.append(_section(library, found))
     return "\n".join(parts)
+
+
+def _versions() -> str:
+    """The packages that are installed here."""
+    found = []
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package).partition('+')[0]}")
+    return f"Packages: {', '.join(found)}.\n"
 
 
 def _totals(by_library: dict[str, list[Row]]) -> str:

@@ -100,4 +100,9 @@ def _cases(name: str) -> Iterator[Case]:
     yield Case(make(), given, values, next(iter(given)) if isinstance(given, dict) else None)
 
 
-SIGNALS = Library("signals", lambda: list(MODELS), _cases, note="One axis; the package is the first part of the name.")
+SIGNALS = Library(
+    "signals",
+    lambda: list(MODELS),
+    _cases,
+    note="Sounds, EEG and other signals; the package is the first part of the name.",
+)

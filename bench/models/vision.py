@@ -125,8 +125,8 @@ TORCHVISION = Library(
     "torchvision",
     torchvision_names,
     torchvision_cases,
-    44,
+    24,
     "All of its classification, segmentation and video models, and the backbones of its detectors.",
 )
-TIMM = Library("timm", lambda: FAMILIES, timm_cases, 44, "The smallest of each family.")
+TIMM = Library("timm", lambda: FAMILIES, timm_cases, 24, "The smallest of each family.")
 VARIANTS = Library("timm, more variants", lambda: MORE, timm_cases, note="Others of the families above.")
