@@ -275,3 +275,29 @@ def test_drawn_numbers_may_be_any() -> None:
 
     field = fastrf.analyze(Noisy(), (3, 4)).output
     assert all(int(field.neuron_mask((0, k)).sum()) == 1 for k in range(4))
+
+
+@pytest.mark.parametrize("capture", ["record", "export"])
+@pytest.mark.parametrize("kind", ["written", "masked", "joined"])
+def test_padding_stays_zero_where_constants_make_the_bias_zero(kind: str, capture: str) -> None:
+    class Keys(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias, self.weight = nn.Parameter(torch.rand(3)), nn.Parameter(torch.rand(3, 2))
+
+        def forward(self, x):
+            bias = self.bias
+            if kind == "written":
+                bias = bias.clone()
+                bias[1:2].zero_()
+            elif kind == "masked":
+                bias = bias * torch.tensor([1.0, 0.0, 1.0])
+            else:
+                bias = torch.cat([bias[:1], torch.zeros(1), bias[2:]])
+            y = torch.nn.functional.linear(torch.nn.functional.pad(x, (0, 0, 0, 2)), self.weight, bias)
+            return y * x.sum()
+
+    field = fastrf.analyze(Keys(), (4, 2), capture=capture).output
+    assert field.exact
+    assert [int(field.neuron_mask((5, k)).sum()) for k in range(3)] == [8, 0, 8]
+    assert field.neuron_mask((2, 1)).all()

@@ -18,7 +18,7 @@ from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
-from fastrf.frontends.torch.names import COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
+from fastrf.frontends.torch.names import CONVOLUTIONS, COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
 from fastrf.frontends.torch.registry import Walk
 from fastrf.frontends.vanishing import vanishing
 
@@ -184,9 +184,26 @@ def with_zeros(walk: Walk, node: Node, result: Any, start: int) -> Any:
         factors = torch.from_numpy(np.where(x.zeroed, 0.0, 1.0)).expand(x.full)
         product = applied(node, lambda _: factors, dtype=torch.float64)
         first = set_known(walk, first, compressed(np.where(product.numpy() == 0, 0.0, np.nan)))
-    elif name in ZERO_OF_ZEROS and bound(node).get("bias") is None and bound(node).get("other") is None:
-        first = vanishing(walk, x, first, start)
+    elif name in ZERO_OF_ZEROS and bound(node).get("other") is None:
+        bias = bound(node).get("bias")
+        zero = _no_bias(walk, node, bias)
+        if bias is None or zero.any():
+            first = vanishing(walk, x, first, start)
+            first = (
+                first if zero.all() else set_known(walk, first, compressed(np.where(first.zeroed & zero, 0.0, np.nan)))
+            )
     return [first, *result[1:]] if several else first
+
+
+def _no_bias(walk: Walk, node: Node, bias: Any) -> np.ndarray[Any, Any]:
+    """Where a layer adds no bias, as a table that its result broadcasts."""
+    if bias is None:
+        return np.ones((), bool)
+    name = short_name(node)
+    if (name != "linear" and name not in CONVOLUTIONS) or walk.value(bias) is not None:
+        return np.zeros((), bool)
+    behind = 0 if name == "linear" else len(fake_shape(bound(node)["weight"])) - 2
+    return np.asarray(table_of(walk, bias) == 0).reshape(-1, *(1,) * behind)
 
 
 # What constants add --------------------------------------------------------------------------------------
