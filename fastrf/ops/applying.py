@@ -62,10 +62,11 @@ def frozen(value: Any) -> Any:
 
     Large tables of truths are one object each, known by its digest.
     """
-    if type(value) in _PLAIN or value is None or isinstance(value, Truths):
+    kind = type(value)
+    if kind in _PLAIN or value is None or kind is Truths:
         return value
-    if isinstance(value, dict | Mapping):
-        return tuple((key, frozen(item)) for key, item in value.items())
+    if kind is dict or (kind is not list and kind is not tuple and isinstance(value, Mapping)):
+        return tuple([(key, frozen(item)) for key, item in value.items()])
     if isinstance(value, list | tuple):
         if _PLAIN.issuperset(map(type, value)):
             return tuple(value)

@@ -14,7 +14,7 @@ import random
 import sys
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -
 
     `left` tells at the end whether tensors without data may be left anywhere else.
     """
-    undo = [*_switches(), *_modes(model), _hooks(model), *_states(model)]
+    parts = list(model.modules())
+    undo = [*_switches(), *_modes(parts), _hooks(parts), *_states(model, parts)]
     try:
         yield
     finally:
@@ -73,17 +74,21 @@ def _switches() -> list[_Undo]:
     ]
 
 
-def _modes(model: torch.nn.Module) -> Iterator[_Undo]:
+def _modes(parts: Sequence[torch.nn.Module]) -> Iterator[_Undo]:
     """The modes of modules of TorchScript, which Python does not hold."""
-    for part in model.modules():
+    for part in parts:
         if isinstance(part, torch.jit.ScriptModule) and hasattr(part, "training"):
             yield functools.partial(setattr, part, "training", part.training)
 
 
-def _hooks(model: torch.nn.Module) -> _Undo:
+def _hooks(parts: Sequence[torch.nn.Module]) -> _Undo:
     """What is empty in modules is so again."""
-    held = (part.__dict__.get(name) for part in model.modules() for name in _EMPTY_OF_MODULES)
-    empty = [found for found in held if isinstance(found, dict) and not found]
+    empty = [
+        found
+        for part in parts
+        for name, found in part.__dict__.items()
+        if not isinstance(found, bool) and name in _EMPTY_OF_MODULES and isinstance(found, dict) and not found
+    ]
 
     def back() -> None:
         for found in filter(None, empty):
@@ -92,9 +97,9 @@ def _hooks(model: torch.nn.Module) -> _Undo:
     return back
 
 
-def _states(model: torch.nn.Module) -> Iterator[_Undo]:
+def _states(model: torch.nn.Module, parts: Sequence[torch.nn.Module]) -> Iterator[_Undo]:
     """How to put back every object that is reachable from a model, its classes and what surrounds them."""
-    kinds = {kind for module in model.modules() for kind in type(module).__mro__ if _is_users(kind.__module__)}
+    kinds = {kind for last in set(map(type, parts)) for kind in last.__mro__ if _is_users(kind.__module__)}
     for own in kinds:
         yield _class(own, dict(vars(own)))
     surroundings = {name: vars(sys.modules[name]) for name in {k.__module__ for k in kinds} if name in sys.modules}

@@ -20,7 +20,9 @@ def unobserved(model: torch.nn.Module) -> Iterator[None]:
 
     Their classes are known by name, since several packages have them.
     """
-    found = {part: stand_in for part in model.modules() if (stand_in := _stand_in(part)) is not None}
+    parts = list(model.modules())
+    stand_ins = {kind: _stand_in(kind) for kind in set(map(type, parts))}
+    found = {part: stand_in for part in parts if (stand_in := stand_ins[type(part)]) is not None}
     before = {part: part.__dict__["forward"] for part in found if "forward" in part.__dict__}
     for part, stand_in in found.items():
         part.forward = stand_in
@@ -32,9 +34,9 @@ def unobserved(model: torch.nn.Module) -> Iterator[None]:
             part.__dict__.update({"forward": before[part]} if part in before else {})
 
 
-def _stand_in(part: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    kinds = {kind.__name__ for kind in type(part).__mro__}
-    if isinstance(part, torch.jit.ScriptModule) or not kinds & {"ObserverBase", "FakeQuantizeBase"}:
+def _stand_in(own: type[torch.nn.Module]) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    kinds = {kind.__name__ for kind in own.__mro__}
+    if issubclass(own, torch.jit.ScriptModule) or not kinds & {"ObserverBase", "FakeQuantizeBase"}:
         return None
     return _round if "FakeQuantizeBase" in kinds else _same
 

@@ -58,7 +58,9 @@ def module(walk: Walk, node: Node) -> Any:
 def kept_whole(model: torch.nn.Module) -> Iterator[None]:
     """While it lasts, modules that users have rules for are one operator each."""
     load_packages()
-    found = [(part, own) for part in model.modules() for own in [_rule_for(type(part))] if own is not None]
+    parts = list(model.modules())
+    rules = {kind: _rule_for(kind) for kind in set(map(type, parts))}
+    found = [(part, own) for part in parts if (own := rules[type(part)]) is not None]
     before = {part: part.__dict__["forward"] for part, _ in found if "forward" in part.__dict__}
     for part, own in found:
         part.forward = _replaced(part, own)

@@ -108,7 +108,9 @@ class Constants:
 
     def current(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor itself, or the copy of it that the run has written to."""
-        found = self._copies.get(self.memory_of(tensor)) if self._copies else None
+        if not self._copies:
+            return tensor
+        found = self._copies.get(self.memory_of(tensor))
         if found is not None:
             refuse_many(tensor)
         place = tensor.size(), tensor.stride(), tensor.storage_offset()

@@ -49,7 +49,8 @@ class Memory:
 
     def _note(self, kind: str, target: Any, args: Any, kwargs: Any, value: Any, name: str) -> Node:
         node = self.graph.create_node(kind, target, (), {}, name)
-        node.args = args  # given at once, torch looks through them for what is not here
+        if args:  # given at once, torch looks through them for what is not here
+            node.args = args
         if kwargs:
             node.kwargs = kwargs
         node.meta["val"], node.meta[SCOPE] = value, self.scope
@@ -146,7 +147,12 @@ class Memory:
         if type(tensor) is Recorded:
             return True
         settled = self._settled.get(id(tensor))
-        return (self._held(tensor) if settled is None else settled.contents) is not None
+        if settled is not None:
+            return settled.contents is not None
+        contents = self._held(tensor)
+        if contents is not None and contents.root is tensor:
+            self._settled[id(tensor)] = Settled(tensor, contents, contents.node, contents.meta, place_of(contents.meta))
+        return contents is not None
 
     def _settle(self, tensor: torch.Tensor) -> Settled | None:
         """What stands for a tensor with data until one of these is written to, where nothing but operators may do so.
