@@ -30,6 +30,7 @@ __all__ = ["as_it_was", "evaluating"]
 _MOST = 1_000_000
 _PLAIN = (str, bytes, int, float, complex, type(None), type, types.ModuleType, np.ndarray)
 _PLAINEST = frozenset((str, int, float, bool, type(None)))
+_DICTS = frozenset((dict, OrderedDict))
 _Undo = Callable[[], None]
 #: Hooks and the like, of which a forward seldom adds any.
 _EMPTY_OF_MODULES = frozenset(vars(torch.nn.Module())) - {"_parameters", "_buffers", "_modules"}
@@ -87,7 +88,7 @@ def _hooks(parts: Sequence[torch.nn.Module]) -> _Undo:
         found
         for part in parts
         for name, found in part.__dict__.items()
-        if not isinstance(found, bool) and name in _EMPTY_OF_MODULES and isinstance(found, dict) and not found
+        if type(found) in _DICTS and not found and name in _EMPTY_OF_MODULES
     ]
 
     def back() -> None:
@@ -114,10 +115,10 @@ def _states(model: torch.nn.Module, parts: Sequence[torch.nn.Module]) -> Iterato
         kind = type(value)
         if kind in _PLAINEST or id(value) in seen:
             continue
-        if kind is dict:
+        if kind is dict or kind is torch.nn.Parameter:
             seen[id(value)] = value
-            yield _mapping(value, operator.is_not)
-            stack += value.values()
+            yield _mapping(value, operator.is_not) if kind is dict else _parameter(value)
+            stack += (value if kind is dict else value.__dict__).values()
             continue
         if isinstance(value, _PLAIN):
             continue
@@ -158,8 +159,8 @@ def _held(value: Any) -> list[Any]:
 
 def _container(value: Any, when: Callable[[Any, Any], bool]) -> _Undo | None:
     """How to put back what an object holds itself; None for what cannot change."""
-    if type(value) is dict:
-        return _mapping(value, when)
+    if isinstance(value, torch.nn.Module):
+        return _mapping(value.__dict__, when)
     if isinstance(value, torch.Tensor):
         return _parameter(value)
     if isinstance(value, list | deque | set):

@@ -79,7 +79,7 @@ def names_of(model: torch.nn.Module) -> dict[torch.nn.Module, list[str]]:
     """Every name that each module has; the model's own is "". A compiled module and what it compiles are one."""
     names: dict[torch.nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        plainly = ".".join(part for part in name.split(".") if part != "_orig_mod")
+        plainly = ".".join(p for p in name.split(".") if p != "_orig_mod") if "_orig_mod" in name else name
         if not name.endswith("_orig_mod"):
             names.setdefault(module, []).append(plainly)
     return names

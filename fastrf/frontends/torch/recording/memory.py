@@ -12,8 +12,9 @@ from torch.fx import Graph, Node
 from fastrf.frontends.torch.names import SCOPE
 from fastrf.frontends.torch.recording.constants import Constants, refuse_many
 from fastrf.frontends.torch.recording.reading import Values
-from fastrf.frontends.torch.recording.results import PLAIN, Unkeyed, operator_of, place_of
+from fastrf.frontends.torch.recording.results import Unkeyed, operator_of, place_of
 from fastrf.frontends.torch.recording.tensors import (
+    PLAIN,
     Contents,
     Recorded,
     Settled,
@@ -79,7 +80,8 @@ class Memory:
         if kind in PLAIN:
             return kind, given
         if isinstance(given, list | tuple):
-            return tuple([self._key(item) for item in given])
+            numbers = all(type(item) is int for item in given)
+            return (list, *given) if numbers else tuple([self._key(item) for item in given])
         if not isinstance(given, torch.Tensor):
             raise Unkeyed
         place = self._settled[id(given)].place if id(given) in self._settled else place_of(self.meta_of(given))
@@ -91,6 +93,8 @@ class Memory:
         return tuple(map(self._as_node, args)), {key: self._as_node(item) for key, item in kwargs.items()}
 
     def _as_node(self, given: Any) -> Any:
+        if type(given) in PLAIN:
+            return given
         if isinstance(given, torch.Tensor):
             return self.node_of(given)
         return [self._as_node(item) for item in given] if isinstance(given, list | tuple) else given
@@ -212,7 +216,11 @@ class Memory:
         return tensor.contents, tensor.steps
 
     def _contents_of(self, recorded: Sequence[torch.Tensor]) -> list[Contents]:
-        return [t.contents if isinstance(t, Recorded) else self._chain(t)[0] for t in recorded]
+        return [t.contents if type(t) is Recorded else self._contents_with(t) for t in recorded]
+
+    def _contents_with(self, tensor: torch.Tensor) -> Contents:
+        settled = self._settled.get(id(tensor))
+        return self._chain(tensor)[0] if settled is None or settled.contents is None else settled.contents
 
     def _along(self, contents: Contents, steps: Sequence[Step]) -> list[Node]:
         """The nodes of the contents and of each view along a chain, as they are now."""

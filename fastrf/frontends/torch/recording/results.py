@@ -15,9 +15,9 @@ from fastrf.frontends.torch.names import NORMS, OF_ONE, OF_SEVERAL, SOFTMAXES, S
 from fastrf.frontends.torch.recording.expanding import EXPANDED
 from fastrf.frontends.torch.recording.layouts import LAID_OUT, all_plain, by_ones
 from fastrf.frontends.torch.recording.tensors import storage_of
-from fastrf.frontends.torch.recording.writing import functional_form, written
+from fastrf.frontends.torch.recording.writing import functional_form
 
-__all__ = ["PLAIN", "Found", "Operator", "Place", "Results", "Unkeyed", "operator_of", "place_of", "worked_out"]
+__all__ = ["Found", "Operator", "Place", "Results", "Unkeyed", "operator_of", "place_of", "worked_out"]
 
 #: Operators whose results never share memory with their arguments.
 _FRESH = (SUMS | OF_ONE | OF_SEVERAL | NORMS | SOFTMAXES | {"cat", "stack"}) - {"einsum", "imag"}
@@ -25,8 +25,6 @@ _FRESH = (SUMS | OF_ONE | OF_SEVERAL | NORMS | SOFTMAXES | {"cat", "stack"}) - {
 _SELECTING = frozenset(("torchvision::nms", "nonzero_numpy", "argwhere", "masked_select"))
 #: `where` and `split` with what only values tell.
 _PLACES = frozenset((torch.ops.aten.where.default, torch.ops.aten.tensor_split.tensor_indices_or_sections))
-#: Arguments that are equal if they are of one type and compare equal.
-PLAIN = frozenset((int, float, bool, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format))
 #: As many results are remembered.
 _MOST = 20_000
 
@@ -51,6 +49,8 @@ class Operator:
         self.resizing = torch.Tag.inplace_view in tags
         self.takes_device = any(argument.name == "device" for argument in schema.arguments)
         self.namespace = func.namespace
+        writes = [a.alias_info is not None and a.alias_info.is_write for a in schema.arguments]
+        self._written = [(k, schema.arguments[k].name) for k, one in enumerate(writes) if one]
         self._form: Any = None
 
     @property
@@ -62,7 +62,8 @@ class Operator:
 
     def targets(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """The arguments that it writes into."""
-        return written(self.func, args, kwargs)
+        given = [args[k] if k < len(args) else kwargs.get(name) for k, name in self._written]
+        return [one for target in given for one in (target if isinstance(target, list | tuple) else [target])]
 
     def draws(self, args: tuple[Any, ...]) -> bool:
         """Whether it draws numbers, as dropout does in training alone, or makes weights of what is stored."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 __all__ = [
+    "PLAIN",
     "Contents",
     "Recorded",
     "Settled",
@@ -23,6 +24,10 @@ __all__ = [
     "tensors_of",
     "twin",
 ]
+
+
+#: Types of arguments that hold no tensor, and are equal if they are of one type and compare equal.
+PLAIN = frozenset((int, float, bool, type(None), str, torch.dtype, torch.device, torch.layout, torch.memory_format))
 
 
 class Unfollowed(Exception):  # noqa: N818  (nothing is wrong: another capture may follow)
@@ -124,6 +129,8 @@ def tensors_of(args: Iterable[Any], kwargs: Mapping[str, Any]) -> list[torch.Ten
     """The tensors among arguments, those in lists included."""
     found: list[torch.Tensor] = []
     for item in (*args, *kwargs.values()) if kwargs else args:
+        if type(item) in PLAIN:
+            continue
         if isinstance(item, torch.Tensor):
             found.append(item)
         elif isinstance(item, list | tuple):
