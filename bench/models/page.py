@@ -28,7 +28,8 @@ every field is compared with that of the same model captured by `torch.export`.
 - **capture, ms**: from the module to a `Network`; **ratio**: over one forward pass of the module at the same input.
   **analysis, ms**: all nodes, remembering nothing. All are processor time on one thread, medians of three. A small
   input makes a forward pass short, and a small configuration shorter still; capture does not depend on either.
-- **neurons**: compared with autograd; all agreed where no other number follows.
+- **neurons**: compared with autograd; all agreed where no other number follows. Fewer are those of models that took
+  longer than a minute or two.
 """
 PACKAGES = """
 torch torchvision timm transformers diffusers segmentation-models-pytorch monai pytorchcv ultralytics keras torchaudio

@@ -179,7 +179,6 @@ BOTH: dict[str, tuple[Row, dict[str, Any]]] = {
         {**PARTS, "text_config": {**SIZES, "encoder_hidden_size": 32}, "projection_dim": 16},
         SEEN,
     ),
-    "Vilt": (PATCHES, SEEN),
 }
 #: The part of a larger model that is asked for, where it has no class `...Model` of its own.
 CLASSES = {
