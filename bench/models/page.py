@@ -20,8 +20,8 @@ OPENING = """# Models
 
 Written by `python -m bench.models`. Each model is captured as `fastrf.analyze` does by default, analysed, and random
 neurons, corners included, are compared with an independent autograd oracle. The recorded graph is also run on random
-numbers: the model and each of its modules must give the same ("unlike" names those that do not). Of one model in three,
-every field is compared with that of the same model captured by `torch.export`.
+numbers: the model and each of its modules must give the same ("unlike" names those that do not). Of one model in six,
+where `torch.export` follows within ten seconds, every module's field is compared with that of the exported model.
 
 - **input**: smaller than the model's own, so that the oracle is quick; without the batch.
 - **exact**: `yes`; `assumed`: exact if what `assumes` lists holds; or the operators whose nodes `approximate_at` lists.
