@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 
+from fastrf.system import VERSION as _VERSION
 from fastrf.system.moved import find_moved as _find_moved
 
 TYPE_CHECKING = False  # typing is loaded when it is needed: it costs more than all that is here
-__version__ = "0.1.0"
+__version__ = _VERSION
 
 if TYPE_CHECKING:
     from typing import Any
@@ -58,11 +59,11 @@ if TYPE_CHECKING:
     from fastrf.loading import load
     from fastrf.network import Input, Network, Node
     from fastrf.ops.rules import rule
-    from fastrf.outputs.tables import Column, Table
     from fastrf.queries.halo import Halo
     from fastrf.summary import Row, Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.run import sweep
+    from fastrf.system.tables import Column, Table
 
 _find_moved()
 #: The public names of each module; a module that is public itself has its own.
@@ -84,7 +85,7 @@ _NAMES = {
     "network": "Input Network Node",
     "ops": "ops",
     "ops.rules": "rule",
-    "outputs.tables": "Column Table",
+    "system.tables": "Column Table",
     "queries.halo": "Halo",
     "spaces": "spaces",
     "summary": "Row Summary",

@@ -6,6 +6,7 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -91,7 +92,7 @@ class Analysis(Mapping[str, ReceptiveField]):
         self._fields: dict[str, ReceptiveField] = {}
 
     def __getitem__(self, name: str) -> ReceptiveField:
-        name = resolve(self.network, name)
+        asked, name = name, resolve(self.network, name)
         field = self._fields.get(name)
         if field is None:
             if name not in self._dependencies:
@@ -107,6 +108,9 @@ class Analysis(Mapping[str, ReceptiveField]):
                 name=name,
                 last_map=lambda: last_map(self.network, name),
             )
+        if asked != name:
+            field = copy.copy(field)
+            field.asked = asked
         return field
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -126,6 +130,9 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     def __repr__(self) -> str:
         return f"Analysis({self.network.name!r}, wrt={self.wrt!r}, {len(self)} nodes)"
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
     @property
     def output(self) -> ReceptiveField:

@@ -21,7 +21,7 @@ from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal, bounds
 from fastrf.engine.terms import Term
 from fastrf.errors import PositionError
-from fastrf.outputs import storage, streams
+from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
 from fastrf.queries.halo import Halo, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
@@ -47,6 +47,8 @@ class ReceptiveField:
     granted beyond structure, a sentence each. Made by `fastrf.analyze`; `fastrf.load_field` reads one from a file.
     """
 
+    asked = ""  # the name that it was asked for by, where that is another than the node's
+
     def __init__(
         self,
         dependency: Dependency,
@@ -71,18 +73,18 @@ class ReceptiveField:
         self._make_periods = periods
 
     def __repr__(self) -> str:
-        exact = "exact" if self.exact else "approximate"
-        return f"ReceptiveField({self.name!r}, shape={self.shape}, input_shape={self.input_shape}, {exact})"
+        return facts.line(self)
+
+    def _repr_html_(self) -> str:
+        return facts.table(self).to_html()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickled, tuple(self._parts)
 
     @property
     def _parts(self) -> storage.Parts:
-        axes = self.channel_axis, self.input_channel_axis
-        return storage.Parts(
-            self.dependency, *axes, self.approximate_at, self.nominal, self.periods, self.name, self.assumes
-        )
+        axes, figures = (self.channel_axis, self.input_channel_axis), (self.nominal, self.periods)
+        return storage.Parts(self.dependency, *axes, self.approximate_at, *figures, self.name, self.assumes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -408,8 +410,7 @@ def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
 def _unpickled(*given: Any) -> ReceptiveField:
     """A field with its nominal parameters worked out, as files and pickles keep it."""
     parts = storage.Parts(*given)
-    worked_out = {"nominal": lambda: parts.nominal, "periods": lambda: parts.periods}
-    return ReceptiveField(**{**parts._asdict(), **worked_out})
+    return ReceptiveField(**parts._asdict() | {"nominal": lambda: parts.nominal, "periods": lambda: parts.periods})
 
 
 def _plain(value: float) -> float:

@@ -27,6 +27,7 @@ from fastrf.errors import (
 from fastrf.ops import apply, find, frozen
 from fastrf.ops.truths import Truths
 from fastrf.system.locks import cached_property
+from fastrf.system.tables import Table
 
 __all__ = ["Network", "Node", "split_name", "total"]
 
@@ -233,6 +234,13 @@ class Network:
     def __repr__(self) -> str:
         axes = ", ".join(dict.fromkeys(given.told_axis for given in self.inputs.values()))
         return f"Network({self.name!r}, input_shape={self.input_shape}, {axes}, {len(self.nodes)} layers)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"layer": n.name, "operator": n.op, "reads": ", ".join(n.inputs), "shape": "x".join(map(str, n.shape))}
+            for n in self.nodes
+        ]
+        return Table(rows, title=repr(self), notes=self.assumes, left=4).to_html()
 
 
 def _inputs(

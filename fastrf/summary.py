@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
 from fastrf.network import Input, Network, Node, split_name, total
-from fastrf.outputs.tables import Column, Table, agreed, number, share, spans
 from fastrf.queries.naming import result_within
+from fastrf.system.tables import Column, Table, agreed, brief_count, count, document, number, share, spans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,9 @@ _COLUMNS = (
     Column("layer", lambda r: _told(r["name"], r["ends"])),
     Column("operator", lambda r: r["module"] or r["op"]),
     Column("output shape", lambda r: "x".join(map(str, r["shape"])) or "scalar"),
-    Column("parameters", lambda r: _count(r["parameters"])),
-    Column("MACs", lambda r: _count(r["macs"])),
-    Column("receptive field", lambda r: agreed(spans(r["size_range"]))),
+    Column("parameters", lambda r: count(r["parameters"]), lambda r: brief_count(r["parameters"]), "params"),
+    Column("MACs", lambda r: count(r["macs"]), lambda r: brief_count(r["macs"])),
+    Column("receptive field", lambda r: agreed(spans(r["size_range"])), initials="RF"),
     Column("stride", lambda r: agreed([number(step) for step in r["stride"]])),
     Column("padding", lambda r: agreed([number(size) for size in r["padding"]])),
     Column("start", lambda r: agreed([number(place) for place in r["start"]])),
@@ -91,6 +91,10 @@ class Summary:
     title: str
     rows: tuple[Row, ...]
     unused: Mapping[str, int] = field(default_factory=dict)
+    model: str = "network"
+    wrt: str = "input"
+    inputs: tuple[Input, ...] = ()
+    n_layers: int = 0
 
     @classmethod
     def of(cls, network: Network, wrt: str, of_node: Mapping[str, ReceptiveField], depth: int | None = None) -> Summary:
@@ -98,8 +102,8 @@ class Summary:
 
         Raises NetworkError for a depth below 1.
         """
-        rows, ended = [], _ends(network)
-        for name, nodes in _folded([node for node in network.nodes if node.name in of_node], depth):
+        rows, ended, told_of = [], _ends(network), [node for node in network.nodes if node.name in of_node]
+        for name, nodes in _folded(told_of, depth):
             op = nodes[-1].op if len(nodes) == 1 or depth is None else f"{len(nodes)} layers"
             costs = total(node.parameters for node in nodes), total(node.macs for node in nodes)
             label, node = (name, nodes[-1].name) if depth is None else _shown(network, name, nodes)
@@ -109,7 +113,8 @@ class Summary:
         shape = "x".join(map(str, network.shape_of(wrt)))
         title = f"{network.name}, {len(network.nodes)} layers, measured against {wrt!r} {shape}"
         measured = network.inputs.get(wrt) or Input(wrt, network.shape_of(wrt), network.channel_axis_of(wrt))
-        return cls(f"{title}, {measured.told_axis}", tuple(rows), network.unused)
+        told = network.name, wrt, tuple(network.inputs.values()), len(told_of)
+        return cls(f"{title}, {measured.told_axis}", tuple(rows), network.unused, *told)
 
     def __repr__(self) -> str:
         return str(self)
@@ -117,11 +122,28 @@ class Summary:
     def __str__(self) -> str:
         return self.to_text()
 
+    def _repr_html_(self) -> str:
+        return self.table.to_html()
+
     @property
     def table(self) -> Table:
         """The table that all forms are made of."""
         records, keys = list(map(vars, self.rows)), [field.name for field in fields(Row)]
-        return Table(records, _COLUMNS, self.title, self.notes, keys, _FLAT, names=2, left=3, drop=_DROPPED)
+        looks: dict[str, Any] = {"names": 2, "left": 3, "drop": _DROPPED, "idle": "yes", "strong": "receptive field"}
+        notes, above = (self.total, *self.notes), [vars(_input_row(one, one.name == self.wrt)) for one in self.inputs]
+        return Table(records, _COLUMNS, self.title, notes, keys, _FLAT, above=above, head=self._head, **looks)
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        """What JSON says before the layers: `docs/json.md` has every key."""
+        given = {i.name: {"shape": i.shape, "channel_axis": i.channel_axis, "guessed": i.guessed} for i in self.inputs}
+        return document("summary", model=self.model, inputs=given, wrt=self.wrt, units="pixels", layers=None)
+
+    @property
+    def total(self) -> str:
+        """Layers, parameters and multiply-accumulates in all; `?` where one is not known."""
+        parameters, macs = total(row.parameters for row in self.rows), total(row.macs for row in self.rows)
+        return f"total: {self.n_layers} layers, {count(parameters)} parameters, {count(macs)} MACs"
 
     def to_text(self, width: int | None = None) -> str:
         """As a table with its notes: as wide as it is, or within a terminal's width, for which columns are left out."""
@@ -151,12 +173,20 @@ class Summary:
         return self.table.to_records()
 
     def to_json(self) -> str:
-        """As a JSON list of mappings, `null` where unbounded or unknown."""
+        """As a JSON object (`docs/json.md`): its layers are `to_records`, `null` where unbounded or unknown."""
         return self.table.to_json()
 
     def to_pandas(self) -> pd.DataFrame:
         """As a `pandas.DataFrame`. Raises MissingExtraError without pandas."""
         return self.table.to_pandas()
+
+
+def _input_row(given: Input, is_measured: bool) -> Row:
+    """What stands above the layers: an input, which sees itself where it is the one that is measured against."""
+    n_axes = len(given.shape) - (given.channel_axis is not None) if is_measured else 0
+    told: dict[str, Any] = {"size": (1.0,), "size_range": ((1.0, 1.0),), "stride": (1.0,), "padding": (0.0,)}
+    told = {name: n_axes * value for name, value in (told | {"start": (0.5,)}).items()}
+    return Row(given.name, "input", given.shape, 0, 0, clipped=0.0, exact=True, approximate_at=(), **told)
 
 
 def _noted(kind: str, told: list[str]) -> list[str]:
@@ -216,7 +246,3 @@ def _module(node: Node, depth: int | None) -> str:
 def _told(name: str, ends: Sequence[str]) -> str:
     """A row's name, and the outermost module that ends with it."""
     return f"{name} = {min(ends, key=len)}" if ends else name
-
-
-def _count(n: int | None) -> str:
-    return "?" if n is None else f"{n:,}"

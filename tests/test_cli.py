@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ def run(capsys):
 def test_summary_of_alexnet_prints_the_classic_table(run):
     code, out, _ = run("summary", "alexnet", "--input", "3x227x227")
     lines = [line.split() for line in out.splitlines()]
-    table = {line[0]: line for line in lines[1:] if len(line) == 10 + 1}
+    table = {line[0]: line for line in lines[1:] if len(line) == 10 + 1 and line[1] != "input"}
     expected = zip((55, 27, 27, 13, 13, 13, 13, 6, 1, 1), (11, 19, 51, 67, 99, 131, 163, 195, 355, 355), strict=True)
     assert code == 0
     assert len(table) == 10
@@ -47,7 +49,10 @@ def test_summary_of_alexnet_prints_the_classic_table(run):
 
 def test_summary_formats(run, tmp_path):
     _, out, _ = run("summary", "resnet50", "--json")
-    rows = json.loads(out)
+    found = json.loads(out)
+    rows = found["layers"]
+    assert (found["schema"], found["fastrf"], found["model"]) == ("fastrf.summary/1", fastrf.__version__, "resnet50")
+    assert (found["inputs"]["input"]["shape"], found["wrt"], found["units"]) == ([3, 224, 224], "input", "pixels")
     assert len(rows) == 175
     assert {row["name"]: row["size"] for row in rows}["layer4.2.relu3"] == [427, 427]
     assert rows[-1]["size"] == [None, None]
@@ -108,7 +113,9 @@ def test_mask_files(run, tmp_path):
         assert "of 4096 pixels" in err
     assert (np.load(tmp_path / "m.npy") == expected).all()
     assert (np.load(tmp_path / "m.npz")["mask"] == expected).all()
-    assert (np.array(json.loads((tmp_path / "m.json").read_text())) == expected).all()
+    runs = json.loads((tmp_path / "m.json").read_text())["flat_runs"]
+    assert sum(stop - start for start, stop in runs) == expected.sum()
+    assert all(expected.ravel()[start:stop].all() for start, stop in runs)
     rows = (tmp_path / "m.txt").read_text().splitlines()
     assert [[c == "#" for c in row] for row in rows] == expected.tolist()
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
@@ -121,12 +128,12 @@ def test_mask_files(run, tmp_path):
 
 def test_boxes(run, tmp_path):
     _, out, _ = run("boxes", "alexnet", "--node", "pool5", "--json")
-    rows = json.loads(out)
+    rows = json.loads(out)["positions"]
     assert len(rows) == 36
     edges = {"y_start": 0, "y_stop": 131, "x_start": 0, "x_stop": 131}
     assert rows[0] == {"y": 0, "x": 0, **edges, "area": 131 * 131, "density": 1.0}
     _, out, _ = run("boxes", "alexnet", "--node", "conv1", "--at", "3,3")
-    assert out.splitlines()[1].split() == ["3", "3", "12", "23", "12", "23", "121", "1.0"]
+    assert out.splitlines()[2].split() == ["3", "3", "12", "23", "12", "23", "121", "1.0"]
     _, out, _ = run("boxes", "alexnet", "--node", "fc6-conv", "--csv")
     assert out.splitlines()[0] == "y,x,y_start,y_stop,x_start,x_stop,area,density"
     field = fastrf.analyze("alexnet")["pool5"]
@@ -138,9 +145,9 @@ def test_boxes(run, tmp_path):
 
 def test_zoo_and_version(run):
     _, out, _ = run("zoo")
-    assert out.splitlines()[1].split() == ["alexnet", "3x227x227", "10"]
+    assert out.splitlines()[2].split() == ["alexnet", "3x227x227", "10"]
     _, out, _ = run("zoo", "--json")
-    assert {row["name"] for row in json.loads(out)} == set(fastrf.zoo.names())
+    assert {row["name"] for row in json.loads(out)["networks"]} == set(fastrf.zoo.names())
     assert run("--version")[1].strip() == f"fastrf {fastrf.__version__}"
 
 
@@ -174,8 +181,11 @@ def test_help_teaches(run, command):
         (["summary", "alexnet", "--jso"], "No such option"),
         (["sumary", "alexnet"], "No such command"),
         (["summary"], "Missing argument"),
-        (["summary", "alexnet", "--json", "-o", "x.csv"], "the file's ending chooses"),
-        (["mask", "alexnet", "--json", "-o", "x.npy"], "the file's ending chooses"),
+        (["summary", "alexnet", "--json", "-o", "x.csv"], "x.csv is no .json; leave --json out"),
+        (["mask", "alexnet", "--json", "-o", "x.npy"], "x.npy is no .json; leave --json out"),
+        (["mask", "alexnet", "--image", "x.png"], "write one with -o mask.png"),
+        (["summary", "alexnet", "--columns", "layer,size"], "there is no column 'size'; choose from layer, operator"),
+        (["summary", "alexnet", "--columns", "layer", "--csv"], "csv has every value"),
         (["mask", "alexnet", "--at", "0,0", "--neuron", "0,0,0"], "exclude each other"),
         (["boxes", "alexnet", "--at", "0,0", "-o", "x.npy"], "writes all of them"),
         (["summary", "alexnet", "-o", "x.pdf"], "ending '.pdf' is unknown here"),
@@ -294,3 +304,83 @@ def test_a_status_is_gone_when_it_is_over(monkeypatch):
         with terminal.status("reading some.module:which_has_a_long_name ..."):
             assert stream.getvalue() == ("reading some.module:which_has\r" if shown else "")
         assert stream.getvalue().endswith(f"{' ' * 29}\r") == shown
+
+
+# Files that are there, and how much is said -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("summary alexnet", "a.json"),
+        ("mask alexnet --node conv3", "a.npy"),
+        ("masks alexnet --node conv3", "a.npy"),
+        ("boxes alexnet --node conv3", "a.csv"),
+        ("boxes alexnet --node conv3", "a.npz"),
+        ("anchors yolov5s --levels P3,P4,P5 --anchors yolov5", "a.md"),
+        ("sweep alexnet vgg16 -i 3x227x227", "a.csv"),
+    ],
+)
+def test_a_file_is_replaced_only_where_it_is_said(run, tmp_path, command, name):
+    if command.startswith("sweep"):
+        pytest.importorskip("pyarrow")
+    path = tmp_path / name
+    path.write_bytes(b"mine")
+    code, _, err = run(*command.split(), "-o", str(path))
+    assert (code, path.read_bytes()) == (2, b"mine")
+    assert "overwrite" in err
+    code, _, err = run(*command.split(), "-o", str(path), "--overwrite")
+    assert code == 0, err
+    assert path.read_bytes() != b"mine"
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_json_is_asked_for_by_a_switch_an_ending_or_both(run, tmp_path):
+    code, out, _ = run("summary", "alexnet", "--json")
+    assert code == 0
+    for k, given in enumerate((["-o", "a.json"], ["--json", "-o", "b.json"])):
+        path = tmp_path / given[-1]
+        assert run("summary", "alexnet", *given[:-1], str(path))[0] == 0, k
+        assert json.loads(path.read_text()) == json.loads(out)
+
+
+def test_quiet_and_verbose(run, tmp_path):
+    _, _, err = run("summary", "alexnet", "-q", "-o", str(tmp_path / "a.csv"))
+    assert err == ""
+    code, _, err = run("-q", "summary", "alexnt")
+    assert (code, "did you mean alexnet" in err) == (2, True)
+    code, out, _ = run("summary", "alexnet", "--verbose", "--columns", "layer, receptive field")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[2:6]] == [
+        ["layer", "receptive", "field"],
+        ["\u2500" * (len(out.splitlines()[3]) - 1)],
+        ["input", "1"],
+        ["conv1", "11"],
+    ]
+
+
+def test_masks_are_laid_over_pictures(run, tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    image.imsave(tmp_path / "photo.png", np.zeros((9, 9)))
+    common = ["mask", "resnet18", "-i", "3x64x64", "-n", "layer2", "--at", "1,1", "-o"]
+    for name, more in (("plain.png", []), ("over.png", ["--image", str(tmp_path / "photo.png")])):
+        code, _, err = run(*common, str(tmp_path / name), *more)
+        assert code == 0, err
+        assert image.imread(tmp_path / name).shape[2] == 4
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "over.png").read_bytes()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    code, _, err = run(*common, str(tmp_path / "c.png"), "--image", str(tmp_path / "broken.png"))
+    assert (code, "give a picture" in err) == (2, True)
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_every_key_of_json_is_documented(run):
+    page = (Path(__file__).parent.parent / "docs" / "json.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    found = json.loads(run("summary", "alexnet", "--json")[1])
+    mask = json.loads(run("mask", "alexnet", "--json")[1])
+    boxes = json.loads(run("boxes", "alexnet", "--node", "conv5", "--json")[1])
+    zoo = json.loads(run("zoo", "--json")[1])
+    inner = [found["inputs"]["input"], found["layers"][0], boxes["positions"][0]]
+    assert listed == {"rows"}.union(found, mask, boxes, zoo, *inner)
+    assert found["schema"] in page

@@ -303,7 +303,8 @@ def test_pictures_need_the_plot_extra(tmp_path, monkeypatch):
     from fastrf.cli import drawing
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.image", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    field = fastrf.analyze([fastrf.conv(3, 1)], (1, 4, 4)).output
     with pytest.raises(fastrf.MissingExtraError, match=r"pip install 'fastrf\[plot\]'"):
-        drawing.write_mask(np.ones((2, 2), bool), tmp_path / "m.png")
+        drawing.write_mask(field, (0, 0), field.mask((0, 0)), tmp_path / "m.png")
     assert list(tmp_path.iterdir()) == []

@@ -307,7 +307,10 @@ def test_approximate_nodes_are_listed_downstream():
     assert not analysis["b"].exact
     assert analysis["other"].exact
     assert fastrf.analyze(spec(*layers), wrt="top")["b"].exact
-    assert repr(analysis["b"]) == "ReceptiveField('b', shape=(2, 3, 8), input_shape=(3, 8, 8), approximate)"
+    assert repr(analysis["b"]) == (
+        "ReceptiveField('b', shape=(2, 3, 8), size=inf x 3, stride=inf x 1, channel_axis=0, "
+        "input_shape=(3, 8, 8), input_channel_axis=0, approximate at top)"
+    )
 
 
 def test_term_limit_names_the_node(monkeypatch):

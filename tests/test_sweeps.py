@@ -295,7 +295,7 @@ def test_top_and_columns():
     first = [row["id"] for row in result.to_rows() if row["size_y"] == sizes.max()]
     assert best.to_rows()[0]["id"] == first[0]
     assert result.top(1, "macs", smallest=True).to_rows()[0]["macs"] == result.to_pandas()["macs"].min()
-    assert json.loads(best.to_json())[0]["size_y"] == sizes.max()
+    assert json.loads(best.to_json())["rows"][0]["size_y"] == sizes.max()
     with pytest.raises(fastrf.UsageError, match="unknown column 'densitee'; did you mean density"):
         result.top(3, "densitee")
     with pytest.raises(fastrf.UsageError, match="number of rows"):

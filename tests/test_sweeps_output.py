@@ -62,7 +62,7 @@ def test_every_format_gives_the_same_rows(tmp_path, some, ending):
 def test_a_finished_table_is_not_made_again(tmp_path, some, monkeypatch):
     path = tmp_path / "table.parquet"
     first = fastrf.sweep(some, output=path).to_arrow()
-    with pytest.raises(fastrf.FormatError, match="exists; choose another name, or go on with resume"):
+    with pytest.raises(fastrf.FormatError, match="exists; choose another name, go on with resume, or overwrite"):
         fastrf.sweep(some, output=path)
     monkeypatch.setattr(threads, "run_here", None)
     assert fastrf.sweep(some, output=path, resume=True).to_arrow().equals(first)
@@ -209,7 +209,7 @@ def test_command_line_prints_the_best(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split()[:3] == ["id", "size_y", "size_x"]
     best = fastrf.sweep(NASBench201().sample(50, 3), (3, 16, 16)).top(2, "size").to_rows()
-    assert [line.split()[0] for line in printed[1:]] == [row["id"] for row in best]
+    assert [line.split()[0] for line in printed[2:]] == [row["id"] for row in best]
 
 
 def test_command_line_writes_and_resumes(tmp_path, capsys):

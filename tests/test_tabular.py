@@ -11,9 +11,9 @@ import pytest
 
 import fastrf
 from fastrf.cli.sweep import _shown
-from fastrf.outputs import tables
-from fastrf.outputs.tables import Column, Table, agreed, spans
+from fastrf.system import tables
 from fastrf.system import terminal as console
+from fastrf.system.tables import Column, Table, agreed, spans
 
 HEADER = ["layer", "operator", "parameters", "receptive field", "exact"]
 ROWS = [

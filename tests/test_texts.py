@@ -9,7 +9,7 @@ import re
 import pytest
 
 import fastrf
-from fastrf.outputs import texts
+from fastrf.system import texts
 
 # Text that names code -----------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ def test_names_of_a_network_are_shown_and_not_obeyed(tmp_path):
         assert row[0] == texts.csv_cell(name)
     assert "<" not in summary.to_markdown()
     assert all(name in str(summary) for name in names)
-    assert [row["name"] for row in json.loads(summary.to_json())] == names
+    assert [row["name"] for row in json.loads(summary.to_json())["layers"]] == names
     for name in HOSTILE:
         if not name.isprintable():
             with pytest.raises(fastrf.NetworkError, match="printable"):

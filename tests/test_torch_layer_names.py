@@ -63,7 +63,7 @@ def test_layers_bear_the_names_of_modules(capture: str) -> None:
     text = analysis.summary().to_text(80)
     assert "layers.1.relu@1 = layers " in text
     assert max(map(len, text.splitlines())) <= 80
-    assert json.loads(analysis.summary().to_json())[len(NAMES) - 1]["ends"] == ["layers.1", "layers"]
+    assert json.loads(analysis.summary().to_json())["layers"][len(NAMES) - 1]["ends"] == ["layers.1", "layers"]
     again = fastrf.Network.from_dict(json.loads(json.dumps(analysis.network.to_dict())))
     assert again == analysis.network
     assert again.classes["layers.0"] == "Block"

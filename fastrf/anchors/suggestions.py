@@ -6,6 +6,7 @@ Four rules, each of its own source; `kmeans` has the one that looks at boxes.
 from __future__ import annotations
 
 import contextlib
+import html
 import itertools
 import math
 from collections.abc import Sequence
@@ -24,8 +25,9 @@ from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize, fitted
 from fastrf.anchors.tables import Report
 from fastrf.errors import FastRFError, NetworkError, UsageError
-from fastrf.outputs.tables import wrapped
+from fastrf.system.tables import wrapped
 from fastrf.system.terminal import Progress
+from fastrf.system.texts import html_text
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -82,6 +84,11 @@ class Suggestion:
 
     def __repr__(self) -> str:
         return self.to_text()
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<div>{html_text(note)}</div>" for note in self.notes)
+        pasted = (f"<div><b>{html_text(f)}</b></div><pre>{html.escape(text)}</pre>" for f, text in self.forms.items())
+        return self.report._repr_html_() + notes + "".join(pasted)
 
     def to_records(self) -> dict[str, Any]:
         """As plain mappings and lists: method, anchors by level, notes, forms and report."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Rejected
 from fastrf.anchors.forms.anchor_set import Pair
-from fastrf.outputs.tables import Column, Table, agreed, number, plain, share, spans, to_json, wrapped
-from fastrf.outputs.texts import markdown_text
+from fastrf.system.tables import Column, Table, agreed, document, number, plain, share, spans, to_json, wrapped
+from fastrf.system.texts import html_text, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,10 @@ class Report:
     def __repr__(self) -> str:
         return self.to_text()
 
+    def _repr_html_(self) -> str:
+        told = "".join(f"<div>{html_text(line)}</div>" for line in self._told())
+        return "".join(table.to_html() for table in self._tables()) + told
+
     def to_text(self, width: int | None = None) -> str:
         """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""
         parts = [*(table.to_text(width) for table in self._tables()), "\n".join(wrapped(self._told(), width))]
@@ -125,7 +129,7 @@ class Report:
 
     def to_json(self) -> str:
         """As JSON, `null` where unbounded or unknown."""
-        return to_json(self.to_records())
+        return to_json(document("anchors", **self.to_records()))
 
     def to_csv(self) -> str:
         """The levels as CSV with a header; several values in a cell are joined by spaces, pairs by `x`."""

@@ -12,7 +12,7 @@ from fastrf.anchors.resize_rules import Resize
 from fastrf.anchors.suggestions import Suggestion, suggest
 from fastrf.anchors.tables import Report
 from fastrf.errors import FormatError, UsageError
-from fastrf.outputs.tables import to_json
+from fastrf.system.tables import document, to_json
 from fastrf.system.terminal import Progress, progress_bar
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | No
         return _pasted(analysis, asked, found[-1])
     if style == "json":
         kinds = [("report" if isinstance(one, Report) else "suggestion", one) for one in found]
-        return to_json({kind: one.to_records() for kind, one in kinds})
+        return to_json(document("anchors", **{kind: one.to_records() for kind, one in kinds}))
     if style == "csv" and len(found) > 1:
         raise UsageError("CSV holds one table; ask for --anchors or --suggest alone, or for JSON or Markdown")
     if style == "csv":

@@ -16,7 +16,17 @@ from typing import Annotated
 
 import typer
 
-from fastrf.cli.options import AnchorOptions, NodeOption, OutputOption, Printed, Source, option, parse_index, unfolded
+from fastrf.cli.options import (
+    AnchorOptions,
+    NodeOption,
+    Output,
+    Printed,
+    Source,
+    option,
+    parse_index,
+    require_new,
+    unfolded,
+)
 from fastrf.cli.sweep import sweep
 from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
@@ -26,13 +36,14 @@ __all__ = ["app", "main"]
 #: What the system says of an output that cannot be written.
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
 
+#: Switches that may stand anywhere.
+_DEBUG, _QUIET, _VERBOSE = ("--debug",), ("--quiet", "-q"), ("--verbose", "-v")
 #: Errors are not longer than this.
 MAX_LINE = 600
-_MASKS = "Where to: a .npy or .npz, replacing one that is there, or a new .zarr."
+_MASKS = "Where to: a new .npy, .npz or .zarr."
 
 app = typer.Typer(
     name="fastrf",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,7 +63,9 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, option("Show a traceback where an error would be one line.", "--debug")] = False,
+    debug: Annotated[bool, option("Show a traceback where an error would be one line.", *_DEBUG)] = False,
+    quiet: Annotated[bool, option("Say nothing beside the answer and errors.", *_QUIET)] = False,
+    verbose: Annotated[bool, option("Say what is done, and how long it took.", *_VERBOSE)] = False,
     version: Annotated[bool, option("Print the version.", "--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     pass
@@ -69,43 +82,49 @@ def summary(
 
     `fastrf summary resnet50 --depth 1` or `fastrf summary net.toml --input 3x640x640 --json`
     """
-    form = printed.form
-    printed.emit(source.analyze().summary(depth).table.to(form, printed.width))
+    form = printed.form  # what does not fit together is told before the work
+    printed.table(source.analyze().summary(depth).table, form)
 
 
 @app.command()
 @unfolded
 def mask(
     source: Source,
+    written: Output,
     node: NodeOption = None,
     at: Annotated[str | None, option("The position (default: the middle of the map).", metavar="Y,X")] = None,
     neuron: Annotated[str | None, option("One neuron instead of a position.", metavar="C,Y,X")] = None,
-    json: Annotated[bool, option("Print JSON.", "--json")] = False,
-    output: OutputOption = None,
+    json: Annotated[bool, option("JSON, printed or in the file.", "--json")] = False,
+    image: Annotated[Path | None, option("A picture to lay under the mask of a .png.", metavar="FILE")] = None,
 ) -> None:
     """Show exactly which pixels one position (or one neuron) sees.
 
     Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to
     .npy, .npz, .png, .txt or .json.
 
-    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` or `fastrf mask resnet50 --at 3,3 -o mask.png`
+    A .png shows it with axes, the tight box and the centre, over a picture if one is given.
+
+    `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` or
+    `fastrf mask resnet50 --node layer3 --at 3,3 -o mask.png --image photo.jpg`
     """
     from fastrf.cli import drawing
 
-    field = source.field(node)
+    ending = written.require(drawing.MASKS, "for a mask", [".json"] if json else ())
     if neuron is not None and at is not None:
         raise UsageError("--at and --neuron exclude each other; give one")
-    if json and output is not None:
-        raise UsageError("--json prints; with -o the file's ending chooses the format")
+    if image is not None and ending != ".png":
+        raise UsageError("--image lies under a picture; write one with -o mask.png")
+    drawing.require_tools(ending)
+    field = source.field(node)
     if neuron is not None:
         where = parse_index(neuron, "--neuron")
         pixels = field.neuron_pixels(where)
     else:
         where = tuple(n // 2 for n in field.position_shape) if at is None else parse_index(at, "--at")
         pixels = field.mask(where)
-    if output is not None:
-        drawing.write_mask(pixels, output)
-        console.note(f"wrote {output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}")
+    if written.output is not None:
+        drawing.write_mask(field, where, pixels, written.output, image)
+        console.note(f"wrote {written.output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}")
         return
     typer.echo(drawing.describe_json(field, where, pixels) if json else drawing.describe(field, where, pixels))
 
@@ -119,6 +138,7 @@ def masks(
     packed: Annotated[bool, option("Eight pixels a byte, as numpy.packbits does.", "--packed")] = False,
     chunks: Annotated[int | None, option("How many masks at a time.", metavar="N")] = None,
     resume: Annotated[bool, option("Go on with a .zarr that was interrupted.", "--resume")] = False,
+    overwrite: Annotated[bool, option("Replace a .npy or .npz that is there.", "--overwrite")] = False,
 ) -> None:
     """Write the masks of every position of a node, chunk by chunk.
 
@@ -131,6 +151,9 @@ def masks(
 
     if resume and output.suffix != ".zarr":
         raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
+    streams.require_form(output)
+    if output.suffix != ".zarr":
+        require_new(output, overwrite)
     field = source.field(node)
     stream = streams.Stream.of(field.positional, packed, chunks)
     with console.progress_bar("masks") as report:
@@ -157,16 +180,18 @@ def boxes(
     `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
     """
     from fastrf.cli import drawing
-    from fastrf.outputs.tables import Table
+    from fastrf.system.tables import Table, document
 
     only = None if at is None else parse_index(at, "--at")
     output = printed.output
     if output is None or output.suffix not in (".npy", ".npz"):
-        table = Table(drawing.box_rows(source.field(node), only), ruled=False)
-        printed.emit(table.to(printed.form, printed.width))
+        form, field = printed.form, source.field(node)
+        head = document("boxes", node=field.name, positions=None)
+        printed.table(Table(drawing.box_rows(field, only), head=head), form)
         return
     if only is not None:
         raise UsageError("--at gives one box; -o with .npy or .npz writes all of them")
+    require_new(output, printed.overwrite)
     drawing.write_boxes(source.field(node), output)
     console.note(f"wrote {output}")
 
@@ -178,14 +203,15 @@ app.command()(unfolded(sweep))
 def zoo(json: Annotated[bool, option("Print JSON.", "--json")] = False) -> None:
     """List the built-in networks."""
     from fastrf import zoo as networks
-    from fastrf.outputs.tables import Table
+    from fastrf.system.tables import Table, document
 
     specs = {name: networks.build(name) for name in networks.names()}
     rows = [
         {"name": name, "input": "x".join(map(str, spec["input_shape"])), "layers": len(spec["layers"])}
         for name, spec in specs.items()
     ]
-    typer.echo(Table(rows, ruled=False).to("json" if json else "table", console.terminal_width()))
+    table = Table(rows, head=document("zoo", networks=None))
+    typer.echo(table.to("json" if json else "table", console.terminal_width()))
 
 
 @app.command()
@@ -225,7 +251,8 @@ def main(arguments: list[str] | None = None) -> None:
     Raises SystemExit: 0 fine, 2 bad usage, bad input, or output that cannot be written, 130 interrupted.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    words = [word for word in given if word != "--debug"]
+    words = [word for word in given if word not in (*_DEBUG, *_QUIET, *_VERBOSE)]
+    console.speak(quiet=any(word in _QUIET for word in given), verbose=any(word in _VERBOSE for word in given))
     command = typer.main.get_command(app)
     code: object = 0 if words else 2  # without arguments: help, and bad usage
     try:
@@ -238,7 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
     except (Exception, SystemExit) as error:
-        if "--debug" in given and isinstance(error, Exception):
+        if _DEBUG[0] in given and isinstance(error, Exception):
             raise
         code = _told(error)
     raise SystemExit(code)
@@ -254,7 +281,7 @@ def _told(error: BaseException) -> int:
             return 0
         message = f"the output cannot be written: {error.strerror or error}"
     line = shown(message)
-    console.note(f"fastrf: {line if len(line) <= MAX_LINE else f'{line[:MAX_LINE]}...'}")
+    console.error(f"fastrf: {line if len(line) <= MAX_LINE else f'{line[:MAX_LINE]}...'}")
     return 2
 
 

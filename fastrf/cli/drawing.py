@@ -15,11 +15,15 @@ from fastrf.errors import FormatError
 from fastrf.field import ReceptiveField
 from fastrf.system.extras import require
 from fastrf.system.files import whole_file
+from fastrf.system.tables import document
 from fastrf.system.terminal import terminal_width
 
-__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "write_boxes", "write_mask"]
+__all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "require_tools", "write_boxes", "write_mask"]
 
 Mask = npt.NDArray[np.bool_]
+
+#: Endings of files of a mask.
+MASKS = (".npy", ".npz", ".png", ".txt", ".json")
 
 #: A text picture is not larger than this many characters by lines, nor wider than the terminal; a larger mask is shown
 #: in blocks.
@@ -57,7 +61,7 @@ def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> 
         "assumes": list(field.assumes),
         "flat_runs": edges.tolist(),
     }
-    return json.dumps(facts)
+    return json.dumps(document("mask", **facts))
 
 
 def _box(mask: Mask) -> list[tuple[int, int]]:
@@ -99,15 +103,22 @@ def _draw_plane(plane: Mask, label: str, width: int | None) -> list[str]:
     return [*_wrapped(head, width), *("".join(row) for row in signs)]
 
 
-def write_mask(mask: Mask, path: Path) -> None:
+def require_tools(ending: str) -> None:
+    """Raises MissingExtraError where what writes such a file is not installed."""
+    if ending == ".png":
+        require("matplotlib.figure", "plot", "a .png")
+
+
+def write_mask(
+    field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: Path, image: Path | None = None
+) -> None:
     """Write a mask to `.npy`, `.npz` (key `mask`), `.png`, `.txt` or `.json`.
 
-    Raises FormatError for another ending, MissingExtraError for `.png` without matplotlib.
+    Raises FormatError for a mask that is no picture or an image that cannot be read, MissingExtraError for `.png`
+    without matplotlib.
     """
-    if path.suffix not in (".npy", ".npz", ".png", ".txt", ".json"):
-        raise FormatError(f"{path}: ending {path.suffix!r} is unknown for a mask; use .npy, .npz, .png, .txt or .json")
     if path.suffix == ".png":
-        _write_png(mask, path)
+        _write_png(field, where, mask, path, image)
         return
     with whole_file(path) as file:
         if path.suffix == ".npy":
@@ -115,18 +126,48 @@ def write_mask(mask: Mask, path: Path) -> None:
         elif path.suffix == ".npz":
             np.savez_compressed(file, allow_pickle=False, mask=mask)
         elif path.suffix == ".json":
-            file.write(json.dumps(mask.astype(int).tolist()).encode())
+            file.write(describe_json(field, where, mask).encode())
         else:
             rows = np.atleast_2d(mask).reshape(-1, mask.shape[-1] if mask.ndim else 1)
             file.write("".join("".join("#" if seen else "." for seen in row) + "\n" for row in rows).encode())
 
 
-def _write_png(mask: Mask, path: Path) -> None:
+def _write_png(field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: Path, image: Path | None) -> None:
+    """A picture with axes: the mask, over an image if there is one, its tight box, and the centre of the position."""
     if mask.ndim > 2:
         raise FormatError(f"{path}: a mask of {mask.ndim} axes is no picture; write .npy or .npz")
-    image = require("matplotlib.image", "plot", "a .png")
+    figure = require("matplotlib.figure", "plot", "a .png").Figure(layout="constrained")
+    plane, axes = np.atleast_2d(mask), figure.subplots()
+    height, width = plane.shape
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    if image is not None:
+        axes.imshow(_pixels(image), extent=extent)
+    seen = np.zeros((*plane.shape, 4))
+    seen[plane] = (0.85, 0.15, 0.1, 1.0 if image is None else 0.45)
+    axes.imshow(seen, extent=extent, interpolation="nearest")
+    (top, bottom), (left, right) = _box(plane)
+    axes.plot(*zip(*_corners(top - 0.5, bottom - 0.5, left - 0.5, right - 0.5), strict=True), color="0.3", linewidth=1)
+    place = where[len(where) - len(field.position_shape) :]  # a neuron's channel comes first
+    center = [c + s * k for c, s, k in zip(field.center, field.stride, place, strict=False)]
+    if len(center) == len(place) == mask.ndim and np.isfinite(center).all():
+        axes.plot(center[-1], center[0] if mask.ndim > 1 else 0, "+", color="black")
+    axes.set_aspect("auto" if mask.ndim < 2 else "equal")
+    axes.set_title(f"{field.name} at {','.join(map(str, where))}: {mask.sum():,} of {mask.size:,} pixels")
     with whole_file(path) as file:
-        image.imsave(file, np.atleast_2d(mask), cmap="gray", vmin=0, vmax=1, format="png")
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _corners(top: float, bottom: float, left: float, right: float) -> list[tuple[float, float]]:
+    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+
+
+def _pixels(path: Path) -> Any:
+    try:
+        return require("matplotlib.image", "plot", "--image").imread(path)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FormatError(
+            f"{path}: {getattr(error, 'strerror', None) or error}; give a picture such as a .png"
+        ) from error
 
 
 def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,16 +22,18 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
     from fastrf.network import Network
+    from fastrf.system.tables import Table
 
 __all__ = [
     "AnchorOptions",
     "NodeOption",
-    "OutputOption",
+    "Output",
     "Printed",
     "Source",
     "option",
     "parse_index",
     "parse_input",
+    "require_new",
     "unfolded",
 ]
 
@@ -43,10 +46,13 @@ def option(told: str, *names: str, **how: Any) -> Any:
     return typer.Option(*names, help=told, **how)
 
 
+_log = logging.getLogger(__name__)
+
 _Text = str | None
 _Texts = list[str] | None
 NodeOption = Annotated[_Text, option("The node to look at (default: the network's first output).", "--node", "-n")]
-_TOLD = "Write to a file, replacing one that is there; its ending chooses the format."
+_TOLD = "Write to a new file; its ending chooses the format."
+_OVERWRITE = "Replace a file that is there."
 OutputOption = Annotated[Path | None, option(_TOLD, "--output", "-o", metavar="FILE")]
 _MODEL = "A built-in network, a .toml, .json, .onnx or .pt2 file, or package.module:callable for a PyTorch model."
 _INPUT = "Input shape, e.g. 3x224x224 (with the batch for ONNX, if you like); NAME=SHAPE for one of several."
@@ -63,6 +69,8 @@ _BELOW = "A constant mask value at most this excludes its place from a softmax; 
 _CAPTURE = "How a PyTorch module is followed: `record` by one run, `export` by torch.export, `auto` by what can."
 _UNSUPPORTED = "`raise`, or `full` to over-approximate operators without a rule."
 _ANCHORS = "yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors."
+_WIDE = "Print every column whole, however narrow the terminal."
+_COLUMNS = "Print these columns alone, by their headings."
 _TRUST = "Read a .pt2 file that could run code; only where you trust its origin."
 
 
@@ -86,7 +94,11 @@ class Source:
         from fastrf.analysis import analyze
 
         with status(f"reading {self.model} ..."):
-            return analyze(self._load(), wrt=self.wrt, ignore=self.ignore or ())
+            network = self._load()
+            _log.debug("read %s: %d layers", self.model, len(network.nodes))
+            found = analyze(network, wrt=self.wrt, ignore=self.ignore or ())
+            _log.debug("analysed every layer against %r", found.wrt)
+            return found
 
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""
@@ -131,14 +143,44 @@ class AnchorOptions:
     exact: Annotated[bool, option("Lay boxes over the exact mask of every position.", "--exact")] = False
 
 
+def require_new(path: Path | None, overwrite: bool) -> None:
+    """Raises UsageError for a file that is there, before there is work to lose."""
+    if path is not None and path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; --overwrite replaces it")
+
+
 @dataclass(frozen=True)
-class Printed:
+class Output:
+    """The file that an answer is written to."""
+
+    output: OutputOption = None
+    overwrite: Annotated[bool, option(_OVERWRITE, "--overwrite")] = False
+
+    def require(self, endings: Collection[str], what: str, asked: Sequence[str] = ()) -> str:
+        """The ending of the file, "" without one, before there is work to lose; `asked` are endings chosen otherwise.
+
+        Raises FormatError for another ending, UsageError for a file that is there or an ending that is not asked for.
+        """
+        if self.output is None:
+            return asked[0] if asked else ""
+        ending = self.output.suffix
+        if ending not in endings:
+            raise FormatError(f"{self.output}: ending {ending!r} is unknown {what}; use {', '.join(endings)}")
+        if asked and ending not in asked:
+            raise UsageError(f"{self.output} is no {asked[0]}; leave --{asked[0][1:]} out, or change the ending")
+        require_new(self.output, self.overwrite)
+        return ending
+
+
+@dataclass(frozen=True)
+class Printed(Output):
     """How a table leaves: printed, or written to a file whose ending says how."""
 
-    json: Annotated[bool, option("Print JSON.", "--json")] = False
-    csv: Annotated[bool, option("Print CSV.", "--csv")] = False
-    markdown: Annotated[bool, option("Print a Markdown table.", "--markdown")] = False
-    output: OutputOption = None
+    json: Annotated[bool, option("JSON, printed or in the file.", "--json")] = False
+    csv: Annotated[bool, option("CSV, printed or in the file.", "--csv")] = False
+    markdown: Annotated[bool, option("A Markdown table, printed or in the file.", "--markdown")] = False
+    wide: Annotated[bool, option(_WIDE, "--wide")] = False
+    columns: Annotated[_Text, option(_COLUMNS, metavar="NAME,NAME,...")] = None
 
     @property
     def form(self) -> str:
@@ -146,20 +188,23 @@ class Printed:
         asked = [name for name in ("json", "csv", "markdown") if getattr(self, name)]
         if len(asked) > 1:
             raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other; choose one")
-        if asked and self.output is not None:
-            raise UsageError(f"--{asked[0]} prints; with -o the file's ending chooses the format")
-        if asked or self.output is None:
-            return asked[0] if asked else "table"
-        endings = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
-        if self.output.suffix not in endings:
-            ending, known = self.output.suffix, ", ".join(endings)
-            raise FormatError(f"{self.output}: ending {ending!r} is unknown here; use {known}")
-        return endings[self.output.suffix]
+        forms = {".json": "json", ".csv": "csv", ".md": "markdown", ".txt": "table"}
+        ending = self.require(forms, "here", [e for e, form in forms.items() if form in asked])
+        if self.columns and forms.get(ending) in ("json", "csv"):
+            raise UsageError(f"--columns chooses what people see; {forms[ending]} has every value")
+        return forms.get(ending, "table")
 
     @property
     def width(self) -> int | None:
-        """The terminal's, if the table goes to one."""
-        return terminal.terminal_width() if self.output is None else None
+        """The terminal's, if the table goes to one and is to fit it."""
+        return terminal.terminal_width() if self.output is None and not self.wide else None
+
+    def table(self, table: Table, form: str) -> None:
+        """Print the table, or write it to the file. Raises UsageError for columns that it does not have."""
+        chosen = [title.strip() for title in (self.columns or "").split(",") if title.strip()]
+        table = table.only(chosen) if chosen else table
+        is_bold = self.output is None and terminal.shows_bold()
+        self.emit(table.to_text(self.width, is_bold) if form == "table" else table.to(form))
 
     def emit(self, text: str) -> None:
         """Print the text, or write the file."""

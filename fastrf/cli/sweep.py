@@ -10,8 +10,8 @@ import typer
 
 from fastrf.cli.options import option, parse_input
 from fastrf.errors import UsageError
-from fastrf.outputs.tables import Table, number
 from fastrf.system import terminal as console
+from fastrf.system.tables import Table, number
 
 if TYPE_CHECKING:
     from fastrf.sweeps.result import SweepResult
@@ -43,6 +43,7 @@ class SweepOptions:
     seed: Annotated[int, option("The seed of --sample.", min=0)] = 0
     workers: Annotated[int | None, option("Threads on this machine.", min=1)] = None
     scheduler: Annotated[_Text, option("A Dask scheduler, e.g. tcp://host:8786.", metavar="ADDRESS")] = None
+    overwrite: Annotated[bool, option("Replace a table that is there.", "--overwrite")] = False
     resume: Annotated[bool, option("Go on with an output that was interrupted.", "--resume")] = False
     top: Annotated[int | None, option("Print so many of the best candidates.", min=1)] = None
     by: Annotated[_Text, option("The column that says what is best.", metavar="COLUMN")] = None
@@ -65,7 +66,8 @@ def sweep(asked: SweepOptions) -> None:
     given, shape = _at_shapes(
         candidates_of(asked.candidates, asked.sample, asked.seed), asked.candidates, asked.input_shape
     )
-    result = run(given, shape, names, asked.workers, asked.scheduler, asked.output, asked.resume, node=asked.node)
+    where: dict[str, Any] = {"output": asked.output, "resume": asked.resume, "overwrite": asked.overwrite}
+    result = run(given, shape, names, asked.workers, asked.scheduler, node=asked.node, **where)
     if asked.output is not None:
         failed = f", {result.n_failed} of them failed" if result.n_failed else ""
         console.note(f"wrote {asked.output}: {len(result)} rows{failed}")
@@ -96,7 +98,7 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
         rows = [
             {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
         ]
-        typer.echo(Table(rows, keep=(column,), ruled=False).to_text(console.terminal_width()))
+        typer.echo(Table(rows, keep=(column,), strong=column).to_text(console.terminal_width(), console.shows_bold()))
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
         console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")

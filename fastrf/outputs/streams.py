@@ -244,14 +244,22 @@ def _block(number: Any, stream: Stream) -> masks.Dense:
 # One file ----------------------------------------------------------------------------------------------------
 
 
+def require_form(path: str | os.PathLike[str]) -> str:
+    """The ending of a file of masks. Raises FormatError for another, MissingExtraError for `.zarr` without zarr."""
+    ending = Path(path).suffix
+    if ending not in (".zarr", ".npy", ".npz"):
+        raise FormatError(f"{path}: ending {ending!r} is unknown here; use .zarr, .npy or .npz")
+    if ending == ".zarr":
+        require("zarr", "zarr", "a .zarr")
+    return ending
+
+
 def to_file(stream: Stream, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
     """Write a stream to `.npy`, or compressed to `.npz` under the name `masks`; the file appears whole or not at all.
 
     Raises FormatError for another ending or a file that cannot be written, LimitError for chunks beyond memory.
     """
-    ending = Path(path).suffix
-    if ending not in (".npy", ".npz"):
-        raise FormatError(f"{path}: ending {ending!r} is unknown here; use .zarr, .npy or .npz")
+    ending = require_form(path)
     stream.require(1)
     header = {"descr": np.dtype(stream.dtype).str, "fortran_order": False, "shape": stream.shape}
     with contextlib.ExitStack() as stack:

@@ -39,7 +39,12 @@ class Parts:
     """What is there of one table so far. Raises FormatError where it cannot be begun, or is that of another sweep."""
 
     def __init__(
-        self, output: str | os.PathLike[str], manifest: dict[str, Any], schema: pa.Schema, resume: bool
+        self,
+        output: str | os.PathLike[str],
+        manifest: dict[str, Any],
+        schema: pa.Schema,
+        resume: bool,
+        overwrite: bool = False,
     ) -> None:
         try:
             self.output = Path(output)
@@ -51,21 +56,21 @@ class Parts:
         #: Whether the table is there already.
         self.complete = False
         try:
-            self._begin(resume)
+            self._begin(resume, overwrite)
         except OSError as error:
             raise FormatError(
                 f"{output}: {error.strerror or error}; choose a name in a folder that can be written"
             ) from error
 
-    def _begin(self, resume: bool) -> None:
-        there = self.output.exists()
-        if there and not self.output.is_file():
+    def _begin(self, resume: bool, overwrite: bool) -> None:
+        if self.output.exists() and not self.output.is_file():
             raise FormatError(f"{self.output}: exists and is no regular file; choose another name")
+        there = self.output.exists() and not overwrite
         begun = os.path.lexists(self.folder)
         manifest = _own_manifest(self.folder) if begun else None
         if (there or begun) and not resume:
             what = "exists" if there else "was begun by a sweep that did not end"
-            raise FormatError(f"{self.output}: {what}; choose another name, or go on with resume")
+            raise FormatError(f"{self.output}: {what}; choose another name, go on with resume, or overwrite it")
         if begun:
             self._check(manifest)
         if there:

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import UsageError, did_you_mean
-from fastrf.outputs.tables import Table
 from fastrf.sweeps.table import arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
+from fastrf.system.tables import Table, document
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 __all__ = ["SweepResult"]
+
+
+#: Candidates that a notebook shows.
+_SHOWN = 100
 
 
 class SweepResult:
@@ -50,6 +54,11 @@ class SweepResult:
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         return f"SweepResult({len(self)} candidates{failed}, columns {', '.join(self.columns[3:])})"
 
+    def _repr_html_(self) -> str:
+        first: list[dict[str, Any]] = self._table.slice(0, _SHOWN).to_pylist()
+        more = [f"{len(self) - _SHOWN:,} more candidates"] if len(self) > _SHOWN else []
+        return Table(first, title=f"{len(self):,} candidates", notes=more, keys=self.columns).to_html()
+
     @property
     def n_failed(self) -> int:
         """How many candidates failed."""
@@ -72,8 +81,8 @@ class SweepResult:
         return rows
 
     def to_json(self) -> str:
-        """As a JSON list of rows, `null` where a figure is infinite, unknown or missing."""
-        return Table(self.to_rows()).to_json()
+        """As a JSON object with a list of `rows`, `null` where a figure is infinite, unknown or missing."""
+        return Table(self.to_rows(), head=document("sweep", rows=None)).to_json()
 
     def top(self, n: int = 10, by: str = "density", *, smallest: bool = False) -> SweepResult:
         """The `n` candidates with the largest (or smallest) value of a column, the best first.

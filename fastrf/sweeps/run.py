@@ -35,6 +35,7 @@ def sweep(
     progress: bool | Progress = True,
     *,
     node: str | None = None,
+    overwrite: bool = False,
 ) -> SweepResult:
     """Exact receptive-field figures of many candidate architectures, one row each, in the candidates' order.
 
@@ -45,14 +46,15 @@ def sweep(
     is a `dask.distributed.Client` or a scheduler's address. A candidate that fails is a row with its error.
 
     `output` is a `.parquet`, `.csv`, `.arrow` or `.feather` file, kept in parts beside it while the sweep runs; with
-    `resume` a run goes on where another one ended. `progress` shows a bar, or is called with the rows done and all.
+    `resume` a run goes on where another one ended; `overwrite` replaces a table that is there, once the new one is
+    whole. `progress` shows a bar, or is called with the rows done and all.
 
     Raises UsageError for no candidates, an unknown metric or a scheduler that is not there; FormatError for an output
     that exists, cannot be written, or is another sweep's; ShapeError; and MissingExtraError without the extra `sweep`.
     """
     arrow()  # before anything is looked at
     work = work_of(candidates, input_shape, metrics, node)
-    parts = None if output is None else Parts(output, work.manifest(), work.schema, resume)
+    parts = None if output is None else Parts(output, work.manifest(), work.schema, resume, overwrite)
     if parts is not None and parts.complete:
         return SweepResult(None, work.schema, parts.output)
     rows = _gathered(work, parts, workers, client, progress)

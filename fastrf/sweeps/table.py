@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.errors import FormatError
-from fastrf.outputs.texts import csv_cell, from_csv_cell
 from fastrf.sweeps.metrics import Metric
 from fastrf.system.extras import require
 from fastrf.system.files import opened
+from fastrf.system.texts import csv_cell, from_csv_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa

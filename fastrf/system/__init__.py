@@ -1,1 +1,3 @@
-"""What fastrf asks of the system: files, interrupts, the terminal."""
+"""What fastrf asks of the system, and how it is shown: files, interrupts, the terminal, tables and texts."""
+
+VERSION = "0.1.0"

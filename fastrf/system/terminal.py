@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 from fastrf.system import interrupts
 
-__all__ = ["Progress", "note", "progress_bar", "silent", "status", "terminal_width"]
+__all__ = ["Progress", "error", "note", "progress_bar", "shows_bold", "silent", "speak", "status", "terminal_width"]
 
 #: Called with how many are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -20,9 +21,31 @@ def silent(_: int, __: int) -> None:
     """Progress that nobody follows."""
 
 
-def note(text: str) -> None:
+class _Spoken:
+    """How much is said beside the answer."""
+
+    quiet = False
+
+
+def speak(*, quiet: bool = False, verbose: bool = False) -> None:
+    """From now on, say nothing but errors, or also what fastrf does and when."""
+    _Spoken.quiet = quiet
+    if verbose:
+        import logging
+
+        logging.basicConfig(stream=sys.stderr, format="%(relativeCreated)6d ms  %(message)s")
+        logging.getLogger("fastrf").setLevel(logging.DEBUG)
+
+
+def error(text: str) -> None:
     """One line on stderr; what nobody can read is lost."""
     _write(f"{text}\n")
+
+
+def note(text: str) -> None:
+    """One line on stderr for those who want to know."""
+    if not _Spoken.quiet:
+        error(text)
 
 
 def terminal_width() -> int | None:
@@ -30,10 +53,16 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
 
 
+def shows_bold() -> bool:
+    """Whether stdout is a terminal that knows bold letters, and its user wants more than plain ones."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or sys.platform == "win32"
+    return _is_terminal(sys.stdout) and not plain
+
+
 @contextlib.contextmanager
 def status(text: str) -> Iterator[None]:
     """A line on stderr while something takes its time, gone afterwards; nothing where stderr is no terminal."""
-    if not _is_terminal(sys.stderr):
+    if _Spoken.quiet or not _is_terminal(sys.stderr):
         yield
         return
     line = " ".join(text.split())[: shutil.get_terminal_size().columns - 1]
@@ -62,7 +91,7 @@ def progress_bar(title: str, progress: bool | Progress = True) -> Iterator[Progr
     if callable(progress):
         yield progress
         return
-    if not progress:
+    if not progress or _Spoken.quiet:
         yield None
         return
     from rich.console import Console

@@ -7,6 +7,7 @@ go through here.
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from fastrf.errors import shown
 
-__all__ = ["csv_cell", "csv_rows", "from_csv_cell", "markdown_rows", "markdown_text"]
+__all__ = ["csv_cell", "csv_rows", "from_csv_cell", "html_rows", "html_text", "markdown_rows", "markdown_text"]
 
 #: What a spreadsheet works out: text that begins so, unless it is made of numbers alone.
 _FORMULA = re.compile(r"'*(?:[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?![-+\d.xinfae ]*\Z))")
@@ -49,3 +50,28 @@ def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A header and rows as a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(markdown_text, line)) + " |" for line in lines)
+
+
+def html_text(text: str) -> str:
+    """The text as HTML shows it."""
+    return html.escape(shown(text))
+
+
+def html_rows(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, strong: str = "") -> str:
+    """A header and rows as a table in HTML that suits light and dark pages, `left` columns on the left.
+
+    Nothing is fetched and no style leaks: every cell bears its own.
+    """
+    line = "border-bottom:1px solid rgba(128,128,128,.35)"
+    looks = [
+        f"padding:.15em .7em;white-space:nowrap;text-align:{'left' if k < left else 'right'}"
+        + ";font-weight:bold" * (title == strong)
+        for k, title in enumerate(header)
+    ]
+    head = "".join(f'<th style="{look};{line}">{html_text(t)}</th>' for look, t in zip(looks, header, strict=True))
+    body = "\n".join(
+        "<tr>" + "".join(f'<td style="{k}">{html_text(t)}</td>' for k, t in zip(looks, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;background:transparent"
+    return f'<table style="{style}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>'

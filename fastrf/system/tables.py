@@ -2,7 +2,8 @@
 
 Where people read, what is unbounded is `inf` and what is unknown `-`; JSON has `null` for both; CSV says `inf` and
 `nan`, and leaves what is missing empty. Numbers are never wrapped or cut: where a terminal is too narrow, headings are
-broken between words, then columns are left out, which is said, and names are shortened in their middle.
+broken between words, long numbers and headings take their brief forms, then columns are left out, which is said, and
+names are shortened in their middle.
 """
 
 from __future__ import annotations
@@ -12,30 +13,49 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastrf.errors import shown
-from fastrf.outputs.texts import csv_rows, markdown_rows, markdown_text
+from fastrf.errors import UsageError, shown
+from fastrf.system import VERSION
 from fastrf.system.extras import require
+from fastrf.system.texts import csv_rows, html_rows, html_text, markdown_rows, markdown_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "Table", "agreed", "number", "plain", "share", "spans", "to_json", "wrapped"]
+__all__ = [
+    "Column",
+    "Table",
+    "agreed",
+    "brief_count",
+    "count",
+    "document",
+    "number",
+    "plain",
+    "share",
+    "spans",
+    "to_json",
+    "wrapped",
+]
 
 Record = Mapping[str, Any]
 
 #: Names are not shortened below so many characters as long as a column can be left out instead.
 _NAME = 24
 _MARGIN, _GAP = 2, 3
+#: Rows that a notebook shows.
+_SHOWN = 300
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class Column(NamedTuple):
-    """A heading, and what of a record stands below it."""
+    """A heading, and what of a record stands below it; the brief forms of both for a narrow terminal."""
 
     title: str
     show: Callable[[Record], str]
+    brief: Callable[[Record], str] | None = None
+    initials: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,9 @@ class Table:
     `keys` are those of the records, for a table that may have none; `flat` writes cells of CSV by key. Within a
     terminal, the first `names` columns may be shortened, the first `left` stand on the left. `drop` are the columns
     that may be left out, the first of them first; without it, all but the first from the right, except those in `keep`.
+    Columns of which every cell is `idle` go before anything else is done. `strong` is the heading of what people look
+    for, in bold where a terminal shows it. `above` are records that only people see, before the others. `head` is what
+    a JSON document says before its records, which stand there by the last key.
     """
 
     records: Sequence[Record]
@@ -57,7 +80,10 @@ class Table:
     left: int = 1
     drop: Sequence[str] | None = None
     keep: Sequence[str | None] = ()
-    ruled: bool = True
+    idle: str | None = None
+    strong: str = ""
+    above: Sequence[Record] = ()
+    head: Mapping[str, Any] | None = None
 
     def to(self, form: str, width: int | None = None) -> str:
         """As "json", "csv", "markdown" or a "table" within a terminal's width."""
@@ -71,8 +97,9 @@ class Table:
         return [plain(dict(record)) for record in self.records]
 
     def to_json(self) -> str:
-        """As a JSON list of mappings."""
-        return to_json(self.to_records())
+        """As a JSON list of mappings, or an object that holds it."""
+        records = self.to_records()
+        return to_json(records if self.head is None else {**plain(dict(self.head)), list(self.head)[-1]: records})
 
     def to_csv(self) -> str:
         """As CSV with a header: a few values by `x`, several such by spaces."""
@@ -89,37 +116,85 @@ class Table:
         """As a Markdown table, its notes below it."""
         return "\n\n".join([markdown_rows(*self._cells()), *map(markdown_text, self.notes)])
 
-    def to_text(self, width: int | None = None) -> str:
+    def to_html(self) -> str:
+        """As what a notebook shows: title, table and notes in HTML, with the first rows of very many."""
+        header, rows = self._cells()
+        more = [f"{len(rows) - _SHOWN:,} more rows"] if len(rows) > _SHOWN else []
+        told = "".join(f"<div>{html_text(text)}</div>" for text in [*more, *self.notes])
+        title = f"<div><b>{html_text(self.title)}</b></div>" if self.title else ""
+        table = html_rows(header, rows[:_SHOWN], self.left, self.strong)
+        return f'<div style="overflow-x:auto">{title}{table}{told}</div>'
+
+    def to_text(self, width: int | None = None, bold: bool = False) -> str:
         """As text with its title and notes: as wide as it is, or within a terminal's width."""
         title = [*wrapped([self.title], width), ""] if self.title else []
-        return "\n".join([*title, *self._lines(width), *wrapped(self.notes, width)])
+        return "\n".join([*title, *self._lines(width, bold), *wrapped(self.notes, width)])
+
+    def only(self, titles: Sequence[str]) -> Table:
+        """The table of some columns, in that order, of which none is left out. Raises UsageError for others."""
+        known = {column.title: column for column in self._columns}
+        for title in titles:
+            if title not in known:
+                raise UsageError(f"there is no column {title!r}; choose from {', '.join(known)}")
+        return replace(self, columns=[known[title] for title in titles], drop=(), idle=None)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """The headings, and the rows below them."""
-        if self.columns:
-            return [c.title for c in self.columns], [[c.show(record) for c in self.columns] for record in self.records]
-        keys = self.keys or (list(self.records[0]) if self.records else ())
-        return list(keys), [[_told(record[key]) for key in keys] for record in self.records]
+        return [c.title for c in self._columns], [[c.show(record) for c in self._columns] for record in self._seen]
 
-    def _lines(self, width: int | None) -> list[str]:
+    @property
+    def _columns(self) -> Sequence[Column]:
+        keys = self.keys or (list(self.records[0]) if self.records else ())
+        return self.columns or [Column(key, lambda record, key=key: _told(record[key])) for key in keys]  # type: ignore[misc]
+
+    @property
+    def _seen(self) -> list[Record]:
+        return [*self.above, *self.records]
+
+    def _lines(self, width: int | None, bold: bool) -> Iterator[str]:
         """The table, then what was left out to keep it within the width; without a width, all of it."""
         header, rows = self._cells()
         columns = [[title, *(shown(row[k]) for row in rows)] for k, title in enumerate(header)]
         kept = {k: max(map(_width, column)) for k, column in enumerate(columns)}
-        dropped: list[str] = []
-        is_cut = False
+        told: list[str] = []
         if width is not None and _total(kept.values()) > width:
-            kept = {k: max(_narrowest(title), *map(_width, cells), 0) for k, (title, *cells) in enumerate(columns)}
-            for name in reversed(header[1:]) if self.drop is None else self.drop:
-                if _total(min(n, _NAME) if i < self.names else n for i, n in kept.items()) <= width:
-                    break
-                if name in header and name not in self.keep:
-                    del kept[header.index(name)]
-                    dropped.append(name)
-            is_cut = self._shorten(kept, header, width)
-        told = ["left out to fit the terminal: " + ", ".join(t for t in header if t in dropped)] if dropped else []
-        told += ["names are shortened; --json, or a pipe, shows them whole"] if is_cut else []
-        return [*self._drawn(columns, kept), *wrapped(told, width)]
+            told = self._fit(columns, kept, width)
+        yield from self._drawn(columns, kept, header.index(self.strong) if bold and self.strong in header else None)
+        yield from wrapped(told, width)
+
+    def _fit(self, columns: list[list[str]], kept: dict[int, int], width: int) -> list[str]:
+        """Make the columns narrower, or leave them out of those kept, until they fit; says what was done."""
+        header = [title for title, *_ in columns]
+        kept |= {k: max(_narrowest(title), *map(_width, cells), 0) for k, (title, *cells) in enumerate(columns)}
+
+        def fits() -> bool:
+            return _total(min(n, _NAME) if k < self.names else n for k, n in kept.items()) <= width
+
+        idle = [k for k, (_, *cells) in enumerate(columns) if k >= self.names and set(cells) == {self.idle}]
+        dropped = [kept.pop(k) and k for k in idle if not fits()]
+        brief = [] if fits() else self._briefly(columns, kept)
+        for name in reversed(header[1:]) if self.drop is None else self.drop:
+            if name in header and name not in self.keep and header.index(name) in kept and not fits():
+                dropped.append(header.index(name))
+                del kept[dropped[-1]]
+        told = [f"{short}: {title}" for k, short, title in brief if k in kept]
+        names = [f"{header[k]} (all {self.idle})" if k in idle else header[k] for k in sorted(dropped)]
+        told += ["left out to fit the terminal: " + ", ".join(names)] if names else []
+        is_cut = self._shorten(kept, header, width)
+        return told + (["names are shortened; --json, or a pipe, shows them whole"] if is_cut else [])
+
+    def _briefly(self, columns: list[list[str]], kept: dict[int, int]) -> list[tuple[int, str, str]]:
+        """Put brief forms into the columns that have some; the headings that are initials now, and for what."""
+        initials = []
+        for k, column in enumerate(self._columns):
+            if column.brief is not None:
+                columns[k][1:] = [shown(column.brief(record)) for record in self._seen]
+            if column.initials:
+                columns[k][0] = column.initials
+                initials.append((k, column.initials, column.title))
+            if k in kept:
+                kept[k] = max(_narrowest(columns[k][0]), *map(_width, columns[k][1:]), 0)
+        return initials
 
     def _shorten(self, widths: dict[int, int], header: Sequence[str], width: int) -> bool:
         """Take what is too much from the columns of names, the widest first; whether there was any."""
@@ -131,28 +206,33 @@ class Table:
             widths[widest] -= 1
         return widths != was
 
-    def _drawn(self, columns: list[list[str]], widths: dict[int, int]) -> Iterator[str]:
+    def _drawn(self, columns: list[list[str]], widths: dict[int, int], strong: int | None) -> Iterator[str]:
         rule, dots = ("-", "..") if _is_ascii_only() else ("\u2500", "\u2026")
         heads = [textwrap.wrap(columns[k][0], max(n, 1), break_long_words=False) for k, n in widths.items()]
         height = max(map(len, heads), default=0)
         for line in zip(*([""] * (height - len(head)) + head for head in heads), strict=True):
-            yield self._line(line, widths)
-        if self.ruled:
-            yield " " + rule * (_total(widths.values()) - 1)
-        for row in range(1, 1 + len(self.records)):
-            yield self._line([_middle(columns[k][row], n, dots) for k, n in widths.items()], widths)
+            yield self._line(line, widths, strong)
+        yield " " + rule * (_total(widths.values()) - 1)
+        for row in range(1, 1 + len(self._seen)):
+            yield self._line([_middle(columns[k][row], n, dots) for k, n in widths.items()], widths, strong)
 
-    def _line(self, texts: Sequence[str], widths: dict[int, int]) -> str:
+    def _line(self, texts: Sequence[str], widths: dict[int, int], strong: int | None) -> str:
         parts = []
         for text, (k, n) in zip(texts, widths.items(), strict=True):
             space = " " * (n - _width(text))
-            parts.append(text + space if k < self.left else space + text)
+            told = f"{_BOLD}{text}{_PLAIN}" if k == strong and text else text
+            parts.append(told + space if k < self.left else space + told)
         return (" " * _MARGIN + (" " * _GAP).join(parts)).rstrip()
 
 
 def to_json(records: Any) -> str:
     """Plain mappings and lists as JSON."""
     return json.dumps(records, indent=1, allow_nan=False)
+
+
+def document(kind: str, **told: Any) -> dict[str, Any]:
+    """A JSON document of fastrf's, which says what it is (`docs/json.md` has every key) and who wrote it."""
+    return {"schema": f"fastrf.{kind}/1", "fastrf": VERSION, **told}
 
 
 def plain(value: Any) -> Any:
@@ -167,6 +247,20 @@ def plain(value: Any) -> Any:
 def number(value: float | None) -> str:
     """A number for people."""
     return "-" if value is None or math.isnan(value) else f"{value:.10g}"
+
+
+def count(value: float | None) -> str:
+    """A count for people; `?` where it is unknown."""
+    return "?" if value is None or math.isnan(value) else f"{value:,}"
+
+
+def brief_count(value: float | None) -> str:
+    """A count in three figures: 1.03G, 1.22M, 9.41k."""
+    if value is None or math.isnan(value) or value < 1000:
+        return count(value)
+    power = min(int(math.log10(float(f"{value:.2e}"))) // 3, 5)
+    scaled = value / 1000**power
+    return f"{scaled:.{max(0, 2 - int(math.log10(float(f'{scaled:.2e}'))))}f}{'kMGTP'[power - 1]}"
 
 
 def share(value: float | None, digits: int = 2) -> str:
