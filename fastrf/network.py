@@ -236,10 +236,8 @@ class Network:
         return f"Network({self.name!r}, input_shape={self.input_shape}, {axes}, {len(self.nodes)} layers)"
 
     def _repr_html_(self) -> str:
-        rows = [
-            {"layer": n.name, "operator": n.op, "reads": ", ".join(n.inputs), "shape": "x".join(map(str, n.shape))}
-            for n in self.nodes
-        ]
+        told = (("layer", "name"), ("operator", "op"), ("reads", "inputs"), ("shape", "shape"))
+        rows = [{title: getattr(node, name) for title, name in told} for node in self.nodes]
         return Table(rows, title=repr(self), notes=self.assumes, left=4).to_html()
 
 
@@ -254,9 +252,8 @@ def _inputs(
         raise ShapeError(f"input_shape names {sorted(names)}, but the network's inputs are {sorted(in_spec)}")
     if not names or not all(isinstance(name, str) for name in names):
         raise ShapeError(f"input_shape must name at least one input, each by a string, not {list(names)!r}")
-    given_axes = channel_axis if isinstance(channel_axis, Mapping) else {}
-    if isinstance(channel_axis, int):
-        given_axes = dict.fromkeys(names, channel_axis)
+    same = dict.fromkeys(names, channel_axis) if isinstance(channel_axis, int) else {}
+    given_axes: Mapping[Any, Any] = channel_axis if isinstance(channel_axis, Mapping) else same
     unknown = [name for name in given_axes if name not in names]
     if unknown:
         raise ShapeError(f"channel_axis names {unknown[0]!r}, which is no input; the inputs are {', '.join(names)}")
@@ -275,10 +272,8 @@ def _names(given: object, key: str, known: Collection[str] | None = None) -> Map
     texts = [*given, *given.values()] if isinstance(given, Mapping) else [None]
     if not isinstance(given, Mapping) or not all(isinstance(text, str) and text.isprintable() for text in texts):
         raise FormatError(f"{key!r} must map names to names, not {str(given)[:60]!r}")
-    for name, node in given.items():
-        if known is None:
-            break
-        if node not in known or (name in known and name != node):
+    for name, node in () if known is None else given.items():
+        if node not in (known or ()) or (name in (known or ()) and name != node):
             raise NetworkError(f"{key!r} must give a layer for a name of no other: {name[:60]!r}, {node[:60]!r}")
     return MappingProxyType(dict(given))
 
@@ -315,18 +310,16 @@ def _only_name(in_spec: object) -> str:
     if not isinstance(in_spec, Mapping):
         return "input"
     if len(in_spec) != 1:
-        raise ShapeError(
-            f"the network has inputs {', '.join(map(str, in_spec))}; give input_shape as a mapping by name"
-        )
+        names = ", ".join(map(str, in_spec))
+        raise ShapeError(f"the network has inputs {names}; give input_shape as a mapping by name")
     return str(next(iter(in_spec)))
 
 
 def _sizes(name: object, shape: object) -> Shape:
     plain = frozen(shape)
     if not isinstance(plain, tuple) or not all(type(n) is int for n in plain):
-        raise ShapeError(
-            f"input_shape of {name!r} must be a list of integers such as (3, 224, 224), not {str(shape)[:60]!r}"
-        )
+        wanted = "must be a list of integers such as (3, 224, 224)"
+        raise ShapeError(f"input_shape of {name!r} {wanted}, not {str(shape)[:60]!r}")
     for n in plain:
         if not 0 < n <= MAX_AXIS:
             found = f"a size of {n}" if abs(n) <= 1 << 63 else "a size beyond 2**63"
@@ -372,10 +365,9 @@ def _in_order(layers: Mapping[str, dict[str, Any]], inputs: Mapping[str, Input])
     try:
         return [layers[name] for name in TopologicalSorter(needs).static_order()]
     except CycleError as error:
-        cycle = error.args[1][::-1]
-        raise NetworkError(
-            f"node {cycle[-2]!r} reads itself through a cycle: {' <- '.join(cycle[:8])}; break it"
-        ) from error
+        *cycle, _ = error.args[1][::-1]
+        told = " <- ".join([*cycle, cycle[0]][:8])
+        raise NetworkError(f"node {cycle[-1]!r} reads itself through a cycle: {told}; break it") from error
 
 
 def _nodes(layers: Sequence[dict[str, Any]], inputs: Mapping[str, Input]) -> tuple[Node, ...]:

@@ -27,10 +27,13 @@ class _Asked:
 
 
 class Kernel:
-    """A function on arrays that is run as Python, or compiled, by what the process has asked for so far."""
+    """A function on arrays that is run as Python, or compiled, by what the process has asked for so far.
 
-    def __init__(self, function: FunctionType) -> None:
-        self.function = function
+    `compiled` makes what stands for it in compiled kernels, where that is another function.
+    """
+
+    def __init__(self, function: FunctionType, compiled: Callable[[], Any] | None = None) -> None:
+        self.function, self._made = function, compiled
         self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
         self.__wrapped__ = function
         self._python: Callable[..., Any] | None = None
@@ -53,6 +56,8 @@ class Kernel:
     @property
     def compiled(self) -> Callable[..., Any]:
         """The function compiled, and the kernels that it calls."""
+        if self._compiled is None and self._made is not None:
+            self._compiled = self._made()
         if self._compiled is None:
             from fastrf.engine.numba_cache import compiled
 
