@@ -8,13 +8,14 @@ import tracemalloc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 import fastrf
 from bench.figure import Figure
-from bench.timing import median_seconds
+from bench.timing import median_seconds, process_seconds
 from fastrf.engine.memo import forget
 
-__all__ = ["captured", "onnx_files"]
+__all__ = ["captured", "one_line", "onnx_files"]
 
 #: The share of a forward pass that analysing all nodes may take.
 SHARES = {
@@ -58,6 +59,28 @@ def captured(repeats: int, smoke: bool) -> Iterator[Figure]:
             f"{loading / forward:.2f} ({loading * 1e3:.0f} ms)",
             loading / forward <= CAPTURES[name],
         )
+
+
+_SUMMARY = (
+    "import fastrf, torchvision; print(fastrf.analyze(torchvision.models.resnet50(), (3, 224, 224)).summary(depth=2))"
+)
+_FORWARD = "import torch, torchvision; print(torchvision.models.resnet50()(torch.rand(1, 3, 224, 224)).shape)"
+
+
+def one_line(repeats: int, smoke: bool) -> Iterator[Figure]:
+    """A process that prints a summary of a module beside one that runs the module."""
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    turns = range(1 if smoke else max(3, repeats // 2))
+    pairs = [[process_seconds("-c", line, repeats=1) for line in (_SUMMARY, _FORWARD)] for _ in turns]
+    ours, theirs = zip(*pairs, strict=True)
+    mine, plain = median(ours), median(theirs)
+    yield Figure(
+        "resnet50 in one line, module to printed summary, over the same line with a forward pass instead",
+        "1.5",
+        f"{mine / plain:.2f} ({mine:.1f} s)",
+        mine / plain <= 1.5,
+    )
 
 
 def _analysis_megabytes(network: fastrf.Network) -> float:

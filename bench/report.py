@@ -25,7 +25,7 @@ from bench import compare, sparse
 from bench.anchoring import anchoring
 from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
-from bench.captured import captured, onnx_files
+from bench.captured import captured, one_line, onnx_files
 from bench.decoders import decoders
 from bench.figure import Figure
 from bench.readme import read_between, write_between
@@ -233,6 +233,7 @@ MEASURES: dict[str, Measure] = {
     "several": dense_several_terms,
     "engine": engine,
     "captured": captured,
+    "line": one_line,
     "decoders": decoders,
     "onnx": onnx_files,
     "autograd": against_autograd,
