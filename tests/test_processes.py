@@ -61,7 +61,8 @@ def interruptible():
 )
 def test_a_signal_while_modules_are_loaded_ends_the_process_quietly(moment, number, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # nothing is cached: there is time enough
-    process = started("summary", "resnet152", options=["-X", "importtime"], env=environment)
+    work = ["masks", "unet", "-i", "1x64x64", "-o", str(tmp_path / "m.npy")]  # much, so that Numba is imported
+    process = started(*work, options=["-X", "importtime"], env=environment)
     for line in process.stderr:
         if line.split("|")[-1].strip() == moment:
             process.send_signal(number)

@@ -12,12 +12,17 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from fastrf.system.locks import process_lock
+
 __all__ = ["Kernel", "compile_from_now_on", "jit"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 #: Elements of arrays that kernels go through as Python before Numba is imported.
 ENOUGH = 4_000_000
+
+
+_lock = process_lock()
 
 
 class _Asked:
@@ -56,12 +61,12 @@ class Kernel:
     @property
     def compiled(self) -> Callable[..., Any]:
         """The function compiled, and the kernels that it calls."""
-        if self._compiled is None and self._made is not None:
-            self._compiled = self._made()
         if self._compiled is None:
-            from fastrf.engine.numba_cache import compiled
+            with _lock:  # a child forked while Numba is half imported would wait for the rest for ever
+                from fastrf.engine.numba_cache import compiled
 
-            self._compiled = compiled(self._bound(lambda kernel: kernel.compiled))
+                bound = self._bound(lambda kernel: kernel.compiled)
+                self._compiled = compiled(bound) if self._made is None else self._made()
         return self._compiled
 
     def _bound(self, form: Callable[[Kernel], Any]) -> FunctionType:

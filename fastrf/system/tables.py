@@ -280,7 +280,8 @@ def agreed(values: Sequence[str]) -> str:
 
 def _told(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) if any(isinstance(part, str) for part in value) else "x".join(map(str, value))
+        named = any(isinstance(part, str) for part in value)
+        return ", ".join(map(str, value)) if named else "x".join(map(number, value))
     return "-" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
