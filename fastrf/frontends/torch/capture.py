@@ -23,6 +23,7 @@ from fastrf.frontends.torch.keeping import as_it_was, evaluating
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.quantizing import unobserved
 from fastrf.frontends.torch.recording.following import record
+from fastrf.frontends.torch.recording.patching import uncompiled
 from fastrf.frontends.torch.recording.recorder import Stopped
 from fastrf.frontends.torch.recording.tensors import Unfollowed
 from fastrf.frontends.torch.returning import gathered, noted
@@ -126,7 +127,7 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
         raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
     try:
         with _at_rest(model):
-            with unobserved(model), noted(model), kept_whole(model):
+            with unobserved(model), noted(model), kept_whole(model), uncompiled():
                 exported = export(model, inputs.arguments, inputs.named)
             return gathered(functional(exported), model)
     except FastRFError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,8 +26,8 @@ def flex_attention(
     blocks: Any,
     scale: float,
     *_: Any,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The output, the logarithms of the sums and the largest scores, as the operator's own plain form has them.
+) -> tuple[torch.Tensor, ...]:
+    """The output, the logarithms of the sums and (from PyTorch 2.9 on) the largest scores, as the operator has them.
 
     Raises Unfollowed where a function does not mean the same for all places at once, or a mask is sparser than its
     function says.
@@ -42,7 +43,8 @@ def flex_attention(
     result = torch.matmul(scores.softmax(-1), v)
     if plainly(lambda: _keeps(score)):
         result = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=scale)
-    return result, scores.logsumexp(-1), scores.amax(-1)
+    largest = (scores.amax(-1),) if hasattr(torch.nn.attention.flex_attention, "AuxOutput") else ()
+    return result, scores.logsumexp(-1), *largest
 
 
 def _keeps(score: _Mod) -> bool:
@@ -60,10 +62,12 @@ def _one_by_one(function: _Mod, scored: bool) -> _Mod:
 
 
 def _plain_items() -> Any:
-    """A mode in which a table may be read at a place that is one of many."""
-    from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
+    """A mode in which a table may be read at a place that is one of many; PyTorch 2.5 can only do without."""
+    with contextlib.suppress(ImportError):
+        from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 
-    return TransformGetItemToIndex()
+        return TransformGetItemToIndex()
+    return contextlib.nullcontext()
 
 
 def _compare_masks(blocks: Any, lengths: Sequence[int], places: Sequence[torch.Tensor], allowed: torch.Tensor) -> None:

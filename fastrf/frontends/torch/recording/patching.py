@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import torch
 from torch._functorch import eager_transforms
@@ -66,6 +69,24 @@ def patched(run: _Run) -> Iterator[None]:
             _users -= 1
             while not _users and _undo:
                 _undo.pop()()
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """While it lasts, what was compiled runs as it was written."""
+    if hasattr(torch.compiler, "set_stance"):  # from 2.6 on
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        return
+    if not {"torch._dynamo", "torch.nn.attention.flex_attention"} & sys.modules.keys():
+        yield
+        return
+    dynamo: Any = importlib.import_module("torch._dynamo")
+    with (
+        patch.object(dynamo.eval_frame, "_maybe_set_eval_frame", lambda _: None),
+        dynamo.config.patch(error_on_nested_fx_trace=False),
+    ):
+        yield
 
 
 @contextlib.contextmanager

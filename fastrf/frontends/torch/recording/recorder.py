@@ -22,7 +22,7 @@ from fastrf.frontends.torch.recording.attending import flex_attention
 from fastrf.frontends.torch.recording.expanding import DENSE, EXPANDED
 from fastrf.frontends.torch.recording.layouts import joined, lay_out, like_first, tie
 from fastrf.frontends.torch.recording.memory import Memory
-from fastrf.frontends.torch.recording.patching import patched, unpatched
+from fastrf.frontends.torch.recording.patching import patched, uncompiled, unpatched
 from fastrf.frontends.torch.recording.results import (
     Found,
     Operator,
@@ -80,8 +80,7 @@ class Recorder(Memory, ProxyTorchDispatchMode):
     def active(self) -> Iterator[None]:
         """Record while it lasts: no fused kernels, nothing compiled, no operators that trace functions."""
         with contextlib.ExitStack() as stack:
-            if hasattr(torch.compiler, "set_stance"):  # from 2.6 on
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(uncompiled())
             stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined,no-untyped-call]
             stack.enter_context(patched(self))
             stack.enter_context(self._again())
