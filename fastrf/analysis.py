@@ -6,7 +6,6 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -108,9 +107,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 name=name,
                 last_map=lambda: last_map(self.network, name),
             )
-        if asked != name:
-            field = copy.copy(field)
-            field.asked = asked
+        field.asked = asked
         return field
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -47,7 +47,7 @@ class ReceptiveField:
     granted beyond structure, a sentence each. Made by `fastrf.analyze`; `fastrf.load_field` reads one from a file.
     """
 
-    asked = ""  # the name that it was asked for by, where that is another than the node's
+    asked = ""  # the name that it was last asked for by
 
     def __init__(
         self,
