@@ -218,9 +218,7 @@ def zoo(json: Annotated[bool, option("Print JSON.", "--json")] = False) -> None:
 def warmup() -> None:
     """Compile every kernel now, so that the first analysis does not wait for it. The result is kept on disk."""
     from fastrf.cli.warmup import STAGES
-    from fastrf.engine.compiling import compile_from_now_on
 
-    compile_from_now_on()
     with console.progress_bar("compiling") as progress:
         for done, (name, action) in enumerate(STAGES.items(), start=1):
             began = time.perf_counter()

@@ -1,96 +1,88 @@
-"""When a kernel is compiled: as soon as so much has been asked of kernels that importing Numba pays.
-
-Numba's import takes as long as kernels on the short axes of a thousand layers take as Python. So until a process has
-asked for that much, they are run as the Python that they are; from then on, all are compiled. Results are the same.
-"""
+"""How a kernel is compiled: cached on disk where that can be, safely for processes and threads that compile at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from types import FunctionType
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
 
-from fastrf.system.locks import process_lock
+from fastrf.system.locks import hold_while_forking
 
-__all__ = ["Kernel", "compile_from_now_on", "jit"]
+__all__ = ["jit"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-#: Elements of arrays that kernels go through as Python before Numba is imported.
-ENOUGH = 4_000_000
+
+# A child forked while another thread compiles would wait for ever.
+hold_while_forking(global_compiler_lock.acquire, global_compiler_lock.release)
 
 
-_lock = process_lock()
+class _Entries(IndexDataCacheFile):
+    """What a kernel has on disk: a file for each signature, named by the source and the signature that it is for.
 
-
-class _Asked:
-    """How many elements this process has asked kernels to go through."""
-
-    elements = 0
-
-
-class Kernel:
-    """A function on arrays that is run as Python, or compiled, by what the process has asked for so far.
-
-    `compiled` makes what stands for it in compiled kernels, where that is another function.
+    Numba numbers the files and keeps an index. Two processes that compile at once may both write number 1, and an
+    index that is written before its file names what an older source has left there: code that takes other arrays.
     """
 
-    def __init__(self, function: FunctionType, compiled: Callable[[], Any] | None = None) -> None:
-        self.function, self._made = function, compiled
-        self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
-        self.__wrapped__ = function
-        self._python: Callable[..., Any] | None = None
-        self._compiled: Callable[..., Any] | None = None
+    def _data_name(self, key: object) -> str:
+        return f"{self._family()}{_digest(key)}.nbc"
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Run it."""
-        if self._compiled is not None:
-            return self._compiled(*arguments)
-        _Asked.elements += 16 + sum(_sizes(arguments))
-        return (self.compiled if _Asked.elements > ENOUGH else self.python)(*arguments)
+    def _family(self) -> str:
+        return f"{self._index_name.removesuffix('.nbi')}.{_digest((self._version, self._source_stamp))}-"
 
-    @property
-    def python(self) -> Callable[..., Any]:
-        """The function as Python, and the kernels that it calls."""
-        if self._python is None:
-            self._python = self._bound(lambda kernel: kernel.python)
-        return self._python
+    def load(self, key: object) -> Any:
+        """The entry; None where there is none."""
+        with contextlib.suppress(OSError):
+            return self._load_data(self._data_name(key))  # type: ignore[no-untyped-call]
+        return None
 
-    @property
-    def compiled(self) -> Callable[..., Any]:
-        """The function compiled, and the kernels that it calls."""
-        if self._compiled is None:
-            with _lock:  # a child forked while Numba is half imported would wait for the rest for ever
-                from fastrf.engine.numba_cache import compiled
+    def save(self, key: object, data: object) -> None:
+        """Write the entry; those of other sources go."""
+        self._save_data(self._data_name(key), data)  # type: ignore[no-untyped-call]
+        self._drop(keep=self._family())
 
-                bound = self._bound(lambda kernel: kernel.compiled)
-                self._compiled = compiled(bound) if self._made is None else self._made()
-        return self._compiled
+    def flush(self) -> None:
+        """Forget every entry."""
+        self._drop(keep="/")
 
-    def _bound(self, form: Callable[[Kernel], Any]) -> FunctionType:
-        """The function with one form of every kernel that it calls."""
-        known = self.function.__globals__
-        called = {n: form(known[n]) for n in self.function.__code__.co_names if isinstance(known.get(n), Kernel)}
-        made = FunctionType(self.function.__code__, {**known, **called}, self.__name__)
-        made.__module__, made.__qualname__ = self.__module__, self.function.__qualname__
-        return made
+    def _drop(self, keep: str) -> None:
+        for path in Path(self._cache_path).glob(f"{self._index_name.removesuffix('.nbi')}.*.nbc"):
+            if not path.name.startswith(keep):
+                path.unlink(missing_ok=True)
 
 
-def _sizes(arguments: Iterable[Any]) -> Iterable[int]:
-    for argument in arguments:
-        if isinstance(argument, np.ndarray):
-            yield argument.size
-        elif isinstance(argument, tuple):
-            yield from _sizes(argument)
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
-def compile_from_now_on() -> None:
-    """Take it that much will be asked."""
-    _Asked.elements = ENOUGH + 1
+class _Cache(FunctionCache):
+    """A cache on disk that is a help and never a need: what cannot be read or written is made anew."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        place = self._impl.locator
+        self._cache_file = _Entries(self._cache_path, self._impl.filename_base, place.get_source_stamp())  # type: ignore[no-untyped-call]
+
+    @contextlib.contextmanager
+    def _guard_against_spurious_io_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # cut short, removed, of another user, on a full disk: unpickling can raise anything
+            with contextlib.suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
 
 
 def jit(function: _F) -> _F:
-    """A kernel: as Python at first, compiled once this process has asked for much."""
-    return cast("_F", Kernel(cast("FunctionType", function)))
+    """Compile a kernel: cached on disk where that can be, releasing the GIL, types inferred at the first call."""
+    compiled = numba.njit(nogil=True)(function)
+    if isinstance(compiled, Dispatcher):
+        with contextlib.suppress(RuntimeError):  # a read-only installation without a home has nowhere to cache
+            cast("Any", compiled)._cache = cast("Any", _Cache)(function)  # what `cache=True` does with numba's own
+    return cast("_F", compiled)

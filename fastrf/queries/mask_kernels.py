@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.compiling import Kernel, jit
+from fastrf.engine.compiling import jit
 from fastrf.engine.kernels import Runs
+from fastrf.queries.streaming_stores import stream
 
 __all__ = ["cut_rows", "fill_planes"]
 
@@ -21,13 +21,7 @@ def _copied(source: BytesArray, target: BytesArray, i: int, k: int) -> None:
     target[k : k + 16] = source[i : i + 16]
 
 
-def _streamed() -> Any:
-    from fastrf.queries.streaming_stores import stream
-
-    return stream or _copied
-
-
-send: Any = Kernel(cast("FunctionType", _copied), _streamed)
+send: Any = stream or _copied
 
 
 @jit
