@@ -223,54 +223,45 @@ def fill_transposed(runs: Runs, used: IntArray, out: Runs) -> None:
 
 
 @jit
-def kron_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
-    """Product: row `(i, j)` holds column `(c, d)` where left row `i` holds `c` and right row `j` holds `d`."""
+def product_row(left: Runs, i: int, right: Runs, j: int, right_columns: int, out: Runs, n: int) -> int:
+    """Emit columns `(c, d)` where left row `i` holds `c` and right row `j` holds `d`, after `n` runs."""
     left_ptr, left_start, left_stop = left
     right_ptr, right_start, right_stop = right
-    out_ptr, out_start, out_stop = out
-    n = 0
-    out_ptr[0] = 0
-    rows = right_ptr.size - 1
-    for i in range(left_ptr.size - 1):
+    _, out_start, out_stop = out
+    row_begin = n
+    for k in range(left_ptr[i], left_ptr[i + 1]):
+        for column in range(left_start[k], left_stop[k]):
+            for m in range(right_ptr[j], right_ptr[j + 1]):
+                start = column * right_columns + right_start[m]
+                stop = column * right_columns + right_stop[m]
+                if n > row_begin and out_stop[n - 1] == start:
+                    out_stop[n - 1] = stop
+                else:
+                    out_start[n] = start
+                    out_stop[n] = stop
+                    n += 1
+    return n
+
+
+@jit
+def kron_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
+    """Product: row `(i, j)` holds column `(c, d)` where left row `i` holds `c` and right row `j` holds `d`."""
+    n = out[0][0] = 0
+    rows = right[0].size - 1
+    for i in range(left[0].size - 1):
         for j in range(rows):
-            row_begin = n
-            for k in range(left_ptr[i], left_ptr[i + 1]):
-                for column in range(left_start[k], left_stop[k]):
-                    for m in range(right_ptr[j], right_ptr[j + 1]):
-                        start = column * right_columns + right_start[m]
-                        stop = column * right_columns + right_stop[m]
-                        if n > row_begin and out_stop[n - 1] == start:
-                            out_stop[n - 1] = stop
-                        else:
-                            out_start[n] = start
-                            out_stop[n] = stop
-                            n += 1
-            out_ptr[i * rows + j + 1] = n
+            n = product_row(left, i, right, j, right_columns, out, n)
+            out[0][i * rows + j + 1] = n
     return n
 
 
 @jit
 def product_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
     """Row by row, column `(c, d)` where the left row holds `c` and the right row of the same number holds `d`."""
-    left_ptr, left_start, left_stop = left
-    right_ptr, right_start, right_stop = right
-    out_ptr, out_start, out_stop = out
-    n = 0
-    out_ptr[0] = 0
-    for row in range(left_ptr.size - 1):
-        row_begin = n
-        for k in range(left_ptr[row], left_ptr[row + 1]):
-            for column in range(left_start[k], left_stop[k]):
-                for m in range(right_ptr[row], right_ptr[row + 1]):
-                    start = column * right_columns + right_start[m]
-                    stop = column * right_columns + right_stop[m]
-                    if n > row_begin and out_stop[n - 1] == start:
-                        out_stop[n - 1] = stop
-                    else:
-                        out_start[n] = start
-                        out_stop[n] = stop
-                        n += 1
-        out_ptr[row + 1] = n
+    n = out[0][0] = 0
+    for row in range(left[0].size - 1):
+        n = product_row(left, row, right, row, right_columns, out, n)
+        out[0][row + 1] = n
     return n
 
 

@@ -139,6 +139,34 @@ def send_copies(block: BytesArray, lead: int, out: BytesArray) -> None:
 
 
 @jit
+def fill_plane(inner: BytesArray, rows: IntArray, toggles: IntArray, plane: BytesArray) -> None:
+    """Write a plane: between two toggles, the union of those `rows` of `inner` whose bit is set; zeros `toggles`."""
+    n_y = toggles.size - 1
+    held = 0
+    y = 0
+    while y < n_y:
+        held ^= toggles[y]
+        toggles[y] = 0
+        end = y + 1
+        while end < n_y and toggles[end] == 0:
+            end += 1
+        if held == 0:
+            clear_rows(plane[y:end])
+        else:
+            t = 0
+            while (held >> t) & 1 == 0:
+                t += 1
+            row = inner[rows[t]]
+            if held >> t > 1:
+                unite_rows(inner, rows, held, t, plane[y])
+                row = plane[y]
+                y += 1
+            repeat_row(row, plane[y:end])
+        y = end
+    toggles[n_y] = 0
+
+
+@jit
 def fill_planes(
     outer: Runs,
     outer_row: IntArray,
@@ -160,28 +188,7 @@ def fill_planes(
     for p in range(out.shape[0]):
         plane = block if block.size else out[p]
         toggle_rows(outer, outer_row[p], toggles)
-        held = 0
-        y = 0
-        while y < n_y:
-            held ^= toggles[y]
-            toggles[y] = 0
-            end = y + 1
-            while end < n_y and toggles[end] == 0:
-                end += 1
-            if held == 0:
-                clear_rows(plane[y:end])
-            else:
-                t = 0
-                while (held >> t) & 1 == 0:
-                    t += 1
-                row = inner[inner_row[p, t]]
-                if held >> t > 1:
-                    unite_rows(inner, inner_row[p], held, t, plane[y])
-                    row = plane[y]
-                    y += 1
-                repeat_row(row, plane[y:end])
-            y = end
-        toggles[n_y] = 0
+        fill_plane(inner, inner_row[p], toggles, plane)
         whole = out[p].reshape(-1)
         if block.size:
             send_copies(block.reshape(-1), (lead - p * whole.size) % 16, whole)

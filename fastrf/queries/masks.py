@@ -66,12 +66,7 @@ def dense_row(dependency: Dependency, index: Sequence[int]) -> npt.NDArray[np.bo
 
 
 def dense(
-    dependency: Dependency,
-    rows: IntArray | None,
-    *,
-    packed: bool,
-    out: Dense | None,
-    threads: int | None = None,
+    dependency: Dependency, rows: IntArray | None, *, packed: bool, out: Dense | None, threads: int | None = None
 ) -> Dense:
     """Masks of flat output indices (None: all), bool[n, *input_shape] or bit-packed along the last axis.
 
