@@ -220,3 +220,15 @@ def test_what_recipes_make_of_the_same_input_is_remembered() -> None:
     with fastrf.limits(phases=2):
         assert np.isnan(fastrf.analyze(layers, (1, 37)).output.stride).all()
     assert fastrf.analyze(layers, (1, 37)).output.stride == first.output.stride
+
+
+def test_a_channel_taken_out_of_blocks_goes_nowhere():
+    layers = [
+        fastrf.layer("space_to_depth", block=2),
+        fastrf.layer("slice", axis=0, start=1, stop=2),
+        fastrf.layer("reshape", shape=[4, 8]),
+        fastrf.layer("reshape", shape=[1, 4, 8]),
+        fastrf.layer("mean", axes=[1, 2]),
+    ]
+    field = fastrf.analyze(layers, (2, 8, 16)).output
+    assert (field.size, field.stride) == ((math.inf, math.inf), (math.inf, math.inf))

@@ -358,7 +358,7 @@ def _step(piece: Piece, k: int) -> Fraction | None:
 
     Windows that tile their axis are that axis: its step is that of the pixels within them.
     """
-    phases = [phase for phase in piece.extents[k].phases if phase.shift]
+    phases = [phase for phase in piece.followed(k) if phase.shift]
     grid = [phase for phase in phases if piece.kinds[phase.factor] == GRID]
     if not phases:
         return None
@@ -371,7 +371,7 @@ def _step(piece: Piece, k: int) -> Fraction | None:
 
 def _stepless(piece: Piece, k: int) -> bool:
     """Whether positions are listed along a pixel axis, or where nothing else moves, or move in an unknown way."""
-    phases = piece.extents[k].phases
+    phases = piece.followed(k)
     still = not any(phase.shift for phase in phases)
     return any(not p.shift and (p.period == 1 or still or piece.kinds[p.factor] == GRID) for p in phases)
 

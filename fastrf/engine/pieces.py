@@ -76,13 +76,7 @@ class Piece:
     # Factors ---------------------------------------------------------------------------------------------
 
     def _changed(
-        self,
-        axis: int,
-        k: int,
-        count: int,
-        sizes: tuple[int, ...],
-        kinds: tuple[int, ...],
-        extents: Iterable[Extent] | None = None,
+        self, axis: int, k: int, count: int, sizes: tuple[int, ...], kinds: tuple[int, ...], extents: Any = None
     ) -> Piece:
         """Factors of these sizes and kinds in the place of `count` of an axis, from its `k`-th on.
 
@@ -189,7 +183,7 @@ class Piece:
             offsets=(*self.offsets[:axis], offset, *self.offsets[axis + count :]),
             axes=Factors((*self.axes[:axis], factors, *self.axes[axis + count :])),
         )
-        return piece.absorbed((axis,))
+        return piece.absorbed((axis,))._without_ones(axis, grid=False)
 
     def absorbed(self, axes: Iterable[int]) -> Piece:
         """Channels that follow the only pixel axis of an axis are phases of it (pixel shuffle), else anchors."""
@@ -243,6 +237,10 @@ class Piece:
         large = [f for f in self.axes.at(axis) if self.sizes[f] > 1]
         return any(self.kinds[f] == GRID for f in large[1:])
 
+    def followed(self, k: int) -> list[Phase]:
+        """The phases along an input axis; a factor that is one index whatever the input's length goes nowhere."""
+        return [p for p in self.extents[k].phases if self.kinds[p.factor] == GRID or self.sizes[p.factor] > 1]
+
     def _each(self, axis: int, axis_maps: Sequence[AxisMap]) -> Piece:
         """Every factor of an axis read through its own map."""
         extents = self.extents
@@ -276,10 +274,15 @@ class Piece:
             return one.cut(axis + 1, start % inner, (stop - 1) % inner + 1).merged(axis, 2, 0)._without_ones(axis)
         return self.mapped(axis, maps.strided_slice(self.lengths[axis], start, 1, stop - start))
 
-    def _without_ones(self, axis: int) -> Piece:
-        piece = self
-        while len(piece.axes[axis]) > 1 and 1 in piece.axes[axis]:
-            piece = piece._drop_factor(axis, piece.axes[axis].index(1))
+    def _without_ones(self, axis: int, *, grid: bool = True) -> Piece:
+        """Without factors of one index, if there are others; those of the grid are longer for other inputs."""
+        piece, k = self, 0
+        while k < len(piece.axes[axis]) and len(piece.axes[axis]) > 1:
+            f = piece.axes.at(axis).start + k
+            if piece.sizes[f] == 1 and (grid or piece.kinds[f] != GRID):
+                piece = piece._drop_factor(axis, k)
+            else:
+                k += 1
         return piece
 
     def unknown(self, axis: int, length: int, reason: str, *, force: bool = False) -> Piece:

@@ -195,6 +195,21 @@ class Scaled:
             return
         self.add("space_to_depth", [x], (shape[0] * 2**self.ndim, *[n // 2 for n in shape[1:]]), block=2)
 
+    def lone(self) -> None:
+        """A map without channels for a while: one of them taken, or all summed."""
+        x = self.pick()
+        shape, way = self.shapes[x], int(self.rng.integers(3))
+        turns, axis = self.rng.random() < 0.5, self.axis() - 1
+        if way == 0:
+            flat = self.add("sum", [x], shape[1:], is_map=False, axes=[0], keepdims=False)
+        else:
+            one = self.conv(x, strided=False, is_map=False) if way == 1 else x
+            cut = self.add("slice", [one], (1, *shape[1:]), is_map=False, axis=0, start=0, stop=1)
+            flat = self.add("reshape", [cut], shape[1:], is_map=False, shape=list(shape[1:]))
+        if turns:
+            flat = self.add("flip", [flat], shape[1:], is_map=False, axes=[axis])
+        self.add("reshape", [flat], (1, *shape[1:]), shape=[1, *shape[1:]])
+
     def joined_levels(self) -> None:
         """Two maps flattened and joined, as detection heads are."""
         x, y = self.pick(), self.pick()
@@ -212,6 +227,6 @@ _STEPS: dict[str, Callable[[Scaled], Any]] = {
     step.__name__: step
     for step in (
         Scaled.conv, Scaled.pool, Scaled.enlarge, Scaled.windows, Scaled.turn, Scaled.gate, Scaled.norm, Scaled.branch,
-        Scaled.blocks,
+        Scaled.blocks, Scaled.lone,
     )
 }  # fmt: skip
