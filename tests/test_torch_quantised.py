@@ -122,6 +122,47 @@ def test_a_range_that_is_found_while_it_runs_is_assumed() -> None:
     assert analysis.output.assumes == ("the range by which a tensor is quantised dynamically is taken for a constant",)
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
+@pytest.mark.parametrize("packed", [False, True])
+def test_quantised_recurrent_layers_are_plain_ones(kind: Any, dtype: torch.dtype, packed: bool) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = kind(4, 5, num_layers=2, bidirectional=not packed, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not packed:
+                return self.layers(x)[0]
+            rows = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([7]), batch_first=True)
+            return nn.utils.rnn.pad_packed_sequence(self.layers(rows)[0], batch_first=True)[0]
+
+    plain, quantised = (fastrf.analyze(m, (7, 4)) for m in (Model(), ao.quantize_dynamic(Model(), {kind}, dtype)))
+    assert quantised.output.relations == plain.output.relations
+    assert quantised.output.exact
+    counts = [sum(node.parameters or 0 for node in found.network.nodes) for found in (plain, quantised)]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+@pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
+def test_quantised_cells_are_plain_ones(kind: Any, dtype: torch.dtype) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = kind(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            states = self.cell(x[:, 0])
+            states = self.cell(x[:, 1], states)
+            return states[0] if isinstance(states, tuple) else states
+
+    plain, quantised = (fastrf.analyze(m, (3, 4)) for m in (Model(), ao.quantize_dynamic(Model(), {kind}, dtype)))
+    assert quantised.output.relations == plain.output.relations
+    counts = [sum(node.parameters or 0 for node in found.network.nodes) for found in (plain, quantised)]
+    assert counts[0] == counts[1]
+
+
 @pytest.mark.parametrize("capture", ["record", "export"])
 def test_operators_of_exported_quantisation(capture: str) -> None:
     from torch.ao.quantization.fx import _decomposed  # noqa: F401  (it registers them)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,10 +27,12 @@ def _plain(x: Any) -> Any:
     return x.dequantize() if isinstance(x, torch.Tensor) and x.is_quantized else x
 
 
-def _parameters(packed: Any, unpack: Any) -> list[Any]:
-    """What is packed, by its contents, the same tensors each time that a module asks."""
+def _parameters(packed: Any, unpack: Any, bias: Any = None) -> list[Any]:
+    """What is packed, by its contents, the same tensors each time that a module asks; a bias may lie beside it."""
     run = running()
-    weight, bias = run.plainly(lambda: [None if t is None else _plain(t).detach().float() for t in unpack(packed)])
+    both = lambda: [None if t is None else _plain(t).detach().float() for t in unpack(packed)]  # noqa: E731
+    weight, own = run.plainly(both)
+    bias = own if bias is None else bias.detach()
     key = hashlib.sha256(run.plainly(lambda: weight.contiguous().numpy()).tobytes()).hexdigest()
     return [t if t is None else run.adopted(name, t, key) for name, t in (("weight", weight), ("bias", bias))]
 
@@ -54,6 +56,38 @@ def _linear(x: torch.Tensor, packed: Any, *_: Any) -> Any:
 
 def _half_linear(x: torch.Tensor, packed: Any) -> Any:
     return functional.linear(x, *_parameters(packed, torch.ops.quantized.linear_unpack_fp16))
+
+
+def _cell(packed: Any) -> list[Any]:
+    """Weights and biases of a recurrent cell, as plain layers order them."""
+    _, biases, _, _, linears = packed.__getstate__()[0]
+    return [part for part in _both_parts(linears, biases or [None, None]) if part is not None]
+
+
+def _both_parts(linears: Sequence[Any], biases: Sequence[Any]) -> list[Any]:
+    parts = [_parameters(one, torch.ops.quantized.linear_unpack, b) for one, b in zip(linears, biases, strict=True)]
+    return [part for kind in zip(*parts, strict=True) for part in kind]
+
+
+def _layers(function: _Function, place: int) -> _Function:
+    """Recurrent layers, of which every direction is a cell; the argument at a place has these."""
+
+    def layers(*given: Any, **_: Any) -> Any:
+        running().assume(RANGE)
+        weights = [part for cell in given[place] for part in _cell(cell)]
+        return function(*given[:place], weights, *given[place + 1 :])
+
+    return layers
+
+
+def _one_cell(function: _Function) -> _Function:
+    """A recurrent cell by itself, its parts packed one by one."""
+
+    def cell(x: Any, states: Any, ih: Any, hh: Any, *biases: Any) -> Any:
+        running().assume(RANGE)
+        return function(x, states, *_both_parts((ih, hh), biases))
+
+    return cell
 
 
 def _dynamic(function: _Function) -> _Function:
@@ -117,6 +151,10 @@ _NAMED: dict[str, _Function] = {
     "sigmoid": lambda x, *_: torch.sigmoid(x),
     "prelu": lambda x, weight, *_: functional.prelu(x, weight),
     "dropout": lambda x, *_: x.clone(),
+    **{
+        f"quantized_{name}_cell_dynamic": _one_cell(getattr(torch, f"{name}_cell"))
+        for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+    },
     "max_pool1d": functional.max_pool1d,
     "max_pool2d": functional.max_pool2d,
 }
@@ -146,6 +184,8 @@ def _on_numbers(function: _Function) -> _Function:
 
 
 def _overloads(packet: Any) -> list[Any]:
+    if isinstance(packet, torch._ops.OpOverload):
+        return [packet]
     names = [name for name in packet.overloads() if "out" not in name]
     return [getattr(packet, name) for name in names]
 
@@ -160,6 +200,11 @@ _FORMS: dict[Any, _Function] = {
     _ATEN.quantize_per_tensor: _rounded,
     _ATEN.quantize_per_channel: _rounded_by_channel,
     _ATEN.quantize_per_tensor_dynamic: _rounded_by_range,
+    **{
+        getattr(getattr(_ATEN, f"quantized_{name}"), form): _layers(getattr(torch, name), place)
+        for name in ("lstm", "gru")
+        for form, place in (("input", 2), ("data", 3))
+    },
     _ATEN.dequantize: lambda x: [t.clone() for t in x] if isinstance(x, list) else x.clone(),
 }
 
