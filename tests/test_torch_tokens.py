@@ -61,6 +61,58 @@ def test_a_row_is_looked_up_by_its_id(padding: int | None) -> None:
     assert all(np.array_equal(field.neuron_mask((t, 2)), np.arange(TOKENS) == t) for t in range(TOKENS))
 
 
+BAGS: dict[str, tuple[tuple[int, ...], dict[str, Any], list[list[int]]]] = {
+    "of rows": ((3, 2), {}, [[0, 1], [2, 3], [4, 5]]),
+    "ragged, one empty": ((6,), {"offsets": torch.tensor([0, 4, 4])}, [[0, 1, 2, 3], [], [4, 5]]),
+    "with the last end": ((6,), {"offsets": torch.tensor([0, 1, 6])}, [[0], [1, 2, 3, 4, 5]]),
+}
+
+
+@pytest.mark.parametrize("case", BAGS)
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_a_bag_reads_its_ids(case: str, mode: str) -> None:
+    shape, named, wanted = BAGS[case]
+    bags = nn.EmbeddingBag(9, 3, mode=mode, include_last_offset=case == "with the last end")
+
+    class Bagged(nn.Module):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return bags(ids[0], **named)
+
+    field = fastrf.analyze(Bagged(), torch.zeros(1, *shape, dtype=torch.long)).output
+    assert field.exact
+    for bag, ids in enumerate(wanted):
+        assert np.flatnonzero(field.neuron_mask((bag, 1))).tolist() == ids
+
+
+def test_ids_of_a_bag_and_what_weighs_them_are_read() -> None:
+    class Weighted(nn.Module):
+        def forward(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+            table = torch.arange(18.0).reshape(9, 2)
+            return functional.embedding_bag(ids[0], table, mode="sum", per_sample_weights=weights[0])
+
+    given = {"ids": torch.zeros(1, 3, 2, dtype=torch.long), "weights": torch.ones(1, 3, 2)}
+    for wrt in given:
+        field = fastrf.analyze(Weighted(), given, wrt=wrt).output
+        assert field.neuron_mask((1, 0)).tolist() == [[False] * 2, [True] * 2, [False] * 2]
+
+
+@pytest.mark.parametrize("rows", ["constant", "read", "one"])
+def test_where_a_number_belongs_depends_on_it_and_on_the_whole_row(rows: str) -> None:
+    class Searched(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            among = {"constant": torch.arange(5.0).expand(1, 3, 5), "read": x, "one": x[0, 1]}[rows]
+            return torch.searchsorted(among.contiguous(), x[..., :2].contiguous())
+
+    x = torch.arange(12.0).reshape(1, 3, 4)
+    field = fastrf.analyze(Searched(), x).output
+    for place in np.ndindex(3, 2):
+        wanted = np.zeros((3, 4), bool)
+        wanted[place] = True
+        if rows != "constant":
+            wanted[place[0] if rows == "read" else 1] = True
+        assert np.array_equal(field.neuron_mask(place), wanted)
+
+
 def test_a_table_that_the_input_makes_is_read_where_rows_are_looked_up() -> None:
     class Looked(nn.Module):
         def forward(self, ids: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -90,7 +90,6 @@ POINTWISE = {
         MAP, torch.ones(1), torch.zeros(1, dtype=torch.int32), torch.ones(1, dtype=torch.int64), 0, 255
     ),
     "_prelu_kernel": over(MAP, w(4, 1, 1)),
-    "bucketize": over(MAP, w(4).sort()[0]),
     "to": over(MAP, torch.float32),
     "type_as": over(MAP, w(2).float()),
     "dropout": over(MAP, 0.5, False),
@@ -215,6 +214,10 @@ PLACES = {
     "masked_scatter": over(SQUARE, bits(4, 4), w(3, 4, 4)),
     "one_hot": over((3, 4), 3, of=LONG),
     "embedding": given((3, 4), lambda x: (w(5, 2), x), of=LONG),
+    **{
+        name: given((6,), lambda x: (w(5, 2), x, at(0, 2, 2, 5)), of=LONG)
+        for name in ("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+    },
 }
 PRODUCTS = {
     "linear": over(TOKENS, w(2, 6), w(2)),
@@ -230,6 +233,8 @@ PRODUCTS = {
     "einsum": given(TOKENS, lambda x: ("bij,jk->bik", [x, w(6, 2)])),
     "scaled_dot_product_attention": given(TOKENS, lambda x: (w(3, 2, 6), x, x)),
     "histc": over(TOKENS, 4, 0, 2),
+    "searchsorted": over(TOKENS, w(3, 4, 2)),
+    "bucketize": over(TOKENS, w(4).sort()[0]),
     "_cdist_forward": over(TOKENS, w(3, 2, 6), 2.0, None),
     "_pdist_forward": over((3, 4)),
     "_trilinear": over((3, 4), w(2, 4, 5), w(3, 5), [1, 3], [0], [1, 2], [2, 3]),

@@ -20,11 +20,10 @@ def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str 
     """One index of a map as a tuple of integers; `kind` is what errors call it. Raises PositionError."""
     index = index.tolist() if hasattr(index, "tolist") else index  # NumPy's and torch's
     try:
-        given = (
-            (operator.index(index),)
-            if not isinstance(index, Sequence | np.ndarray)
-            else tuple(map(operator.index, index))
-        )
+        several = index if isinstance(index, Sequence | np.ndarray) else (index,)
+        if any(isinstance(i, bool) for i in several):
+            raise TypeError
+        given = tuple(map(operator.index, several))
     except TypeError:
         said = f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}"
         raise PositionError(f"{said}; for several ask masks(positions)" if _holds_slice(index) else said) from None

@@ -116,7 +116,7 @@ OF_ONE = _named(
 OF_SEVERAL = _named(
     "add sub rsub mul div pow maximum minimum fmax fmin fmod remainder floor_divide atan2 hypot eq ne lt le gt ge",
     "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor _prelu_kernel copysign nextafter heaviside",
-    "xlogy logaddexp bitwise_left_shift bitwise_right_shift bucketize float_power polar complex",
+    "xlogy logaddexp bitwise_left_shift bitwise_right_shift float_power polar complex",
 )
 
 #: Convolutions, plain and transposed.

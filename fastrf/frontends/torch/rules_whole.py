@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,41 @@ def counted(walk: Walk, node: Node) -> Value:
     """Every count reads every element."""
     x = walk.first(node)
     return walk.expanded(moving.reduce(walk, x, "sum", list(range(len(x.full))), keepdims=False), fake_shape(node))
+
+
+@rule("searchsorted", "bucketize")
+def searched(walk: Walk, node: Node) -> Value:
+    """Where numbers belong in rows of ordered ones: how many of a row are smaller depends on all of it."""
+    a, full = bound(node), fake_shape(node)
+    rows, asked = walk.value(a.get("sorted_sequence", a.get("boundaries"))), walk.value(a["self"])
+    parts = [] if asked is None else [asked]
+    if rows is not None:
+        lead = rows.full[:-1] if len(rows.full) > 1 else (1,) * (len(full) - 1)
+        row = moving.reduce(walk, rows, "sum", [len(rows.full) - 1], keepdims=False)
+        parts.append(walk.shaped(row, (*lead, 1) if full else ()))
+    return replace(walk.elementwise("elementwise", parts, full), known=None, added=None)
+
+
+@rule("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+def bags(walk: Walk, node: Node) -> Any:
+    """Looked-up rows pooled bag by bag: every feature reads the ids of its bag, and what weighs them."""
+    a = bound(node)
+    read = walk.dynamic([a["indices"], a["per_sample_weights"]])
+    if not read or walk.dynamic([a["weight"], a["offsets"]]):
+        return walk.opaque(node)
+    (count,) = read[0].full
+    ids = replace(walk.elementwise("elementwise", read, (count,)), known=None, added=None)
+    starts = walk.places(a["offsets"]).tolist()
+    ends = starts if a["include_last_offset"] else [*starts, count]
+
+    def pooled() -> Value:
+        parts = [choosing.slice_axis(walk, ids, 0, range(*bag)) for bag in pairwise(ends)]
+        sums = [moving.reduce(walk, part, "sum", [0], keepdims=True) for part in parts]
+        column = walk.shaped(moving.concat(walk, sums, 0), (len(sums), 1))
+        return walk.expanded(column, tuple(node.meta["val"][0].shape))
+
+    others: list[Callable[[], Value]] = [lambda k=k: walk.opaque(node)[k] for k in range(1, len(node.meta["val"]))]
+    return [pooled, *others]
 
 
 @rule("_grouped_mm", "transformers::grouped_mm_fallback")
