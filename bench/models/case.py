@@ -13,12 +13,13 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A module, its inputs as `fastrf.analyze` takes them, and which of these is asked for."""
+    """A module, its inputs as `fastrf.analyze` takes them, and which of these is asked for; `own`: at its own size."""
 
     model: Any
     given: Any
     values: Mapping[str, Any] = field(default_factory=dict)
     wrt: str | None = None
+    own: Callable[[], Case] | None = None
 
     @property
     def told(self) -> str:

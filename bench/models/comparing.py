@@ -32,14 +32,12 @@ Shape = tuple[int, ...]
 #: A pair of a forward pass and a capture that takes longer is not repeated.
 LONG = 3.0
 EXPORT = 10
-#: What most models of images are told to be given.
-USUAL = (3, 224, 224)
 
 
 def compared(case: Case, neurons: int, until: float, *, export: bool, sizes: bool) -> dict[str, Any]:
     """All figures of one model.
 
-    With `export`, whether both captures tell the same of every module; with `sizes`, times at the usual size too.
+    With `export`, whether both captures tell the same of every module; with `sizes`, times at the model's own size too.
     """
     with torch.no_grad():  # some models fail only where indices are looked at, which capturing does not
         Inputs.of(case.model, case.given, case.values).run(case.model.eval())
@@ -61,7 +59,7 @@ def compared(case: Case, neurons: int, until: float, *, export: bool, sizes: boo
         result["unlike"] = _or_error(lambda: unlike(captured, case))
     if export:
         result["captures"] = _or_error(lambda: _both(case, analysis))
-    return result | (_usual(case) if sizes else {})
+    return result | (_at_own_size(case) if sizes else {})
 
 
 def timed(case: Case, *, sizes: bool) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def timed(case: Case, *, sizes: bool) -> dict[str, Any]:
     captured, network, figures = _captured(case)
     how = "recorded" if isinstance(captured, Program) else "exported"
     spent = _median(lambda: fastrf.analyze(network, wrt=case.wrt), before=forget)
-    return {**figures, "how": how, "analysis_ms": 1e3 * spent, **(_usual(case) if sizes else {})}
+    return {**figures, "how": how, "analysis_ms": 1e3 * spent, **(_at_own_size(case) if sizes else {})}
 
 
 def _captured(case: Case, long: float = LONG) -> tuple[Any, Any, dict[str, float]]:
@@ -95,15 +93,13 @@ def _captured(case: Case, long: float = LONG) -> tuple[Any, Any, dict[str, float
     return *found, {"forward_s": run, "load_s": loaded}
 
 
-def _usual(case: Case) -> dict[str, float]:
-    """The same times at the usual size, where the model takes that; a smaller input makes a forward pass short."""
-    if case.given == USUAL or np.shape(case.given) != (3,):
+def _at_own_size(case: Case) -> dict[str, float]:
+    """The same times at the size that the model is made for; a smaller input makes a forward pass short."""
+    if case.own is None:
         return {}
-    try:
-        figures = _captured(replace(case, given=USUAL), LONG / 3)[-1]
-    except Exception:
-        return {}
-    return {f"usual_{key}": seconds for key, seconds in figures.items()}
+    own = case.own()
+    own.model.eval()
+    return {f"own_{key}": seconds for key, seconds in _captured(own, LONG / 3)[-1].items()}
 
 
 def _seconds(action: Callable[[], object]) -> float:

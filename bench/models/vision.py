@@ -67,18 +67,41 @@ def torchvision_names() -> list[str]:
 
 def torchvision_cases(name: str) -> Iterator[Case]:
     """A model (a detector's backbone) and the smallest sensible input."""
-    import torchvision
     from torchvision.models.video import mvit as video_transformers
 
     (video, size), options = _torchvision_input(name)
+    with mock.patch.object(video_transformers, "_mvit", partial(_small_mvit, video_transformers._mvit)):
+        model = _torchvision_model(name, options)
+    yield Case(model, (3, *video, size, size), own=lambda: Case(_torchvision_model(name, {}), _own_shape(name)))
+
+
+def _torchvision_model(name: str, options: dict[str, Any]) -> Any:
+    import torchvision
+
     kind = torchvision.models.get_model_builder(name).__module__
+    options = dict(options)
     if "segmentation" in kind or "detection" in kind:
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
-    with mock.patch.object(video_transformers, "_mvit", partial(_small_mvit, video_transformers._mvit)):
-        model = torchvision.models.get_model(name, weights=None, **options)
-    yield Case(model.backbone if "detection" in kind else model, (3, *video, size, size))
+    model = torchvision.models.get_model(name, weights=None, **options)
+    return model.backbone if "detection" in kind else model
+
+
+def _own_shape(name: str) -> Shape:
+    """What a model was trained on, and of several sizes the smallest: detectors are told theirs by their names."""
+    import torchvision
+
+    found = [weights.transforms() for weights in torchvision.models.get_model_weights(name)]
+    crops = [side[-1] if isinstance(side, list | tuple) else side for one in found if (side := _side(one))]
+    size = min(crops) if crops else 300 if "300" in name else 320 if "320" in name else 800
+    frames = {"mvit": 16, "swin3d": 32, "s3d": 16, "r3d": 16, "mc3": 16, "r2plus1d": 16}
+    count = next((n for prefix, n in frames.items() if name.startswith(prefix)), 0)
+    return (3, count, size, size) if count else (3, size, size)
+
+
+def _side(transforms: Any) -> Any:
+    return getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
 
 
 def _small_mvit(build: Callable[..., Any], **settings: Any) -> Any:
@@ -115,7 +138,8 @@ def timm_cases(name: str) -> Iterator[Case]:
             continue
         try:
             fixed = config is not None and config.fixed_input_size and size != native[-1]
-            yield Case(timm.create_model(name, **({"img_size": size} if fixed else {})), (3, size, size))
+            made = timm.create_model(name, **({"img_size": size} if fixed else {}))
+            yield Case(made, (3, size, size), own=lambda: Case(timm.create_model(name), (3, native[-1], native[-1])))
         except (TypeError, AssertionError, ValueError, RuntimeError):
             if size == native[-1]:
                 raise
@@ -125,8 +149,8 @@ TORCHVISION = Library(
     "torchvision",
     torchvision_names,
     torchvision_cases,
-    24,
+    44,
     "All of its classification, segmentation and video models, and the backbones of its detectors.",
 )
-TIMM = Library("timm", lambda: FAMILIES, timm_cases, 24, "The smallest of each family.")
+TIMM = Library("timm", lambda: FAMILIES, timm_cases, 44, "The smallest of each family.")
 VARIANTS = Library("timm, more variants", lambda: MORE, timm_cases, note="Others of the families above.")
