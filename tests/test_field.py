@@ -122,7 +122,9 @@ def test_areas_beyond_64_bits():
         field.areas()
 
 
-@pytest.mark.parametrize("position", [(0,), (0, 0, 0), (-1, 0), (11, 0), (0, 9), (0.5, 0), "ab", None, 3, (True, False)])
+@pytest.mark.parametrize(
+    "position", [(0,), (0, 0, 0), (-1, 0), (11, 0), (0, 9), (0.5, 0), "ab", None, 3, (True, False)]
+)
 def test_positions_outside_are_errors(crossed, position):
     with pytest.raises(fastrf.PositionError):
         crossed["all"].mask(position)
