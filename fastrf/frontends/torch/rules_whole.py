@@ -100,8 +100,10 @@ def bags(walk: Walk, node: Node) -> Any:
         column = walk.shaped(moving.concat(walk, sums, 0), (len(sums), 1))
         return walk.expanded(column, tuple(node.meta["val"][0].shape))
 
-    others: list[Callable[[], Value]] = [lambda k=k: walk.opaque(node)[k] for k in range(1, len(node.meta["val"]))]
-    return [pooled, *others]
+    def other(k: int) -> Callable[[], Any]:
+        return lambda: walk.opaque(node)[k]
+
+    return [pooled, *(other(k) for k in range(1, len(node.meta["val"])))]
 
 
 @rule("_grouped_mm", "transformers::grouped_mm_fallback")
