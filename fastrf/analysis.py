@@ -19,7 +19,7 @@ from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
-from fastrf.queries.halo import Aligned
+from fastrf.queries.halo import Aligned, halo_of
 from fastrf.queries.ignoring import without
 from fastrf.queries.naming import calls, last_map, resolve
 from fastrf.system.locks import cached_property
@@ -106,6 +106,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 periods=lambda: self._aligned[name].periods,
                 name=name,
                 last_map=lambda: last_map(self.network, name),
+                unbounded_at=lambda: self._unbounded_at(name),
             )
         field.asked = asked
         return field
@@ -173,6 +174,17 @@ class Analysis(Mapping[str, ReceptiveField]):
             None,
             lambda name, value: Aligned(self._tightened(name, value.nominal), value.periods),
         )
+
+    def _unbounded_at(self, name: str) -> tuple[str, ...]:
+        """The nodes on the way to one at which tiles come to need the whole image, the first on each way."""
+
+        def needs_all(node: str) -> bool:
+            halo = halo_of(self._positional_nominal(node), self._aligned[node].periods)
+            return not halo.before or not halo.is_bounded
+
+        way = list(self._seen.needed([name]))[::-1]
+        wide = {node.name for node in way if needs_all(node.name)}
+        return tuple(node.name for node in way if node.name in wide and wide.isdisjoint(node.inputs))
 
     def _tightened(self, name: str, nominal: Nominal) -> Nominal:
         """A node's nominal field, with the windows that masks leave of what is otherwise read whole."""

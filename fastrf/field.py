@@ -61,6 +61,7 @@ class ReceptiveField:
         name: str = "field",
         assumes: tuple[str, ...] = (),
         last_map: Callable[[], str] = str,
+        unbounded_at: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self.dependency = dependency
         self.name = name
@@ -68,7 +69,7 @@ class ReceptiveField:
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self.assumes = assumes
-        self._last_map = last_map
+        self._last_map, self._unbounded_at = last_map, unbounded_at
         self._make_nominal = nominal
         self._make_periods = periods
 
@@ -296,13 +297,18 @@ class ReceptiveField:
         One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
         what it reads does not move along with it: behind global pooling, attention, circular padding or a flip.
         Operators with a fixed output size, such as adaptive pooling, do another thing on a tile; no halo helps.
+        Raises PositionError for a node without positions, such as a classifier's output.
         """
+        if self.pixel_shape and not self.position_shape:
+            with hinted(self.position_shape, self._last_map):
+                raise PositionError(f"{self.name!r} has no positions to tile, since its shape is {self.shape}")
         halo = halo_of(self.nominal, self.periods)
         before, after = list(halo.before), list(halo.after)
         for axis in range(len(before)):
             if not self._follows(axis):
                 before[axis] = after[axis] = math.inf
-        return replace(halo, before=tuple(before), after=tuple(after))
+        found = replace(halo, before=tuple(before), after=tuple(after))
+        return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())
 
     def _follows(self, axis: int) -> bool:
         """Whether what is read at the borders lies inside the nominal field, too."""

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastrf import zoo
 from fastrf.errors import FormatError
 from fastrf.frontends import spec
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
+from fastrf.frontends.python import require_callable
 from fastrf.network import Network
 from fastrf.system.extras import require
+from fastrf.system.files import opened
 
 __all__ = ["load", "read"]
 
@@ -92,7 +95,11 @@ def _reshaped(network: Network, input_shape: Any, options: Options) -> Network:
 
 def _from_name(name: str, input_shape: Any, options: Options) -> Network:
     """A path if it has a known ending or exists, timm's or a PyTorch callable by its form, otherwise a zoo name."""
-    if name.lower().endswith((".onnx", ".pt2", ".toml", ".json")) or _exists(name):
+    if name.lower().endswith((".onnx", ".pt2", ".toml", ".json")):
+        return _from_file(name, input_shape, options)
+    if name not in zoo.names():
+        require_callable(name)
+    if _is_file(name):
         return _from_file(name, input_shape, options)
     is_torch = ":" in name or name.startswith("timm/")
     return _from_torch(name, input_shape, options) if is_torch else spec.from_zoo(name, input_shape, options)
@@ -100,6 +107,8 @@ def _from_name(name: str, input_shape: Any, options: Options) -> Network:
 
 def _from_file(path: str, input_shape: Any, options: Options) -> Network:
     """A path, the format by its ending."""
+    if path.lower().endswith((".onnx", ".pt2")):
+        opened(path).close()  # what is not there is told before what reads it is missing
     if path.lower().endswith(".onnx"):
         return _from_onnx(path, input_shape, options)
     if path.lower().endswith(".pt2"):
@@ -112,9 +121,9 @@ def _from_file(path: str, input_shape: Any, options: Options) -> Network:
     return spec.from_file(Path(path), input_shape, options)
 
 
-def _exists(name: str) -> bool:
+def _is_file(name: str) -> bool:
     try:
-        return Path(name).exists()
+        return Path(name).is_file()
     except (OSError, ValueError):
         return False
 

@@ -60,7 +60,6 @@ def test_axes_may_differ_and_be_missing(tmp_path):
     assert (halo.before, halo.after, halo.period) == ((1, 0), (0, 0), (2, 1))
     field.save(tmp_path / "f.npz")
     assert fastrf.load_field(tmp_path / "f.npz").halo() == halo
-    assert fastrf.analyze([fastrf.global_avg_pool(), fastrf.flatten()], (1, 8, 8)).output.halo().period == ()
     assert field.projective().halo().before == (INF, INF)
 
 
@@ -123,3 +122,19 @@ def test_less_context_is_not_enough():
         for context in (before, before - 1):
             same = bool(torch.isclose(model(image[..., 30 - context :])[0, 0, context], whole, rtol=1e-12, atol=0))
             assert same is (context == before)
+
+
+def test_what_has_no_positions_names_the_last_map():
+    with pytest.raises(
+        fastrf.PositionError, match=r"'fc' has no positions to tile.*the last map is 'layer4\.2\.relu3'"
+    ):
+        fastrf.analyze("resnet50").output.halo()
+
+
+def test_an_unbounded_halo_names_the_nodes_that_make_it_so():
+    assert fastrf.analyze("deeplabv3_resnet50").output.halo().unbounded_at == ("classifier.0.convs.4.0",)
+    layers = [fastrf.conv(4, 3), fastrf.layer("instance_norm"), fastrf.conv(4, 3), fastrf.layer("softmax", axis=2)]
+    analysis = fastrf.analyze(layers, (1, 20, 20))
+    norm, soft = list(analysis)[2], list(analysis)[4]
+    assert analysis[soft].halo().unbounded_at == analysis[norm].halo().unbounded_at == (norm,)
+    assert analysis[list(analysis)[1]].halo().unbounded_at == ()

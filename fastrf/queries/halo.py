@@ -26,13 +26,20 @@ class Halo:
 
     `period` pixels make `positions` positions. For positions `[a * positions, b * positions)`, run the network on
     pixels `[a * period - before, b * period + after)`, both rounded outwards to whole periods (`aligned`) and cut at
-    the image's edges. `inf` means that only the whole image will do.
+    the image's edges. `inf` means that only the whole image will do; `unbounded_at` names the nodes that make it so,
+    the first on each way from the input (none where the network is not at hand, as for a loaded field).
     """
 
     before: tuple[float, ...]
     after: tuple[float, ...]
     period: tuple[int, ...]
     positions: tuple[int, ...]
+    unbounded_at: tuple[str, ...] = ()
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether tiles need less than the whole image on every axis."""
+        return all(math.isfinite(size) for size in (*self.before, *self.after))
 
     @property
     def aligned(self) -> tuple[tuple[float, float], ...]:

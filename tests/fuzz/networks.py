@@ -64,7 +64,8 @@ def check_nominal(field: fastrf.ReceptiveField, layers: list[dict[str, Any]]) ->
     members = (field.size, field.stride, field.start, field.padding, field.size_range, field.irregular)
     if any(len(member) != n for member in members):
         raise FaultError(f"{field.name}: {members} are not of {n} pixel axes")
-    field.halo()
+    if field.position_shape:
+        field.halo()
     if not (math.isnan(field.clipped_share) or 0 <= field.clipped_share <= 1):
         raise FaultError(f"{field.name}: clipped_share {field.clipped_share}")
     for axis in range(n):

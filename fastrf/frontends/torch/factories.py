@@ -30,8 +30,10 @@ def load_callable(name: str) -> torch.nn.Module:
     try:
         found: Any = importlib.import_module(package)
         for part in attribute.split("."):
-            found = getattr(found, part)
+            found = _part(found, part, name)
         made = found if isinstance(found, torch.nn.Module) else found(**_untrained(found))
+    except FormatError:
+        raise
     except (Exception, SystemExit) as error:
         raise FormatError(f"{name}: {first_line(error)}; write package.module:callable") from error
     finally:
@@ -39,6 +41,15 @@ def load_callable(name: str) -> torch.nn.Module:
     if not isinstance(made, torch.nn.Module):
         raise FormatError(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
     return made
+
+
+def _part(found: Any, part: str, name: str) -> Any:
+    """An attribute of a module or class, or those that it has."""
+    if hasattr(found, part):
+        return getattr(found, part)
+    known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+    listed = f"it has {', '.join(known[:8])}" if known else "write package.module:callable"
+    raise FormatError(f"{name}: {found.__name__} has no {part!r}; {did_you_mean(part, known, listed)}")
 
 
 def _untrained(factory: Callable[..., Any]) -> dict[str, Any]:
