@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from fastrf.budget import require_memory
 from fastrf.engine.dependency import Dependency
-from fastrf.engine.nominal import Nominal, bounds
+from fastrf.engine.nominal import Nominal
 from fastrf.engine.terms import Term
 from fastrf.errors import PositionError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
-from fastrf.queries.halo import Halo, halo_of
+from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
 from fastrf.system.locks import cached_property
 from fastrf.system.terminal import Progress
@@ -305,20 +305,10 @@ class ReceptiveField:
         halo = halo_of(self.nominal, self.periods)
         before, after = list(halo.before), list(halo.after)
         for axis in range(len(before)):
-            if not self._follows(axis):
+            if not follows(self.nominal, axis, self.intervals(axis)):
                 before[axis] = after[axis] = math.inf
         found = replace(halo, before=tuple(before), after=tuple(after))
         return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())
-
-    def _follows(self, axis: int) -> bool:
-        """Whether what is read at the borders lies inside the nominal field, too."""
-        exact = self.intervals(axis)
-        hulls = [[part.ravel() for part in bounds(piece, axis)] for piece in self.nominal.pieces]
-        return all(
-            low.size in (1, len(exact))
-            and bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
-            for low, high in hulls
-        )
 
     @property
     def size(self) -> tuple[float, ...]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.engine.axis_map import AxisMap
-from fastrf.engine.nominal import Nominal
+from fastrf.engine.nominal import Nominal, bounds
 
-__all__ = ["Aligned", "Halo", "halo_of"]
+__all__ = ["Aligned", "Halo", "follows", "halo_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ def halo_of(nominal: Nominal, periods: tuple[int, ...]) -> Halo:
     found = [_along(nominal, axis, period) for axis, period in enumerate(periods[: len(nominal.shape)])]
     before, after, period, positions = zip(*found, strict=True) if found else ((), (), (), ())
     return Halo(before, after, period, positions)
+
+
+def follows(nominal: Nominal, axis: int, exact: npt.NDArray[np.int64]) -> bool:
+    """Whether what is read at the borders, `exact` intervals along an axis, lies inside the nominal field, too."""
+    hulls = [[part.ravel() for part in bounds(piece, axis)] for piece in nominal.pieces]
+    return all(
+        low.size in (1, len(exact))
+        and bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
+        for low, high in hulls
+    )
 
 
 def _along(nominal: Nominal, axis: int, period: int) -> tuple[float, float, int, int]:
