@@ -30,8 +30,8 @@ def shrink(monkeypatch):
         for name, value in (("STARTS", 1), ("REFINED", 1), ("STEPS", 2), ("SAMPLE", 60)):
             monkeypatch.setattr(kmeans, name, value)
         monkeypatch.setattr(reports, "spreads", lambda *_: ())
-        draw = kmeans._factors
-        monkeypatch.setattr(kmeans, "_factors", lambda rng, n, count: draw(rng, min(n, 2), count))
+        draw = kmeans.factors
+        monkeypatch.setattr(kmeans, "factors", lambda rng, n, count: draw(rng, min(n, 2), count))
 
 
 def shape_iou(sizes, anchors):

@@ -352,7 +352,7 @@ def test_command_gives_forms(instances, tmp_path, capsys):
         (["--suggest", "nope"], "method 'nope' is unknown"),
         (["--suggest", "s3fd", "--anchors", "yolov5", "--csv"], "CSV holds one table"),
         (["--suggest", "s3fd", "--form", "lffd"], "have no ranges of sizes"),
-        (["--suggest", "s3fd", "--form", "nope"], "form 'nope' is unknown"),
+        (["--suggest", "s3fd", "--form", "nope"], "'nope' is unknown; use torchvision, detectron2"),
         (["--anchors", "nope"], "no anchors of that name"),
         (["--boxes", "{results}"], "holds no image sizes; give --input"),
         (["--boxes", "nope.json"], "no such file"),

@@ -37,9 +37,11 @@ def sides(suggestion):
 
 
 def test_s3fd(analyses):
-    """Its own table, standing where the neurons look: at pixel index 15.5 on the last two levels, too."""
-    found = anchors.suggest(analyses["s3fd"], outputs(analyses["s3fd"]), method="s3fd")
-    assert sides(found) == [16, 32, 64, 128, 256, 512]
+    """Its own table; where the neurons look is pixel index 15.5 on the last two levels, too."""
+    plain = anchors.suggest(analyses["s3fd"], outputs(analyses["s3fd"]), method="s3fd")
+    assert [row.offset[0][0] for row in plain.report.levels] == [0, 0, 0, 0, 16, 48]  # as S3FD itself
+    found = anchors.suggest(analyses["s3fd"], outputs(analyses["s3fd"]), method="s3fd", centers="nominal")
+    assert sides(found) == sides(plain) == [16, 32, 64, 128, 256, 512]
     assert [row.offset[0][0] for row in found.report.levels] == [0] * 6
     assert found.anchors.centers == ((2, 2), (4, 4), (8, 8), (16, 16), (16, 16), (16, 16))
     assert "centers=[(2, 2), (4, 4), (8, 8), (16, 16), (16, 16), (16, 16)])" in found.to_form("mmdetection")
@@ -95,7 +97,7 @@ def test_no_anchor_exceeds_what_its_level_sees():
     names = list(analysis)[1:]
     found = anchors.suggest(analysis, names, method="s3fd", ratios=[1, 4])
     assert [level.tolist() for level in found.anchors.sizes] == [[[2, 2], [0.5, 2]], [[4, 4], [1, 4]]]
-    assert found.notes == tuple(f"{name}: 2 anchors were shrunk to its receptive field" for name in names)
+    assert found.notes[:-1] == tuple(f"{name}: 2 anchors were shrunk to its receptive field" for name in names)
     assert "were shrunk" in str(found)
 
 
@@ -206,6 +208,10 @@ def test_evolve_keeps_only_what_is_better(rng):
         ({"method": "rfla", "fraction": "half"}, "or 'effective'"),
         ({"method": "rfla", "ratios": [0]}, "ratios .0. must be"),
         ({"method": "rfla", "centers": "nope"}, "centers 'nope' is unknown"),
+        ({"method": "rfla", "framework": "nope"}, "framework 'nope' is unknown; use torchvision"),
+        ({"method": "rfla", "layout": "3by3"}, "layout '3by3' is not scales times ratios such as 3x3"),
+        ({"method": "rfla", "layout": (0, 3)}, "layout .0, 3. is not"),
+        ({"method": "rfla", "layout": "3x2", "ratios": [1, 2, 3]}, "layout 3x2 has 2 ratios, not 3"),
     ],
 )
 def test_wrong_arguments(analyses, wrong, message):
@@ -217,7 +223,7 @@ def test_records(analyses):
     found = anchors.suggest(analyses["s3fd"], outputs(analyses["s3fd"])[:2], method="s3fd")
     records = json.loads(json.dumps(found.to_records()))
     assert records["anchors"] == [[[16, 16]], [[32, 32]]]
-    assert set(records["forms"]) == {"torchvision", "mmdetection", "yolo"}
+    assert set(records["forms"]) == {"torchvision", "detectron2", "mmdetection", "yolo"}
     assert repr(found) == str(found)
 
 

@@ -15,7 +15,7 @@ from scipy.cluster.vq import kmeans2
 from fastrf.anchors import kernels
 from fastrf.errors import FormatError
 
-__all__ = ["clustered"]
+__all__ = ["clustered", "factors", "sampled"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,26 +39,34 @@ def clustered(
     `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in the
     order of these limits. Raises FormatError where no box is left.
     """
-    fits = np.all(sizes[:, None, :] <= limits, axis=2).any(axis=1)
-    left_out = int((~fits).sum())
-    if left_out == len(sizes):
-        raise FormatError("no level sees any of the boxes whole; nothing to cluster")
-    rng = np.random.default_rng(seed)
-    used = sizes[fits]
-    if len(used) > SAMPLE:
-        used = used[np.sort(rng.choice(len(used), SAMPLE, replace=False))]
-    used = np.ascontiguousarray(used)
+    used, left_out, rng = sampled(sizes, limits, seed, SAMPLE)
     order = np.argsort(limits.prod(axis=1), kind="stable")
     bounds = np.repeat(limits[order], per_level, axis=0)
     starts = [_k_means(used, bounds, rng, by_median=start % 3 > 0) for start in range(STARTS)]
     starts.sort(key=lambda pair: -pair[0])
     refined = []
     for _, anchors in starts[:REFINED]:
-        changed, factors = np.ascontiguousarray(anchors), _factors(rng, generations, len(anchors))
-        refined.append((kernels.evolve(used, changed, bounds, factors, np.empty_like(changed)), changed))
+        changed, changes = np.ascontiguousarray(anchors), factors(rng, generations, len(anchors))
+        refined.append((kernels.evolve(used, changed, bounds, changes, np.empty_like(changed)), changed))
     found = _ordered(max(refined, key=lambda pair: pair[0])[1], bounds)
     by_level = found.reshape(len(limits), per_level, 2)[np.argsort(order)]
     return [own[np.argsort(own.prod(axis=1), kind="stable")] for own in by_level], left_out
+
+
+def sampled(sizes: FloatArray, limits: FloatArray, seed: int, most: int) -> tuple[FloatArray, int, np.random.Generator]:
+    """The boxes that some level may span, at most so many; how many none may; and what chance comes from.
+
+    Raises FormatError where no box is left.
+    """
+    fits = np.all(sizes[:, None, :] <= limits, axis=2).any(axis=1)
+    left_out = int((~fits).sum())
+    if left_out == len(sizes):
+        raise FormatError("no level sees any of the boxes whole; nothing to cluster")
+    rng = np.random.default_rng(seed)
+    used = sizes[fits]
+    if len(used) > most:
+        used = used[np.sort(rng.choice(len(used), most, replace=False))]
+    return np.ascontiguousarray(used), left_out, rng
 
 
 def _k_means(
@@ -91,7 +99,7 @@ def _ordered(anchors: FloatArray, bounds: FloatArray) -> FloatArray:
     return np.minimum(anchors[np.argsort(anchors.prod(axis=1), kind="stable")], bounds)
 
 
-def _factors(rng: np.random.Generator, generations: int, count: int) -> FloatArray:
+def factors(rng: np.random.Generator, generations: int, count: int) -> FloatArray:
     """float64[generations, count, 2]: random factors about 1, ever smaller and on ever fewer sides."""
     shape = (generations, count, 2)
     left = np.linspace(1.0, 0.0, generations)[:, None, None]

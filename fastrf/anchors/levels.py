@@ -16,10 +16,14 @@ from fastrf.errors import NetworkError, UnknownNodeError, UsageError
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
+    from fastrf.network import Network
 
-__all__ = ["Level", "Spread", "levels_of", "spreads"]
+__all__ = ["Level", "Spread", "levels_of", "spreads", "through_coarser"]
 
 Pair = tuple[float, float]
+
+#: At most so many names are told.
+N_TOLD = 16
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,16 @@ class Level:
 def levels_of(analysis: Analysis, names: Sequence[str] | str) -> tuple[Level, ...]:
     """The levels of these nodes, in the order given; a name may differ in case where that leaves one node.
 
+    Names that are no nodes may be keys of what one module returns: torchvision's "0", "1", "p6", "pool".
     Raises UnknownNodeError, UsageError for no names or a name twice, and NetworkError for a node that is no
     two-dimensional feature map.
     """
     given = [names] if isinstance(names, str) else list(names)
     if not given:
         raise UsageError("no levels; name the nodes that the anchors stand on, e.g. P3,P4,P5")
-    fields = [analysis[_resolved(analysis, name)] for name in given]
+    names = [_resolved(analysis, name) for name in given]
+    keyed = _by_keys(analysis, [name for name in names if name not in analysis])
+    fields = [analysis[keyed.get(name, name)] for name in names]
     twice = {field.name for field in fields if [other.name for other in fields].count(field.name) > 1}
     if twice:
         raise UsageError(f"level {sorted(twice)[0]!r} is named twice")
@@ -80,6 +87,60 @@ def _resolved(analysis: Analysis, name: str) -> str:
     if len(alike) > 1:
         raise UnknownNodeError(f"level {name!r} could be any of {', '.join(alike)}; write it as it is")
     return alike[0] if alike else name
+
+
+def _by_keys(analysis: Analysis, keys: Sequence[str]) -> dict[str, str]:
+    """The nodes of keys, all of one module: the outermost that returns feature maps by just these, and maybe others.
+
+    Raises UnknownNodeError where no module does, or several at the same depth differ.
+    """
+    if not all(isinstance(key, str) for key in keys):
+        return {}  # told by whoever asks for them
+    maps = _returned_maps(analysis) if keys else {}
+    found = {
+        module: {key: nodes[key.lower()] for key in keys}
+        for module, nodes in maps.items()
+        if all(key.lower() in nodes for key in keys)
+    }
+    depth = min((module.count(".") for module in found), default=0)
+    outermost = {module: nodes for module, nodes in found.items() if module.count(".") == depth}
+    first = next(iter(outermost), None)
+    if first is None and keys:
+        raise UnknownNodeError(_unknown_level(analysis, keys, maps))
+    if any(nodes != outermost[first or ""] for nodes in outermost.values()):
+        raise UnknownNodeError(f"levels {', '.join(keys)} could be of {', '.join(outermost)}; write {first}[{keys[0]}]")
+    return outermost[first] if first is not None else {}
+
+
+def _returned_maps(analysis: Analysis) -> dict[str, dict[str, str]]:
+    """Of every module whose last call returned several feature maps by keys, these by their keys in small letters."""
+    found = {}
+    for module, calls in analysis.network.returned.items():
+        items = calls[max(calls)].items()
+        maps = {
+            item[1:-1].lower(): node
+            for item, node in items
+            if item.count("[") == 1 and node in analysis and len(_grid(analysis.network, node)) == 2
+        }
+        if len(maps) > 1:
+            found[module] = maps
+    return found
+
+
+def _unknown_level(analysis: Analysis, keys: Sequence[str], maps: dict[str, dict[str, str]]) -> str:
+    """What is wrong with levels that are not known, and what modules return by keys."""
+    known = [key for nodes in maps.values() for key in nodes]
+    wrong = next((key for key in keys if key.lower() not in known), keys[0])
+    told = [f"level {wrong!r} is not one"]
+    try:
+        analysis[wrong]
+    except UnknownNodeError as error:
+        told = [str(error).replace("node", "level", 1)]
+    for module in sorted(maps, key=lambda name: name.count("."))[:2]:
+        sizes = {key: _grid(analysis.network, node) for key, node in maps[module].items()}
+        keys = sorted(sizes, key=lambda key: sizes[key], reverse=True)
+        told.append(f"{module!r} returns {', '.join(keys[:N_TOLD])}")
+    return "; ".join(told)
 
 
 def _level(field: ReceptiveField, name: str) -> Level:
@@ -106,6 +167,25 @@ def _centers(field: ReceptiveField, axis: int) -> tuple[float, ...]:
         return (math.nan,)
     middle = bounds.mean(axis=1) - 0.5 - field.stride[axis] * np.arange(len(bounds))
     return tuple(middle.tolist())
+
+
+def through_coarser(network: Network, node: str) -> tuple[int, int] | None:
+    """The smallest map, of more than one position, that a level's way leads through and that is coarser than it.
+
+    Its own stride then says nothing of how much it sees. Single positions are gates, which pyramids do not pass.
+    """
+    found = None
+    grid = _grid(network, node)
+    for before in network.needed([node]):
+        other = _grid(network, before.name)
+        if len(other) == len(grid) == 2 and all(1 < n < own for n, own in zip(other, grid, strict=True)):
+            found = min(found or other, other)
+    return None if found is None else (found[0], found[1])
+
+
+def _grid(network: Network, name: str) -> tuple[int, ...]:
+    axis = network.channel_axis_of(name)
+    return tuple(n for k, n in enumerate(network.shape_of(name)) if k != axis)
 
 
 @dataclass(frozen=True)

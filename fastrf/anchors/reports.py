@@ -100,11 +100,11 @@ def _given(
     return _Given(analysis, size, found, table, objects)
 
 
-def input_pixels(analysis: Analysis) -> tuple[int, int]:
-    """(rows, columns) of the input that the levels are measured against."""
-    shape = analysis.network.shape_of(analysis.wrt)
-    channel = analysis.network.channel_axis_of(analysis.wrt)
-    rows, columns = (n for axis, n in enumerate(shape) if axis != channel)
+def input_pixels(analysis: Analysis, name: str | None = None) -> tuple[int, int]:
+    """(rows, columns) of the input that the levels are measured against, or of the one of this name."""
+    name = analysis.wrt if name is None else name
+    channel = analysis.network.channel_axis_of(name)
+    rows, columns = (n for axis, n in enumerate(analysis.network.shape_of(name)) if axis != channel)
     return rows, columns
 
 
@@ -181,7 +181,7 @@ def _whole(given: _Given, rows: Sequence[LevelRow], notes: Sequence[str]) -> Rep
         names = ("small", "medium", "large")
         classes = _size_rows(counts.classes, [0.0, SMALL, LARGE, math.inf], anchors, names)
         bins = tuple(row for row in _size_rows(counts.bins, [0.0, *EDGES.tolist(), math.inf], anchors) if row.boxes)
-    told = (*notes, *_notes(given.levels, rows, anchors))
+    told = (*notes, *_resized(given), *_notes(given.levels, rows, anchors))
     return Report(title, tuple(rows), overall, classes, bins, () if boxes is None else boxes.rejected, told)
 
 
@@ -196,6 +196,21 @@ def _size_rows(
         shares = (None,) * 3 if anchors is None or not n else (reached / n, recalled / n, iou / n)
         rows.append(SizeRow(name, low, high, int(n), int(unseen), *shares))
     return tuple(rows)
+
+
+def _resized(given: _Given) -> list[str]:
+    """What a network that resizes its own input does to anchors, which frameworks place in the resized one."""
+    steps = [step for level in given.levels for step in level.stride if math.inf not in level.limit and step > 1]
+    if not any(abs(step - round(step)) > 1e-6 for step in steps):
+        return []
+    network, nodes = given.analysis.network, [level.node for level in given.levels]
+    resized = next((node for node in reversed([*network.needed(nodes)]) if node.op == "resize"), None)
+    told = (
+        "" if resized is None else f", or measure against it: wrt {resized.name!r}, {'x'.join(map(str, resized.shape))}"
+    )
+    return [
+        f"strides are not whole: the network resizes its input, and anchors are in pixels of that; give it so{told}"
+    ]
 
 
 def _notes(levels: Sequence[Level], rows: Sequence[LevelRow], anchors: Anchors | None) -> list[str]:

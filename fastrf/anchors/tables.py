@@ -19,6 +19,8 @@ __all__ = ["LevelRow", "Report", "SizeRow"]
 
 #: The share of the boxes of a size that must be recalled for the size to count as covered.
 COVERED = 0.5
+#: More phases than these are told by their ends.
+MANY = 4
 #: What a narrow terminal is spared first, and last.
 _DROPPED = ("mean IoU", "in range", "anchors above", "effective (4 sigma)", "grid", "share of field", "anchors")
 _KEPT = ("stride", "receptive field", "centre", "off by", "sees", "BPR")
@@ -118,9 +120,15 @@ class Report:
         told = "".join(f"<div>{html_text(line)}</div>" for line in self._told())
         return "".join(table.to_html() for table in self._tables()) + told
 
-    def to_text(self, width: int | None = None) -> str:
-        """As tables: as wide as they are, or within a terminal's width, for which columns are left out."""
-        parts = [*(table.to_text(width) for table in self._tables()), "\n".join(wrapped(self._told(), width))]
+    def to_text(self, width: int | None = None, *, explained: bool = True) -> str:
+        """As tables: as wide as they are, or within a terminal's width, for which columns are left out.
+
+        What a column holds is told below its table, unless they need not be `explained`.
+        """
+        tables = self._tables()
+        if not explained:
+            tables = [replace(table, columns=[c._replace(about="") for c in table.columns]) for table in tables]
+        parts = [*(table.to_text(width) for table in tables), "\n".join(wrapped(self._told(), width))]
         return "\n\n".join(filter(None, parts))
 
     def to_records(self) -> dict[str, Any]:
@@ -157,7 +165,7 @@ class Report:
         if self.overall:  # all levels together as one of the rows
             boxes, unseen = self.overall["boxes"], self.overall["unseen"]
             total = [{**self.overall, "level": "all", "seen": boxes - unseen, "best": boxes}]
-        recall = [("recall", _recall(threshold)) for threshold in self.levels[0].recall or ()]
+        recall = [("recall", _recall(least, k == 0)) for k, least in enumerate(self.levels[0].recall or ())]
         tables = [
             Table(rows, _known(_LEVEL, rows), self.title),
             Table([*rows, *total], _known([*_MATCH, *recall, *_MEAN], rows), "Anchors and objects"),
@@ -183,20 +191,22 @@ def _record(row: LevelRow) -> dict[str, Any]:
     return record | {f"recall_{threshold}": found for threshold, found in (row.recall or {}).items()}
 
 
-def _count(title: str, key: str) -> tuple[str, Column]:
-    return key, Column(title, lambda record: "" if record.get(key) is None else f"{record[key]:,}")
+def _count(title: str, key: str, about: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: "" if record.get(key) is None else f"{record[key]:,}", about=about)
 
 
-def _decimals(title: str, key: str) -> tuple[str, Column]:
-    return key, Column(title, lambda record: "-" if record[key] is None else f"{record[key]:.4f}")
+def _decimals(title: str, key: str, about: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: "-" if record[key] is None else f"{record[key]:.4f}", about=about)
 
 
-def _share(title: str, key: str) -> tuple[str, Column]:
-    return key, Column(title, lambda record: share(record[key]))
+def _share(title: str, key: str, about: str) -> tuple[str, Column]:
+    return key, Column(title, lambda record: share(record[key]), about=about)
 
 
-def _recall(threshold: str) -> Column:
-    return Column(f"IoU >= {threshold}", lambda record: share(record["recall"][threshold]))
+def _recall(threshold: str, first: bool) -> Column:
+    """The share of objects that reach an IoU; explained once."""
+    about = "objects that the best anchor of the same centre overlaps with so high an IoU" if first else ""
+    return Column(f"IoU >= {threshold}", lambda record: share(record["recall"][threshold]), about=about)
 
 
 def _anchors(sizes: Sequence[tuple[float, float]] | None) -> str:
@@ -213,9 +223,18 @@ def _share_of_field(pair: tuple[float, float] | None) -> str:
     return "" if pair is None else f"{pair[0]:.3f}" if pair[0] == pair[1] else f"{pair[0]:.3f}..{pair[1]:.3f}"
 
 
+def _place(value: float) -> str:
+    """A place in pixels, to a hundredth."""
+    return number(round(value, 2))
+
+
 def _phases(axes: Sequence[Sequence[float]]) -> str:
-    """Per axis the values of its phases, each once."""
-    return agreed(["|".join(dict.fromkeys(map(number, phases))) for phases in axes])
+    """Per axis the values of its phases, each once; of many the smallest and the largest."""
+    told = []
+    for phases in axes:
+        values = list(dict.fromkeys(map(_place, phases)))
+        told.append("|".join(values) if len(values) <= MANY else f"{_place(min(phases))}..{_place(max(phases))}")
+    return agreed(told)
 
 
 def _effective(sigma: Sequence[float] | None) -> str:
@@ -225,36 +244,66 @@ def _effective(sigma: Sequence[float] | None) -> str:
 #: Where the neurons of a level look, and where its anchors stand. Each column is there where a member is known.
 _LEVEL = (
     ("level", Column("level", lambda r: str(r["level"]))),
-    ("grid", Column("grid", lambda r: "x".join(map(str, r["grid"])))),
-    ("stride", Column("stride", lambda r: agreed([number(step) for step in r["stride"]]))),
-    ("size_range", Column("receptive field", lambda r: agreed(spans(r["size_range"])))),
-    _share("cut by border", "clipped"),
-    ("level", Column("effective (4 sigma)", lambda r: _effective(r["effective_sigma"]))),
-    ("center", Column("centre", lambda r: _phases(r["center"]))),
-    ("anchor_center", Column("anchors at", lambda r: agreed([number(place) for place in r["anchor_center"]]))),
-    ("offset", Column("off by", lambda r: _phases(r["offset"]))),
+    ("grid", Column("grid", lambda r: "x".join(map(str, r["grid"])), about="positions, rows by columns")),
+    (
+        "stride",
+        Column("stride", lambda r: agreed([number(step) for step in r["stride"]]), about="pixels from one to the next"),
+    ),
+    (
+        "size_range",
+        Column("receptive field", lambda r: agreed(spans(r["size_range"])), about="pixels that a position sees"),
+    ),
+    _share("cut by border", "clipped", "positions whose field reaches beyond the input"),
+    (
+        "level",
+        Column(
+            "effective (4 sigma)",
+            lambda r: _effective(r["effective_sigma"]),
+            about="where the weight of the paths is, untrained",
+        ),
+    ),
+    (
+        "center",
+        Column("centre", lambda r: _phases(r["center"]), about="the pixel that position 0 looks at, by phase (a|b)"),
+    ),
+    (
+        "anchor_center",
+        Column(
+            "anchors at",
+            lambda r: agreed([_place(place) for place in r["anchor_center"]]),
+            about="the pixel that its anchors stand at",
+        ),
+    ),
+    ("offset", Column("off by", lambda r: _phases(r["offset"]), about="that less the centre, in pixels")),
 )
 #: Which objects each level and its anchors serve; recall by threshold follows, then the mean.
 _MATCH = (
     _LEVEL[0],
-    ("anchors", Column("anchors", lambda r: _anchors(r.get("anchors")))),
-    ("anchor_share", Column("share of field", lambda r: _share_of_field(r.get("anchor_share")))),
-    _count("sees", "seen"),
-    _count("in place", "seen_in_place"),
-    _count("in range", "in_range"),
-    _count("best here", "best"),
-    _share("BPR", "bpr"),
-    _decimals("anchors above", "aat"),
+    ("anchors", Column("anchors", lambda r: _anchors(r.get("anchors")), about="width,height in pixels")),
+    (
+        "anchor_share",
+        Column(
+            "share of field",
+            lambda r: _share_of_field(r.get("anchor_share")),
+            about="the anchors' longer side by the receptive field",
+        ),
+    ),
+    _count("sees", "seen", "objects that fit into the receptive field of every position"),
+    _count("in place", "seen_in_place", "objects that lie in the exact mask of some position, where they are"),
+    _count("in range", "in_range", "objects in the range that the anchors name, or that fit"),
+    _count("best here", "best", "objects whose best anchor is here"),
+    _share("BPR", "bpr", "best possible recall: objects with an anchor off by less than the threshold (4) times"),
+    _decimals("anchors above", "aat", "such anchors for an object"),
 )
-_MEAN = (_decimals("mean IoU", "mean_iou"),)
+_MEAN = (_decimals("mean IoU", "mean_iou", "of objects and their best anchors of the same centre"),)
 #: How boxes of a size are served.
 _SIZE = (
     ("name", Column("size", lambda r: str(r["name"]))),
     ("low", Column("from", lambda r: number(r["low"]))),
     ("high", Column("to", lambda r: number(r["high"]))),
-    _count("boxes", "boxes"),
-    _count("unseen", "unseen"),
-    _share("BPR", "bpr"),
-    _share("recall", "recall"),
-    *_MEAN,
+    _count("boxes", "boxes", ""),
+    _count("unseen", "unseen", "larger than any receptive field"),
+    _share("BPR", "bpr", ""),
+    _share("recall", "recall", "at the first IoU above"),
+    _decimals("mean IoU", "mean_iou", ""),
 )

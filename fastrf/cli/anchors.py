@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
+from fastrf.anchors.forms.folding import folded
 from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize
 from fastrf.anchors.suggestions import Suggestion, suggest
@@ -29,11 +30,13 @@ def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | No
     """
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
+    if asked.framework is not None and (asked.suggest is None or asked.form not in (None, asked.framework)):
+        raise UsageError("--framework places what --suggest finds, and writes it in the framework's form")
     with progress_bar("boxes", asked.boxes is not None) as progress:
         boxes = None if asked.boxes is None else _boxes(analysis, asked, has_input)
         found = list(_run(analysis, asked, boxes, progress))
     if asked.form is not None:
-        return _pasted(analysis, asked, found[-1])
+        return folded(_pasted(analysis, asked, found[-1]), width)
     if style == "json":
         kinds = [("report" if isinstance(one, Report) else "suggestion", one) for one in found]
         return to_json(document("anchors", **{kind: one.to_records() for kind, one in kinds}))
@@ -43,7 +46,7 @@ def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | No
         return _report_of(found[0]).to_csv()
     if style == "markdown":
         return "\n\n".join(map(_markdown, found))
-    return "\n\n".join(one.to_text(width) for one in found)
+    return "\n\n".join(one.to_text(width, explained=k == 0) for k, one in enumerate(found))
 
 
 def _run(
@@ -55,8 +58,17 @@ def _run(
     if asked.suggest is None or asked.anchors is not None:
         yield report(analysis, names, asked.anchors, boxes, exact=asked.exact, **common)
     if asked.suggest is not None:
-        common |= {"per_level": asked.per_level, "centers": asked.centers, "seed": asked.seed}
-        yield suggest(analysis, names, boxes, method=asked.suggest, **common)
+        common |= {"per_level": asked.per_level, "layout": asked.layout, "fraction": _fraction(asked.fraction)}
+        common |= {"centers": asked.centers, "framework": asked.framework or asked.form, "seed": asked.seed}
+        yield suggest(analysis, names, boxes, method=asked.suggest, anchors=asked.anchors, **common)
+
+
+def _fraction(text: str | None) -> float | str | None:
+    """A share, or a word that `suggest` knows or refuses."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def _report_of(found: Report | Suggestion) -> Report:
@@ -71,7 +83,8 @@ def _markdown(found: Report | Suggestion) -> str:
 
 def _boxes(analysis: Analysis, asked: AnchorOptions, has_input: bool) -> Boxes:
     """Boxes, in images of the input's size where the source does not say; then that size must have been given."""
-    size = input_pixels(analysis)
+    first = next(iter(analysis.network.inputs))
+    size = input_pixels(analysis, None if analysis.wrt in analysis.network.inputs else first)
     boxes = read_boxes(asked.boxes, image_size=size if has_input else None)
     if not boxes.has_image_sizes:
         raise FormatError(
@@ -94,12 +107,16 @@ def _resize(asked: AnchorOptions, boxes: Boxes | None) -> Resize | str | None:
 
 
 def _pasted(analysis: Analysis, asked: AnchorOptions, found: Report | Suggestion) -> str:
-    """Only the form asked for; given anchors are set on the centres of the receptive fields."""
+    """Only the form asked for; given anchors stay where they stand, unless other centres are asked for."""
     from fastrf.anchors.forms.readers import read_anchors
-    from fastrf.anchors.levels import levels_of
+    from fastrf.anchors.levels import levels_of, spreads
+    from fastrf.anchors.placing import check_centers, placed
 
     form = asked.form or ""
     if isinstance(found, Suggestion):
         return found.to_form(form)
+    check_centers(asked.centers, form)
     levels = levels_of(analysis, [row.level for row in found.levels])
-    return read_anchors(asked.anchors, levels, input_pixels(analysis)).on(levels).to_form(form)
+    given = read_anchors(asked.anchors, levels, input_pixels(analysis))
+    spread = spreads(analysis, levels) if asked.centers == "effective" else ()
+    return placed(given, levels, asked.centers, spread=spread, used=given).to_form(form)

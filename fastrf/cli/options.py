@@ -69,6 +69,10 @@ _BELOW = "A constant mask value at most this excludes its place from a softmax; 
 _CAPTURE = "How a PyTorch module is followed: `record` by one run, `export` by torch.export, `auto` by what can."
 _UNSUPPORTED = "`raise`, or `full` to over-approximate operators without a rule."
 _ANCHORS = "yolov5, retinanet, s3fd, lffd, ssd, or a file of anchors."
+_BOXES = "COCO .json, YOLO data.yaml or labels, VOC .xml, .csv or .npy."
+_FRACTION = "rfla, lffd: the share of the field that anchors take, or `effective`: four sigma of the path weights."
+_CENTERS = "Where suggestions stand: `framework` (that of the anchors given, if any), `nominal` or `effective`."
+_FRAMEWORK = "Place and write suggestions as torchvision, detectron2, mmdetection, yolo or lffd does."
 _WIDE = "Print every column whole, however narrow the terminal."
 _COLUMNS = "Print these columns alone, by their headings."
 _TRUST = "Read a .pt2 file that could run code; only where you trust its origin."
@@ -130,12 +134,15 @@ class AnchorOptions:
     """What `fastrf anchors` is asked."""
 
     levels: Annotated[str, option("The nodes that anchors stand on, e.g. P3,P4,P5.", "--levels", "-l")]
-    boxes: Annotated[Path | None, option("COCO .json, YOLO labels, VOC .xml, .csv or .npy.", "--boxes", "-b")] = None
+    boxes: Annotated[Path | None, option(_BOXES, "--boxes", "-b")] = None
     anchors: Annotated[_Text, option(_ANCHORS, "--anchors", "-a")] = None
     suggest: Annotated[_Text, option("Suggest others: kmeans, s3fd, lffd or rfla.", "--suggest", "-s")] = None
     per_level: Annotated[int, option("Anchors of each level, for kmeans.")] = 3
-    centers: Annotated[str, option("Where suggestions stand: at nominal or effective centres.")] = "nominal"
-    form: Annotated[_Text, option("Give only what to paste: torchvision, mmdetection, yolo or lffd.")] = None
+    layout: Annotated[_Text, option("Scales times ratios that all levels share, e.g. 3x3.", metavar="SxR")] = None
+    fraction: Annotated[_Text, option(_FRACTION, metavar="SHARE")] = None
+    centers: Annotated[str, option(_CENTERS, metavar="WHERE")] = "framework"
+    framework: Annotated[_Text, option(_FRAMEWORK, metavar="NAME")] = None
+    form: Annotated[_Text, option("Give only what to paste, for one of those frameworks.")] = None
     resize: Annotated[_Text, option("letterbox, stretch, shortest or none (default: by the boxes).")] = None
     scale: Annotated[_Text, option("A random scale on top, e.g. 0.5,1.5.", metavar="LOW,HIGH")] = None
     threshold: Annotated[float, option("YOLO's anchor_t.", "--threshold", "-t")] = 4.0

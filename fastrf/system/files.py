@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from fastrf.budget import limits, require_memory
 from fastrf.errors import FormatError, LimitError
 from fastrf.system import interrupts
+from fastrf.system.extras import require
 from fastrf.system.garbage import uncollected
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "opened",
     "parse_json",
     "parse_toml",
+    "parse_yaml",
     "read_array",
     "read_arrays",
     "read_text",
@@ -44,6 +46,8 @@ StrPath = str | os.PathLike[str]
 MAX_EXPANSION = 100
 #: Integers may not be longer; operators have bounds of their own.
 MAX_BITS = 1024
+#: PyYAML takes seconds for more characters than these; a model or a data set has far fewer.
+MAX_YAML = 1 << 16
 #: Bytes that values read from JSON take per byte of text, at worst.
 _JSON_COST = 20
 
@@ -139,6 +143,29 @@ def check_nesting(value: Any, source: str) -> None:
     raise FormatError(
         f"{source}: nested more than {limits.depth} deep, which is fastrf.limits.depth; is this a network?"
     )
+
+
+def parse_yaml(text: str, source: object, extra: str) -> Any:
+    """Lists, mappings and texts of YAML. Its aliases, which can grow beyond all memory, and its types are left out.
+
+    Raises FormatError, and MissingExtraError without the extra that brings PyYAML.
+    """
+    if len(text) > MAX_YAML:
+        raise FormatError(f"{source}: {len(text):,} characters; fastrf reads YAML of at most {MAX_YAML:,}")
+    yaml = require("yaml", extra, "reading YAML")
+
+    base: Any = yaml.BaseLoader
+
+    class Loader(base):  # type: ignore[misc]
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise FormatError(f"{source}: has a YAML alias; write out what it stands for")
+            return super().compose_node(parent, index)
+
+    try:
+        return yaml.load(text, Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise FormatError(f"{source}: not YAML: {' '.join(str(error).split())[:160]}") from error
 
 
 # Arrays ------------------------------------------------------------------------------------------------------

@@ -50,12 +50,16 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 class Column(NamedTuple):
-    """A heading, and what of a record stands below it; the brief forms of both for a narrow terminal."""
+    """A heading, and what of a record stands below it; the brief forms of both for a narrow terminal.
+
+    `about` says below the table what the column holds, where the column is shown.
+    """
 
     title: str
     show: Callable[[Record], str]
     brief: Callable[[Record], str] | None = None
     initials: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,8 @@ class Table:
         if width is not None and _total(kept.values()) > width:
             told = self._fit(columns, kept, width)
         yield from self._drawn(columns, kept, header.index(self.strong) if bold and self.strong in header else None)
-        yield from wrapped(told, width)
+        abouts = [f"{c.title}: {c.about}" for k, c in enumerate(self._columns) if k in kept and c.about]
+        yield from wrapped([*told, *(["; ".join(abouts)] if abouts else [])], width)
 
     def _fit(self, columns: list[list[str]], kept: dict[int, int], width: int) -> list[str]:
         """Make the columns narrower, or leave them out of those kept, until they fit; says what was done."""

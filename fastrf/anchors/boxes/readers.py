@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.anchors.boxes.box_set import Boxes, checked
+from fastrf.anchors.boxes.datasets import ENDINGS, labelled
 from fastrf.errors import FormatError
 from fastrf.system.extras import require
 from fastrf.system.files import opened, parse_json, read_array, read_text
@@ -32,8 +33,7 @@ ImageSize = tuple[int, int] | None
 
 #: Elements of XML do not lie deeper in each other.
 MAX_DEPTH = 64
-#: Endings of pictures that are looked for, and how JPEG, PNG, BMP, WebP and TIFF files begin.
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+#: How JPEG, PNG, BMP, WebP and TIFF files begin.
 _HEADS = (b"\xff\xd8", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0")
 #: A header that takes more reads than this is none: damaged files are searched byte by byte.
 MAX_READS = 100_000
@@ -42,10 +42,11 @@ MAX_READS = 100_000
 def read_boxes(source: Any, *, image_size: tuple[int, int] | None = None) -> Boxes:
     """Boxes from a file, a folder or arrays; those that cannot be used are counted in `Boxes.rejected`.
 
-    `source` is a COCO instances or results file (`.json`) or the same as objects, a folder of YOLO `.txt` labels, a
-    Pascal VOC `.xml` or a folder of them, a `.csv` with a header, an array float[n, 2] (width, height) or float[n, 4]
-    (left, top, width, height) or an `.npy` of one, or Boxes. `image_size` (rows, columns) is that of images whose
-    size the source does not hold; YOLO labels need it unless their images lie beside them.
+    `source` is a COCO instances or results file (`.json`) or the same as objects, a YOLO `data.yaml` (the pictures of
+    its `train:`) or a folder of YOLO `.txt` labels, a Pascal VOC `.xml` or a folder of them, a `.csv` with a header, an
+    array float[n, 2] (width, height) or float[n, 4] (left, top, width, height) or an `.npy` of one, or Boxes.
+    `image_size` (rows, columns) is that of images whose size the source does not hold; YOLO labels need it unless their
+    images lie beside them.
 
     Raises FormatError for a source that cannot be read or has no usable box.
     """
@@ -79,10 +80,14 @@ def from_path(path: str, image_size: ImageSize = None) -> Boxes:
     if ending == ".xml":
         return from_voc([where], path)
     if ending == ".txt":
-        return from_yolo([where], path, image_size)
+        return from_yolo([(where, None)], path, image_size)
+    if ending in (".yaml", ".yml"):
+        return from_yolo(labelled(path), path, image_size)
     if ending == ".npy":
         return from_array(read_array(where), path)
-    raise FormatError(f"{path}: ending {where.suffix!r} is unknown; use .json, .csv, .xml, .txt, .npy or a folder")
+    raise FormatError(
+        f"{path}: ending {where.suffix!r} is unknown; use .json, .csv, .xml, .txt, .yaml, .npy or a folder"
+    )
 
 
 def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
@@ -92,7 +97,7 @@ def _from_folder(folder: Path, image_size: ImageSize) -> Boxes:
         if files and ending == ".xml":
             return from_voc(sorted(files), str(folder))
         if files:
-            return from_yolo(sorted(files), str(folder), image_size)
+            return from_yolo([(file, None) for file in sorted(files)], str(folder), image_size)
     raise FormatError(f"{folder}: holds neither .xml (Pascal VOC) nor .txt (YOLO) files")
 
 
@@ -173,15 +178,15 @@ def _size(value: Any) -> float:
 # YOLO and VOC ----------------------------------------------------------------------------------------------
 
 
-def from_yolo(files: list[Path], source: str, image_size: ImageSize = None) -> Boxes:
+def from_yolo(files: list[tuple[Path, Path | None]], source: str, image_size: ImageSize = None) -> Boxes:
     """Boxes of YOLO labels: a line `class x_center y_center width height`, as shares of the image; polygons by hull.
 
-    An image's size is read from the picture of the same name, beside the label or in `images` where the
-    labels are in `labels`, or else it is `image_size`. Raises FormatError where neither is there.
+    An image's size is read from the picture beside its label in `files`, or else from that of the same name, beside the
+    label or in `images` where the labels are in `labels`, or else it is `image_size`. Raises FormatError where none is.
     """
     rows, places, sizes, malformed = [], [], [], []
-    for k, file in enumerate(files):
-        size = _picture(file) or image_size
+    for k, (file, picture) in enumerate(files):
+        size = (_picture(file) if picture is None else picture_size(picture)) or image_size
         if size is None:
             raise FormatError(
                 f"{file}: labels are shares of an image whose size is not known; give image_size (--input)"

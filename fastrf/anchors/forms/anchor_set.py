@@ -20,7 +20,7 @@ from fastrf.system.extras import require
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
 
-__all__ = ["FORMS", "Anchors", "make_anchors"]
+__all__ = ["FORMS", "Anchors", "make_anchors", "place"]
 
 FloatArray = npt.NDArray[np.float64]
 Pair = tuple[float, float]
@@ -65,14 +65,16 @@ class Anchors:
             return self.centers[index]
         return self.center_offset * stride[0], self.center_offset * stride[1]
 
-    def on(self, levels: Sequence[Level], centers: Sequence[Pair] | None = None) -> Anchors:
-        """The same sizes standing where the neurons look: at the centres of the receptive fields, or at `centers`.
+    def on(self, levels: Sequence[Level], centers: Sequence[Pair] | float | None = None) -> Anchors:
+        """The same sizes on these levels: at the centres of the receptive fields, at `centers`, or so many strides in.
 
         The mean over phases; half a stride where a receptive field is unbounded. Raises FormatError where the number
         of levels differs.
         """
         self.check(levels)
         strides = tuple((level.stride[1], level.stride[0]) for level in levels)
+        if isinstance(centers, int | float):
+            centers = [(centers * x, centers * y) for x, y in strides]
         if centers is None:
             centers = [level.center or (step[0] / 2, step[1] / 2) for level, step in zip(levels, strides, strict=True)]
         return replace(self, centers=tuple(centers), strides=strides)
@@ -97,7 +99,7 @@ class Anchors:
         return all(low <= high for low, high in itertools.pairwise(areas))
 
     def to_form(self, form: str) -> str:
-        """What to paste: `form` is "torchvision", "mmdetection", "yolo" or "lffd".
+        """What to paste: `form` is "torchvision", "detectron2", "mmdetection", "yolo" or "lffd".
 
         Raises UsageError for another form, FormatError where the form cannot hold them.
         """
@@ -141,6 +143,17 @@ def make_anchors(name: str, sizes: Sequence[Any], **rest: Any) -> Anchors:
             )
         checked.append(table)
     return Anchors(name, tuple(checked), **rest)
+
+
+def place(form: str, anchors: Anchors) -> float | None:
+    """How many strides from the corner a framework centres the anchors of position (0, 0), if one lets it.
+
+    None is where the neurons look, which is LFFD's rule. Sources: torchvision's `AnchorGenerator`, detectron2's
+    `MODEL.ANCHOR_GENERATOR.OFFSET`, mmdetection's `AnchorGenerator` and `YOLOAnchorGenerator`, ultralytics' grids.
+    """
+    if form == "mmdetection" and _shared(anchors) is None:
+        return 0.5
+    return {"yolo": 0.5, "lffd": None}.get(form, 0.0)
 
 
 # Forms to paste -------------------------------------------------------------------------------------------
@@ -221,22 +234,47 @@ def _torchvision_arguments(anchors: Anchors) -> tuple[tuple[tuple[float, ...], .
 def _torchvision(anchors: Anchors) -> str:
     sizes, ratios = _torchvision_arguments(anchors)
     lines = [
-        "from torchvision.models.detection.anchor_utils import AnchorGenerator",
+        "from torchvision.models.detection import anchor_utils",
         "",
-        "anchor_generator = AnchorGenerator(",
+        "anchor_generator = anchor_utils.AnchorGenerator(",
         f"    sizes={_tuple(sizes)},",
-        f"    aspect_ratios={_tuple(ratios)},",
+        f"    aspect_ratios={_tuple(ratios[:1])} * {len(ratios)},"
+        if len(set(ratios)) == 1 < len(ratios)
+        else f"    aspect_ratios={_tuple(ratios)},",
         ")",
     ]
     if _needs_cells(anchors):
         lines[:1] = ["import torch", lines[0]]
         lines += [
-            "# left, top, right, bottom at position (0, 0): the exact sizes, not rounded, at the centres asked for",
+            "# left, top, right, bottom at position (0, 0), exact and not rounded",
             "anchor_generator.cell_anchors = [",
             *(f"    torch.tensor([{', '.join(map(_tuple, level))}])," for level in _cells(anchors)),
             "]",
         ]
     return "\n".join(lines) + "\n"
+
+
+# detectron2 ------------------------------------------------------------------------------------------------
+
+
+def _detectron2(anchors: Anchors) -> str:
+    """Its `DefaultAnchorGenerator`, which has products of sizes and ratios, and one offset in strides."""
+    known = [_product(level) for level in anchors.sizes]
+    if anchors.strides is None or any(x != y for x, y in anchors.strides):
+        raise FormatError(f"anchors {anchors.name!r} have no strides, one for both axes, as detectron2 needs them")
+    if None in known:
+        raise FormatError(f"anchors {anchors.name!r} are no products of sizes and ratios; suggest with layout='3x3'")
+    steps = {x / step for center, (step, _) in zip(_centers(anchors), anchors.strides, strict=True) for x in center}
+    offset = steps.pop()
+    if steps or not 0 <= offset < 1:
+        raise FormatError(f"anchors {anchors.name!r} do not stand at one share of every stride, as detectron2's do")
+    sides, tall = zip(*filter(None, known), strict=True)
+    return (
+        "from detectron2.modeling import anchor_generator as agen\n\n"
+        "anchor_generator = agen.DefaultAnchorGenerator(\n"
+        f"    sizes={_list(sides)},\n    aspect_ratios={_list(tall)},\n"
+        f"    strides={_list([x for x, _ in anchors.strides])},\n    offset={_number(offset)},\n)\n"
+    )
 
 
 # mmdetection -----------------------------------------------------------------------------------------------
@@ -254,15 +292,17 @@ def _mmdetection(anchors: Anchors) -> str:
     if found is None:
         rows = ",\n        ".join(_list(level.tolist()) for level in anchors.sizes)
         return (
-            "# sizes differ in kind from level to level; this generator always stands at half strides\n"
+            "# no scales and ratios that all levels share; this generator always stands at half strides\n"
             "anchor_generator=dict(\n    type='YOLOAnchorGenerator',\n"
             f"    base_sizes=[\n        {rows}],\n    strides={strides})\n"
         )
     bases, scales, ratios = found
+    at_corners = all(center == (0, 0) for center in _centers(anchors))  # as it does by itself
+    centers = "" if at_corners else f",\n    centers={_list(_centers(anchors))}"
     return (
         "anchor_generator=dict(\n    type='AnchorGenerator',\n"
         f"    base_sizes={_list(bases)},\n    scales={_list(scales)},\n    ratios={_list(ratios)},\n"
-        f"    strides={strides},\n    centers={_list(_centers(anchors))})\n"
+        f"    strides={strides}{centers})\n"
     )
 
 
@@ -286,6 +326,9 @@ def _shared(anchors: Anchors) -> tuple[list[float], list[float], list[float]] | 
 def _yolo(anchors: Anchors) -> str:
     """The rows of a model's yaml, in whole pixels."""
     lines = ["anchors:"]
+    halves = [(x / 2, y / 2) for x, y in anchors.strides or ()]
+    if halves and not np.allclose(halves, _centers(anchors)):
+        lines[:0] = ["# YOLO has no place for centres: it stands at half strides"]
     for k, level in enumerate(anchors.sizes):
         row = ", ".join(f"{max(round(w), 1)},{max(round(h), 1)}" for w, h in level.tolist())
         lines.append(f"  - [{row}]" + (f"  # stride {_number(anchors.strides[k][0])}" if anchors.strides else ""))
@@ -315,4 +358,10 @@ def _lffd(anchors: Anchors) -> str:
     return "".join(f"{k} = {v if isinstance(v, int) else _list(list(v))}\n" for k, v in values.items())
 
 
-FORMS = {"torchvision": _torchvision, "mmdetection": _mmdetection, "yolo": _yolo, "lffd": _lffd}
+FORMS = {
+    "torchvision": _torchvision,
+    "detectron2": _detectron2,
+    "mmdetection": _mmdetection,
+    "yolo": _yolo,
+    "lffd": _lffd,
+}

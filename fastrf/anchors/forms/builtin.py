@@ -37,7 +37,7 @@ LFFD_LIMITS = tuple((field, high) for field, (_, high) in zip(_LFFD_FIELDS, _LFF
 
 
 def build(name: str, levels: Sequence[Level] = (), input_size: tuple[int, int] = (640, 640)) -> Anchors:
-    """The anchors of that name; "ssd" needs the number of `levels` and the input's size. Raises FormatError."""
+    """The anchors of that name; "ssd" needs `levels` and the input's size. Raises FormatError."""
     if name == "yolov5":
         return make_anchors(name, _YOLOV5, center_offset=0.5)
     if name == "retinanet":
@@ -51,7 +51,7 @@ def build(name: str, levels: Sequence[Level] = (), input_size: tuple[int, int] =
         centers = tuple((stride - 0.5, stride - 0.5) for stride in _LFFD_STRIDES)
         middles = [[(low + high) / 2] for low, high in ranges]
         return make_anchors(name, middles, centers=centers, ranges=ranges)
-    return _ssd(len(levels), input_size)
+    return _ssd(levels, input_size)
 
 
 def by_ratio(size: float, ratio: float) -> tuple[float, float]:
@@ -60,14 +60,17 @@ def by_ratio(size: float, ratio: float) -> tuple[float, float]:
     return float(size / root), float(size * root)
 
 
-def _ssd(n_levels: int, input_size: tuple[int, int]) -> Anchors:
+def _ssd(levels: Sequence[Level], input_size: tuple[int, int]) -> Anchors:
     """Liu et al., "SSD", 2016, section 2.2: scales from 0.2 to 0.9 of the input, six boxes a position."""
+    n_levels = len(levels)
     if n_levels < 2:
         raise FormatError("anchors 'ssd' spread their scales over two levels or more; name the levels")
     scales = [0.2 + 0.7 * k / (n_levels - 1) for k in range(n_levels + 1)]
     side = min(input_size)
+    # (i + 0.5) / map of the input, which is no half stride on the last maps
+    centers = [(input_size[1] / level.grid[1] / 2, input_size[0] / level.grid[0] / 2) for level in levels]
     sizes = []
     for low, high in itertools.pairwise(scales):
         level = [by_ratio(low * side, ratio) for ratio in (1, 2, 1 / 2, 3, 1 / 3)]
         sizes.append([*level, by_ratio(math.sqrt(low * high) * side, 1)])
-    return make_anchors("ssd", sizes, center_offset=0.5)
+    return make_anchors("ssd", sizes, centers=tuple(centers))

@@ -64,7 +64,10 @@ def _count(value: Any, most: int) -> int:
 
 
 def parse(text: str, source: str) -> dict[str, Any]:
-    """The names that a text binds, in order; a bare expression is bound to "". Raises FormatError for no Python."""
+    """The names that a text binds, in order; a bare expression is bound to "", members are to names like ".member".
+
+    Raises FormatError for no Python.
+    """
     limits.require("anchor_file", len(text), f"{source}: {len(text):,} characters")
     try:
         with warnings.catch_warnings():
@@ -77,6 +80,8 @@ def parse(text: str, source: str) -> dict[str, Any]:
         try:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = _value(node.value, names)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+                names[f".{node.targets[0].attr}"] = _value(node.value, names)
             elif isinstance(node, ast.Expr):
                 names[""] = _value(node.value, names)
         except RecursionError as error:

@@ -9,15 +9,18 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fastrf.anchors.forms import literals
 from fastrf.anchors.forms.anchor_set import Anchors, Pair, make_anchors
 from fastrf.anchors.forms.builtin import NAMES, build, by_ratio
 from fastrf.errors import FormatError
-from fastrf.system.extras import require
-from fastrf.system.files import check_nesting, parse_json, read_text
+from fastrf.system.files import check_nesting, parse_json, parse_yaml, read_text
 
 if TYPE_CHECKING:
     from fastrf.anchors.levels import Level
@@ -25,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["read_anchors"]
 
 Levels = Sequence["Level"]
-#: PyYAML takes seconds for more characters than these, and a model has far fewer.
-MAX_YAML = 1 << 16
+FloatArray = npt.NDArray[np.float64]
 _LFFD_KEYS = ("param_receptive_field_stride", "param_bbox_small_list", "param_bbox_large_list")
 
 
@@ -77,6 +79,8 @@ def from_text(text: str, source: str, levels: Levels) -> Anchors:
     if re.search(r"^anchors:", text, re.MULTILINE):
         return _from_yaml(text, source)
     names = literals.parse(text, source)
+    if ".cell_anchors" in names:
+        return _from_cells(_cell_rows(names[".cell_anchors"], source), source)
     bare = names.get("")
     is_list = isinstance(bare, list | tuple) and not all(key in names for key in _LFFD_KEYS)
     return from_objects(bare if is_list else names, source, levels)
@@ -116,7 +120,7 @@ def _is_pair(item: Any) -> bool:
 
 def _from_yaml(text: str, source: str) -> Anchors:
     """What a model's YAML says of `anchors`, in any of YAML's styles: widths and heights in turn for each level."""
-    found = _parsed_yaml(text, source)
+    found = parse_yaml(text, source, "anchors")
     if not isinstance(found, dict) or "anchors" not in found:
         raise FormatError(f"{source}: has no line 'anchors:'")
     given = found["anchors"]
@@ -130,26 +134,6 @@ def _from_yaml(text: str, source: str) -> Anchors:
             f"{source}: a row of anchors has an odd count of numbers; they are widths and heights in turn"
         )
     return make_anchors(source, [list(zip(row[::2], row[1::2], strict=True)) for row in rows], center_offset=0.5)
-
-
-def _parsed_yaml(text: str, source: str) -> Any:
-    """Lists, mappings and texts of YAML. Its aliases, which can grow beyond all memory, and its types are left out."""
-    if len(text) > MAX_YAML:
-        raise FormatError(f"{source}: {len(text):,} characters; a model's YAML has at most {MAX_YAML:,}")
-    yaml = require("yaml", "anchors", "a YOLO configuration")
-
-    base: Any = yaml.BaseLoader
-
-    class Loader(base):  # type: ignore[misc]
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise FormatError(f"{source}: has a YAML alias; write out what it stands for")
-            return super().compose_node(parent, index)
-
-    try:
-        return yaml.load(text, Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise FormatError(f"{source}: not YAML: {' '.join(str(error).split())[:160]}") from error
 
 
 def _numbers(value: Any, source: str) -> Iterator[float]:
@@ -203,6 +187,17 @@ def _anchor_generator(given: dict[str, Any], source: str, _: Levels) -> Anchors:
     return make_anchors(source, anchors, center_offset=0.0)
 
 
+def _detectron2(given: dict[str, Any], source: str, levels: Levels) -> Anchors:
+    """`DefaultAnchorGenerator` of detectron2, whose own offset is half a stride; its configuration's is none."""
+    strides = _strides(given["strides"])
+    # one row stands for all levels, as in its configuration
+    rows = {key: list(given[key]) * (len(strides) if len(given[key]) == 1 else 1) for key in ("sizes", "aspect_ratios")}
+    found = _anchor_generator(rows, source, levels)
+    if len(found) != len(strides):
+        raise FormatError(f"{source}: sizes are for {len(found)} levels, strides for {len(strides)}")
+    return replace(found, center_offset=float(given.get("offset", 0.5)), strides=strides)
+
+
 def _mmdetection(given: dict[str, Any], source: str) -> Anchors:
     """mmdetection: `base_sizes` (default: strides) times `scales`, or octaves from `octave_base_scale`."""
     strides = _strides(given["strides"])
@@ -253,6 +248,7 @@ def _rf_generator(given: dict[str, Any], source: str, levels: Levels) -> Anchors
 
 _GENERATORS: dict[str, Callable[[dict[str, Any], str, Levels], Anchors]] = {
     "AnchorGenerator": _anchor_generator,
+    "DefaultAnchorGenerator": _detectron2,
     "YOLOAnchorGenerator": _yolo_generator,
     "RFGenerator": _rf_generator,
 }
@@ -260,9 +256,25 @@ _GENERATORS: dict[str, Callable[[dict[str, Any], str, Levels], Anchors]] = {
 
 def _from_generator(generator: Any, source: str) -> Anchors:
     """A torchvision object: its cell anchors, as they are used (rounded), and where they stand."""
+    return _from_cells([cell.detach().double().cpu().numpy() for cell in generator.cell_anchors], source)
+
+
+def _cell_rows(value: Any, source: str) -> list[FloatArray]:
+    """The corners by level of a text that sets `cell_anchors` to a list of tensors."""
+    rows = [level.get("0") if isinstance(level, dict) else level for level in value] if isinstance(value, list) else []
+    try:
+        cells = [np.array(row, np.float64) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{source}: cell_anchors hold no literal numbers ({error})") from error
+    if not cells or any(cell.ndim != 2 or cell.shape[1] != 4 or not len(cell) for cell in cells):
+        raise FormatError(f"{source}: cell_anchors must be a list of tensors of shape (anchors, 4)")
+    return cells
+
+
+def _from_cells(cells: Sequence[FloatArray], source: str) -> Anchors:
+    """Sizes and places from the corners of the anchors of position (0, 0), left, top, right, bottom."""
     sizes, centers = [], []
-    for cell in generator.cell_anchors:
-        corners = cell.detach().double().cpu().numpy()
+    for corners in cells:
         sizes.append(corners[:, 2:] - corners[:, :2])
         middle = (corners[:, 2:] + corners[:, :2]) / 2
         if (abs(middle - middle[0]) > 1e-3).any():
