@@ -15,6 +15,8 @@ from fastrf.cli import commands as cli
 from tests.anchor_data import ROOT, shrink
 from tests.conftest import INTERPRETED
 
+#: The header of a picture of 64 x 48.
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40\0\0\0\x30\x08\x02\0\0\0"
 PAGE = (ROOT / "docs" / "anchors.md").read_text()
 
 
@@ -35,6 +37,11 @@ def folder(tmp_path_factory):
     images = [{"id": k, "width": 640 + 40 * k, "height": 480} for k in range(6)]
     (folder / "instances.json").write_text(json.dumps({"images": images, "annotations": boxes}))
     (folder / "results.json").write_text(json.dumps([{**box, "score": 0.5} for box in boxes]))
+    (folder / "coco8" / "images").mkdir(parents=True)
+    (folder / "coco8" / "labels").mkdir()
+    (folder / "coco8" / "data.yaml").write_text("path: ../coco8\ntrain: images\n")
+    (folder / "coco8" / "images" / "a.png").write_bytes(PNG)
+    (folder / "coco8" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.1\n")
     (folder / "labels").mkdir()
     (folder / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.1\n1 0.25 0.25 0.1 0.4\n")
     return folder
@@ -76,7 +83,7 @@ def test_python_snippets_and_their_comments():
             checked += 1
         else:
             exec(line, names)
-    assert checked == 5
+    assert checked == 7
 
 
 def test_every_form_and_method_is_in_the_page():

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
-from fastrf.anchors.forms.anchor_set import FORMS, Anchors, make_anchors
+from fastrf.anchors.forms.anchor_set import FORMS, Anchors, Pair, make_anchors, place
 from fastrf.anchors.forms.builtin import LFFD_LIMITS, by_ratio
 from fastrf.anchors.forms.folding import folded
 from fastrf.anchors.forms.readers import read_anchors
@@ -59,8 +59,9 @@ class Suggestion:
     """Anchors that `suggest` found, and the `report` of them, which says how far they stand from where neurons look.
 
     `centers` says where that is: "framework", "nominal", "effective", or "in use" as those that `suggest` was given,
-    of which `before` is the report. `left_out` counts boxes that no level sees, which k-means does not look at; `notes`
-    say what the receptive fields cut. `str()` is the report, the verdict, and every form to paste, or the framework's.
+    of which `before` is the report; `looks_at` where the neurons of position (0, 0) look, (x, y) by level. `left_out`
+    counts boxes that no level sees, which k-means does not look at; `notes` say what the receptive fields cut. `str()`
+    is the report, the verdict, and every form to paste, or the framework's.
     """
 
     method: str
@@ -68,7 +69,7 @@ class Suggestion:
     report: Report
     left_out: int
     notes: tuple[str, ...]
-    levels: tuple[Level, ...] = ()
+    looks_at: tuple[Pair, ...] = ()
     centers: str = "framework"
     framework: str | None = None
     before: Report | None = None
@@ -108,7 +109,9 @@ class Suggestion:
     def _as(self, form: str) -> Anchors:
         if self.centers != "framework" or form not in FORMS:
             return self.anchors
-        return placed(self.anchors, self.levels, "framework", framework=form)
+        offset = place(form, self.anchors)
+        centers = self.looks_at if offset is None else [(offset * x, offset * y) for x, y in self.anchors.strides or ()]
+        return replace(self.anchors, centers=tuple(centers))
 
     def to_text(self, width: int | None = None, *, explained: bool = True) -> str:
         """The report, within a terminal's width if one is given, verdict, notes, and what to paste."""
@@ -195,6 +198,7 @@ def _suggested(
     boxes = None if objects[0] is None else fitted(read_boxes(objects[0]), size, objects[1])
     made, left_out, notes = how.made(found, spread, boxes)
     made = placed(made, found, centers, spread=spread, used=used, framework=framework)
+    looks_at = made.on(found).centers or ()
     done = report(analysis, levels, made, boxes, resize="none", **common)
     before = None if used is None else report(analysis, levels, used, boxes, resize="none", effective=False, **common)
     notes += _topdown(analysis, found, made) if how.method == "rfla" else []
@@ -203,7 +207,7 @@ def _suggested(
         centers = "in use"
     elif centers == "framework" and framework is None and made.ranges is None:
         notes.append(_NO_FRAMEWORK)
-    return Suggestion(how.method, made, done, left_out, tuple(notes), found, centers, framework, before)
+    return Suggestion(how.method, made, done, left_out, tuple(notes), looks_at, centers, framework, before)
 
 
 class _How(NamedTuple):
