@@ -2,9 +2,9 @@
 
 Each tool runs in a process of its own, on a torchvision model with random weights, and says how wide the receptive
 field of the last map is. The truth is the width on an unbounded image, which tests hold against autograd and published
-numbers. `--install` brings the tools into `.benchmarks/peers`, without their dependencies; the README's table between
-the marks is written anew, with what each tool cannot do and where it failed. A tool that is not there, or that runs
-longer than `LIMIT`, is recorded as such.
+numbers. `--install` brings the tools into `.benchmarks/peers`, without their dependencies; the table of
+`docs/comparison.md` is written anew, with what each tool cannot do and where it failed. A tool that is not there, or
+that runs longer than `LIMIT`, is recorded as such.
 
 Gradients are asked as their authors advise: positive weights, an image wider than the field. asdex reads JAX, so it
 gets the traced model in `jax.lax` with one channel a layer: convolutions read every channel, so the field is the same.
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from bench.in_jax import in_jax
-from bench.readme import ROOT, write_between
+from bench.pages import ROOT, write_between
 from bench.timing import median_seconds
 
 __all__ = ["Answer", "answers", "main"]
@@ -372,7 +372,7 @@ def install() -> None:
 
 
 def main() -> None:
-    """Run the tools and write the table into the README."""
+    """Run the tools and write the table into `docs/comparison.md`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--install", action="store_true", help="install the tools, without dependencies, first")
     parser.add_argument("--smoke", action="store_true", help="one model, and write nothing")
@@ -388,7 +388,7 @@ def main() -> None:
         found.append(answer)
         print(answer, flush=True)
     if not given.smoke:
-        write_between("peers", table(found))
+        write_between("comparison.md", "peers", table(found))
 
 
 if __name__ == "__main__":

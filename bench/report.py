@@ -1,4 +1,4 @@
-"""Every target with what is measured, for the README's tables: `python -m bench.report [--install] [--only WORD]`.
+"""Every target with what is measured, for `docs/speed.md`: `python -m bench.report [--install] [--only WORD]`.
 
 Each figure is a median, and a ratio to something in the same run where the target is one. What needs its peak
 memory known runs in a process of its own.
@@ -28,7 +28,7 @@ from bench.autograd import position_seconds
 from bench.captured import captured, one_line, onnx_files
 from bench.decoders import decoders
 from bench.figure import Figure
-from bench.readme import read_between, write_between
+from bench.pages import read_between, write_between
 from bench.sweeps import cluster, sweeps
 from bench.timing import alternating, median_seconds, parallel_fill, peak_megabytes, process_seconds
 from fastrf.engine.memo import forget
@@ -206,7 +206,7 @@ def peers(_: int, smoke: bool) -> Iterator[Figure]:
     found = list(compare.answers(smoke))
     yield from against_peers([answer for answer in found if answer.tool != "fastrf" and answer.right])
     if not smoke:
-        write_between("peers", compare.table(found))
+        write_between("comparison.md", "peers", compare.table(found))
 
 
 def against_peers(found: list[compare.Answer]) -> Iterator[Figure]:
@@ -324,7 +324,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([vars(figure) for figure in found], indent=1))
     if not given.smoke:
-        write_between("figures", table(found, read_between("figures") if given.only else ""))
+        write_between("speed.md", "figures", table(found, read_between("speed.md", "figures") if given.only else ""))
 
 
 if __name__ == "__main__":

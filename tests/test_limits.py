@@ -179,7 +179,7 @@ def test_systems_without_files_that_tell(monkeypatch):
 
 
 def test_docs_list_every_limit():
-    text = (Path(__file__).parents[1] / "docs" / "processes.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "limits.md").read_text()
     for name in budget.names():
         limit = vars(budget.Limits)[name]
         assert f"| `{name}` | {budget.told(limit)} | {limit.meaning} |" in text
