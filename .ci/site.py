@@ -62,7 +62,8 @@ def problems(site: Path) -> Iterator[str]:
 def main(folder: str) -> int:
     """Build, look, and say what is wrong."""
     site = Path(folder).resolve()
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(site)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+    command += ["--config-file", str(ROOT / ".ci" / "mkdocs.yml"), "--site-dir", str(site)]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # what comes after MkDocs is no warning about these pages
     done = subprocess.run(command, check=False, cwd=ROOT, env=quiet)
     if done.returncode:

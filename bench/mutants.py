@@ -21,7 +21,7 @@ __all__ = ["MUTANTS", "NOTICED", "Mutant", "main", "tried"]
 
 ROOT = Path(__file__).parent.parent
 #: What a copy of the project needs for its tests.
-COPIED = ("fastrf", "tests", "bench", "docs", "mkdocs.yml", "pyproject.toml", "setup.cfg", "README.md", "CHANGELOG.md")
+COPIED = ("fastrf", "tests", "bench", "docs", ".ci", "pyproject.toml", "setup.cfg", "README.md", "CHANGELOG.md")
 #: Seconds after which tests are taken to have failed.
 LONGEST = 300
 #: How a change ends that tests notice.
