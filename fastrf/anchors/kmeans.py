@@ -18,6 +18,7 @@ from fastrf.errors import FormatError
 __all__ = ["clustered", "factors", "sampled"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: At most so many boxes are clustered.
 SAMPLE = 10_000
@@ -32,15 +33,20 @@ SPREAD = (0.1, 0.005)
 
 
 def clustered(
-    sizes: FloatArray, limits: FloatArray, per_level: int, generations: int, seed: int
+    sizes: FloatArray,
+    limits: FloatArray,
+    per_level: int,
+    generations: int,
+    seed: int,
+    order: IntArray | None = None,
 ) -> tuple[list[FloatArray], int]:
     """Widths and heights of each level's anchors, smallest first, and how many boxes no level may span.
 
-    `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in the
-    order of these limits. Raises FormatError where no box is left.
+    `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in
+    this order, the smallest to the first; without it, in the order of their limits. Raises FormatError where no box is left.
     """
     used, left_out, rng = sampled(sizes, limits, seed, SAMPLE)
-    order = np.argsort(limits.prod(axis=1), kind="stable")
+    order = np.argsort(limits.prod(axis=1), kind="stable") if order is None else order
     bounds = np.repeat(limits[order], per_level, axis=0)
     starts = [_k_means(used, bounds, rng, by_median=start % 3 > 0) for start in range(STARTS)]
     starts.sort(key=lambda pair: -pair[0])

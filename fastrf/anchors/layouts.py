@@ -16,6 +16,7 @@ from fastrf.errors import UsageError
 __all__ = ["fitted_products", "octaves", "parse_layout", "products", "shrunk"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: More scales or ratios no head has.
 MOST = 20
@@ -53,29 +54,28 @@ def shrunk(levels: list[FloatArray], limits: FloatArray) -> list[FloatArray]:
 
 
 def fitted_products(
-    sizes: FloatArray, limits: FloatArray, layout: tuple[int, int], generations: int, seed: int
+    sizes: FloatArray, limits: FloatArray, layout: tuple[int, int], generations: int, seed: int, order: IntArray
 ) -> tuple[list[FloatArray], int]:
     """As `kmeans.clustered`, for products: small changes of bases, scales and ratios, as long as they help."""
     used, left_out, rng = kmeans.sampled(sizes, limits, seed, min(SAMPLE, kmeans.SAMPLE))
     done = []
-    for start in _starts(used, limits, layout):
+    for start in _starts(used, order, layout):
         changes = kmeans.factors(rng, generations, len(start))[..., 0]
         done.append(_evolved(used, limits, layout, start, changes))
     return max(done, key=lambda pair: pair[1])[0], left_out
 
 
-def _starts(sizes: FloatArray, limits: FloatArray, layout: tuple[int, int]) -> list[FloatArray]:
+def _starts(sizes: FloatArray, order: IntArray, layout: tuple[int, int]) -> list[FloatArray]:
     """Bases, scales and ratios one after the other, from bases at quantiles of the boxes, and from bases that double.
 
-    Larger ones are of levels that see more.
+    Larger ones are of the later levels in the order.
     """
     scales, ratios = octaves(layout)
-    roots, n = np.sqrt(sizes.prod(axis=1)), len(limits)
-    order = np.argsort(np.argsort(limits.prod(axis=1), kind="stable"))
+    roots, n, rank = np.sqrt(sizes.prod(axis=1)), len(order), np.argsort(order)
     middle = np.median(sizes[:, 1] / sizes[:, 0])
     by_share = np.quantile(roots, (np.arange(n) + 0.5) / n)
     doubling = np.median(roots) * 2.0 ** (np.arange(n) - n / 2)
-    return [np.concatenate([bases[order], scales, np.array(ratios) * middle]) for bases in (by_share, doubling)]
+    return [np.concatenate([bases[rank], scales, np.array(ratios) * middle]) for bases in (by_share, doubling)]
 
 
 def _evolved(

@@ -113,11 +113,14 @@ class Suggestion:
         centers = self.looks_at if offset is None else [(offset * x, offset * y) for x, y in self.anchors.strides or ()]
         return replace(self.anchors, centers=tuple(centers))
 
-    def to_text(self, width: int | None = None, *, explained: bool = True) -> str:
-        """The report, within a terminal's width if one is given, verdict, notes, and what to paste."""
+    def to_text(self, width: int | None = None, **how: Any) -> str:
+        """The report, within a terminal's width if one is given, verdict, notes, and what to paste.
+
+        `how` is as in `Report.to_text`.
+        """
         told = wrapped([text for text in (self.verdict, *self.notes) if text], width)
         pasted = (f"# {form}\n{folded(text, width)}".rstrip() for form, text in self.forms.items())
-        return "\n\n".join(filter(None, [self.report.to_text(width, explained=explained), "\n".join(told), *pasted]))
+        return "\n\n".join(filter(None, [self.report.to_text(width, **how), "\n".join(told), *pasted]))
 
     def __repr__(self) -> str:
         return self.to_text()
@@ -256,10 +259,12 @@ class _How(NamedTuple):
         if boxes is None:
             raise UsageError("method 'kmeans' clusters boxes; give boxes, or use s3fd, lffd or rfla")
         limits = np.array([level.limit for level in levels]) * [[1.0 if s is None else s] for s in shares]
+        # by stride first: behind a top-down path a coarse level may see less than a fine one
+        order = np.lexsort((limits.prod(axis=1), [level.stride[0] * level.stride[1] for level in levels]))
         if self.layout is None:
-            sizes, left_out = clustered(boxes.sizes, limits, self.per_level, self.generations, self.seed)
+            sizes, left_out = clustered(boxes.sizes, limits, self.per_level, self.generations, self.seed, order)
         else:
-            sizes, left_out = fitted_products(boxes.sizes, limits, self.layout, self.generations, self.seed)
+            sizes, left_out = fitted_products(boxes.sizes, limits, self.layout, self.generations, self.seed, order)
         return make_anchors("kmeans", sizes), left_out
 
 

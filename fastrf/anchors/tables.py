@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Rejected
 from fastrf.anchors.forms.anchor_set import Pair
+from fastrf.errors import UsageError
 from fastrf.system.tables import Column, Table, agreed, document, number, plain, share, spans, to_json, wrapped
 from fastrf.system.texts import html_text, markdown_text
 
@@ -120,15 +121,18 @@ class Report:
         told = "".join(f"<div>{html_text(line)}</div>" for line in self._told())
         return "".join(table.to_html() for table in self._tables()) + told
 
-    def to_text(self, width: int | None = None, *, explained: bool = True) -> str:
+    def to_text(
+        self, width: int | None = None, *, explained: bool = True, bold: bool = False, columns: Sequence[str] = ()
+    ) -> str:
         """As tables: as wide as they are, or within a terminal's width, for which columns are left out.
 
-        What a column holds is told below its table, unless they need not be `explained`.
+        What a column holds is told below its table, unless they need not be `explained`; `bold` is for terminals that
+        know it. `columns` chooses some by their headings; raises UsageError for one that no table has.
         """
-        tables = self._tables()
+        tables = _chosen(self._tables(), columns)
         if not explained:
             tables = [replace(table, columns=[c._replace(about="") for c in table.columns]) for table in tables]
-        parts = [*(table.to_text(width) for table in tables), "\n".join(wrapped(self._told(), width))]
+        parts = [*(table.to_text(width, bold) for table in tables), "\n".join(wrapped(self._told(), width))]
         return "\n\n".join(filter(None, parts))
 
     def to_records(self) -> dict[str, Any]:
@@ -167,11 +171,21 @@ class Report:
             total = [{**self.overall, "level": "all", "seen": boxes - unseen, "best": boxes}]
         recall = [("recall", _recall(least, k == 0)) for k, least in enumerate(self.levels[0].recall or ())]
         tables = [
-            Table(rows, _known(_LEVEL, rows), self.title),
+            Table(rows, _known(_LEVEL, rows), self.title, strong="receptive field"),
             Table([*rows, *total], _known([*_MATCH, *recall, *_MEAN], rows), "Anchors and objects"),
             Table(classes, _known(_SIZE, classes), "By size (root of the area, in the input's pixels)"),
         ]
         return [replace(table, drop=_dropped(table)) for table in tables if len(table.columns) > 1]
+
+
+def _chosen(tables: list[Table], titles: Sequence[str]) -> list[Table]:
+    """The tables that have some of these columns, with those alone."""
+    known = list(dict.fromkeys(column.title for table in tables for column in table.columns))
+    unknown = [title for title in titles if title not in known]
+    if unknown:
+        raise UsageError(f"there is no column {unknown[0]!r}; choose from {', '.join(known)}")
+    own = [[title for title in titles if title in {c.title for c in table.columns}] for table in tables]
+    return [table.only(some) for table, some in zip(tables, own, strict=True) if some] if titles else tables
 
 
 def _known(columns: Iterable[tuple[str, Column]], rows: Sequence[Mapping[str, Any]]) -> list[Column]:

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["answer"]
 
 
-def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | None, *, has_input: bool) -> str:
+def answer(
+    analysis: Analysis, asked: AnchorOptions, style: str, width: int | None, *, has_input: bool, **how: Any
+) -> str:
     """The text to print or write, a table within a terminal's width: `style` is "table", "json", "csv" or "markdown".
 
-    `has_input` says whether the input's size was given. Raises what `report` raises.
+    `how` are bold letters and columns of a table, as in `Report.to_text`; `has_input` says whether the input's size was given. Raises what `report` raises.
     """
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
@@ -46,7 +48,7 @@ def answer(analysis: Analysis, asked: AnchorOptions, style: str, width: int | No
         return _report_of(found[0]).to_csv()
     if style == "markdown":
         return "\n\n".join(map(_markdown, found))
-    return "\n\n".join(one.to_text(width, explained=k == 0) for k, one in enumerate(found))
+    return "\n\n".join(one.to_text(width, explained=k == 0, **how) for k, one in enumerate(found))
 
 
 def _run(

@@ -133,7 +133,7 @@ class Source:
 class AnchorOptions:
     """What `fastrf anchors` is asked."""
 
-    levels: Annotated[str, option("The nodes that anchors stand on, e.g. P3,P4,P5.", "--levels", "-l")]
+    levels: Annotated[str, option("The nodes that anchors stand on, e.g. P3,P4,P5, or a detector's keys: 0,1,p6.", "--levels", "-l")]
     boxes: Annotated[Path | None, option(_BOXES, "--boxes", "-b")] = None
     anchors: Annotated[_Text, option(_ANCHORS, "--anchors", "-a")] = None
     suggest: Annotated[_Text, option("Suggest others: kmeans, s3fd, lffd or rfla.", "--suggest", "-s")] = None
