@@ -280,6 +280,20 @@ def test_effective_fraction_on_the_command_line(capsys):
     assert out.startswith("anchors:\n")
 
 
+def test_columns_and_files_that_are_there(tmp_path, capsys):
+    code, out, _ = run(capsys, "-a", "retinanet", "--columns", "level,off by,anchors", "-i", "3x256x256")
+    assert code == 0
+    assert ["level", "off", "by"] in [line.split() for line in out.splitlines()]
+    assert ["level", "anchors"] in [line.split() for line in out.splitlines()]
+    assert "there is no column 'nope'; choose from level, grid, " in run(capsys, "--columns", "nope")[2]
+    (tmp_path / "a.yaml").write_text("mine")
+    given = ["-s", "s3fd", "--form", "yolo", "-i", "3x256x256", "-o", tmp_path / "a.yaml"]
+    assert "exists; --overwrite replaces it" in run(capsys, *given)[2]
+    assert (tmp_path / "a.yaml").read_text() == "mine"
+    assert run(capsys, *given, "--overwrite")[0] == 0
+    assert "anchors:" in (tmp_path / "a.yaml").read_text()
+
+
 def test_given_anchors_stay_where_they_stand(capsys):
     assert "cell_anchors" not in run(capsys, "-a", "retinanet", "--form", "torchvision")[1]
     assert "cell_anchors" in run(capsys, "-a", "retinanet", "--form", "torchvision", "--centers", "nominal")[1]

@@ -168,6 +168,19 @@ def test_levels_in_any_order(analyses, rng):
     assert [a.tolist() for a in down.anchors.sizes] == [a.tolist() for a in up.anchors.sizes[::-1]]
 
 
+@pytest.mark.parametrize("layout", [None, "2x2"])
+def test_coarser_levels_have_larger_anchors_even_where_they_see_less(rng, layout):
+    """A coarse level that sees 27 pixels, and a fine one that looks through it and sees more."""
+    layers = [{"name": f"c{k}", "op": "conv", "out_channels": 4, "kernel_size": 7, "stride": 2} for k in range(2)]
+    layers += [{"name": "up", "op": "resize", "scale": 2, "mode": "nearest"}]
+    layers += [{"name": "fine", "op": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}]
+    analysis = fastrf.analyze({"input_shape": [3, 95, 95], "layers": layers})
+    found = anchors.suggest(analysis, ["fine", "c1"], rng.uniform(3, 19, (60, 2)), layout=layout, generations=5)
+    fine, coarse = (row.size_range[0][0] for row in found.report.levels)
+    assert fine > coarse
+    assert found.anchors.is_monotone()
+
+
 def test_k_means_of_few_boxes(analyses):
     found = anchors.suggest(analyses["yolov5s"], ["p3", "p4", "p5"], [[30, 40], [30, 40]], generations=0)
     assert found.report.overall["mean_iou"] == pytest.approx(1)

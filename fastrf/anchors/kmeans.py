@@ -43,7 +43,8 @@ def clustered(
     """Widths and heights of each level's anchors, smallest first, and how many boxes no level may span.
 
     `sizes` is float64[n, 2], `limits` float64[levels, 2] the largest anchor of each level. Anchors go to levels in
-    this order, the smallest to the first; without it, in the order of their limits. Raises FormatError where no box is left.
+    this order, the smallest to the first; without it, in the order of their limits. Raises FormatError where no box is
+    left.
     """
     used, left_out, rng = sampled(sizes, limits, seed, SAMPLE)
     order = np.argsort(limits.prod(axis=1), kind="stable") if order is None else order

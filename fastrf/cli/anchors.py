@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastrf.anchors.boxes.box_set import Boxes
@@ -24,11 +24,18 @@ __all__ = ["answer"]
 
 
 def answer(
-    analysis: Analysis, asked: AnchorOptions, style: str, width: int | None, *, has_input: bool, **how: Any
+    analysis: Analysis,
+    asked: AnchorOptions,
+    style: str,
+    width: int | None,
+    looks: Mapping[str, Any],
+    *,
+    has_input: bool,
 ) -> str:
     """The text to print or write, a table within a terminal's width: `style` is "table", "json", "csv" or "markdown".
 
-    `how` are bold letters and columns of a table, as in `Report.to_text`; `has_input` says whether the input's size was given. Raises what `report` raises.
+    `looks` are bold letters and the columns of a table, as in `Report.to_text`; `has_input` says whether the input's
+    size was given. Raises what `report` raises.
     """
     if asked.form is not None and asked.suggest is None and asked.anchors is None:
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
@@ -48,7 +55,7 @@ def answer(
         return _report_of(found[0]).to_csv()
     if style == "markdown":
         return "\n\n".join(map(_markdown, found))
-    return "\n\n".join(one.to_text(width, explained=k == 0, **how) for k, one in enumerate(found))
+    return "\n\n".join(one.to_text(width, explained=k == 0, **looks) for k, one in enumerate(found))
 
 
 def _run(

@@ -238,9 +238,11 @@ def anchors(source: Source, asked: AnchorOptions, printed: Printed) -> None:
     """
     from fastrf.cli.anchors import answer
 
+    if asked.form is not None:
+        require_new(printed.output, printed.overwrite)
     form = "table" if asked.form is not None else printed.form
-    has_input = source.input_shape is not None
-    printed.emit(answer(source.analyze(), asked, form, printed.width, has_input=has_input))
+    has_input, looks = source.input_shape is not None, {"bold": printed.is_bold, "columns": printed.chosen}
+    printed.emit(answer(source.analyze(), asked, form, printed.width, looks, has_input=has_input))
 
 
 def main(arguments: list[str] | None = None) -> None:

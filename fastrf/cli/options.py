@@ -133,7 +133,9 @@ class Source:
 class AnchorOptions:
     """What `fastrf anchors` is asked."""
 
-    levels: Annotated[str, option("The nodes that anchors stand on, e.g. P3,P4,P5, or a detector's keys: 0,1,p6.", "--levels", "-l")]
+    levels: Annotated[
+        str, option("The nodes that anchors stand on, e.g. P3,P4,P5, or a detector's keys: 0,1,p6.", "--levels", "-l")
+    ]
     boxes: Annotated[Path | None, option(_BOXES, "--boxes", "-b")] = None
     anchors: Annotated[_Text, option(_ANCHORS, "--anchors", "-a")] = None
     suggest: Annotated[_Text, option("Suggest others: kmeans, s3fd, lffd or rfla.", "--suggest", "-s")] = None
@@ -206,12 +208,20 @@ class Printed(Output):
         """The terminal's, if the table goes to one and is to fit it."""
         return terminal.terminal_width() if self.output is None and not self.wide else None
 
+    @property
+    def chosen(self) -> list[str]:
+        """The headings of the columns asked for."""
+        return [title.strip() for title in (self.columns or "").split(",") if title.strip()]
+
+    @property
+    def is_bold(self) -> bool:
+        """Whether the table goes where bold letters are known."""
+        return self.output is None and terminal.shows_bold()
+
     def table(self, table: Table, form: str) -> None:
         """Print the table, or write it to the file. Raises UsageError for columns that it does not have."""
-        chosen = [title.strip() for title in (self.columns or "").split(",") if title.strip()]
-        table = table.only(chosen) if chosen else table
-        is_bold = self.output is None and terminal.shows_bold()
-        self.emit(table.to_text(self.width, is_bold) if form == "table" else table.to(form))
+        table = table.only(self.chosen) if self.chosen else table
+        self.emit(table.to_text(self.width, self.is_bold) if form == "table" else table.to(form))
 
     def emit(self, text: str) -> None:
         """Print the text, or write the file."""
