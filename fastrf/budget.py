@@ -15,7 +15,7 @@ from fastrf.errors import LimitError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Limits", "free_memory", "limits", "require_memory", "thread_pool"]
+__all__ = ["Limits", "changed", "free_memory", "limits", "require_memory", "thread_pool"]
 
 #: Not worth asking the system for, which takes longer than many an answer.
 SMALL = 1 << 20
@@ -117,6 +117,13 @@ class Limits:
 def names() -> list[str]:
     """The names of all limits."""
     return [name for name, value in vars(Limits).items() if isinstance(value, Limit)]
+
+
+def changed() -> dict[str, int]:
+    """The limits that are not their defaults here and now, by name."""
+    here, all_limits = _here.get(), {name: value for name, value in vars(Limits).items() if isinstance(value, Limit)}
+    found = {name: here.get(name, limit.value) for name, limit in all_limits.items()}
+    return {name: value for name, value in found.items() if value != all_limits[name].default}
 
 
 def told(limit: Limit) -> str:

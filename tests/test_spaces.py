@@ -65,7 +65,6 @@ def test_candidates_are_a_sequence_that_can_be_sent(name):
     assert len(space.candidates([])) == 0
     assert space.candidates([]).codes.shape[1] == candidates.codes.shape[1]
     assert "20 candidates" in repr(candidates)
-    assert space.name in repr(space)
     with pytest.raises(PositionError, match="candidate 20"):
         _ = candidates[20]
 
@@ -178,6 +177,24 @@ def test_sizes():
     assert NASBench101.size == 423_624
     assert math.isqrt(DARTS.size) == 180 * 7**8
     assert OFAMobileNetV3.size == (9**2 + 9**3 + 9**4) ** 5
+    assert [len(SPACES[name]) for name in ("nasbench201", "nasbench101")] == [15_625, 423_624]
+    assert len(DARTS()) == DARTS.size
+    with pytest.raises(LimitError, match=r"ofa.*: its number of candidates is 2.2e\+19, more than len\(\) can say"):
+        len(OFAMobileNetV3())
+    unknown = OFAMobileNetV3()
+    unknown.size = None
+    with pytest.raises(LimitError, match="candidates is unknown; see its size"):
+        len(unknown)
+    assert repr(unknown) == "<space ofa_mbv3, input 3x224x224>"
+
+
+def test_spaces_say_what_they_are():
+    assert repr(NASBench201()) == "<space nasbench201, 15,625 candidates, input 3x32x32>"
+    assert repr(DARTS()) == "<space darts-cifar, 1.1e+18 candidates, input 3x32x32>"
+    none = Custom(stacked, [])
+    assert repr(none) == "<space custom, 0 candidates>"
+    assert len(none) == 0
+    assert none  # a space without candidates is one
 
 
 def test_options_are_part_of_the_name():
@@ -242,6 +259,21 @@ def test_custom_space():
         space.network("nope")
     with pytest.raises(NetworkError, match="none of the 6 configurations"):
         space.candidates([{"kernel": 9, "depth": 9}])
+
+
+def test_custom_mutation_changes_one_entry_where_there_is_such_a_configuration(rng):
+    configs = [{"kernel": k, "depth": d, "name": "x"} for k in (1, 3, 5) for d in (1, 2)]
+    space = Custom(stacked, [*configs, {"kernel": 7, "depth": 7, "name": "x"}, {"width": 1}])
+    for config in configs:
+        seen = {space.mutate(config, rng) for _ in range(60)}
+        near = [c for c in configs if sum(c[key] != config[key] for key in c) == 1]
+        assert seen == {json.dumps(c) for c in near}
+    assert json.loads(space.mutate({"width": 1}, rng)) in configs + space.configs[-2:-1]  # none is near
+    assert json.loads(space.mutate(json.dumps({"kernel": 9, "depth": 2, "name": "x"}), rng))["depth"] == 2
+    lists = Custom(stacked, [[1, 2], (1, 3), [4, 5], [1]])
+    assert lists.mutate([1, 2], rng) == "[1, 3]"
+    things = [object(), object()]
+    assert Custom(stacked, things).mutate(things[0], rng) == "object#1"
 
 
 def test_custom_space_of_anything():

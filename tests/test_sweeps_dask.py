@@ -8,7 +8,7 @@ import time
 import pytest
 
 import fastrf
-from fastrf.spaces import NASBench201
+from fastrf.spaces import Custom, NASBench201
 from fastrf.sweeps import dask as on_dask
 from fastrf.sweeps import gathered
 
@@ -50,6 +50,21 @@ def test_a_space_on_a_cluster_by_its_address(cluster, tmp_path):
     there = fastrf.sweep(some, client=cluster.scheduler.address, output=tmp_path / "table.parquet")
     assert there.to_arrow().combine_chunks().equals(here.combine_chunks())
     assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def stack(config):
+    """A few layers."""
+    return [fastrf.conv(2, kernel, padding=kernel // 2) for kernel in config["kernels"]]
+
+
+def test_a_space_of_ones_own_on_a_cluster(cluster):
+    configs = [{"kernels": [1 + k % 5, 1 + k % 7, 3], "number": k} for k in range(600)]
+    space = Custom(stack, configs, input_shape=(1, 12, 12))
+    seen = []
+    there = fastrf.sweep(space, client=cluster, progress=lambda done, _: seen.append(done))
+    assert seen[-1] == 600
+    assert len(seen) < 60  # ranges grow
+    assert there.to_arrow().combine_chunks().equals(fastrf.sweep(space, workers=1).to_arrow().combine_chunks())
 
 
 def test_a_worker_killed_in_the_middle(cluster, tmp_path, monkeypatch):

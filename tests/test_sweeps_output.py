@@ -212,6 +212,20 @@ def test_command_line_prints_the_best(capsys):
     assert [line.split()[0] for line in printed[2:]] == [row["id"] for row in best]
 
 
+def test_command_line_says_ties(capsys):
+    whole = fastrf.sweep(NASBench201().sample(200, 3), metrics=["size", "parameters"])
+    sizes = [row["size_y"] for row in whole.to_rows()]
+    words = ["nasbench201", "--sample", "200", "--seed", "3", "--metrics", "size,parameters", "--top", "3"]
+    assert called([*words, "--by", "size"]) == 0
+    said = f"{sizes.count(max(sizes)) - 3} more have the same size_y, {max(sizes):.0f}; of equal ones"
+    assert said in capsys.readouterr().err
+    assert whole.ties("size", max(sizes)) == sizes.count(max(sizes))
+    assert called([*words, "--json", "--by", "size"]) == 0
+    assert said in capsys.readouterr().err
+    assert called([*words[:-1], "1", "--by", "size", "--sample", "1"]) == 0
+    assert "more have the same" not in capsys.readouterr().err
+
+
 def test_command_line_writes_and_resumes(tmp_path, capsys):
     path = tmp_path / "table.csv"
     lines = tmp_path / "lines.jsonl"

@@ -41,12 +41,12 @@ class SweepOptions:
     node: Annotated[_Text, option(_NODE, "--node", "-n")] = None
     sample: Annotated[int | None, option("Draw so many candidates of a space.", min=1)] = None
     seed: Annotated[int, option("The seed of --sample.", min=0)] = 0
-    workers: Annotated[int | None, option("Threads on this machine.", min=1)] = None
+    workers: Annotated[int | None, option("Processes, or threads, on this machine.", min=1)] = None
     scheduler: Annotated[_Text, option("A Dask scheduler, e.g. tcp://host:8786.", metavar="ADDRESS")] = None
     overwrite: Annotated[bool, option("Replace a table that is there.", "--overwrite")] = False
     resume: Annotated[bool, option("Go on with an output that was interrupted.", "--resume")] = False
     top: Annotated[int | None, option("Print so many of the best candidates.", min=1)] = None
-    by: Annotated[_Text, option("The column that says what is best.", metavar="COLUMN")] = None
+    by: Annotated[_Text, option("The column that says what is best; ties are counted.", metavar="COLUMN")] = None
     smallest: Annotated[bool, option("The smallest is the best.", "--smallest")] = False
     json: Annotated[bool, option("Print rows as JSON: the best, or all of them.", "--json")] = False
 
@@ -89,7 +89,7 @@ def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[
 
 
 def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: bool) -> None:
-    column = by or ("density" if "density" in result.columns else result.columns[3])
+    column = result.column(by or ("density" if "density" in result.measured else result.measured[0]))
     best = result.top(top, column, smallest=smallest)
     if json:
         typer.echo(best.to_json())
@@ -99,9 +99,21 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
             {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
         ]
         typer.echo(Table(rows, keep=(column,), strong=column).to_text(console.terminal_width(), console.shows_bold()))
+    if len(best):
+        _note_ties(result, best, column)
     if result.n_failed:
         first = next(row for row in result.to_rows() if not row["ok"])
         console.note(f"{result.n_failed} of {len(result)} failed; the first, {first['id']}: {first['error']}")
+
+
+def _note_ties(result: SweepResult, best: SweepResult, column: str) -> None:
+    """Say how many candidates are as good as the last one that is shown."""
+    rows = best.to_rows()
+    last = rows[-1][column]
+    more = result.ties(column, last) - sum(row[column] == last for row in rows)
+    if more:
+        tied = f"{more:,} more have the same {column}, {_shown(last)}"
+        console.note(f"{tied}; of equal ones those that come first are shown")
 
 
 def _shown(value: Any) -> Any:

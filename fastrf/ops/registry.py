@@ -63,12 +63,12 @@ class Operator:
         """All parameters of the function."""
         return tuple(inspect.signature(self.function).parameters.values())
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[inspect.Parameter, ...]:
         """Parameters that take one tensor each."""
         return tuple(p for p in self.parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
 
-    @property
+    @cached_property
     def min_inputs(self) -> int:
         """How many tensors it needs."""
         return sum(p.default is p.empty for p in self.inputs) or int(self.max_inputs is None)
@@ -78,17 +78,17 @@ class Operator:
         """How many tensors it takes; None for any number."""
         return None if any(p.kind is p.VAR_POSITIONAL for p in self.parameters) else len(self.inputs)
 
-    @property
+    @cached_property
     def attributes(self) -> tuple[str, ...]:
         """Names of attributes, in order."""
         return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY)
 
-    @property
+    @cached_property
     def accepted(self) -> tuple[str, ...]:
         """What may be given by name."""
         return self.attributes
 
-    @property
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """Attributes without a default."""
         return tuple(p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty)

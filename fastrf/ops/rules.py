@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fastrf.engine.recipe import Recipe, Step, Tensor, record
 from fastrf.errors import FastRFError, NetworkError, UsageError
 from fastrf.ops.registry import OPERATORS, Attributes, Cost, FanIn, Operator, Paths, Shape, check_count, one, unknown
+from fastrf.system.locks import cached_property
 
 __all__ = ["MODULES", "RULES", "Rule", "load_packages", "rule", "rule_of"]
 
@@ -35,7 +36,7 @@ class Rule(Operator):
 
     batch: bool | None = None
 
-    @property
+    @cached_property
     def accepted(self) -> tuple[str, ...]:
         """What may be given by name."""
         return tuple(p.name for p in self.parameters if p.kind is not p.VAR_POSITIONAL)

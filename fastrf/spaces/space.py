@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -95,9 +96,27 @@ class Space(ABC, Generic[Arch]):
         """Candidates from their notations; see `Candidates.from_texts`."""
         return Candidates.from_texts(self, texts)
 
+    def built(self, codes: Codes, input_shape: Sequence[int] | None = None) -> Network:
+        """The network of one row of codes; see `network`."""
+        return self.network(self.decode(codes[None])[0], input_shape)
+
+    def alone(self, codes: Codes) -> tuple[Space[Any], Codes]:
+        """A space that need not know other candidates than these, to be sent away, and their codes in it."""
+        return self, codes
+
     def __iter__(self) -> Iterator[str]:
         """The notation of every candidate; raises as `all` does."""
         return iter(self.all())
+
+    def __len__(self) -> int:
+        """`size`. Raises LimitError where that is not known, or more than `len` can say."""
+        if self.size is None or self.size > sys.maxsize:
+            told = "unknown" if self.size is None else f"{self.size:.1e}, more than len() can say"
+            raise LimitError(f"{self.name}: its number of candidates is {told}; see its size")
+        return self.size
+
+    def __bool__(self) -> bool:
+        return True  # also without candidates: it is a space
 
     def __contains__(self, text: object) -> bool:
         """Whether a notation is one of a candidate."""
@@ -108,7 +127,10 @@ class Space(ABC, Generic[Arch]):
         return True
 
     def __repr__(self) -> str:
-        return f"<space {self.name}>"
+        size = self.size
+        count = "" if size is None else f", {size:,} candidates" if size < 1 << 40 else f", {size:.1e} candidates"
+        shape = f", input {'x'.join(map(str, self.input_shape))}" if self.input_shape else ""
+        return f"<space {self.name}{count}{shape}>"
 
 
 class Candidates(Sequence[str]):
@@ -153,7 +175,11 @@ class Candidates(Sequence[str]):
 
     def network(self, index: int, input_shape: Sequence[int] | None = None) -> Network:
         """The network of one candidate."""
-        return self.space.network(self[index], input_shape)
+        return self.space.built(self._codes_of(index), input_shape)
+
+    def alone(self) -> Candidates:
+        """The same candidates of a space that need not know others, to be sent away."""
+        return Candidates(*self.space.alone(self.codes))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -165,9 +191,12 @@ class Candidates(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | Candidates:
         if isinstance(index, slice):
             return Candidates(self.space, self.codes[index])
+        return self.space.decode(self._codes_of(index)[None])[0]
+
+    def _codes_of(self, index: int) -> Codes:
         if not -len(self) <= index < len(self):
             raise PositionError(f"candidate {index} is not there; there are {len(self)}")
-        return self.space.decode(self.codes[index][None])[0]
+        return cast("Codes", self.codes[index])
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), 4096):

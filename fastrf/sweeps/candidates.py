@@ -30,6 +30,7 @@ from fastrf.system.locks import process_lock
 __all__ = [
     "SPACES",
     "InSpace",
+    "Numbered",
     "Source",
     "candidates_of",
     "lines_of",
@@ -45,6 +46,14 @@ class InSpace:
 
     space: Space[Any]
     arch: Any
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A candidate of many by its number."""
+
+    candidates: Candidates
+    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +75,8 @@ class Source:
             raise FormatError(str(given))
         if isinstance(given, InSpace):
             return given.space.network(given.arch, self.input_shape)  # type: ignore[arg-type]
+        if isinstance(given, Numbered):
+            return given.candidates.network(given.number, self.input_shape)  # type: ignore[arg-type]
         if _is_onnx(given):
             return parsed(given).network(self.input_shape, self.node)
         with _capturing if _is_torch(given) else contextlib.nullcontext():
@@ -254,7 +265,7 @@ def mapping_of(given: Mapping[str, Any], met: dict[str, Space[Any]]) -> tuple[st
         if unknown or "arch" not in given or not isinstance(given.get("space"), str):
             return name, FormatError("a candidate of a space is {space, arch}, with id and input_shape if wanted"), None
         try:
-            space = met.get(given["space"]) or met.setdefault(given["space"], space_named(given["space"]))
+            space = met[given["space"]] = met.get(given["space"]) or space_named(given["space"])
         except UsageError as error:
             return name, FormatError(str(error)), None
         return name, InSpace(space, given["arch"]), given.get("input_shape")

@@ -15,9 +15,9 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import FastRFError, UsageError
-from fastrf.sweeps.gathered import Gathered, Spans, chunked
+from fastrf.sweeps.gathered import Gathered, Ranges, Spans
 from fastrf.sweeps.table import arrow
-from fastrf.sweeps.work import Work
+from fastrf.sweeps.work import Columnar, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,9 @@ __all__ = ["connected", "run_on"]
 #: Seconds to wait for a scheduler.
 CONNECT_SECONDS = 5
 #: Tasks under way: as many per thread of the cluster, and at least so many.
-PER_THREAD, AT_LEAST = 4, 16
+PER_THREAD, AT_LEAST = 3, 4
+#: Rows of the first tasks, where nobody knows how long a row takes.
+FIRST_ROWS = 8
 #: Tasks per thread that a space is cut into, so that none is waited for long.
 CHUNKS_PER_THREAD = 16
 
@@ -67,8 +69,8 @@ def evaluated(part: Work) -> pa.RecordBatch:
 def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
     """Evaluate ranges on a cluster. Raises FastRFError where it goes away; what has come back is kept."""
     distributed = arrow("distributed")
-    total = sum(stop - start for start, stop in spans)
-    todo = chunked(spans, _chunk(work, total, _threads(client)))
+    todo = _ranges(work, spans, _threads(client))
+    ranges = iter(todo)
     running: dict[Any, tuple[int, int]] = {}
     finished = distributed.as_completed(loop=client.loop)  # the client need not be the default one
 
@@ -79,8 +81,9 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
         finished.add(future)
 
     def fill() -> None:
-        wanted = max(AT_LEAST, PER_THREAD * _threads(client)) - len(running)
-        for span in itertools.islice(todo, max(wanted, 0)):
+        todo.workers = _threads(client)
+        wanted = max(AT_LEAST, PER_THREAD * todo.workers) - len(running)
+        for span in itertools.islice(ranges, max(wanted, 0)):
             send(*span)
 
     try:
@@ -95,6 +98,7 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
                 send(middle, stop)
             else:
                 gathered.add(start, batch)
+                todo.done(stop - start)
             future.release()
             fill()
     except BaseException:
@@ -129,7 +133,10 @@ def _threads(client: Any) -> int:
     return 1
 
 
-def _chunk(work: Work, total: int, threads: int) -> int:
-    if work.chunk == 1:
-        return max(1, min(16, total // (4 * threads)))
-    return min(work.chunk, max(512, total // (CHUNKS_PER_THREAD * threads)))
+def _ranges(work: Work, spans: Spans, threads: int) -> Ranges:
+    """A column program in equal ranges, other candidates in as many as take a while."""
+    total = sum(stop - start for start, stop in spans)
+    if isinstance(work, Columnar):
+        size = min(work.chunk, max(512, total // (CHUNKS_PER_THREAD * threads)))
+        return Ranges(spans, size, threads, fixed=True)
+    return Ranges(spans, FIRST_ROWS, threads)

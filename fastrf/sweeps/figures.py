@@ -19,11 +19,13 @@ from fastrf.errors import FastRFError, ShapeError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, total
 from fastrf.ops import find
+from fastrf.queries.naming import resolve
 from fastrf.spaces.space import Candidates
 from fastrf.sweeps.candidates import Source
-from fastrf.sweeps.metrics import Facts, Metric, Value, Values, field_of, layers_beyond
+from fastrf.sweeps.metrics import Facts, Metric, Value, Values, field_of, layers_beyond, on_one_line
 from fastrf.sweeps.onnx import last_map
 from fastrf.sweeps.table import Figures
+from fastrf.sweeps.walks import Walk, can_walk
 
 __all__ = ["by_columns", "one_by_one", "source_row"]
 
@@ -81,7 +83,11 @@ def _gathered(
         for metric in metrics:
             if metric.name not in known:
                 facts = facts or Facts(_field(source, key, columns, channels))
-                known[metric.name] = _computed(metric, facts)
+                found = metric.tried(facts)
+                if isinstance(found, str):
+                    row.append(found)  # perhaps a limit's, which may be raised
+                    continue
+                known[metric.name] = found
             row.append(known[metric.name])
         rows.append(row)
     figures: Figures = {}
@@ -109,16 +115,6 @@ def _field(source: str, key: int, columns: Columns, channels: int) -> ReceptiveF
     return field_of(exact, nominal, columns.spatial, channels)
 
 
-def _computed(metric: Metric, facts: Facts) -> Values | str:
-    """A metric's values, or why there are none."""
-    try:
-        return metric.values(facts)
-    except FastRFError as error:
-        return f"metric {metric.name!r}: {error}"
-    except Exception as error:  # a user's own function may raise anything
-        return f"metric {metric.name!r}: {type(error).__name__}: {_line(error)}"
-
-
 def _typed(values: Sequence[Value], kind: str) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Values as one array, and which of them are there: None and NaN are not, nor integers beyond 64 bits."""
     valid = np.array([value is not None and value == value and not _too_large(value) for value in values], bool)  # noqa: PLR0124
@@ -128,10 +124,6 @@ def _typed(values: Sequence[Value], kind: str) -> tuple[Array, npt.NDArray[np.bo
 
 def _too_large(value: Value) -> bool:
     return isinstance(value, int) and abs(value) >= 1 << 63
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 # Candidates by themselves -----------------------------------------------------------------------------------------
@@ -160,33 +152,45 @@ def source_row(source: Source, metrics: Sequence[Metric], n_axes: int) -> dict[s
     except MemoryError:
         return "out of memory; use a smaller input_shape"
     except Exception as error:  # a candidate may be a program, such as a torch module, that raises anything
-        return f"{type(error).__name__}: {_line(error)}"
+        return f"{type(error).__name__}: {on_one_line(error)}"
 
 
 def network_row(network: Network, node: str | None, metrics: Sequence[Metric], n_axes: int) -> dict[str, Any] | str:
     """The figures of one network's output, or of `node`: its name, or "map" for the last map."""
-    target = network.outputs[0] if node is None else last_map(network) if node == "map" else node
-    walked = [metric for metric in metrics if metric.source == "network"]
-    targets = [target]
-    if any(metric.name == "layers_beyond" for metric in walked):
-        targets += [other.inputs[0] for other in network.nodes if find(other.op).convolution]
-    analysis = analyze(network, targets=list(dict.fromkeys(targets)))
-    field = analysis[target]
-    if len(field.pixel_shape) != n_axes:
-        raise ShapeError(
-            f"its input has {len(field.pixel_shape)} spatial axes, the table {n_axes}; sweep such candidates apart"
-        )
-    facts, row = Facts(field), dict[str, Any]()
+    target = network.outputs[0] if node is None else last_map(network) if node == "map" else resolve(network, node)
+    found = Walk(network, target) if can_walk(network) else _Analysed(network, target, metrics)
+    if found.n_axes != n_axes:
+        raise ShapeError(f"its input has {found.n_axes} spatial axes, the table {n_axes}; sweep such candidates apart")
+    row = dict[str, Any]()
     for metric in metrics:
         if metric.compute is not None:
-            values = _computed(metric, facts)
+            values = found.values(metric)
             if isinstance(values, str):
                 return values
             row.update(zip(metric.columns(n_axes), values, strict=True))
-    for metric in walked:
-        if metric.name == "layers_beyond":
-            row[metric.name] = layers_beyond(analysis, field.name)
+        elif metric.name == "layers_beyond":
+            row[metric.name] = found.layers_beyond()
         else:
-            nodes = network.nodes if node is None else network.needed([field.name])
+            nodes = network.nodes if node is None else network.needed([target])
             row[metric.name] = total(getattr(each, metric.name) for each in nodes)
     return row
+
+
+class _Analysed:
+    """A network that shares nothing: values on long axes go as soon as nothing needs them."""
+
+    def __init__(self, network: Network, target: str, metrics: Sequence[Metric]) -> None:
+        targets = [target]
+        if any(metric.name == "layers_beyond" for metric in metrics):
+            targets += [other.inputs[0] for other in network.needed(targets) if find(other.op).convolution]
+        self._analysis, self._target = analyze(network, targets=list(dict.fromkeys(targets))), target
+        self._facts = Facts(self._analysis[target])
+        self.n_axes = len(self._facts.field.pixel_shape)
+
+    def values(self, metric: Metric) -> Values | str:
+        """What a metric says of the target, or why it says nothing."""
+        return metric.tried(self._facts)
+
+    def layers_beyond(self) -> int:
+        """See the metric."""
+        return layers_beyond(self._analysis, self._target)

@@ -23,7 +23,7 @@ from fastrf.engine.factors import Factors
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import Group, normal_term
-from fastrf.errors import UsageError, did_you_mean
+from fastrf.errors import FastRFError, UsageError, did_you_mean
 from fastrf.field import ReceptiveField
 from fastrf.ops import find
 from fastrf.system.locks import cached_property
@@ -36,6 +36,7 @@ __all__ = [
     "field_of",
     "layers_beyond",
     "metrics_named",
+    "on_one_line",
 ]
 
 Value = float | int | bool | None
@@ -78,6 +79,20 @@ class Metric:
         assert self.compute is not None
         found = self.compute(facts)
         return tuple(found) if self.per_axis else (found,)
+
+    def tried(self, facts: Facts) -> Values | str:
+        """The values, or why there are none."""
+        try:
+            return self.values(facts)
+        except FastRFError as error:
+            return f"metric {self.name!r}: {error}"
+        except Exception as error:  # a user's own function may raise anything
+            return f"metric {self.name!r}: {type(error).__name__}: {on_one_line(error)}"
+
+
+def on_one_line(error: BaseException) -> str:
+    """What an error says, shortened."""
+    return " ".join(str(error).split())[:200]
 
 
 def axis_names(n_axes: int) -> tuple[str, ...]:

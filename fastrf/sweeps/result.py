@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import UsageError, did_you_mean
-from fastrf.sweeps.table import arrow, form_of, read_table, write_table
+from fastrf.sweeps.table import FIRST, arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
 from fastrf.system.tables import Table, document
@@ -24,7 +24,7 @@ _SHOWN = 100
 
 
 class SweepResult:
-    """One row per candidate, in their order: `id`, `ok`, `error`, then the metrics' columns.
+    """One row per candidate, in their order: `id`, its own scalars, `ok`, `error`, then the columns of `measured`.
 
     A candidate that failed has `ok` false, the reason as its `error`, and nulls. Sizes are in pixels, `inf` where
     unbounded; strides and centres are null where nothing is seen. Made by `fastrf.sweep`.
@@ -47,12 +47,18 @@ class SweepResult:
         """Names of the columns."""
         return tuple(self._schema.names)
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the columns that metrics give."""
+        return self.columns[self.columns.index(FIRST[-1]) + 1 :]
+
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        return f"SweepResult({len(self)} candidates{failed}, columns {', '.join(self.columns[3:])})"
+        columns = [name for name in self.columns if name not in FIRST]
+        return f"SweepResult({len(self)} candidates{failed}, columns {', '.join(columns)})"
 
     def _repr_html_(self) -> str:
         first: list[dict[str, Any]] = self._table.slice(0, _SHOWN).to_pylist()
@@ -93,20 +99,26 @@ class SweepResult:
         compute = arrow("pyarrow.compute")
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise UsageError(f"n must be a number of rows, not {n!r}")
-        column = self._column(by)
+        column = self.column(by)
         table = self._table.filter(compute.is_valid(self._table[column]))
         order = "ascending" if smallest else "descending"
         chosen = table.take(compute.sort_indices(table, sort_keys=[(column, order)])[:n])
         return SweepResult(chosen.to_batches(), self._schema, None)
 
-    def _column(self, by: str) -> str:
-        measured = self.columns[3:]
+    def ties(self, by: str, value: Any) -> int:
+        """How many candidates have this value of a column, as `top` reads it."""
+        compute = arrow("pyarrow.compute")
+        return int(compute.sum(compute.equal(self._table[self.column(by)], value)).as_py() or 0)
+
+    def column(self, by: str) -> str:
+        """The column of a name, or the first one of a metric with a column per axis. Raises UsageError."""
         if by in self.columns:
             return by
-        found = next((name for name in measured if name.rpartition("_")[0] == by), None)
+        found = next((name for name in self.measured if name.rpartition("_")[0] == by), None)
         if found is None:
-            hint = did_you_mean(by, measured, "check its spelling;")
-            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint} the table has {', '.join(measured)}")
+            known = [name for name in self.columns if name not in FIRST]
+            hint = did_you_mean(by, known, "check its spelling;")
+            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint} the table has {', '.join(known)}")
         return found
 
     def write(self, path: str | os.PathLike[str]) -> None:

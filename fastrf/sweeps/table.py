@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastrf.errors import FormatError
 from fastrf.sweeps.metrics import Metric
+from fastrf.sweeps.scalars import Scalars
 from fastrf.system.extras import require
 from fastrf.system.files import opened
 from fastrf.system.texts import csv_cell, from_csv_cell
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDINGS",
+    "FIRST",
     "KEY",
     "Figures",
     "arrow",
@@ -38,6 +40,8 @@ Figures = dict[str, tuple[Array, npt.NDArray[np.bool_]]]
 
 #: Formats by ending.
 ENDINGS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+#: The columns of every table, whatever is measured.
+FIRST = ("id", "ok", "error")
 #: Where a file's metadata hold the manifest of its sweep.
 KEY = b"fastrf"
 
@@ -47,27 +51,39 @@ def arrow(module: str = "pyarrow") -> Any:
     return require(module, "sweep", "a sweep")
 
 
-def schema(metrics: Sequence[Metric], n_axes: int) -> pa.Schema:
-    """The table's columns: `id`, `ok`, `error`, then those of the metrics."""
+def schema(metrics: Sequence[Metric], n_axes: int, scalars: Scalars = ()) -> pa.Schema:
+    """The table's columns: `id`, scalars of the candidate, `ok`, `error`, then those of the metrics."""
     pa = arrow()
-    kinds = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
-    fields = [("id", pa.string()), ("ok", pa.bool_()), ("error", pa.string())]
+    kinds = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "text": pa.string()}
+    fields = [("id", pa.string()), *[(one.column, kinds[one.kind]) for one in scalars]]
+    fields += [("ok", pa.bool_()), ("error", pa.string())]
     fields += [(column, kinds[metric.kind]) for metric in metrics for column in metric.columns(n_axes)]
     return pa.schema(fields)
 
 
-def batch(ids: Sequence[str], figures: Figures, errors: Mapping[int, str], form: pa.Schema) -> pa.RecordBatch:
-    """A record batch; rows in `errors` hold nulls but for their text."""
+def batch(
+    ids: Sequence[str], figures: Figures, errors: Mapping[int, str], form: pa.Schema, own: Sequence[Sequence[Any]] = ()
+) -> pa.RecordBatch:
+    """A record batch, `own` being the columns behind the ids; figures of rows in `errors` are nulls."""
     pa = arrow()
     n = len(ids)
     ok = np.ones(n, bool)
     ok[list(errors)] = False
     texts = pa.nulls(n, pa.string()) if not errors else _strings([errors.get(i) for i in range(n)])
-    columns = [_strings(ids), _numbers(ok, np.ones(n, bool), pa.bool_()), texts]
-    for name, kind in zip(form.names[3:], form.types[3:], strict=True):
+    columns = [_strings(ids), *[_own(*each) for each in zip(own, form.types[1:], strict=False)]]
+    columns += [_numbers(ok, np.ones(n, bool), pa.bool_()), texts]
+    for name, kind in zip(form.names[len(columns) :], form.types[len(columns) :], strict=True):
         values, valid = figures[name]
         columns.append(_numbers(values, valid & ok, kind))
     return pa.RecordBatch.from_arrays(columns, schema=form)
+
+
+def _own(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Texts, or numbers or truths, of which some are None."""
+    if arrow().types.is_string(kind):
+        return _strings(values)
+    there = np.array([value is not None for value in values], bool)
+    return _numbers(np.array([0 if value is None else value for value in values]), there, kind)
 
 
 def _numbers(values: Array, valid: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:

@@ -6,6 +6,7 @@ Ranges are evaluated on threads, or sent to Dask workers: work is picklable wher
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,19 +15,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
+from fastrf.layers import Layer
+from fastrf.spaces.custom import Custom
 from fastrf.spaces.space import Candidates, Space
-from fastrf.sweeps.candidates import InSpace, Source, sources_of
+from fastrf.sweeps.candidates import InSpace, Numbered, Source, sources_of
 from fastrf.sweeps.figures import MEMO, by_columns, one_by_one
 from fastrf.sweeps.metrics import Metric, metrics_named
 from fastrf.sweeps.onnx import Shapes
-from fastrf.sweeps.table import Figures, batch, schema
+from fastrf.sweeps.scalars import Scalars, scalars_of, values_of
+from fastrf.sweeps.table import FIRST, Figures, batch, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Columnar", "Listed", "Work", "work_of"]
+__all__ = ["Columnar", "Configured", "Listed", "Work", "work_of"]
 
 Metrics = tuple[Metric, ...]
+#: Candidates that are built until one tells how many axes the table has.
+_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,27 +66,36 @@ class Work(ABC):
     def about(self) -> dict[str, Any]:
         """What is swept, as plain data: equal for equal sweeps."""
 
+    @property
+    def scalars(self) -> Scalars:
+        """Columns that candidates bring along."""
+        return ()
+
+    def own(self) -> Sequence[Sequence[Any]]:
+        """What stands in them."""
+        return ()
+
     def run(self, start: int, stop: int) -> pa.RecordBatch:
         """The rows of a range."""
         part = self.part(start, stop)
-        return batch(part.ids, *part.figures(), self.schema)
+        return batch(part.ids, *part.figures(), self.schema, part.own())
 
     def failed(self, start: int, stop: int, reason: str) -> pa.RecordBatch:
         """Rows of a range that could not be worked out."""
         n = stop - start
         none = np.zeros(n), np.zeros(n, bool)
-        figures = dict.fromkeys(self.schema.names[3:], none)
-        return batch(self.part(start, stop).ids, figures, dict.fromkeys(range(n), reason), self.schema)
+        part, figures = self.part(start, stop), dict.fromkeys(self.schema.names, none)
+        return batch(part.ids, figures, dict.fromkeys(range(n), reason), self.schema, part.own())
 
     def manifest(self) -> dict[str, Any]:
         """What identifies the sweep's table: another one cannot be resumed with it."""
-        columns = self.schema.names[3:]
+        columns = [name for name in self.schema.names if name not in FIRST]
         return {"format": "fastrf sweep 1", **self.about(), "metrics": columns, "candidates": len(self)}
 
     @property
     def schema(self) -> pa.Schema:
         """The table's columns."""
-        return schema(self.metrics, self.n_axes)
+        return schema(self.metrics, self.n_axes, self.scalars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +154,9 @@ class Columnar(Work):
 
 @dataclass(frozen=True, eq=False)
 class Listed(Work):
-    """Candidates one by one: files, specs, modules, or those of a space without a column program."""
+    """Candidates one by one: files, specs, modules."""
 
     sources: Sequence[Source]
-    space: str = "listed"
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -163,7 +177,69 @@ class Listed(Work):
     def about(self) -> dict[str, Any]:
         """A digest of the candidates, as far as they are text or data."""
         digest = hashlib.sha256(b"".join(source.digest() for source in self.sources))
-        return {"space": self.space, "input_shape": None, "digest": digest.hexdigest()}
+        return {"space": "listed", "input_shape": None, "digest": digest.hexdigest()}
+
+    @property
+    def is_light(self) -> bool:
+        """Whether candidates are texts and data, not objects that may hold weights."""
+        return all(_is_light(source.given) for source in self.sources)
+
+
+def _is_light(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return all(isinstance(layer, Layer | Mapping) for layer in given)
+    return isinstance(given, str | os.PathLike | Mapping | InSpace | FormatError)
+
+
+@dataclass(frozen=True, eq=False)
+class Configured(Work):
+    """Candidates of a space without a column program, by their numbers; what is sent away knows no others."""
+
+    candidates: Candidates
+    input_shape: Shapes = None
+    scalars: Scalars = ()
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def part(self, start: int, stop: int) -> Configured:
+        """The candidates of a range alone."""
+        return replace(self, candidates=self.candidates[start:stop])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "candidates": self.candidates.alone()}
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The notations."""
+        return self.candidates.ids()
+
+    @property
+    def sources(self) -> list[Source]:
+        """Each candidate as one of a list."""
+        ids = enumerate(self.candidates.ids())
+        return [Source(text, Numbered(self.candidates, number), self.input_shape) for number, text in ids]
+
+    def figures(self) -> tuple[Figures, dict[int, str]]:
+        """One after another."""
+        return one_by_one(self.sources, self.metrics, self.n_axes)
+
+    def own(self) -> Sequence[Sequence[Any]]:
+        """The scalars of the configurations."""
+        return values_of(configs_of(self.candidates), self.scalars)
+
+    def about(self) -> dict[str, Any]:
+        """A digest of the candidates by their notations."""
+        space = self.candidates.space
+        listed = (Source(text, InSpace(space, text), self.input_shape) for text in self.candidates.ids())
+        digest = hashlib.sha256(b"".join(source.digest() for source in listed))
+        return {"space": space.name, "input_shape": None, "digest": digest.hexdigest()}
+
+
+def configs_of(candidates: Candidates) -> list[Any]:
+    """The configurations of candidates; of another space than one of configurations, none."""
+    space = candidates.space
+    return [space.configs[k] for k in candidates.codes[:, 0].tolist()] if isinstance(space, Custom) else []
 
 
 def work_of(
@@ -216,21 +292,26 @@ def _of_one_space(sources: Sequence[Source], metrics: Metrics, node: str | None)
     return replace(work, names=[source.id for source in sources], broken=broken)
 
 
-def _of_space(candidates: Candidates, input_shape: Shapes, metrics: Metrics, node: str | None) -> Columnar | Listed:
+def _of_space(candidates: Candidates, input_shape: Shapes, metrics: Metrics, node: str | None) -> Columnar | Configured:
     space = candidates.space
     if node is not None:
         raise UsageError("node is for listed networks; candidates of a space are looked at on their last map")
     if not len(candidates):
         raise UsageError(f"there are no candidates of {space.name}; give at least one")
-    shape: tuple[Any, ...] = tuple(space.input_shape if input_shape is None else input_shape)
     if not space.columnar:
-        sources = [
-            Source(text, InSpace(space, text), None if input_shape is None else shape) for text in candidates.ids()
-        ]
-        return Listed(metrics, len(shape) - 1 if shape else _listed_axes(sources), sources, space.name)
+        return _configured(candidates, input_shape, metrics)
+    shape: tuple[Any, ...] = tuple(space.input_shape if input_shape is None else input_shape)
     if len(shape) < 2 or not all(type(n) is int and n > 0 for n in shape):
         raise ShapeError(f"input_shape must be positive sizes such as (3, 32, 32), not {str(shape)[:60]}")
     return Columnar(metrics, len(shape) - 1, candidates, shape)
+
+
+def _configured(candidates: Candidates, input_shape: Shapes, metrics: Metrics) -> Configured:
+    shape = input_shape if input_shape is None or isinstance(input_shape, Mapping) else tuple(input_shape)
+    known = (next(iter(shape.values()), ()) if isinstance(shape, Mapping) else shape) or candidates.space.input_shape
+    n_axes = len(known) - 1 if known else _listed_axes(Configured(metrics, 0, candidates[:_LOOKED_AT]).sources)
+    taken = {*FIRST, *(column for metric in metrics for column in metric.columns(n_axes))}
+    return Configured(metrics, n_axes, candidates, shape, scalars_of(configs_of(candidates), taken))
 
 
 def _listed_axes(sources: Sequence[Source]) -> int:
