@@ -48,7 +48,7 @@ class _UnableError(Exception):
 
 def on_processes(work: Work, todo: Ranges, gathered: Gathered, count: int) -> None:
     """Evaluate ranges on so many processes, as far as these can: what they cannot do stays in `todo`."""
-    if isinstance(work, Listed) and not work.is_light:
+    if (isinstance(work, Listed) and not work.is_light) or getattr(sys, "frozen", False):  # no interpreter to begin
         return
     try:
         crew = _Crew(_pickled((changed(), RULES, MODULES)), count)

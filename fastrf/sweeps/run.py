@@ -41,9 +41,10 @@ def sweep(
 
     `candidates` is a space of `fastrf.spaces`, `Candidates` of one, or an iterable of what `fastrf.load` takes, each
     with an id before and an input shape behind it if wanted; `docs/sweep.md` has all forms. `metrics` are names of
-    `fastrf.sweeps.metrics.DEFAULT` (all by default), or functions of a ReceptiveField that give a number. Listed
-    networks are evaluated on `workers` threads, and looked at on `node` ("map": the last map before a head). `client`
-    is a `dask.distributed.Client` or a scheduler's address. A candidate that fails is a row with its error.
+    `fastrf.sweeps.metrics.DEFAULT` (all by default), or functions of a ReceptiveField that give a number. What has no
+    column program is evaluated on `workers` processes or threads (default: one per processor); listed networks are
+    looked at on `node` ("map": the last map before a head). `client` is a `dask.distributed.Client` or a scheduler's
+    address. A candidate that fails is a row with its error.
 
     `output` is a `.parquet`, `.csv`, `.arrow` or `.feather` file, kept in parts beside it while the sweep runs; with
     `resume` a run goes on where another one ended; `overwrite` replaces a table that is there, once the new one is
