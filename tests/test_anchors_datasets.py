@@ -10,6 +10,7 @@ import pytest
 
 import fastrf
 from fastrf.anchors import read_boxes
+from fastrf.anchors.boxes import datasets
 from fastrf.cli import commands as cli
 
 
@@ -61,6 +62,12 @@ def test_pictures_and_labels_are_found(root, name, text, sizes):
     found = read_boxes(str(write(root.parent / name, text.format(root=root))))
     assert found.sizes.tolist() == sizes
     assert found.source.endswith(name)
+
+
+def test_a_folder_of_too_many_files_is_not_searched_for_ever(root, monkeypatch):
+    monkeypatch.setattr(datasets, "MAX_FILES", 3)
+    with pytest.raises(fastrf.FormatError, match="holds more than 3 files; name the folder"):
+        read_boxes(write(root / "data.yaml", "train: ./\n"))
 
 
 def test_labels_without_pictures(root):

@@ -328,6 +328,16 @@ def test_no_line_is_wider_and_no_number_wrapped(found, width, encoding, monkeypa
         assert [a.tolist() for a in again.sizes] == [a.tolist() for a in theirs.sizes], form
 
 
+def test_names_of_levels_and_files_are_shortened_where_they_are_told():
+    layers = [{"name": "a_module_of_many_words." * 9 + "conv", "op": "conv", "out_channels": 2, "kernel_size": 3}]
+    analysis = fastrf.analyze({"input_shape": [3, 9, 9], "layers": layers})
+    found = anchors.suggest(analysis, [layers[0]["name"]], method="s3fd", anchors=[[(50, 50)]])
+    for width in (60, 80):
+        assert max(map(len, found.to_text(width).splitlines())) <= width
+        assert max(map(len, found.before.to_text(width).splitlines())) <= width
+    assert layers[0]["name"] in str(found)
+
+
 def test_columns_are_explained_where_they_are_shown(found):
     wide, narrow = found.report.to_text(200), found.report.to_text(60)
     assert "off by: that less the centre, in pixels" in wide

@@ -20,6 +20,8 @@ COMMANDS = {
     "folded": "summary resnet50 --depth 1",
     "long": "summary long.json",
     "anchors": "anchors yolov5s --levels P3,P4,P5 --anchors yolov5",
+    "suggested": "anchors yolov5s --levels P3,P4,P5 -a yolov5 -b boxes.csv -i 3x640x640 -s kmeans --layout 3x3",
+    "framework": "anchors s3fd --levels conv3_3_head,conv6_2_head -s s3fd --centers nominal --framework torchvision",
     "sweep": "sweep alexnet vgg16 resnet18 -i 3x227x227",
     "boxes": "boxes alexnet --node pool5",
     "zoo": "zoo",
@@ -63,6 +65,7 @@ def printed(folder: Path, width: int, encoding: str) -> dict[str, list[str]]:
 def test_every_table_fits_the_terminal(tmp_path, width, encoding):
     layers = [{"name": f"{LONG}conv{k}", "op": "conv", "out_channels": 8, "kernel_size": 3} for k in range(9)]
     (tmp_path / "long.json").write_text(str({"input_shape": [3, 64, 64], "layers": layers}).replace("'", '"'))
+    (tmp_path / "boxes.csv").write_text("w,h\n" + "".join(f"{7 * k},{9 * k + 5}\n" for k in range(1, 40)))
     told = printed(tmp_path, width, encoding)
     assert list(told) == list(COMMANDS)
     for name, lines in told.items():

@@ -299,11 +299,16 @@ def _flat(value: Any) -> Any:
 
 
 def wrapped(texts: Sequence[str], width: int | None) -> list[str]:
-    """Sentences, broken between words where a terminal is narrower; what follows is indented."""
+    """Sentences, broken between words where a terminal is narrower; what follows is indented.
+
+    Names that are wider themselves are shortened in their middle.
+    """
     if width is None:
         return [shown(text) for text in texts]
     fit = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return [line for text in texts for line in fit.wrap(shown(text))]
+    dots = ".." if _is_ascii_only() else "\u2026"
+    words = [[_middle(word, max(width - 2, 1), dots) for word in shown(text).split()] for text in texts]
+    return [line for told in words for line in fit.wrap(" ".join(told))]
 
 
 def _is_ascii_only() -> bool:

@@ -266,6 +266,14 @@ def _boxes() -> list[dict[str, bytes]]:
             "boxes/labels/b.txt": labels,
             "boxes/labels/b.png": png,
         },
+        {
+            "data.yaml": b"path: boxes  # root\ntrain: [images/a, list.txt]\nnames:\n  0: cat\n",
+            "boxes/list.txt": b"./images/b.png\n",
+            "boxes/images/a/a.jpg": jpg,
+            "boxes/labels/a/a.txt": labels,
+            "boxes/images/b.png": png,
+            "boxes/labels/b.txt": labels,
+        },
     ]
 
 
@@ -277,7 +285,7 @@ def _levels() -> Any:
 
 def _match() -> None:
     boxes = anchors.read_boxes(
-        _the("boxes.json", "boxes.xml", "boxes.csv", "boxes.npy", "boxes"), image_size=(480, 640)
+        _the("boxes.json", "boxes.xml", "boxes.csv", "boxes.npy", "data.yaml", "boxes"), image_size=(480, 640)
     )
     told = [repr(boxes), *map(str, boxes.rejected)]
     assert len(boxes.corners) == len(boxes) > 0

@@ -6,7 +6,7 @@ Source of the rules: ultralytics' `check_det_dataset` and `img2label_paths`, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ __all__ = ["ENDINGS", "label_of", "labelled"]
 
 #: Endings of pictures that are looked for.
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+#: A file of strangers may name any folder, such as the whole disk.
+MAX_FILES = 1 << 21
 
 Labelled = list[tuple[Path, Path | None]]
 
@@ -64,14 +66,25 @@ def _of_entry(path: str, entry: str, roots: list[Path]) -> Iterator[tuple[Path, 
     if where.is_file():
         yield from _listed(where, roots)
         return
-    pictures = sorted(file for file in where.rglob("*") if file.suffix.lower() in ENDINGS)
+    pictures = _below(where, ENDINGS)
     yield from ((label_of(picture), picture) for picture in pictures)
     if not pictures:
         folder = label_of(where / "any").parent
-        labels = sorted(folder.rglob("*.txt")) if folder.is_dir() else []
+        labels = _below(folder, (".txt",)) if folder.is_dir() else []
         if not labels:
             raise FormatError(f"{path}: {where} holds no pictures, and {folder} no labels")
         yield from ((label, None) for label in labels)
+
+
+def _below(folder: Path, endings: Collection[str]) -> list[Path]:
+    """The files of these endings in a folder and all below it, in order. Raises FormatError for too many files."""
+    found = []
+    for seen, file in enumerate(folder.rglob("*")):
+        if seen == MAX_FILES:
+            raise FormatError(f"{folder}: holds more than {MAX_FILES:,} files; name the folder of the pictures")
+        if file.suffix.lower() in endings:
+            found.append(file)
+    return sorted(found)
 
 
 def _listed(where: Path, roots: list[Path]) -> Iterator[tuple[Path, Path | None]]:
