@@ -106,6 +106,10 @@ def test_labels_beside_pictures_and_roboflows_folders(tmp_path):
         ("train: lost.txt\n", r"lost.txt:2: there is neither a picture nor a label of 'gone.png'"),
         ("train: a.json\n", "a.json is neither a folder of pictures nor a .txt"),
         ("train: bare\n", "none of 1 pictures has a label; the first would be .*bare/p.txt"),
+        (f"train: {'x' * 5000}\n", "names a path that is none"),
+        (f"path: {'x' * 5000}\ntrain: a\n", "names a path that is none"),
+        ('train: "a\\0b"\n', "names a path that is none|is not there"),
+        ("train: dots.txt\n", "names a path that is none"),
         ("a: &a x\ntrain: *a\n", "has a YAML alias"),
         ("train: !!python/object/apply:os.getcwd []\n", "has no 'train:'"),
         ("train: [", "not YAML"),
@@ -116,6 +120,7 @@ def test_what_cannot_be_read(root, text, message):
     (root / "empty").mkdir()
     write(root / "bare/p.png", png(4, 4))
     write(root / "a.json", "[]")
+    write(root / "dots.txt", ".\n")
     write(root / "lost.txt", "images/val/v.png\ngone.png\n")
     with pytest.raises(fastrf.FormatError, match=message) as caught:
         read_boxes(write(root / "data.yaml", text))

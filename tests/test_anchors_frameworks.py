@@ -198,6 +198,8 @@ def test_the_verdict_compares(pyramid, sizes):
     records = json.loads(json.dumps(found.to_records()))
     assert records["verdict"] == found.verdict
     assert records["before"]["recall"]["0.5"] == before.overall["recall"]["0.5"]
+    assert "3 anchors a position, where 9 are in use: a trained head does not fit them" in found.notes
+    assert not anchors.suggest(pyramid, PYRAMID[:1], sizes, anchors=[[8, 16, 32]], layout="1x3", generations=0).notes
     alone = anchors.suggest(pyramid, PYRAMID, sizes, generations=0)
     assert "give the anchors in use" in alone.verdict
     assert anchors.suggest(pyramid, PYRAMID, method="s3fd", anchors="retinanet").verdict == ""

@@ -206,6 +206,10 @@ def _suggested(
     before = None if used is None else report(analysis, levels, used, boxes, resize="none", effective=False, **common)
     notes += _topdown(analysis, found, made) if how.method == "rfla" else []
     notes += _steps(found, size) if framework == "torchvision" else []
+    counts = [[*map(len, one.sizes)] for one in (made, used) if one is not None]
+    if counts[0] != counts[-1]:
+        per, was = (" ".join(map(str, dict.fromkeys(row))) for row in counts)
+        notes.append(f"{per} anchors a position, where {was} are in use: a trained head does not fit them")
     if centers == "framework" and used is not None:
         centers = "in use"
     elif centers == "framework" and framework is None and made.ranges is None:

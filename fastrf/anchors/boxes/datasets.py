@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from fastrf.errors import FormatError
+from fastrf.errors import FastRFError, FormatError
 from fastrf.system.files import parse_yaml, read_text
 
 __all__ = ["ENDINGS", "label_of", "labelled"]
@@ -30,9 +30,15 @@ def labelled(path: str) -> Labelled:
     entries = [entries] if isinstance(entries, str) else entries
     if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries) or not entries:
         raise FormatError(f"{path}: has no 'train:' with a folder, a .txt of pictures or a list of them")
-    roots = _roots(path, found.get("path"))
-    pairs = [pair for entry in entries for pair in _of_entry(path, entry, roots)]
-    kept = [(label, picture) for label, picture in pairs if label.is_file()]
+    try:
+        roots = _roots(path, found.get("path"))
+        pairs = [pair for entry in entries for pair in _of_entry(path, entry, roots)]
+        kept = [(label, picture) for label, picture in pairs if label.is_file()]
+    except FastRFError:
+        raise
+    except (OSError, ValueError) as error:  # of texts that no file can be called
+        reason = getattr(error, "strerror", None) or error
+        raise FormatError(f"{path}: names a path that is none ({reason}); check 'path:', 'train:' and lists") from error
     if not kept:
         raise FormatError(f"{path}: none of {len(pairs)} pictures has a label; the first would be {pairs[0][0]}")
     return kept
