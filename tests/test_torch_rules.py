@@ -287,6 +287,7 @@ def test_the_rules_of_the_page():
     confirm(mixed_file, vendor, (2, 12), 1)
     confirm(router(2), from_torch(lambda: router(2)), (6, 3), 2)
     assert set(rules.RULES) == {
+        "my_ext::window_mix",
         "my_ext::decayed_scan",
         "torchvision::deform_conv2d",
         "com.vendor::WindowMix",
