@@ -133,7 +133,7 @@ def constructors() -> str:
     lines = ["| function | takes |", "|---|---|"]
     for name in sorted(fastrf.__all__):
         value = getattr(fastrf, name)
-        if inspect.isfunction(value) and value.__module__ == "fastrf.layers" and name != "layer":
+        if inspect.isfunction(value) and value.__module__ == "fastrf.frontends.layers" and name != "layer":
             signature = inspect.signature(value)
             given = ", ".join(str(p.replace(annotation=p.empty)) for p in list(signature.parameters.values())[:-2])
             page = f"../spec_operators.md#{heading_of(name)}"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from fastrf.field import ReceptiveField, load_field
-    from fastrf.layers import (
+    from fastrf.frontends.layers import (
         Layer,
         adaptive_avg_pool,
         add,
@@ -79,8 +79,8 @@ _NAMES = {
     "errors": "FastRFError FormatError LimitError MissingExtraError NetworkError PositionError ShapeError "
     "UnknownNodeError UnsupportedOpError UsageError",
     "field": "ReceptiveField load_field",
-    "layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv flatten "
-    "global_avg_pool layer linear max_pool relu resize",
+    "frontends.layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv "
+    "flatten global_avg_pool layer linear max_pool relu resize",
     "loading": "load",
     "network": "Input Network Node",
     "ops": "ops",

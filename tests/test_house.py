@@ -20,7 +20,7 @@ SOURCE = Path(fastrf.__file__).parent
 
 #: The parts of fastrf, lower ones first: a module imports only from parts at or below its own.
 ORDER = [
-    *["errors", "budget", "system", "engine", "ops", "network", "zoo", "layers", "queries", "outputs", "field"],
+    *["errors", "budget", "system", "engine", "ops", "network", "zoo", "queries", "outputs", "field"],
     *["frontends", "loading", "summary", "analysis", "columns", "spaces", "sweeps", "erf", "anchors"],
     *["__init__", "cli", "__main__"],
 ]

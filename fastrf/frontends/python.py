@@ -45,7 +45,10 @@ def _is_importable(package: str) -> bool:
 
 def _source(path: Path) -> Path | None:
     """The file of a module in the working folder."""
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+    try:
+        return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+    except (OSError, ValueError):  # no name for a file
+        return None
 
 
 def _written(module: str, attribute: str, source: Path | None = None) -> str:

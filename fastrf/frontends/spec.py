@@ -10,9 +10,9 @@ import numpy as np
 
 from fastrf import zoo
 from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, shown
+from fastrf.frontends.layers import Layer
 from fastrf.frontends.masking import exclusions
 from fastrf.frontends.options import DEFAULTS, Options, plain_shape
-from fastrf.layers import Layer
 from fastrf.network import InputShape, Network
 from fastrf.ops import find
 from fastrf.ops.truths import nested

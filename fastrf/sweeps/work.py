@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
-from fastrf.layers import Layer
+from fastrf.frontends.layers import Layer
 from fastrf.spaces.custom import Custom
 from fastrf.spaces.space import Candidates, Space
 from fastrf.sweeps.candidates import InSpace, Numbered, Source, sources_of
