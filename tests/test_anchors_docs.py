@@ -83,7 +83,7 @@ def test_python_snippets_and_their_comments():
             checked += 1
         else:
             exec(line, names)
-    assert checked == 7
+    assert checked == 8
 
 
 def test_every_form_and_method_is_in_the_page():

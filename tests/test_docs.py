@@ -81,6 +81,10 @@ def test_pages_that_are_run_elsewhere():
         assert page in (snippets.ROOT / "tests" / f"{test}.py").read_text()
 
 
+def test_only_what_needs_a_cluster_is_not_run():
+    assert [page for page in PAGES if snippets.blocks((DOCS / page).read_text(), "py")] == ["sweep.md"]
+
+
 def test_written_pages_are_what_the_program_says():
     for page, text in reference.written():
         assert (DOCS / page).read_text() == text, f"python -m bench.reference writes {page}"
