@@ -15,6 +15,7 @@ from fastrf.frontends import choosing, moving, products
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.masking import mask_out
 from fastrf.frontends.torch.arguments import bound, fake_shape, short_name
+from fastrf.frontends.torch.known import table_of
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.frontends.torch.rules_dense import operand
 
@@ -82,6 +83,10 @@ def searched(walk: Walk, node: Node) -> Value:
     return replace(walk.elementwise("elementwise", parts, full), known=None, added=None)
 
 
+#: The mode of a bag that takes the largest.
+_LARGEST = 2
+
+
 @rule("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
 def bags(walk: Walk, node: Node) -> Any:
     """Looked-up rows pooled bag by bag: every feature reads the ids of its bag, and what weighs them."""
@@ -91,13 +96,21 @@ def bags(walk: Walk, node: Node) -> Any:
         return walk.opaque(node)
     (count,) = read[0].full
     ids = replace(walk.elementwise("elementwise", read, (count,)), known=None, added=None)
-    starts = walk.places(a["offsets"]).tolist()
-    ends = starts if a["include_last_offset"] else [*starts, count]
+    ids = mask_out(walk, ids, table_of(walk, a["per_sample_weights"]) != 0)
+    ends = walk.places(a["offsets"]).tolist()
+    if not a["include_last_offset"]:
+        ends.append(count)
+    elif a["mode"] == _LARGEST:
+        ends[-1] = count  # as torch has it
 
     def pooled() -> Value:
-        parts = [choosing.slice_axis(walk, ids, 0, range(*bag)) for bag in pairwise(ends)]
-        sums = [moving.reduce(walk, part, "sum", [0], keepdims=True) for part in parts]
-        column = walk.shaped(moving.concat(walk, sums, 0), (len(sums), 1))
+        bags = [range(*bag) for bag in pairwise(ends)]
+        if len({len(bag) for bag in bags}) == 1 and ends[0] == 0 and ends[-1] == count > 0:
+            sums = [moving.reduce(walk, walk.shaped(ids, (len(bags), len(bags[0]))), "sum", [1], keepdims=True)]
+        else:
+            parts = [choosing.slice_axis(walk, ids, 0, bag) for bag in bags]
+            sums = [moving.reduce(walk, part, "sum", [0], keepdims=True) for part in parts]
+        column = walk.shaped(moving.concat(walk, sums, 0), (len(bags), 1))
         return walk.expanded(column, tuple(node.meta["val"][0].shape))
 
     def other(k: int) -> Callable[[], Any]:
