@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fastrf
 from bench.compare import PEERS, ROOT, TOOLS
 from bench.figure import Figure
-from bench.timing import median_seconds, process_seconds
-from fastrf.spaces import DARTS, NASBench101, NASBench201
+from bench.timing import median_seconds, process_seconds, seconds
+from fastrf.spaces import DARTS, Custom, NASBench101, NASBench201
 
-__all__ = ["cluster", "peers_on_a_space", "sweeps"]
+__all__ = ["cluster", "own", "own_space", "peers_on_a_space", "sweeps"]
 
 #: Tools that say how wide the last map's field of a module is.
 RIVALS = ("torchscan", "rfa_toolbox")
@@ -47,6 +49,7 @@ def sweeps(repeats: int, smoke: bool) -> Iterator[Figure]:
     measured = f"{count / fresh:,.0f} per second, {count / spent:,.0f} when states are known"
     what = f"{count:,} random DARTS genotypes, 20 cells at 32, every metric"
     yield Figure(what, "500 per second", measured, count / fresh >= 500)
+    yield from own(repeats, smoke)
     yield from _irregular(smoke)
     yield from peers_on_a_space(smoke)
 
@@ -58,10 +61,7 @@ def _rate(what: str, count: int, seconds: float, target: int) -> Figure:
 
 def _new_process(count: int) -> float:
     """Seconds of a sweep of DARTS genotypes that nothing is known of, in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, "-m", "bench.sweeps", "darts", str(count)], check=True, capture_output=True, text=True
-    )
-    return float(found.stdout)
+    return _alone("darts", str(count))
 
 
 def _irregular(smoke: bool) -> Iterator[Figure]:
@@ -136,33 +136,85 @@ def _rival(tool: str, count: int) -> dict[str, Any]:
     return {"count": count, "seconds": spent, "right": right, "problem": problem}
 
 
+# A space of one's own ---------------------------------------------------------------------------------------------
+
+
+def stack(config: dict[str, list[Any]]) -> list[Any]:
+    """Layers of a configuration of `own_space`."""
+    layers = []
+    for op, kernel, stride, dilation, width in zip(*config.values(), strict=True):
+        window = {"stride": stride, "padding": dilation * (kernel // 2)}
+        if op == "conv":
+            layers.append(fastrf.conv(width, kernel, dilation=dilation, **window))
+        else:
+            layers.append(
+                fastrf.layer(op, kernel, **(window if op != "max_pool" else {**window, "padding": kernel // 2}))
+            )
+    return layers
+
+
+def own_space(count: int) -> Custom:
+    """Chains of 3 to 8 layers, each with an operator, a kernel, a stride, a dilation and a width of its own."""
+    rng = np.random.default_rng(0)
+    choices = {
+        "ops": ["conv", "conv", "conv", "max_pool", "depthwise_conv"],
+        "kernels": [1, 3, 5, 7],
+        "strides": [1, 1, 1, 2],
+        "dilations": [1, 1, 2],
+        "widths": [16, 32, 64],
+    }
+    depths = rng.integers(3, 9, count).tolist()
+    configs = [{key: rng.choice(of, depth).tolist() for key, of in choices.items()} for depth in depths]
+    return Custom(stack, configs, "chains", (3, 64, 64))
+
+
+def own(_: int, smoke: bool) -> Iterator[Figure]:
+    """A space of one's own: rows a second on this machine, and beside the analysis of each candidate."""
+    count, few = (500, 50) if smoke else (20_000, 300)
+    began = time.perf_counter()
+    some = own_space(few).all()
+    for index in range(few):
+        field = fastrf.analyze(some.network(index)).output
+        _ = field.size, field.stride, field.areas(), field.densities(), field.coverage(), field.clipped_share
+    single = few / (time.perf_counter() - began)
+    rate = count / _alone("own", f"0:{count}")
+    measured = f"{rate:,.0f} per second, {rate / single:.1f} times one by one"
+    what = f"{count:,} chains of 3 to 8 layers as a space of one's own, every metric, processes begun for it"
+    yield Figure(what, "2,000 per second", measured, rate >= 2000)
+
+
 # One and two workers ----------------------------------------------------------------------------------------------
 
 
 def cluster(_: int, smoke: bool) -> Iterator[Figure]:
-    """A sample of genotypes on one and on two local workers."""
-    count = 20_000 if smoke else 1_000_000
-    rates = []
-    for workers in (1, 2):
-        command = [sys.executable, "-m", "bench.sweeps", "cluster", f"{workers}:{count}"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-        rates.append(count / float(done.stdout.splitlines()[-1]))
-    one, two = rates
-    measured = f"{two / one:.2f} times ({one:,.0f} and {two:,.0f} per second)"
-    yield Figure(f"{count:,} DARTS genotypes on two Dask workers", "1.7 times one", measured, two / one >= 1.7)
+    """A sample of genotypes, and a space of one's own, on one and on two local workers."""
+    for what, kind, count in (
+        ("DARTS genotypes", "cluster", 20_000 if smoke else 1_000_000),
+        ("chains of a space of one's own", "own", 500 if smoke else 20_000),
+    ):
+        one, two = (count / _alone(kind, f"{workers}:{count}") for workers in (1, 2))
+        measured = f"{two / one:.2f} times ({one:,.0f} and {two:,.0f} per second)"
+        yield Figure(f"{count:,} {what} on two Dask workers", "1.7 times one", measured, two / one >= 1.7)
 
 
-def _on_cluster(workers: int, count: int) -> float:
-    """Seconds of a sweep on so many workers, which know the space's states already."""
+def _alone(kind: str, argument: str) -> float:
+    """What a measure in a process of its own says."""
+    command = [sys.executable, "-m", "bench.sweeps", kind, argument]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return float(done.stdout.splitlines()[-1])
+
+
+def _on_cluster(workers: int, warm: Any, wanted: Any) -> float:
+    """Seconds of a sweep on so many workers, which have swept `warm`; on this machine without Dask for none."""
     import distributed
 
+    if not workers:
+        fastrf.sweep(warm)
+        return seconds(lambda: fastrf.sweep(wanted))
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": None}
     with distributed.LocalCluster(n_workers=workers, **options) as made, distributed.Client(made) as client:
-        fastrf.sweep(DARTS().sample(20_000 * workers, 1), client=client)
-        genotypes = DARTS().sample(count, 0)
-        began = time.perf_counter()
-        fastrf.sweep(genotypes, client=client)
-        return time.perf_counter() - began
+        fastrf.sweep(warm, client=client)
+        return seconds(lambda: fastrf.sweep(wanted, client=client))
 
 
 def main(what: str, argument: str) -> None:
@@ -174,7 +226,11 @@ def main(what: str, argument: str) -> None:
         fastrf.sweep(genotypes)
         print(time.perf_counter() - began)
     elif what == "cluster":
-        print(_on_cluster(*map(int, argument.split(":"))))
+        workers, count = map(int, argument.split(":"))
+        print(_on_cluster(workers, DARTS().sample(20_000 * workers, 1), DARTS().sample(count, 0)))
+    elif what == "own":
+        workers, count = map(int, argument.split(":"))
+        print(_on_cluster(workers, own_space(100 * workers + 8).all(), own_space(count)))
     else:
         print(json.dumps(_rival(what, int(argument))))
 

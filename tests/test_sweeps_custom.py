@@ -127,7 +127,8 @@ def test_widths_share_states():
     walks._origins.clear()
     rows = fastrf.sweep(space).to_rows()
     (origin,) = walks._origins.values()
-    assert len(origin.exact.values) == 10  # the image, without channels, and behind each axis of each layer
+    assert len(origin.exact._values) == 10  # the image, without channels, and behind each axis of each layer
+    assert len(origin.exact._axes) == 6  # of which those of rows are those of columns; channels, and four windows
     assert len({row["area_mean"] for row in rows}) == 1
     assert len({row["parameters"] for row in rows}) == 4
 

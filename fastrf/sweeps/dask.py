@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ __all__ = ["connected", "run_on"]
 CONNECT_SECONDS = 5
 #: Tasks under way: as many per thread of the cluster, and at least so many.
 PER_THREAD, AT_LEAST = 3, 4
+#: Seconds after which the scheduler is asked again how many threads there are.
+LOOK_SECONDS = 1.0
 #: Rows of the first tasks, where nobody knows how long a row takes.
 FIRST_ROWS = 8
 #: Tasks per thread that a space is cut into, so that none is waited for long.
@@ -70,7 +73,7 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
     """Evaluate ranges on a cluster. Raises FastRFError where it goes away; what has come back is kept."""
     distributed = arrow("distributed")
     todo = _ranges(work, spans, _threads(client))
-    ranges = iter(todo)
+    ranges, looked = iter(todo), time.monotonic()
     running: dict[Any, tuple[int, int]] = {}
     finished = distributed.as_completed(loop=client.loop)  # the client need not be the default one
 
@@ -81,7 +84,9 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
         finished.add(future)
 
     def fill() -> None:
-        todo.workers = _threads(client)
+        nonlocal looked
+        if time.monotonic() > looked + LOOK_SECONDS:  # it takes a while to ask
+            todo.workers, looked = _threads(client), time.monotonic()
         wanted = max(AT_LEAST, PER_THREAD * todo.workers) - len(running)
         for span in itertools.islice(ranges, max(wanted, 0)):
             send(*span)

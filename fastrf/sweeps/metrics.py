@@ -26,6 +26,7 @@ from fastrf.engine.terms import Group, normal_term
 from fastrf.errors import FastRFError, UsageError, did_you_mean
 from fastrf.field import ReceptiveField
 from fastrf.ops import find
+from fastrf.sweeps.products import Product, product_of
 from fastrf.system.locks import cached_property
 
 __all__ = [
@@ -53,6 +54,11 @@ class Facts:
     def areas(self) -> npt.NDArray[np.int64]:
         """int64[*out]: exact pixel counts."""
         return self.field.areas()
+
+    @cached_property
+    def product(self) -> Product | None:
+        """What all positions say together, where nothing needs to be counted position by position."""
+        return product_of(self.field.positional)
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,18 @@ def axis_names(n_axes: int) -> tuple[str, ...]:
     return ("z", "y", "x")[3 - n_axes :] if n_axes <= 3 else tuple(map(str, range(n_axes)))
 
 
-def _area(reduced: Callable[[npt.NDArray[np.int64]], Any], facts: Facts) -> Value:
-    found: Value = reduced(facts.areas).item() if facts.areas.size else None
+def _area(name: str, reduced: Callable[[npt.NDArray[np.int64]], Any], facts: Facts) -> Value:
+    found: Value = None
+    if facts.product is not None:
+        found = getattr(facts.product, name)
+    elif facts.areas.size:
+        found = reduced(facts.areas).item()
     return found
 
 
 def _density(facts: Facts) -> Value:
+    if facts.product is not None and facts.product.is_dense:
+        return 1.0
     if not facts.areas.size:
         return None
     boxes = facts.field.boxes()
@@ -114,11 +126,14 @@ def _density(facts: Facts) -> Value:
 
 
 def _blind_pixels(facts: Facts) -> Value:
+    if facts.product is not None:
+        return math.prod(facts.field.pixel_shape) - facts.product.seen
     return int((facts.field.coverage() == 0).sum())
 
 
 def _sees_everything(facts: Facts) -> Value:
-    return bool((facts.areas == math.prod(facts.field.pixel_shape)).all())
+    pixels = math.prod(facts.field.pixel_shape)
+    return facts.product.area_min == pixels if facts.product is not None else bool((facts.areas == pixels).all())
 
 
 #: Every metric by its name, in the order of the table's columns.
@@ -128,9 +143,9 @@ _METRICS = {
         Metric("size", "float", "nominal", attrgetter("field.size"), per_axis=True),
         Metric("stride", "float", "nominal", attrgetter("field.stride"), per_axis=True),
         Metric("center", "float", "nominal", attrgetter("field.center"), per_axis=True),
-        Metric("area_min", "int", "exact", partial(_area, np.min)),
-        Metric("area_mean", "float", "exact", partial(_area, np.mean)),
-        Metric("area_max", "int", "exact", partial(_area, np.max)),
+        Metric("area_min", "int", "exact", partial(_area, "area_min", np.min)),
+        Metric("area_mean", "float", "exact", partial(_area, "area_mean", np.mean)),
+        Metric("area_max", "int", "exact", partial(_area, "area_max", np.max)),
         Metric("density", "float", "exact", _density),
         Metric("clipped_share", "float", "nominal", attrgetter("field.clipped_share")),
         Metric("blind_pixels", "int", "exact", _blind_pixels),

@@ -66,7 +66,7 @@ def _entries(config: Any, before: str = "") -> Iterator[tuple[str, Any]]:
         plain = value.item() if isinstance(value, np.generic) else value
         if plain is None or isinstance(plain, bool | int | float | str):
             yield name, plain
-        else:
+        elif type(plain) is not list:
             yield from _entries(plain, f"{name}.")
 
 

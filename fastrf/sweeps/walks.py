@@ -20,6 +20,7 @@ from fastrf.errors import FastRFError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, Node
 from fastrf.ops import find
+from fastrf.sweeps.axes import Exact, Plain
 from fastrf.sweeps.metrics import Facts, Metric, Values
 from fastrf.sweeps.states import Met, States
 from fastrf.system.locks import cached_property, process_lock
@@ -37,8 +38,8 @@ class _Origin:
     def __init__(self, shape: tuple[int, ...], channel_axis: int | None) -> None:
         self.shape, self.channel_axis = shape, channel_axis
         self.pixel_shape = tuple([n for axis, n in enumerate(shape) if axis != channel_axis])
-        self.exact = States(Dependency.identity(shape), lambda value: value)
-        self.nominal = States(Nominal.identity(shape, channel_axis), _told)
+        self.exact = States(Dependency.identity(shape), Exact(shape))
+        self.nominal = States(Nominal.identity(shape, channel_axis), Plain(len(self.pixel_shape)))
         self._known: dict[Hashable, Any] = {}
         #: What metrics say, by source and positions; per metric its values.
         self.measured: dict[Hashable, dict[str, Any]] = {}
@@ -68,7 +69,7 @@ class _Origin:
 
     def tightened(self, nominal: Met, exact: Met) -> Met:
         """The nominal map with the windows that the exact one shows (see `engine.tightening`)."""
-        pieces = self.nominal.values[nominal.number].pieces
+        pieces = self.nominal.state(nominal.number).pieces
         if not any(extent.is_everything for piece in pieces for extent in piece.extents):
             return nominal
         return self._once(("tight", nominal, exact), lambda: self._tight(nominal, exact))
@@ -97,20 +98,6 @@ def positions(states: States[Any], met: Met, channel_axis: int | None) -> Met:
 def settled(states: States[Nominal], met: Met) -> Nominal:
     """What positions read nominally."""
     return states.value(met).settled()
-
-
-def _told(value: Nominal) -> Hashable:
-    """What equal nominal values have alike."""
-    pieces = [
-        (piece.offsets, piece.axes, piece.kinds, *[_bounds(extent) for extent in piece.extents])
-        for piece in value.pieces
-    ]
-    return value.shape, tuple(pieces)
-
-
-def _bounds(extent: Any) -> Hashable:
-    phases = tuple([(phase.factor, phase.period, phase.shift) for phase in extent.phases])
-    return phases, extent.irregular, extent.low.shape, (extent.low + 0.0).tobytes(), (extent.high + 0.0).tobytes()
 
 
 # One network ------------------------------------------------------------------------------------------------------
