@@ -31,6 +31,8 @@ CONNECT_SECONDS = 5
 PER_THREAD, AT_LEAST = 3, 4
 #: Seconds after which the scheduler is asked again how many threads there are.
 LOOK_SECONDS = 1.0
+#: Seconds that a task takes.
+TASK_SECONDS = 1.0
 #: Rows of the first tasks, where nobody knows how long a row takes.
 FIRST_ROWS = 8
 #: Tasks per thread that a space is cut into, so that none is waited for long.
@@ -144,4 +146,4 @@ def _ranges(work: Work, spans: Spans, threads: int) -> Ranges:
     if isinstance(work, Columnar):
         size = min(work.chunk, max(512, total // (CHUNKS_PER_THREAD * threads)))
         return Ranges(spans, size, threads, fixed=True)
-    return Ranges(spans, FIRST_ROWS, threads)
+    return Ranges(spans, FIRST_ROWS, threads, seconds=TASK_SECONDS)

@@ -18,7 +18,7 @@ Spans = Sequence[tuple[int, int]]
 
 #: Seconds between two parts, or this share of the time so far, so that parts of long sweeps are few; no more than this.
 FLUSH_SECONDS, FLUSH_SHARE, FLUSH_MOST = 2.0, 0.02, 60.0
-#: Seconds that a range takes.
+#: Seconds that a range takes where nothing else is said.
 RANGE_SECONDS = 0.5
 
 
@@ -81,14 +81,16 @@ def _runs(held: dict[int, pa.RecordBatch]) -> Iterator[list[tuple[int, pa.Record
 
 
 class Ranges:
-    """Ranges of rows that are still to do, cut into ones that take about a second, smaller ones towards the end.
+    """Ranges of rows that are still to do, cut into ones that take about `seconds`, smaller ones towards the end.
 
     `size` rows are cut off at first, and always where `fixed`; then as many as `workers` have been seen to do.
     """
 
-    def __init__(self, spans: Spans, size: int, workers: int, *, fixed: bool = False) -> None:
+    def __init__(
+        self, spans: Spans, size: int, workers: int, *, fixed: bool = False, seconds: float = RANGE_SECONDS
+    ) -> None:
         self._spans = [span for span in spans if span[1] > span[0]][::-1]
-        self._size, self.workers, self._fixed = size, workers, fixed
+        self._size, self.workers, self._fixed, self._seconds = size, workers, fixed, seconds
         self._done = 0
         self._began: float | None = None
         #: Rows that have not been cut off.
@@ -123,8 +125,8 @@ class Ranges:
             return
         self._done += rows
         rate = self._done / max(now - self._began, 1e-3) / self.workers
-        self._size = max(1, min(int(rate * RANGE_SECONDS), 4 * self._size))
-        if now - self._began > 2 * RANGE_SECONDS:
+        self._size = max(1, min(int(rate * self._seconds), 4 * self._size))
+        if now - self._began > 2 * self._seconds:
             self._began, self._done = now, 0
 
 
