@@ -124,7 +124,9 @@ class Table:
         """As what a notebook shows: title, table and notes in HTML, with the first rows of very many."""
         header, rows = self._cells()
         more = [f"{len(rows) - _SHOWN:,} more rows"] if len(rows) > _SHOWN else []
-        told = "".join(f"<div>{html_text(text)}</div>" for text in [*more, *self.notes])
+        abouts = [f"{column.title}: {column.about}" for column in self._columns if column.about]
+        said = [*more, *(["; ".join(abouts)] if abouts else []), *self.notes]
+        told = "".join(f"<div>{html_text(text)}</div>" for text in said)
         title = f"<div><b>{html_text(self.title)}</b></div>" if self.title else ""
         table = html_rows(header, rows[:_SHOWN], self.left, self.strong)
         return f'<div style="overflow-x:auto">{title}{table}{told}</div>'

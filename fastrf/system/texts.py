@@ -60,15 +60,16 @@ def html_text(text: str) -> str:
 def html_rows(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, strong: str = "") -> str:
     """A header and rows as a table in HTML that suits light and dark pages, `left` columns on the left.
 
-    Nothing is fetched and no style leaks: every cell bears its own.
+    Nothing is fetched and no style leaks: every cell bears its own. Headings may break, cells do not.
     """
     line = "border-bottom:1px solid rgba(128,128,128,.35)"
     looks = [
-        f"padding:.15em .7em;white-space:nowrap;text-align:{'left' if k < left else 'right'}"
-        + ";font-weight:bold" * (title == strong)
+        f"padding:.15em .6em;text-align:{'left' if k < left else 'right'}" + ";font-weight:bold" * (title == strong)
         for k, title in enumerate(header)
     ]
-    head = "".join(f'<th style="{look};{line}">{html_text(t)}</th>' for look, t in zip(looks, header, strict=True))
+    below = f"vertical-align:bottom;{line}"
+    head = "".join(f'<th style="{look};{below}">{html_text(t)}</th>' for look, t in zip(looks, header, strict=True))
+    looks = [f"{look};white-space:nowrap" for look in looks]
     body = "\n".join(
         "<tr>" + "".join(f'<td style="{k}">{html_text(t)}</td>' for k, t in zip(looks, row, strict=True)) + "</tr>"
         for row in rows
