@@ -64,7 +64,7 @@ def html_rows(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 
     """
     line = "border-bottom:1px solid rgba(128,128,128,.35)"
     looks = [
-        f"padding:.15em .6em;text-align:{'left' if k < left else 'right'}" + ";font-weight:bold" * (title == strong)
+        f"padding:.15em .5em;text-align:{'left' if k < left else 'right'}" + ";font-weight:bold" * (title == strong)
         for k, title in enumerate(header)
     ]
     below = f"vertical-align:bottom;{line}"
