@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from fastrf.engine.compiling import compile_from_now_on
+
 #: Kernels run as plain Python, some hundred times slower.
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
@@ -32,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "acceptance: random networks, every neuron of which must agree with brute force")
     config.addinivalue_line("markers", "slow: takes long; left out without --slow")
+    compile_from_now_on()  # most tests are small: kernels would be Python in all of them
     config.pluginmanager.register(LeftOut(config), "left-out")
 
 

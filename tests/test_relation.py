@@ -153,7 +153,7 @@ def test_runs_that_touch_after_a_chain_are_one():
 
 
 def test_fingerprints_that_collide_are_told_apart(monkeypatch):
-    monkeypatch.setattr("fastrf.engine.relation._fingerprint", lambda _: 0)
+    monkeypatch.setattr("fastrf.engine.relation.fingerprint", lambda _: 0)
     first, second = Relation.from_runs(97, [1], [2]), Relation.from_runs(97, [5], [6])
     assert first is not second
     assert second is Relation.from_runs(97, [5], [6])

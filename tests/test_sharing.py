@@ -21,7 +21,7 @@ from numba.core import config as numba_config
 
 import fastrf
 from fastrf.columns import states
-from fastrf.engine import compiling, relation
+from fastrf.engine import compiling, numba_cache, relation
 from fastrf.engine import memo as memory
 from fastrf.sweeps import candidates
 from fastrf.sweeps import onnx as onnx_files
@@ -101,6 +101,7 @@ LOCKS = {
     "states": states._lock,
     "sources": onnx_files._lock,
     "captures in sweeps": candidates._capturing,
+    "import of Numba": compiling._lock,
     "compiler": compiler_lock.global_compiler_lock,
 }
 if importlib.util.find_spec("torch") is not None:
@@ -199,7 +200,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 @pytest.mark.parametrize("damage", [b"", b"not a pickle", b"\x80\x04.", None])
 def test_a_damaged_kernel_cache_is_made_anew(kernel_cache, damage):
-    assert compiling.jit(double)(np.arange(4)) == 12
+    assert numba_cache.compiled(double, compiling._lock)(np.arange(4)) == 12
     whole = files(kernel_cache)
     assert len(whole) == 1
     for path in list(kernel_cache.rglob("*.nb?")):
@@ -208,7 +209,7 @@ def test_a_damaged_kernel_cache_is_made_anew(kernel_cache, damage):
         for folder in kernel_cache.iterdir():
             folder.rmdir()
         kernel_cache.rmdir()
-    assert compiling.jit(double)(np.arange(4)) == 12
+    assert numba_cache.compiled(double, compiling._lock)(np.arange(4)) == 12
     assert files(kernel_cache).keys() == whole.keys()
     assert all(len(found) > 100 for found in files(kernel_cache).values())
 
@@ -216,13 +217,13 @@ def test_a_damaged_kernel_cache_is_made_anew(kernel_cache, damage):
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_without_a_place_for_a_cache_kernels_are_compiled_each_time(monkeypatch, kernel_cache):
     monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
-    assert compiling.jit(double)(np.arange(4)) == 12
+    assert numba_cache.compiled(double, compiling._lock)(np.arange(4)) == 12
     assert not kernel_cache.exists()
 
 
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, kernel_cache):
-    kernel = compiling.jit(double)
+    kernel = numba_cache.compiled(double, compiling._lock)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -234,7 +235,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, kernel_cache):
 
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_what_one_source_left_is_never_taken_for_another(kernel_cache, tmp_path):
-    older, newer, same = (compiling._Entries(tmp_path, "kernel", stamp) for stamp in ("1", "2", "2"))
+    older, newer, same = (numba_cache._Entries(tmp_path, "kernel", stamp) for stamp in ("1", "2", "2"))
     older.save("int64", "code of old")
     assert newer.load("int64") is None
     newer.save("int64", "code")

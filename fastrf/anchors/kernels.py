@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.compiling import jit
+from fastrf.engine.compiling import jit, jit_of
 
 __all__ = ["box_sets", "evolve", "fill_ranges", "fill_table", "match_levels", "nearest"]
 
@@ -61,7 +63,7 @@ def fill_table(table: BytesArray, first: BytesArray, second: BytesArray, out: By
                 out[b, y, x] = values[second[b, x]]
 
 
-@jit
+@jit_of(lambda _, __, ___, known, out: out.size * known.size)
 def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: BytesArray) -> int:
     """For each box and row, which kinds of piece the columns `[low[b], high[b])` meet.
 
@@ -98,7 +100,7 @@ def box_sets(pieces: Runs, low: IntArray, high: IntArray, known: IntArray, out: 
     return count
 
 
-@jit
+@jit_of(lambda boxes, priors, *_: 40 * len(boxes) * len(priors))
 def nearest(boxes: FloatArray, priors: FloatArray, leibler: bool, far: FloatArray, index: IntArray) -> None:
     """Per box the nearest priors, both float64[., 4] (centre and size): nearest first, equal ones in order.
 
@@ -112,7 +114,7 @@ def nearest(boxes: FloatArray, priors: FloatArray, leibler: bool, far: FloatArra
             if leibler:
                 wide, tall = priors[p, 2] / width, priors[p, 3] / height
                 moved = 4 * (dx * dx / (width * width) + dy * dy / (height * height))
-                distance = (wide * wide + tall * tall + moved - 2 * np.log(wide * tall) - 2) / 2
+                distance = (wide * wide + tall * tall + moved - 2 * math.log(wide * tall) - 2) / 2
             else:
                 distance = dx * dx + dy * dy + ((width - priors[p, 2]) ** 2 + (height - priors[p, 3]) ** 2) / 4
             place = far.shape[1]
@@ -133,7 +135,7 @@ def _iou(w: float, h: float, aw: float, ah: float) -> float:
     return float(shared / (w * h + aw * ah - shared))
 
 
-@jit
+@jit_of(lambda sizes, anchors, *_: 20 * len(sizes) * len(anchors))
 def match_levels(
     sizes: FloatArray,
     anchors: FloatArray,
@@ -161,7 +163,7 @@ def match_levels(
             above[i, level] = count
 
 
-@jit
+@jit_of(lambda sizes, anchors, _, factors, __: 20 * len(sizes) * len(anchors) * len(factors))
 def evolve(sizes: FloatArray, anchors: FloatArray, limits: FloatArray, factors: FloatArray, trial: FloatArray) -> float:
     """Multiply anchors by each row of factors in turn, cut to their limits; keep what raises the mean best IoU.
 

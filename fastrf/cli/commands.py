@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from fastrf.cli.converting import convert_when_needed
 from fastrf.cli.options import (
     AnchorOptions,
     NodeOption,
@@ -254,6 +255,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for word in given if word not in (*_DEBUG, *_QUIET, *_VERBOSE)]
     console.speak(quiet=any(word in _QUIET for word in given), verbose=any(word in _VERBOSE for word in given))
     command = typer.main.get_command(app)
+    convert_when_needed(command)
     code: object = 0 if words else 2  # without arguments: help, and bad usage
     try:
         # not command.main(), which ends the process as it sees fit, and differently from release to release

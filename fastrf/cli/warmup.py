@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastrf.analysis import analyze
+from fastrf.anchors.assignment.assigners import atss
 from fastrf.anchors.assignment.dense import assign
 from fastrf.anchors.suggestions import suggest
+from fastrf.engine.compiling import compile_from_now_on
 from fastrf.engine.relation import Relation
 
 __all__ = ["STAGES"]
@@ -57,10 +59,17 @@ def _anchors() -> None:
         level = assign(analysis, [node], boxes)[node]
         level.contains()
         level.contains(packed=True)
+    atss(boxes, [[[2, 2], [6, 6]]], [4])
     layers = [{"name": "level", "op": "conv", "out_channels": 1, "kernel_size": 4, "stride": 2}]
     analysis = analyze({"input_shape": [1, 12, 12], "layers": layers})
     suggest(analysis, ["level"], [[2.0, 3.0], [3.0, 2.0]], per_level=1, generations=1)
 
 
 #: What compiles kernels, by the name that is shown.
-STAGES: dict[str, Callable[[], None]] = {"engine": _engine, "queries": _queries, "masks": _masks, "anchors": _anchors}
+STAGES: dict[str, Callable[[], None]] = {
+    "numba": compile_from_now_on,
+    "engine": _engine,
+    "queries": _queries,
+    "masks": _masks,
+    "anchors": _anchors,
+}

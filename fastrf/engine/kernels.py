@@ -10,11 +10,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.compiling import jit
+from fastrf.engine.compiling import jit, jit_of
 
 IntArray = npt.NDArray[np.int64]
 BytesArray = npt.NDArray[np.uint8]
 Runs = tuple[IntArray, IntArray, IntArray]
+
+
+def points(runs: Runs) -> int:
+    """How many columns all rows hold."""
+    return int((runs[2] - runs[1]).sum())
 
 
 @jit
@@ -42,7 +47,7 @@ def compose_chain(outer: Runs, inner: Runs, out: Runs) -> int:
     return n
 
 
-@jit
+@jit_of(lambda outer, _, before, *__: 4 * before * (outer[0].size + outer[1].size))
 def compose_capacity(outer: Runs, inner_ptr: IntArray, before: int, after: int, row_limit: int) -> int:
     """Upper bound of the runs that `compose_rows` can emit, when a row never has more than `row_limit`."""
     outer_ptr, outer_start, outer_stop = outer
@@ -91,7 +96,11 @@ def collect_row(outer: Runs, inner: Runs, row: int, base: int, after: int, delta
     return drain(delta, low, high, out[1], out[2], n)
 
 
-@jit
+@jit_of(
+    lambda outer, inner, before, after, delta, out: (
+        8 * before * after * points(outer) * (1 + inner[1].size // inner[0].size) + out[0].size * delta.size
+    )
+)
 def compose_rows(outer: Runs, inner: Runs, before: int, after: int, delta: IntArray, out: Runs) -> int:
     """Compose along the middle of the inner rows `(before, middle, after)`.
 
@@ -193,7 +202,7 @@ def constant_along(runs: Runs, before: int, middle: int, after: int) -> bool:
     return True
 
 
-@jit
+@jit_of(lambda runs, *_: 4 * (runs[0].size + points(runs)))
 def count_transposed(runs: Runs, last: IntArray, counts: IntArray) -> None:
     """Count, per column, the runs of rows that hold it. `last` (int64[columns]) starts at -2."""
     ptr, start, stop = runs
@@ -205,7 +214,7 @@ def count_transposed(runs: Runs, last: IntArray, counts: IntArray) -> None:
                 last[column] = row
 
 
-@jit
+@jit_of(lambda runs, *_: 8 * (runs[0].size + points(runs)))
 def fill_transposed(runs: Runs, used: IntArray, out: Runs) -> None:
     """Write the transposed runs; `out[0]` is final, `used` (int64[columns]) starts at zero."""
     ptr, start, stop = runs
@@ -265,7 +274,7 @@ def product_rows(left: Runs, right: Runs, right_columns: int, out: Runs) -> int:
     return n
 
 
-@jit
+@jit_of(lambda runs, _, __, delta, ___: runs[0].size * delta.size + 16 * runs[1].size)
 def project_rows(runs: Runs, middle: int, after: int, delta: IntArray, out: Runs) -> int:
     """Project columns `(before, middle, after)` onto `middle`; `delta` is int64[middle + 1], zeros."""
     ptr, start, stop = runs

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fastrf.budget import limits
 from fastrf.engine import kernels
+from fastrf.engine.fingerprints import fingerprint
 from fastrf.engine.memo import remembered
 from fastrf.errors import LimitError
 from fastrf.system.locks import cached_property, process_lock
@@ -30,15 +31,6 @@ IntArray = npt.NDArray[np.int64]
 
 _interned: weakref.WeakValueDictionary[Hashable, Relation] = weakref.WeakValueDictionary()
 _lock = process_lock()
-_weights = np.random.default_rng(0x5EED).integers(-(1 << 62), 1 << 62, size=1 << 15)
-
-
-def _fingerprint(array: IntArray) -> int:
-    """Hash of an array, linear with fixed random weights in blocks; equality is checked after it."""
-    if array.size <= _weights.size:
-        return int(np.dot(array, _weights[: array.size]))
-    blocks = (array[at : at + _weights.size] for at in range(0, array.size, _weights.size))
-    return hash(tuple(int(np.dot(block, _weights[: block.size])) for block in blocks))
 
 
 def check_size(rows: int, runs: int, indices: int = 0) -> None:
@@ -83,7 +75,7 @@ class Relation:
 
     @classmethod
     def _intern(cls, n_cols: int, indptr: IntArray, start: IntArray, stop: IntArray) -> Relation:
-        marks = (_fingerprint(indptr), _fingerprint(start), _fingerprint(stop))
+        marks = (fingerprint(indptr), fingerprint(start), fingerprint(stop))
         salt = 0
         with _lock:
             while True:

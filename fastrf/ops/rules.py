@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from fastrf.engine.recipe import Recipe, Step, Tensor, record
@@ -161,6 +160,8 @@ def rule_of(name: str) -> Rule | None:
 @functools.cache
 def load_packages() -> None:
     """Load the rules of installed packages, which come after those of users. Raises FastRFError naming the package."""
+    from importlib.metadata import entry_points
+
     own, modules = dict(RULES), dict(MODULES)
     for entry in entry_points(group="fastrf.rules"):
         package = entry.dist.name if entry.dist else entry.name

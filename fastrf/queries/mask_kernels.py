@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.engine.compiling import jit
+from fastrf.engine.compiling import Kernel, jit, jit_of
 from fastrf.engine.kernels import Runs
-from fastrf.queries.streaming_stores import stream
 
 __all__ = ["cut_rows", "fill_planes"]
 
@@ -21,10 +21,16 @@ def _copied(source: BytesArray, target: BytesArray, i: int, k: int) -> None:
     target[k : k + 16] = source[i : i + 16]
 
 
-send: Any = stream or _copied
+def _streamed() -> Any:
+    from fastrf.queries.streaming_stores import stream
+
+    return stream or _copied
 
 
-@jit
+send: Any = Kernel(cast("FunctionType", _copied), made=_streamed)
+
+
+@jit_of(lambda _, __, cursor, out: (out[0].size + out[1].size) * cursor.size)
 def cut_rows(stacked: Runs, offsets: IntArray, cursor: IntArray, out: Runs) -> int:
     """Cut every row where one of several relations begins or ends: pieces `start` and the relations (bits) on each.
 
@@ -166,7 +172,7 @@ def fill_plane(inner: BytesArray, rows: IntArray, toggles: IntArray, plane: Byte
     toggles[n_y] = 0
 
 
-@jit
+@jit_of(lambda *given: given[-1].size * given[3].shape[1])
 def fill_planes(
     outer: Runs,
     outer_row: IntArray,

@@ -10,9 +10,7 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +120,8 @@ def parse_toml(text: str, source: object) -> dict[str, Any]:
         if parts > limits.key_parts:
             limits.require("key_parts", parts, f"{source}: key {words.strip()[:40]!r}... has {parts} parts")
     require_memory(500 * len(text), f"{source}: its values", "write JSON")
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -243,7 +243,7 @@ def whole_file(path: StrPath, *, through_links: bool = True, sync: bool = False)
         kept = target.stat().st_mode if target.exists() else None
         if kept is not None and not stat.S_ISREG(kept):
             raise FormatError(f"{path}: exists and is no regular file; choose another name")
-        temporary = target.with_name(f".fastrf-{secrets.token_hex(8)}")
+        temporary = target.with_name(f".fastrf-{os.urandom(8).hex()}")
         interrupts.leftovers.add(temporary)
         # made with the mode that it will have: asking for the umask would change it for every thread
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
