@@ -155,6 +155,7 @@ def test_warmup_compiles_everything(run):
     code, _, err = run("warmup")
     assert code == 0
     assert [line.split()[0] for line in err.splitlines() if line.endswith(" s")] == [
+        "numba",
         "engine",
         "queries",
         "masks",

@@ -17,7 +17,7 @@ def _mixed(n: int) -> IntArray:
     bits: npt.NDArray[Any] = np.arange(1, n + 1, dtype=np.uint64) * 0x9E3779B97F4A7C15
     bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9
     bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB
-    return (bits ^ (bits >> 31)).view(np.int64)
+    return np.asarray((bits ^ (bits >> 31)).view(np.int64))
 
 
 _weights = _mixed(1 << 15)
