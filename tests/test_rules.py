@@ -206,7 +206,12 @@ class Entry:
 
 
 def installed(monkeypatch, load):
-    monkeypatch.setattr(rules, "entry_points", lambda group: [Entry(load)] if group == "fastrf.rules" else [])
+    known = importlib.metadata.entry_points
+
+    def entry_points(**which):
+        return [Entry(load)] if which == {"group": "fastrf.rules"} else known(**which)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     rules.load_packages.cache_clear()
 
 
