@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -37,8 +38,9 @@ def run_here(work: Work, spans: Spans, gathered: Gathered, workers: int | None) 
     else:
         todo = Ranges(spans, 1, count)
         seconds = _alone(work, todo, gathered, float("inf") if count == 1 else ALONE_SECONDS)
-        if todo.left and seconds * todo.left >= WORTH_SECONDS and (workers or multiprocessing.parent_process() is None):
-            on_processes(work, todo, gathered, min(count, 1 + int(seconds * todo.left / WORTH_SECONDS)))
+        worth = WORTH_SECONDS * (3 if "torch" in sys.modules else 1)  # which takes seconds to import
+        if todo.left and seconds * todo.left >= worth and (workers or multiprocessing.parent_process() is None):
+            on_processes(work, todo, gathered, min(count, 1 + int(seconds * todo.left / worth)))
     if todo.left:
         _on_threads(work, todo, gathered, count)
 
