@@ -23,6 +23,7 @@ from fastrf.engine.terms import Term
 from fastrf.errors import PositionError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
+from fastrf.queries.centers import centers
 from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
 from fastrf.system.locks import cached_property
@@ -366,6 +367,10 @@ class ReceptiveField:
     def center(self) -> tuple[float, ...]:
         """`start - 0.5`: the pixel index of the centre (Araujo et al. 2019)."""
         return tuple(start - 0.5 for start in self.start)
+
+    def centers(self) -> npt.NDArray[np.float64]:
+        """float64[*out, ndim]: `center` of every position; NaN where it reads nothing, without end or by no rule."""
+        return centers(self.nominal)
 
     @property
     def _first(self) -> list[tuple[float, float]]:

@@ -310,3 +310,21 @@ def test_pictures_need_the_plot_extra(tmp_path, monkeypatch):
     with pytest.raises(fastrf.MissingExtraError, match=r"pip install 'fastrf\[plot\]'"):
         drawing.write_mask(field, (0, 0), field.mask((0, 0)), tmp_path / "m.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_centres_of_positions_are_those_of_their_boxes_where_no_border_cuts():
+    field = fastrf.analyze("unet", (1, 64, 64))["dec4.relu2"]
+    centers, boxes, free = field.centers(), field.boxes(), ~field.clipped()
+    assert centers.shape == (*field.position_shape, 2)
+    assert np.array_equal(centers[free], (boxes[free].sum(-1) - 1) / 2)
+    assert centers[0, 0].tolist() == list(field.center)
+
+
+def test_centres_of_what_has_none_are_unknown():
+    layers = [fastrf.conv(2, 3), fastrf.layer("cumsum", axis=1), fastrf.layer("flip", axes=[2])]
+    analysis = fastrf.analyze(layers, (1, 6, 8))
+    first, cumulated, flipped = (analysis[name].centers() for name in list(analysis)[1:])
+    assert first[1, 2].tolist() == [2, 3]
+    assert np.isnan(cumulated[..., 0]).all()
+    assert flipped[0, :, 1].tolist() == [6, 5, 4, 3, 2, 1]
+    assert fastrf.analyze("resnet18").output.centers().shape == (2,)
