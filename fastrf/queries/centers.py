@@ -27,5 +27,5 @@ def centers(nominal: Nominal) -> npt.NDArray[np.float64]:
             low, high = bounds(piece, k)
             with np.errstate(invalid="ignore"):
                 middle = np.where(np.isfinite(low) & np.isfinite(high), (low + high - 1) / 2, np.nan)
-            found[(*place, k)] = np.broadcast_to(middle, piece.sizes).reshape(piece.lengths)
+            found[..., k][place] = np.broadcast_to(middle, piece.sizes).reshape(piece.lengths)
     return found
