@@ -6,6 +6,7 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -125,6 +126,19 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     def __len__(self) -> int:
         return len(self._dependencies)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Analysis):
+            return NotImplemented
+        return list(self) == list(other) and all(self[name] == other[name] for name in self)
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    def digest(self) -> str:
+        """A hash of 16 hexadecimal digits: of the names of all nodes, and of each one's `ReceptiveField.digest`."""
+        told = [(name, self[name].digest()) for name in self]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"Analysis({self.network.name!r}, wrt={self.wrt!r}, {len(self)} nodes)"

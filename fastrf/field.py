@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.budget import require_memory
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.terms import Term
 from fastrf.errors import PositionError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
-from fastrf.queries.centers import centers
+from fastrf.queries.digests import digest
 from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
+from fastrf.queries.unbounded import Unbounded
 from fastrf.system.locks import cached_property
 from fastrf.system.terminal import Progress
 
@@ -38,7 +38,7 @@ Mask = npt.NDArray[np.bool_]
 Position = Sequence[int] | int
 
 
-class ReceptiveField:
+class ReceptiveField(Unbounded):
     """The exact receptive field of every neuron of a node, measured against one input.
 
     Shapes are without the batch. A *position* is an index per axis of `shape` that does not hold channels, a
@@ -79,6 +79,33 @@ class ReceptiveField:
 
     def _repr_html_(self) -> str:
         return facts.table(self).to_html()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ReceptiveField):
+            return NotImplemented
+        if self._frame != other._frame:
+            return False
+        return self.dependency == other.dependency or self.digest() == other.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
+
+    @property
+    def _frame(self) -> tuple[object, ...]:
+        return self.shape, self.input_shape, self.channel_axis, self.input_channel_axis
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(self.dependency, self.channel_axis, self.input_channel_axis)
+
+    def digest(self) -> str:
+        """A hash of 16 hexadecimal digits: of the exact relation, the shapes and the channel axes, and of nothing else.
+
+        Fields are equal where these are (names and nominal values aside), however the relation is written down. The
+        same in other processes, on other machines and in later versions of the same major number. Raises LimitError
+        for more than 62 terms that overlap.
+        """
+        return self._digest
 
     def __reduce__(self) -> tuple[object, ...]:
         return _unpickled, tuple(self._parts)
@@ -311,85 +338,6 @@ class ReceptiveField:
         found = replace(halo, before=tuple(before), after=tuple(after))
         return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())
 
-    @property
-    def size(self) -> tuple[float, ...]:
-        """Nominal size per pixel axis in pixels: the largest over output phases and parts.
-
-        `inf` where unbounded, NaN where it is not regular (see `irregular`). It depends neither on the input's length
-        nor on the order of operands. A map of concatenated parts, such as the levels of a detector, has several sizes.
-        """
-        return tuple(high for _, high in self.size_range)
-
-    @property
-    def size_range(self) -> tuple[tuple[float, float], ...]:
-        """Per pixel axis, the smallest and largest nominal size over output phases and parts; NaN as in `size`."""
-        ranges = [self.nominal.size_range(k) for k in range(len(self.pixel_shape))]
-        return tuple((_plain(low), _plain(high)) for low, high in ranges)
-
-    @property
-    def stride(self) -> tuple[float, ...]:
-        """Effective stride (jump) per pixel axis: pixels per step of the position along the axis that follows it.
-
-        Where several pixel axes are merged into one (tokens), it is the step of each on its own grid. A gate, norm or
-        attention that reads everything leaves it. `inf` where no position follows the axis; NaN where parts of an axis
-        have different strides, where positions are listed in no order, or where nothing is read: see `irregular`.
-        """
-        return tuple(_plain(self.nominal.stride(k)) for k in range(len(self.pixel_shape)))
-
-    @property
-    def irregular(self) -> tuple[str, ...]:
-        """Per pixel axis, why `size` or `stride` is NaN; empty where neither is, or where nothing is read."""
-        return tuple(self.nominal.irregular(k) for k in range(len(self.pixel_shape)))
-
-    @property
-    def padding(self) -> tuple[float, ...]:
-        """Effective padding per pixel axis: how far the first field that is not empty begins before the input."""
-        return tuple(math.nan if low > high else _plain(-low) for low, high in self._first)
-
-    @property
-    def start(self) -> tuple[float, ...]:
-        """Centre of the field of the first position that reads anything, per pixel axis; 0.5 is the centre of pixel 0.
-
-        NaN where unbounded or not regular. Where `size_range` has two sizes, other phases may lie elsewhere: see
-        `phases`.
-        """
-        return tuple(math.nan if math.isinf(low) or math.isinf(high) else (low + high) / 2 for low, high in self._first)
-
-    def phases(self, axis: int) -> npt.NDArray[np.float64]:
-        """float64[period, 2]: the nominal intervals `[low, high)` of the first positions along a pixel axis.
-
-        They repeat from there on, moved by `period * stride`; one row where every position has the same size. Those of
-        concatenated parts follow each other.
-        """
-        return self.nominal.phases(axis)
-
-    @property
-    def center(self) -> tuple[float, ...]:
-        """`start - 0.5`: the pixel index of the centre (Araujo et al. 2019)."""
-        return tuple(start - 0.5 for start in self.start)
-
-    def centers(self) -> npt.NDArray[np.float64]:
-        """float64[*out, ndim]: `center` of every position; NaN where it reads nothing, without end or by no rule."""
-        return centers(self.nominal)
-
-    @property
-    def _first(self) -> list[tuple[float, float]]:
-        return [(float(low), float(high)) for low, high in (self.phases(k)[0] for k in range(len(self.pixel_shape)))]
-
-    def clipped(self) -> Mask:
-        """bool[*out]: whether a border of the input cuts the nominal field of each position.
-
-        A position that sees nothing is not cut; an unbounded field, and one that is not regular, always is.
-        """
-        n = math.prod(self.position_shape)
-        require_memory(2 * n, f"marks of {n} positions", "use clipped_share")
-        return self.nominal.clipped(self.pixel_shape)
-
-    @property
-    def clipped_share(self) -> float:
-        """The share of positions that `clipped` marks, from 0 to 1; NaN where the field is not regular."""
-        return self.nominal.clipped_share(self.pixel_shape)
-
     # Files -----------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -412,8 +360,3 @@ def _unpickled(*given: Any) -> ReceptiveField:
     """A field with its nominal parameters worked out, as files and pickles keep it."""
     parts = storage.Parts(*given)
     return ReceptiveField(**parts._asdict() | {"nominal": lambda: parts.nominal, "periods": lambda: parts.periods})
-
-
-def _plain(value: float) -> float:
-    """An integer where it is one."""
-    return int(value) if math.isfinite(value) and float(value).is_integer() else float(value)

@@ -382,6 +382,8 @@ def test_every_key_of_json_is_documented(run):
     mask = json.loads(run("mask", "alexnet", "--json")[1])
     boxes = json.loads(run("boxes", "alexnet", "--node", "conv5", "--json")[1])
     zoo = json.loads(run("zoo", "--json")[1])
-    inner = [found["inputs"]["input"], found["layers"][0], boxes["positions"][0]]
-    assert listed == {"rows"}.union(found, mask, boxes, zoo, *inner)
+    levels = ("yolov5s", "--input", "3x64x64", "--levels", "p3,p4", "--suggest", "s3fd")
+    suggestion = json.loads(run("anchors", *levels, "--json")[1])["suggestion"]
+    inner = [found["inputs"]["input"], found["layers"][0], boxes["positions"][0], suggestion]
+    assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

@@ -1,7 +1,7 @@
 """Axes: states whose axes have nothing to do with each other, as one value for each axis, and put together again.
 
 What a window reads along one axis is worked out once, whatever is read along the others, and on every axis alike.
-`states` asks: `Exact` of dependencies, `Plain` of nominal fields.
+`interned` asks: `Exact` of dependencies, `Plain` of nominal fields.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Walks: one network after another, from states that networks share.
 
-Candidates that are built alike make the same maps over and over: what they read is a state with a number (`states`),
+Candidates that are built alike make the same maps over and over: what they read is a state with a number (`interned`),
 and what metrics say of one is worked out once. The steps are those of `analyze`, on the same values, so that the
 figures are its figures. `figures` asks for them.
 """
@@ -21,8 +21,8 @@ from fastrf.field import ReceptiveField
 from fastrf.network import Network, Node
 from fastrf.ops import find
 from fastrf.sweeps.axes import Exact, Plain
+from fastrf.sweeps.interned import Met, States
 from fastrf.sweeps.metrics import Facts, Metric, Values
-from fastrf.sweeps.states import Met, States
 from fastrf.system.locks import cached_property, process_lock
 
 __all__ = ["Walk", "can_walk"]

@@ -17,6 +17,7 @@ MOVED = {
     **{name: f"engine.{name}" for name in ("axis_map", "dependency", "extent", "kernels", "nominal", "pieces")},
     **{name: f"engine.{name}" for name in ("recipe", "regular", "relation", "stretched", "terms")},
     **{name: f"queries.{name}" for name in ("counting", "halo", "masks", "positions")},
+    "layers": "frontends.layers",
     "memory": "engine.memo",
     "storage": "outputs.storage",
     "streams": "outputs.streams",
