@@ -233,6 +233,10 @@ PRODUCTS = {
     "einsum": given(TOKENS, lambda x: ("bij,jk->bik", [x, w(6, 2)])),
     "scaled_dot_product_attention": given(TOKENS, lambda x: (w(3, 2, 6), x, x)),
     "histc": over(TOKENS, 4, 0, 2),
+    "max_unpool2d": over((2, 1, 3), at(2, 0, 7).reshape(1, 1, 3).expand(2, 1, 3), [2, 4]),
+    "max_unpool3d": over(
+        (2, 1, 1, 3), at(2, 0, 7).reshape(1, 1, 1, 3).expand(2, 1, 1, 3), [1, 2, 4], [1, 2, 1], [0, 0, 0]
+    ),
     "searchsorted": over(TOKENS, w(3, 4, 2)),
     "bucketize": over(TOKENS, w(4).sort()[0]),
     "_cdist_forward": over(TOKENS, w(3, 2, 6), 2.0, None),

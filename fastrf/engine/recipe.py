@@ -243,9 +243,11 @@ def _first_channel(*tensors: Tensor) -> int | None:
 
 
 def _channel_after_reshape(old: Sequence[int], channel: int | None, new: Sequence[int]) -> int | None:
-    """The last new axis that holds a part of the old channel axis."""
-    if channel is None or math.prod(new) == 0:
-        return channel if channel is None or channel < len(new) else None
+    """The last new axis that holds a part of the old channel axis; without one, an axis of 1 put in front."""
+    if channel is None:
+        return 0 if old and old[0] != 1 and new and new[0] == 1 else None
+    if math.prod(new) == 0:
+        return channel if channel < len(new) else None
     inner = math.prod(old[channel + 1 :])
     outer = inner * old[channel]
     ends = [(math.prod(new[axis + 1 :]), math.prod(new[axis:])) for axis in range(len(new))]

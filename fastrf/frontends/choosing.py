@@ -67,7 +67,7 @@ def where(
     reads = walk.once("chosen", [condition], lambda: _chosen(condition))
     for value, read in zip(values, reads, strict=True):
         if value is not None and read.any():
-            parts.append(mask_out(walk, walk.expanded(value, full), read))
+            parts.append(value if read.all() else mask_out(walk, walk.expanded(value, full), read))
     if not parts:
         return replace(moving.constant(walk, next(v for v in values if v is not None), full), known=known)
     return set_known(walk, walk.elementwise("where", parts, full), known)

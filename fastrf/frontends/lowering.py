@@ -265,14 +265,24 @@ class GraphWalk:
         """The value with its batch axis in the spec shape."""
         if not value.stripped:
             return value
-        wide = self.emit("unsqueeze", value, axis=0, full=value.full)
+        wide = self.emit("expand", value, shape=[1, *value.shape], full=value.full)
         return replace(wide, known=value.known, added=value.added)
+
+    def raised(self, value: Value, ndim: int) -> Value:
+        """The value with so many full axes, those in front of 1, to be broadcast: channels are on none of these."""
+        full = (1,) * (ndim - len(value.full)) + value.full
+        wanted = without_batch(full)
+        if len(full) == len(value.full) or wanted == value.shape:
+            return self.shaped(value, full)
+        wide = self.emit("expand", value, shape=list(wanted), full=full)
+        known, added = (self._reshaped(t, value.full, full) for t in (value.known, value.added))
+        return replace(wide, known=known, added=added)
 
     def expanded(self, value: Value, full: Shape) -> Value:
         """The value broadcast to a full shape."""
         if value.full == full:
             return value
-        wide = self.shaped(value, (1,) * (len(full) - len(value.full)) + value.full)
+        wide = self.raised(value, len(full))
         if wide.full == full:
             return wide
         if wide.stripped and full[0] == 1:
@@ -281,11 +291,18 @@ class GraphWalk:
             grown = self.emit("expand", self.spread(wide), shape=list(full))
         return replace(grown, known=wide.known, added=wide.added)
 
+    def featured(self, value: Value) -> Value:
+        """The value with a last axis of 1 that holds features."""
+        shape, full = [*value.shape, 1], (*value.full, 1)
+        known, added = (self._reshaped(t, value.full, full) for t in (value.known, value.added))
+        done = self.emit("reshape", value, shape=shape, channel_axis=len(shape) - 1, full=full)
+        return replace(done, known=known, added=added)
+
     def elementwise(self, op: str, values: Sequence[Value], full: Shape) -> Value:
         """Values combined element by element, broadcast to the full shape."""
         if len(values) == 1:
             return self.shaped(self.expanded(values[0], full), full)
-        ranked = [self.shaped(v, (1,) * (len(full) - len(v.full)) + v.full) for v in values]
+        ranked = [self.raised(v, len(full)) for v in values]
         if full[:1] != (1,):
             ranked = [self.spread(v) for v in ranked]
         if broadcast_shape([v.shape for v in ranked]) != without_batch(full):

@@ -42,7 +42,7 @@ def reduce(walk: GraphWalk, x: Value, op: str, dims: list[int], *, keepdims: boo
     if not axes:
         same = replace(x, known=None) if op == "norm" else x
         return walk.shaped(walk.emit_nothing(x) if op in ("std", "var") else same, full)
-    return walk.shaped(walk.emit(op, x, axes=axes, keepdims=False), full)
+    return walk.shaped(walk.emit(op, x, axes=axes, keepdims=keepdims), full)
 
 
 def constant(walk: GraphWalk, like: Value, full: tuple[int, ...]) -> Value:

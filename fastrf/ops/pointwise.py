@@ -45,12 +45,20 @@ def elementwise(*parts: Tensor) -> Tensor:
     """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there.
 
     Channels are where they are in the inputs that are not broadcast; where those disagree, on the first such axis.
+    Without, they are on an axis of another input that is not broadcast itself: an axis of 1 tells nothing of others.
     """
     shape = broadcast_shape([part.shape for part in parts])
     same = [part.broadcast_to(shape) for part in parts]
-    told = [part.channel_axis for part in parts if part.shape == shape and part.channel_axis is not None]
-    told = told or [part.channel_axis for part in same if part.channel_axis is not None]
+    whole = [part.channel_axis for part in parts if part.shape == shape]
+    told = [axis for axis in whole if axis is not None]
+    told = told or [axis for axis in map(_told, parts, same) if axis is not None and (shape[axis] > 1 or not whole)]
     return same[0].union(*same[1:]).with_channel(min(told, default=None))
+
+
+def _told(part: Tensor, wide: Tensor) -> int | None:
+    """The channel axis of a broadcast input, unless that axis was broadcast."""
+    old, new = part.channel_axis, wide.channel_axis
+    return None if old is None or new is None or part.shape[old] != wide.shape[new] else new
 
 
 @operator(paths="sum")

@@ -36,7 +36,8 @@ def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tensor:
     """The same elements, row-major, in another shape; one size may be -1.
 
-    `channel_axis` says which axis of the result holds channels, where that is not the one that holds them already.
+    Without channels, an axis of 1 put in front is theirs. `channel_axis` says which axis of the result holds
+    channels, where that is not so, nor the one that holds them already.
     """
     result = x.reshape(integers(shape, "shape", -1))
     return result if channel_axis is None else result.with_channel(result.axis(integer(channel_axis, "channel_axis")))
@@ -70,10 +71,11 @@ def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
 
 @operator(paths="sum")
 def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
-    """A new axis of 1."""
+    """A new axis of 1; in front of what has no channels, it is their axis."""
     if not -x.ndim - 1 <= axis <= x.ndim:
         raise ShapeError(f"axis {axis} is out of range for a new axis of shape {x.shape}")
-    return x.insert(axis % (x.ndim + 1), 1)
+    at = axis % (x.ndim + 1)
+    return x.reshape([*x.shape[:at], 1, *x.shape[at:]]) if x.channel_axis is None else x.insert(at, 1)
 
 
 @operator(paths="sum")

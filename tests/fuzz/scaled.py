@@ -196,10 +196,13 @@ class Scaled:
         self.add("space_to_depth", [x], (shape[0] * 2**self.ndim, *[n // 2 for n in shape[1:]]), block=2)
 
     def lone(self) -> None:
-        """A map without channels for a while: one of them taken, or all summed."""
+        """A map without channels for a while: one of them taken, or all summed, and maybe a gate for it."""
         x = self.pick()
-        shape, way = self.shapes[x], int(self.rng.integers(3))
-        turns, axis = self.rng.random() < 0.5, self.axis() - 1
+        shape, way = self.shapes[x], int(self.rng.integers(4))
+        turns, gated, axis = self.rng.random() < 0.5, self.rng.random() < 0.3, self.axis() - 1
+        if way == 3:
+            self.add("mean", [x], (1, *shape[1:]), axes=[0], keepdims=True)
+            return
         if way == 0:
             flat = self.add("sum", [x], shape[1:], is_map=False, axes=[0], keepdims=False)
         else:
@@ -208,7 +211,12 @@ class Scaled:
             flat = self.add("reshape", [cut], shape[1:], is_map=False, shape=list(shape[1:]))
         if turns:
             flat = self.add("flip", [flat], shape[1:], is_map=False, axes=[axis])
-        self.add("reshape", [flat], (1, *shape[1:]), shape=[1, *shape[1:]])
+        if gated:
+            mean = self.add("global_avg_pool", [x], (shape[0],), is_map=False, keepdims=False)
+            score = self.add("linear", [mean], (1,), is_map=False, out_features=1)
+            gate = self.add("reshape", [score], (1,) * self.ndim, is_map=False, shape=[1] * self.ndim)
+            flat = self.add("mul", [gate, flat], shape[1:], is_map=False)
+        self.add("unsqueeze", [flat], (1, *shape[1:]), axis=0)
 
     def joined_levels(self) -> None:
         """Two maps flattened and joined, as detection heads are."""

@@ -128,7 +128,9 @@ def one_hot(walk: Walk, call: Call) -> Value:
     full = (*index[:axis], depth, *index[axis:])
     parts = []
     if call.value(0) is not None:
-        parts.append(walk.shaped(call.operand(walk, 0), (*index[:axis], 1, *index[axis:])))
+        chosen = call.operand(walk, 0)
+        last = axis == len(index)
+        parts.append(walk.featured(chosen) if last else walk.shaped(chosen, (*index[:axis], 1, *index[axis:])))
     if call.value(2) is not None:
         parts.append(moving.reduce(walk, call.operand(walk, 2), "sum", [0], keepdims=True))
     return replace(walk.elementwise("elementwise", parts, full), known=None)

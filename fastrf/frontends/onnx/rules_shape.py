@@ -226,6 +226,8 @@ def gather(walk: Walk, call: Call) -> Value:
         picked = moving.on_axis(walk, call.operand(walk, 0), axis, "gather", indices=call.array(1).ravel().tolist())
         return replace(walk.shaped(picked, after), known=moved(walk, call))
     if x is None:
+        if (axis, len(full)) == (0, 2):  # rows of a table
+            return walk.expanded(walk.featured(chosen), after)
         rows = walk.shaped(chosen, (*(1,) * axis, *index, *(1,) * (len(full) - axis - 1)))
         return walk.expanded(rows, after)
     return walk.shaped(walk.emit("dynamic_gather", walk.spread(x), walk.flat(chosen), axis=axis), after)

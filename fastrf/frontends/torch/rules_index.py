@@ -81,7 +81,11 @@ def _anywhere(walk: Walk, x: Value | None, before: Sequence[int], used: Sequence
     if x is not None:
         read = moving.reduce(walk, x, "sum", axes, keepdims=False)
         parts = [walk.shaped(read, (*rest[:first], *(1,) * len(wide), *rest[first:]))]
-    parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in walk.dynamic([i for _, i in used])]
+    asked = walk.dynamic([i for _, i in used])
+    if x is None and (len(axes), first, behind) == (1, 0, 1):  # rows of a table
+        parts += map(walk.featured, asked)
+    else:
+        parts += [walk.shaped(value, (*value.full, *(1,) * behind)) for value in asked]
     if x is None:
         return (
             walk.elementwise("add", parts, fake_shape(node))

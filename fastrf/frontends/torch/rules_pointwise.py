@@ -93,7 +93,8 @@ def between(walk: Walk, node: Node) -> Value:
     for branch, away in zip(node.args[:2], (1, 0), strict=True):
         value = walk.value(branch)
         if value is not None:
-            parts.append(mask_out(walk, walk.expanded(value, full), weight != away))
+            read = weight != away
+            parts.append(value if read.all() else mask_out(walk, walk.expanded(value, full), read))
     return replace(walk.elementwise("add", parts, full), known=None)
 
 
@@ -135,4 +136,4 @@ def looked_up(walk: Walk, node: Node) -> Any:
     chosen = walk.value(a.get("indices", a.get("self")))
     if chosen is None or walk.value(a.get("weight")) is not None:
         return walk.opaque(node)
-    return walk.expanded(walk.shaped(chosen, (*chosen.full, 1)), full)
+    return walk.expanded(walk.featured(chosen), full)

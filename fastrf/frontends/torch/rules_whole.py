@@ -72,15 +72,17 @@ def counted(walk: Walk, node: Node) -> Value:
 
 @rule("searchsorted", "bucketize")
 def searched(walk: Walk, node: Node) -> Value:
-    """Where numbers belong in rows of ordered ones: how many of a row are smaller depends on all of it."""
+    """Where numbers belong in rows of ordered ones: how many of a row are smaller depends on all of it.
+
+    So it does on all of what sorts the row.
+    """
     a, full = bound(node), fake_shape(node)
-    rows, asked = walk.value(a.get("sorted_sequence", a.get("boundaries"))), walk.value(a["self"])
-    parts = [] if asked is None else [asked]
-    if rows is not None:
+    parts = walk.dynamic([a["self"]])
+    for rows in walk.dynamic([a.get("sorted_sequence", a.get("boundaries")), a.get("sorter")]):
         lead = rows.full[:-1] if len(rows.full) > 1 else (1,) * (len(full) - 1)
-        row = moving.reduce(walk, rows, "sum", [len(rows.full) - 1], keepdims=False)
+        row = moving.reduce(walk, rows, "max", [len(rows.full) - 1], keepdims=False)  # a sum would hint at a norm
         parts.append(walk.shaped(row, (*lead, 1) if full else ()))
-    return replace(walk.elementwise("elementwise", parts, full), known=None, added=None)
+    return replace(walk.elementwise("compare", parts, full), known=None, added=None)
 
 
 #: The mode of a bag that takes the largest.
@@ -110,7 +112,7 @@ def bags(walk: Walk, node: Node) -> Any:
         else:
             parts = [choosing.slice_axis(walk, ids, 0, bag) for bag in bags]
             sums = [moving.reduce(walk, part, "sum", [0], keepdims=True) for part in parts]
-        column = walk.shaped(moving.concat(walk, sums, 0), (len(bags), 1))
+        column = walk.featured(walk.shaped(moving.concat(walk, sums, 0), (len(bags),)))
         return walk.expanded(column, tuple(node.meta["val"][0].shape))
 
     def other(k: int) -> Callable[[], Any]:

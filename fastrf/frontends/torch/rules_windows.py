@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from fastrf.frontends import moving, sliding
+from fastrf.frontends import choosing, moving, sliding
 from fastrf.frontends.lowering import Value
 from fastrf.frontends.torch.arguments import bound, fake_shape, for_each, short_name
 from fastrf.frontends.torch.known import table_of
@@ -113,6 +113,15 @@ def adaptive_pool(walk: Walk, node: Node) -> Any:
     n = _ADAPTIVE[short_name(node)]
     sizes = _per_axis(bound(node)["output_size"], n)
     return for_each(node, sliding.slide(walk, walk.first(node), n, "adaptive_avg_pool", output_size=sizes))
+
+
+@rule("max_unpool2d", "max_unpool3d")
+def unpool(walk: Walk, node: Node) -> Value:
+    """Maxima put back where they were: each place may hold any of its channel, as any of its indices says."""
+    a, full = bound(node), fake_shape(node)
+    axes = list(range(len(full) - (3 if short_name(node) == "max_unpool3d" else 2), len(full)))
+    parts = [choosing.any_along(walk, value, axes) for value in walk.dynamic([a["self"], a["indices"]])]
+    return choosing.union(walk, [walk.expanded(part, full) for part in parts], full)
 
 
 @rule("im2col")
