@@ -78,8 +78,10 @@ def read(source: Any, input_shape: Any, options: Options) -> Network:
         return _from_torch(source, input_shape, options)
     made = getattr(source, "__name__", "") if callable(source) else ""
     if made:
-        kind = "class" if isinstance(source, type) else "function"
-        raise FormatError(f"{made} is a {kind}, not a network; give what it makes, such as {made}()")
+        if isinstance(source, type):
+            raise FormatError(f"{made} is a class, not a network; give what it makes, such as {made}()")
+        made = "this lambda" if made == "<lambda>" else made
+        raise FormatError(f"{made} is a function, not a network; give the torch.nn.Module that it makes or is used in")
     raise FormatError(
         f"a {type(source).__name__} is not a network; give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, "
         "a list of layers, a ModelProto or a torch.nn.Module"

@@ -113,6 +113,7 @@ def test_what_is_no_model() -> None:
     assert "ReLU is a class, not a network; give what it makes, such as ReLU()" in said(
         FormatError, lambda: fastrf.analyze(nn.ReLU, (3, 8, 8))
     )
+    assert "this lambda is a function" in said(FormatError, lambda: fastrf.analyze(lambda x: x, (3, 8, 8)))
     assert "small is a function" in said(FormatError, lambda: fastrf.analyze(small, (3, 8, 8)))
     assert "a generator is not a network" in said(FormatError, lambda: fastrf.analyze((x for x in ()), (3, 8, 8)))
 
@@ -157,6 +158,76 @@ def test_an_argument_that_was_left_out() -> None:
 
     told = said(NetworkError, lambda: fastrf.analyze(Optional(), (3, 8)))
     assert told.endswith("other was left out; give input_shape as a mapping by argument name")
+
+
+class Decoded(nn.Module):  # type: ignore[misc,name-defined]
+    """Ids in, and others that one of its modules asks for."""
+
+    class Decoder(nn.Module):  # type: ignore[misc,name-defined]
+        """What wants ids."""
+
+        def forward(self, ids: Any) -> Any:
+            if ids is None:
+                raise ValueError("You must give ids")
+            return ids
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.decoder = nn.Embedding(9, 4), self.Decoder()
+
+    def forward(self, ids: Any, decoder_ids: Any = None) -> Any:
+        return self.table(ids).sum(1, keepdim=True) + self.table(self.decoder(decoder_ids))
+
+
+def test_ids_are_tried_at_once_and_what_is_missing_then_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = said(NetworkError, lambda: fastrf.analyze(Decoded(), {"ids": (5,)}))
+    assert "ValueError: You must give ids; decoder_ids was left out" in told
+    shapes = {"ids": (5,), "decoder_ids": (3,)}
+    looked: list[int] = []
+    monkeypatch.setattr("gc.get_objects", lambda: looked.append(1) or [])
+    assert fastrf.analyze(Decoded(), shapes, wrt="decoder_ids").output.neuron_mask((1, 0)).tolist() == [
+        False,
+        True,
+        False,
+    ]
+    assert not looked  # all objects of the process are looked through only where something is left
+
+
+def test_a_large_example_is_not_made() -> None:
+    field = fastrf.analyze(nn.Conv2d(3, 4, 3, padding=1), (3, 100_000, 100_000)).output
+    assert field.box((0, 99_999)).tolist() == [[0, 2], [99_998, 100_000]]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.uint8])
+def test_an_array_stands_for_its_shape_whatever_its_type(dtype: Any) -> None:
+    plain = fastrf.analyze(small(), (3, 8, 9)).output
+    assert same(fastrf.analyze(small(), np.zeros((1, 3, 8, 9), dtype)).output, plain)
+    assert same(fastrf.analyze(small(), {"input": np.zeros((1, 3, 8, 9), dtype)}).output, plain)
+
+
+def test_keys_that_modules_return_by_are_found() -> None:
+    class Levels(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine, self.coarse = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, 2)
+
+        def forward(self, x: Any) -> Any:
+            x = self.fine(x)
+            return {"0": x, "p6": self.coarse(x)}
+
+    class Detector(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.other, self.head = Levels(), Levels(), nn.Conv2d(4, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            found = self.backbone(x)
+            return self.head(found["0"]).mean() + self.head(found["p6"]).mean()
+
+    analysis = fastrf.analyze(Detector(), (3, 16, 16))
+    assert analysis["p6"] is analysis["backbone[p6]"]
+    assert analysis["0"].shape == (4, 14, 14)
+    assert "Did you mean" not in said(fastrf.UnknownNodeError, lambda: analysis["p7"])
 
 
 def test_a_failing_model_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,25 @@ def test_quantised_cells_are_plain_ones(kind: Any, dtype: torch.dtype) -> None:
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_quantised_tables_are_looked_up_as_plain_ones(kind: Any, bits: int) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.mix = kind(9, 8), nn.Linear(8, 3)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            rows = ids if kind is nn.Embedding else ids.reshape(3, 2)
+            return self.mix(self.table(rows))
+
+    config = ao.float_qparams_weight_only_qconfig if bits == 8 else ao.float_qparams_weight_only_qconfig_4bit
+    quantised = ao.quantize_dynamic(Model(), {kind: config}, mapping=None)
+    plain, found = (fastrf.analyze(model, (6,)) for model in (Model(), quantised))
+    assert found.output.relations == plain.output.relations
+    assert [sum(n.parameters or 0 for n in one.network.nodes) for one in (plain, found)] == [99, 99]
+
+
 @pytest.mark.parametrize("capture", ["record", "export"])
 def test_operators_of_exported_quantisation(capture: str) -> None:
     from torch.ao.quantization.fx import _decomposed  # noqa: F401  (it registers them)

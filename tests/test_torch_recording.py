@@ -224,7 +224,7 @@ def test_a_detector_is_followed_to_where_it_selects() -> None:
     assert analysis["scores"].size == (3, 3)
     assert analysis["boxes"].size == (5, 5)
     assert len(analysis.network.outputs) == 2
-    assert "followed up to where in the model" in analysis["boxes"].assumes[0]
+    assert "followed up to the operator 'where' in the model" in analysis["boxes"].assumes[0]
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def resolve(network: Network, name: str) -> str:
     if found is None and f"out.{name}" in network.by_name:
         return f"out.{name}"
     if found is None:
-        found = _with_prefix(network, name)
+        found = _with_prefix(network, name) or _by_key(network, name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -47,6 +47,16 @@ def resolve(network: Network, name: str) -> str:
     hint = did_you_mean(name, known, "fastrf summary lists the nodes.")
     outputs = f"{', '.join(network.outputs[:6])}{', ...' * (len(network.outputs) > 6)}"
     raise UnknownNodeError(f"node {name!r} is not in network {network.name!r}; {hint} Its outputs: {outputs}")
+
+
+def _by_key(network: Network, key: str) -> Sequence[str]:
+    """What modules, the outermost first, return under a key such as a backbone's `p6`: a node, or names of several."""
+    modules = {name: f"{name.removesuffix(f'[{key}]')}." for name in network.returns if name.endswith(f"[{key}]")}
+    names = [
+        name for name, own in modules.items() if not own.startswith(tuple(m for m in modules.values() if m != own))
+    ]
+    nodes = {network.returns[name] for name in names}
+    return [*nodes] if len(nodes) == 1 else names
 
 
 def _of_module(network: Network, name: str) -> Sequence[str] | None:

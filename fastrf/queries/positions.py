@@ -28,7 +28,8 @@ def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str 
         said = f"{kind} {index!r} is not a tuple of integers such as {(0,) * len(shape)}"
         raise PositionError(f"{said}; for several ask masks(positions)" if _holds_slice(index) else said) from None
     if len(given) != len(shape):
-        raise PositionError(f"{kind} {given} has {len(given)} indices, but the map {shape} has {len(shape)} axes")
+        told, axes = _counted(len(given), "index", "indices"), _counted(len(shape), "axis", "axes")
+        raise PositionError(f"{kind} {given} has {told}, but the map {shape} has {axes}")
     if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
         raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
     return given
@@ -60,6 +61,10 @@ def flat_indices(positions: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt
     if math.prod(shape) > np.iinfo(np.int64).max:
         raise LimitError(f"positions of a map of {shape} cannot be numbered in 64 bits; ask for mask(position) of one")
     return cast("npt.NDArray[np.int64]", np.ravel_multi_index(tuple(given.T.astype(np.int64)), shape))
+
+
+def _counted(n: int, one: str, several: str) -> str:
+    return f"{n} {one if n == 1 else several}"
 
 
 @contextlib.contextmanager

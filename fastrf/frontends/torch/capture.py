@@ -19,10 +19,10 @@ from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
 from fastrf.frontends.torch.failing import own_failure, reason_of
 from fastrf.frontends.torch.inputs import Inputs
-from fastrf.frontends.torch.keeping import as_it_was, evaluating
+from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.quantizing import unobserved
-from fastrf.frontends.torch.recording.following import record
+from fastrf.frontends.torch.recording.following import WantsIdsError, record
 from fastrf.frontends.torch.recording.patching import uncompiled
 from fastrf.frontends.torch.recording.recorder import Stopped
 from fastrf.frontends.torch.recording.tensors import Unfollowed
@@ -36,9 +36,6 @@ __all__ = ["capture", "captured"]
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 _log = logging.getLogger(__name__)
 
-#: What torch says of an embedding that gets no ids.
-_WANTS_IDS = "scalar types: Long"
-
 
 def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> ExportedProgram | Program:
     """A module recorded or exported, as `capture` of the options says.
@@ -50,11 +47,9 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
     inputs = Inputs.of(model, input_shape, options.values)
     try:
         return _captured(model, inputs, options)
-    except NetworkError as error:
-        others = [inputs.without_batch(model, most=1)]
-        if _WANTS_IDS in str(error):
-            others = [other and other.whole_numbers(model, most=2) for other in (inputs, *others)]
-        for other in filter(None, others):
+    except NetworkError:
+        other = inputs.without_batch(model, most=1)
+        if other is not None:
             with contextlib.suppress(NetworkError):
                 return _captured(model, other, options)
         raise
@@ -63,7 +58,15 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
 def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> ExportedProgram | Program:
     if options.capture != "export":
         try:
+            try:
+                with quiet(), uncollected():
+                    return record(model, inputs, options.values)
+            except WantsIdsError as error:
+                left = error.left
+            inputs = inputs.whole_numbers(model, most=2)
             with quiet(), uncollected():
+                if left():
+                    forget_memoised()
                 return record(model, inputs, options.values)
         except FastRFError:
             raise

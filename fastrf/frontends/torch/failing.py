@@ -64,9 +64,12 @@ def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
     fewer = inputs.without_batch(model, least=2)
     if fewer is not None and _failure(model, fewer) is None:
         return f"input_shape is without the batch, and {fewer} fits with it; leave the first number out"
-    left = _left_out(model, inputs) if "NoneType" in said else []
+    missing = _left_out(model, inputs)
+    inner = f"{failure.module}_"
+    left = [name for name in missing if name.startswith(inner) and name.removeprefix(inner) in said]
+    left = left or [name for name in missing if name in said] or (missing if "NoneType" in said else [])
     if left:
-        return f"{', '.join(left)} was left out; give input_shape as a mapping by argument name"
+        return f"{' or '.join(left)} was left out; give input_shape as a mapping by argument name"
     wrong = isinstance(failure.error, AttributeError | NameError | NotImplementedError)
     return "correct it, or give inputs that it takes" if wrong else "give inputs that it takes"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ from fastrf.errors import ShapeError
 from fastrf.frontends.options import plain_shape
 
 __all__ = ["Inputs", "signature_of"]
+
+#: Examples of more elements are one number, repeated: nobody looks at them.
+_LARGE = 1 << 24
 
 
 class Inputs(NamedTuple):
@@ -32,6 +36,7 @@ class Inputs(NamedTuple):
         if given is None:
             raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
         constants = {name: _tensor(value) for name, value in values.items()}
+        given = _plain_types(model, given)
         given = {n: _shape_of(item) for n, item in given.items()} if isinstance(given, Mapping) else _shape_of(given)
         several = given if isinstance(given, Sequence) else (given,)
         if isinstance(given, list | tuple) and any(isinstance(item, list | tuple) for item in given):
@@ -150,6 +155,19 @@ def _shape_of(given: Any) -> Any:
     return tuple(given.tolist()) if is_shape else given
 
 
+def _plain_types(model: torch.nn.Module, given: Any) -> Any:
+    """Arrays of NumPy's own float type, and of bytes as pictures have them, in the type of the model."""
+    if isinstance(given, Mapping):
+        return {name: _plain_types(model, item) for name, item in given.items()}
+    if isinstance(given, list | tuple) and any(isinstance(item, np.ndarray) for item in given):
+        return type(given)(_plain_types(model, item) for item in given)
+    if not isinstance(given, np.ndarray) or given.ndim < 2 or given.dtype.kind not in "fu":
+        return given
+    if given.dtype.kind == "f" or not any(isinstance(part, torch.nn.Embedding) for part in model.modules()):
+        return torch.from_numpy(given).to(_like(model).dtype)
+    return given
+
+
 def _is_shape(item: Any) -> bool:
     return isinstance(item, list | tuple) and not any(isinstance(n, torch.Tensor | np.ndarray | str) for n in item)
 
@@ -165,6 +183,13 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     if not whole or min(shape, default=1) < 1:
         told = f"a {type(shape).__name__}" if isinstance(shape, Iterator) else repr(str(shape)[:60])
         raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}")
+    like, full = _like(model), (1, *map(int, shape))
+    if math.prod(full) > _LARGE:
+        return torch.zeros((), dtype=like.dtype, device=like.device).expand(full)
+    return torch.zeros(full, dtype=like.dtype, device=like.device)
+
+
+def _like(model: torch.nn.Module) -> torch.Tensor:
+    """A tensor of the type and on the device that a model computes with."""
     tensors = (t for t in itertools.chain(model.parameters(), model.buffers()) if t.is_floating_point())
-    like = next(tensors, torch.empty(0))
-    return torch.zeros((1, *map(int, shape)), dtype=like.dtype, device=like.device)
+    return next(tensors, torch.empty(0))

@@ -24,7 +24,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from fastrf.frontends.torch.recording.tensors import Recorded
 
-__all__ = ["as_it_was", "evaluating"]
+__all__ = ["as_it_was", "evaluating", "forget_memoised"]
 
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
@@ -50,7 +50,7 @@ def as_it_was(model: torch.nn.Module, left: Callable[[], bool] = lambda: True) -
         for back in undo:
             back()
         if left():
-            _forget_memoised()
+            forget_memoised()
 
 
 def evaluating(model: torch.nn.Module) -> None:
@@ -253,7 +253,7 @@ def _holds_fakes(now: Any, _before: Any = None, depth: int = 3) -> bool:
     return any(_holds_fakes(item, depth=depth - 1) for item in items)
 
 
-def _forget_memoised() -> None:
+def forget_memoised() -> None:
     """Empty the caches of memoised functions that hold tensors without data.
 
     A cache without bounds refers to a table of its results, one with bounds to the results themselves.

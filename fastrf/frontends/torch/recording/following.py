@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -22,20 +22,38 @@ from fastrf.frontends.torch.recording.recorder import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
 
-__all__ = ["record"]
+__all__ = ["WantsIdsError", "record"]
+
+#: What torch says of embeddings that get no ids.
+_WANTS_IDS = ("scalar types: Long", "indices to be long or int")
+
+
+class WantsIdsError(Exception):
+    """An embedding read numbers that were made from a shape; `left` tells whether anything of the run is still held."""
+
+    def __init__(self, left: Callable[[], bool]) -> None:
+        super().__init__("an embedding wants whole numbers")
+        self.left = left
 
 
 def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> Program:
     """A module as a program, by one run in evaluation mode; `constants` are arguments that are no inputs.
 
-    Raises what the module raises, and Unfollowed.
+    Raises what the module raises, Unfollowed, and WantsIdsError.
     """
     recorder = Recorder(model, inputs.by_name(model, constants), inputs.made)
-    with as_it_was(model, recorder.has_left), torch.no_grad():
+    wants_ids: list[bool] = []  # what is left of such a run is looked for by who catches the error
+    with as_it_was(model, lambda: not wants_ids and recorder.has_left()), torch.no_grad():
         evaluating(model)
         run = _Run(model, recorder)
-        with unobserved(model), kept_whole(model), run.followed(), recorder.active():
-            run.call(inputs)
+        try:
+            with unobserved(model), kept_whole(model), run.followed(), recorder.active():
+                run.call(inputs)
+        except RuntimeError as error:
+            if inputs.made and any(said in str(error) for said in _WANTS_IDS):
+                wants_ids.append(True)
+                raise WantsIdsError(recorder.has_left) from error
+            raise
         return run.program()
 
 
@@ -67,10 +85,9 @@ class _Run:
             self.results = self._heads()
             if not self.results:
                 raise
-            where = self.recorder.scope[-1] if self.recorder.scope else "the model"
-            self.assumes.append(
-                f"followed up to {stop} in {where}, which selects by values; what comes after is left out"
-            )
+            where = f"module {self.recorder.scope[-1]!r}" if self.recorder.scope else "the model"
+            told = f"the operator {str(stop)!r} in {where}, which selects by values"
+            self.assumes.append(f"followed up to {told}; what comes after is left out")
             return
         found = plain(output)
         if next(tensors_in(found), None) is None:

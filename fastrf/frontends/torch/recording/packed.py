@@ -64,6 +64,24 @@ def _cell(packed: Any) -> list[Any]:
     return [part for part in _both_parts(linears, biases or [None, None]) if part is not None]
 
 
+def _table(packed: Any) -> Any:
+    """The rows that ids look up."""
+    return _parameters(packed, lambda held: (torch.ops.quantized.embedding_bag_unpack(held), None))[0]
+
+
+def _embedding(packed: Any, ids: torch.Tensor, *_: Any) -> torch.Tensor:
+    return functional.embedding(ids, _table(packed))
+
+
+def _bag(
+    packed: Any, ids: Any, offsets: Any = None, _scaled: bool = False, mode: int = 0, _pruned: bool = False,
+    weights: Any = None, _mapping: Any = None, last: bool = False,
+) -> torch.Tensor:  # fmt: skip
+    how = ("sum", "mean", "max")[mode]
+    table = _table(packed)
+    return functional.embedding_bag(ids, table, offsets, mode=how, per_sample_weights=weights, include_last_offset=last)
+
+
 def _both_parts(linears: Sequence[Any], biases: Sequence[Any]) -> list[Any]:
     parts = [_parameters(one, torch.ops.quantized.linear_unpack, b) for one, b in zip(linears, biases, strict=True)]
     return [part for kind in zip(*parts, strict=True) for part in kind]
@@ -136,6 +154,8 @@ _NAMED: dict[str, _Function] = {
     "linear_leaky_relu": lambda *given: functional.leaky_relu(_linear(*given)),
     "conv2d_add": _added(_CONVOLUTIONS["conv2d"]),
     "conv2d_add_relu": _relu(_added(_CONVOLUTIONS["conv2d"])),
+    **{f"embedding_{width}": _embedding for width in ("byte", "4bit")},
+    **{f"embedding_bag_{width}": _bag for width in ("byte", "4bit")},
     "matmul": lambda a, b, *_: torch.matmul(a, b),
     "softmax": lambda x, dim, *_: functional.softmax(x, dim),
     "layer_norm": lambda x, shape, weight, bias, *_: functional.layer_norm(x, shape, weight, bias),

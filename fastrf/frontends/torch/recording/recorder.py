@@ -64,7 +64,7 @@ class Recorder(Memory, ProxyTorchDispatchMode):
         self._dispatch_key, self._mode_key = torch._C.DispatchKey.PreDispatch, torch._C._TorchDispatchModeKey.PROXY
         super().__init__(module, examples, made)
         self.inputs: dict[str, Node] = {}
-        self.examples = examples
+        self.examples, self.made = examples, made
         self._shapes = Results()
         self._unsure = False  # whether strides of any tensor are
         self._given: list[weakref.ref[Recorded]] = []
@@ -72,7 +72,7 @@ class Recorder(Memory, ProxyTorchDispatchMode):
     def placeholder(self, name: str) -> Recorded:
         """An input of the program, as the module gets it."""
         example = self.examples[name]
-        meta = twin(example)
+        meta = twin(example.new_empty(example.shape, device="meta") if name in self.made else example)
         self.inputs[name] = self._note("placeholder", name, (), {}, meta, name)
         return self._wrapped(meta, self.inputs[name], example.device, place_of(meta))
 
