@@ -22,7 +22,7 @@ from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised
 from fastrf.frontends.torch.programs import Program
 from fastrf.frontends.torch.quantizing import unobserved
-from fastrf.frontends.torch.recording.following import WantsIdsError, record
+from fastrf.frontends.torch.recording.following import WANTS_IDS, WantsIdsError, record
 from fastrf.frontends.torch.recording.patching import uncompiled
 from fastrf.frontends.torch.recording.recorder import Stopped
 from fastrf.frontends.torch.recording.tensors import Unfollowed
@@ -47,9 +47,11 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
     inputs = Inputs.of(model, input_shape, options.values)
     try:
         return _captured(model, inputs, options)
-    except NetworkError:
-        other = inputs.without_batch(model, most=1)
-        if other is not None:
+    except NetworkError as error:
+        others = [inputs.without_batch(model, most=1)]
+        if options.capture == "export" and any(said in str(error) for said in WANTS_IDS):
+            others = [other and other.whole_numbers(model, most=2) for other in (inputs, *others)]
+        for other in filter(None, others):
             with contextlib.suppress(NetworkError):
                 return _captured(model, other, options)
         raise

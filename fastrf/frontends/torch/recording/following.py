@@ -22,10 +22,10 @@ from fastrf.frontends.torch.recording.recorder import Recorder, Stopped
 from fastrf.frontends.torch.returning import RETURNED, Returned, classes_of, names_of, no_tensor, plain, tensors_in
 from fastrf.frontends.torch.rules_own import kept_whole
 
-__all__ = ["WantsIdsError", "record"]
+__all__ = ["WANTS_IDS", "WantsIdsError", "record"]
 
 #: What torch says of embeddings that get no ids.
-_WANTS_IDS = ("scalar types: Long", "indices to be long or int")
+WANTS_IDS = ("scalar types: Long", "indices to be long or int")
 
 
 class WantsIdsError(Exception):
@@ -50,7 +50,7 @@ def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> 
             with unobserved(model), kept_whole(model), run.followed(), recorder.active():
                 run.call(inputs)
         except RuntimeError as error:
-            if inputs.made and any(said in str(error) for said in _WANTS_IDS):
+            if inputs.made and any(said in str(error) for said in WANTS_IDS):
                 wants_ids.append(True)
                 raise WantsIdsError(recorder.has_left) from error
             raise
