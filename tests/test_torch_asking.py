@@ -360,3 +360,19 @@ def test_a_run_that_ends_has_what_no_module_makes_anything_of_for_outputs() -> N
 
     network = fastrf.load(Detector(), (3, 8, 8))
     assert network.outputs == ("out.scores", "out.boxes")
+
+
+def test_a_model_without_a_batch_is_told_so() -> None:
+    class Text(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.bag = nn.EmbeddingBag(9, 4)
+
+        def forward(self, text: Any, offsets: Any) -> Any:
+            return self.bag(text, offsets)
+
+    told = said(NetworkError, lambda: fastrf.analyze(Text(), {"text": (6,), "offsets": (3,)}))
+    assert told.endswith("give text, offsets as tensors, of whole numbers where those are ids")
+    given = {"text": torch.zeros(6, dtype=torch.long)}
+    field = fastrf.analyze(Text(), given, values={"offsets": torch.tensor([0, 2, 5])}).output
+    assert field.neuron_mask((1, 0)).tolist() == [False, False, True, True, True, False]

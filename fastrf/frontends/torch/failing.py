@@ -65,6 +65,11 @@ def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
     if fewer is not None and _failure(model, fewer) is None:
         return f"input_shape is without the batch, and {fewer} fits with it; leave the first number out"
     missing = _left_out(model, inputs)
+    bare = inputs.unbatched(model).whole_numbers(model)
+    if inputs.made and _failure(model, bare) is None:
+        return (
+            f"it runs without a batch; give {', '.join(inputs.made)} as tensors, of whole numbers where those are ids"
+        )
     inner = f"{failure.module}_"
     left = [name for name in missing if name.startswith(inner) and name.removeprefix(inner) in said]
     left = left or [name for name in missing if name in said] or (missing if "NoneType" in said else [])

@@ -100,6 +100,10 @@ class Inputs(NamedTuple):
 
         return self._changed(model, shorter)
 
+    def unbatched(self, model: torch.nn.Module) -> Inputs:
+        """The same without the batch axis of tensors that were made from a shape."""
+        return self._changed(model, lambda name, item: item[0] if name in self.made and item.ndim > 1 else item)
+
     def run(self, model: torch.nn.Module) -> Any:
         """What the model returns."""
         return model(*self.arguments, **self.named)
