@@ -367,8 +367,8 @@ def test_a_script_without_a_guard_and_one_that_is_killed(tmp_path):
     assert done.stdout.splitlines()[-1] == "12 rows"
     assert done.stdout.count("rows") == 1
     started = subprocess.Popen([*words, "400"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home)
-    while "built" not in started.stderr.readline():
-        pass  # what candidates print in processes
+    told = iter(started.stderr.readline, "")
+    assert any("built" in line for line in told)  # what candidates print in processes
     started.send_signal(signal.SIGKILL)
     began = time.monotonic()
     started.communicate(timeout=60)  # the ends of its streams, which its processes hold, too
