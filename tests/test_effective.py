@@ -359,7 +359,7 @@ def test_radius_holds_the_share():
     [
         (lambda a: effective(a, "nope"), UnknownNodeError, "'nope'"),
         (lambda a: effective(a, "conv2", (9, 0)), PositionError, "outside the map"),
-        (lambda a: effective(a, "conv2", (1,)), PositionError, "has 1 indices"),
+        (lambda a: effective(a, "conv2", (1,)), PositionError, "has 1 index"),
         (lambda a: effective(a, "conv2", "a"), PositionError, "not a tuple of integers"),
         (lambda a: path_weights(a, "conv2", [[0.5, 1]]), PositionError, "must be integers"),
         (lambda a: path_weights(a, "conv2", [1, 2]), ShapeError, r"shape \(n, 2\)"),

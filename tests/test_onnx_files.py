@@ -105,7 +105,8 @@ def test_broken_files_that_are_skimmed(tmp_path: Path, monkeypatch: pytest.Monke
     assert refused > 30
 
 
-def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"a model")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(fastrf.FastRFError, match=r"fastrf\[onnx\]"):
-        fastrf.load("model.onnx")
+        fastrf.load(str(tmp_path / "model.onnx"))
