@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -89,3 +91,40 @@ def test_positions_of_a_classifier_name_the_last_map(ask: str) -> None:
     field = fastrf.analyze("resnet50").output
     with pytest.raises(fastrf.PositionError, match=r"the last map is 'layer4\.2\.relu3' of \(7, 7\)"):
         getattr(field, ask)(*[(3, 3)] * (ask != "halo"))
+
+
+BEFORE_WORK = {
+    ("sweep", "candidates.jsonl", "--by", "sizes", "-o", "rows.parquet"): "unknown column 'sizes'",
+    ("sweep", "candidates.jsonl", "--resume"): "say which with -o",
+    ("anchors", "yolov5s", "--levels", "p3", "--centers", "middle"): "centers 'middle' is unknown",
+    ("anchors", "yolov5s", "--levels", "p3", "--layout", "3x3"): "--layout is for what --suggest finds",
+    ("mask", "resnet18", "--image", "gone.jpg", "-o", "mask.png"): "gone.jpg: No such file or directory",
+    ("summary", "layers.json"): "layers.json: its input shape is not known; give it with --input",
+    ("summary", "other.json"): "other.json: a network needs 'layers'",
+}
+
+
+@pytest.mark.parametrize("words", BEFORE_WORK)
+def test_what_does_not_fit_is_told_before_the_work(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if words[0] == "sweep":
+        pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "layers.json").write_text('{"conv": [3, 1, 1]}')
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    (tmp_path / "candidates.jsonl").write_text('{"input_shape": [1, 8, 8], "layers": [{"op": "relu"}]}\n')
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    assert stop.value.code == 2
+    assert BEFORE_WORK[words] in capsys.readouterr().err
+    assert not list(tmp_path.glob("rows*"))
+
+
+@pytest.mark.parametrize("command", ["mask", "boxes", "summary"])
+def test_json_says_of_what_it_is(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main([command, "alexnet", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], told["wrt"], told["units"]) == ("alexnet", "input", "pixels")
+    assert told["inputs"]["input"] == {"shape": [3, 227, 227], "channel_axis": 0, "guessed": False}

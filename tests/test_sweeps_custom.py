@@ -362,11 +362,13 @@ print(len(fastrf.sweep(space, workers=2)), "rows")
 def test_a_script_without_a_guard_and_one_that_is_killed(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     words = [sys.executable, str(tmp_path / "script.py")]
-    home = Path(fastrf.__file__).parent.parent
+    home, plain = Path(fastrf.__file__).parent.parent, {**os.environ, "PYTHONUNBUFFERED": ""}
     done = subprocess.run([*words, "12"], capture_output=True, text=True, check=True, cwd=home)
     assert done.stdout.splitlines()[-1] == "12 rows"
     assert done.stdout.count("rows") == 1
-    started = subprocess.Popen([*words, "400"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home)
+    started = subprocess.Popen(
+        [*words, "400"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home, env=plain
+    )
     told = iter(started.stderr.readline, "")
     assert any("built" in line for line in told)  # what candidates print in processes
     started.send_signal(signal.SIGKILL)

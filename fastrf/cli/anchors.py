@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastrf.anchors.boxes.box_set import Boxes
 from fastrf.anchors.boxes.readers import read_boxes
 from fastrf.anchors.forms.folding import folded
+from fastrf.anchors.placing import check_centers
 from fastrf.anchors.reports import input_pixels, report
 from fastrf.anchors.resize_rules import Resize
 from fastrf.anchors.suggestions import Suggestion, suggest
@@ -41,6 +42,10 @@ def answer(
         raise UsageError("--form gives anchors to paste; say which with --suggest or --anchors")
     if asked.framework is not None and (asked.suggest is None or asked.form not in (None, asked.framework)):
         raise UsageError("--framework places what --suggest finds, and writes it in the framework's form")
+    check_centers(asked.centers, asked.framework)
+    unused = [name for name in ("layout", "fraction") if asked.suggest is None and getattr(asked, name) is not None]
+    if unused:
+        raise UsageError(f"--{unused[0]} is for what --suggest finds; say by which rule")
     with progress_bar("boxes", asked.boxes is not None) as progress:
         boxes = None if asked.boxes is None else _boxes(analysis, asked, has_input)
         found = list(_run(analysis, asked, boxes, progress))

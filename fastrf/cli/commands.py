@@ -109,14 +109,20 @@ def mask(
     `fastrf mask resnet50 --node layer3 --at 3,3 -o mask.png --image photo.jpg`
     """
     from fastrf.cli import drawing
+    from fastrf.outputs import facts
+    from fastrf.system.files import opened
 
     ending = written.require(drawing.MASKS, "for a mask", [".json"] if json else ())
     if neuron is not None and at is not None:
         raise UsageError("--at and --neuron exclude each other; give one")
     if image is not None and ending != ".png":
         raise UsageError("--image lies under a picture; write one with -o mask.png")
+    if image is not None:
+        opened(image).close()  # what is not there is told before what draws it is missing
     drawing.require_tools(ending)
-    field = source.field(node)
+    analysis = source.analysis_of(node)
+    field = analysis.output if node is None else analysis[node]
+    origin = facts.origin(analysis.network, analysis.wrt)
     if neuron is not None:
         where = parse_index(neuron, "--neuron")
         pixels = field.neuron_pixels(where)
@@ -124,10 +130,11 @@ def mask(
         where = tuple(n // 2 for n in field.position_shape) if at is None else parse_index(at, "--at")
         pixels = field.mask(where)
     if written.output is not None:
-        drawing.write_mask(field, where, pixels, written.output, image)
+        drawing.write_mask(field, where, pixels, written.output, image, origin)
         console.note(f"wrote {written.output}: {pixels.sum()} of {pixels.size} pixels, shape {pixels.shape}")
         return
-    typer.echo(drawing.describe_json(field, where, pixels) if json else drawing.describe(field, where, pixels))
+    told = drawing.describe_json(field, where, pixels, origin) if json else drawing.describe(field, where, pixels)
+    typer.echo(told)
 
 
 @app.command()
@@ -163,7 +170,7 @@ def masks(
         else:
             streams.to_file(stream, output, report)
     shape = "x".join(map(str, stream.shape))
-    console.note(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunks")
+    console.note(f"wrote {output}: {stream.dtype} {shape}, in {stream.n_chunks} chunk{'s' * (stream.n_chunks > 1)}")
 
 
 @app.command()
@@ -181,13 +188,15 @@ def boxes(
     `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
     """
     from fastrf.cli import drawing
+    from fastrf.outputs import facts
     from fastrf.system.tables import Table, document
 
     only = None if at is None else parse_index(at, "--at")
     output = printed.output
     if output is None or output.suffix not in (".npy", ".npz"):
-        form, field = printed.form, source.field(node)
-        head = document("boxes", node=field.name, positions=None)
+        form, analysis = printed.form, source.analysis_of(node)
+        field = analysis.output if node is None else analysis[node]
+        head = document("boxes", **facts.origin(analysis.network, analysis.wrt), node=field.name, positions=None)
         printed.table(Table(drawing.box_rows(field, only), head=head), form)
         return
     if only is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,10 +49,11 @@ def _wrapped(line: str, width: int | None) -> list[str]:
     return [line] if width is None else textwrap.wrap(line, max(width, 20), break_on_hyphens=False)
 
 
-def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
-    """The same as JSON: facts, and the mask row by row as half-open runs of the flattened input."""
+def describe_json(field: ReceptiveField, where: tuple[int, ...], mask: Mask, origin: Mapping[str, Any]) -> str:
+    """The same as JSON: its origin, facts, and the mask row by row as half-open runs of the flattened input."""
     edges = np.flatnonzero(np.diff(np.r_[0, mask.ravel().astype(np.int8), 0])).reshape(-1, 2)
     facts = {
+        **origin,
         "node": field.name,
         "at": list(where),
         "shape": list(mask.shape),
@@ -110,7 +113,12 @@ def require_tools(ending: str) -> None:
 
 
 def write_mask(
-    field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: Path, image: Path | None = None
+    field: ReceptiveField,
+    where: tuple[int, ...],
+    mask: Mask,
+    path: Path,
+    image: Path | None = None,
+    origin: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write a mask to `.npy`, `.npz` (key `mask`), `.png`, `.txt` or `.json`.
 
@@ -126,7 +134,7 @@ def write_mask(
         elif path.suffix == ".npz":
             np.savez_compressed(file, allow_pickle=False, mask=mask)
         elif path.suffix == ".json":
-            file.write(describe_json(field, where, mask).encode())
+            file.write(describe_json(field, where, mask, origin).encode())
         else:
             rows = np.atleast_2d(mask).reshape(-1, mask.shape[-1] if mask.ndim else 1)
             file.write("".join("".join("#" if seen else "." for seen in row) + "\n" for row in rows).encode())

@@ -106,17 +106,33 @@ class Source:
 
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""
+        analysis = self.analysis_of(node)
+        return analysis.output if node is None else analysis[node]
+
+    def analysis_of(self, node: str | None) -> Analysis:
+        """The analysis of one node, by default of the first output."""
         from fastrf.analysis import analyze
 
         with status(f"reading {self.model} ..."):
             network = self._load()
             target = network.outputs[0] if node is None else node
-            return analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())[target]
+            found = analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())
+            found[target]  # an unknown name is told at once
+            return found
 
     def _load(self) -> Network:
         from fastrf.loading import load
 
         axes = self.channel_axis
+        try:
+            return self._loaded(load, axes)
+        except ShapeError as error:
+            if self.input_shape is None and "input_shape" in str(error):
+                said = f"{self.model}: its input shape is not known; give it with --input, such as --input 3x224x224"
+                raise ShapeError(said) from error
+            raise
+
+    def _loaded(self, load: Callable[..., Network], axes: list[str] | None) -> Network:
         return load(
             self.model,
             parse_input(self.input_shape),

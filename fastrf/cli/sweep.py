@@ -66,6 +66,10 @@ def sweep(asked: SweepOptions) -> None:
     given, shape = _at_shapes(
         candidates_of(asked.candidates, asked.sample, asked.seed), asked.candidates, asked.input_shape
     )
+    if asked.resume and asked.output is None:
+        raise UsageError("--resume goes on with an output that was interrupted; say which with -o")
+    if asked.by is not None:
+        given, shape, names = _with_column(given, shape, names, asked), None, None
     where: dict[str, Any] = {"output": asked.output, "resume": asked.resume, "overwrite": asked.overwrite}
     result = run(given, shape, names, asked.workers, asked.scheduler, node=asked.node, **where)
     if asked.output is not None:
@@ -78,12 +82,24 @@ def sweep(asked: SweepOptions) -> None:
     _show(result, asked.top or SHOWN, asked.by, asked.smallest, asked.json)
 
 
+def _with_column(given: Any, shape: Any, names: list[str] | None, asked: SweepOptions) -> Any:
+    """The work of a sweep, whose table will have the column that is asked for: a wrong name is told before the work."""
+    from fastrf.sweeps.result import column_named
+    from fastrf.sweeps.table import arrow
+    from fastrf.sweeps.work import work_of
+
+    arrow()
+    work = work_of(given, shape, names, asked.node)
+    column_named(str(asked.by), tuple(work.schema.names))
+    return work
+
+
 def _at_shapes(given: Any, words: list[str], shapes: list[str] | None) -> tuple[Any, Any]:
     """Candidates and input shape; with several shapes, each network at each of them."""
     if not shapes or len(shapes) == 1 or "=" in shapes[0]:
         return given, parse_input(shapes)
     if given is not words:
-        raise UsageError("several --input shapes are for listed networks; sweep a space once for each shape")
+        raise UsageError("several --input shapes are for files of networks named one by one; else sweep once for each")
     each = [parse_input([text]) for text in shapes]
     return [(name, shape) for name in words for shape in each], None
 
@@ -112,7 +128,7 @@ def _note_ties(result: SweepResult, best: SweepResult, column: str) -> None:
     last = rows[-1][column]
     more = result.ties(column, last) - sum(row[column] == last for row in rows)
     if more:
-        tied = f"{more:,} more have the same {column}, {_shown(last)}"
+        tied = f"{more:,} more {'has' if more == 1 else 'have'} the same {column}, {_shown(last)}"
         console.note(f"{tied}; of equal ones those that come first are shown")
 
 

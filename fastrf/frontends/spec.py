@@ -51,7 +51,10 @@ def from_file(path: Path, input_shape: InputShape | None = None, options: Option
     if not isinstance(spec, Mapping):
         raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
     spec = {"name": shown(path.stem), **spec} if "layers" in spec else spec
-    return from_mapping(spec, input_shape, options)
+    try:
+        return from_mapping(spec, input_shape, options)
+    except FormatError as error:
+        raise error if str(path) in str(error) else FormatError(f"{path}: {error}") from error
 
 
 def from_mapping(

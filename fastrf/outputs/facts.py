@@ -7,7 +7,16 @@ from typing import Any
 
 from fastrf.system.tables import Column, Table, agreed, number, share, spans
 
-__all__ = ["line", "table"]
+__all__ = ["line", "origin", "table"]
+
+
+def origin(network: Any, wrt: str) -> dict[str, Any]:
+    """What JSON says before anything else: the model, its inputs, and what is measured against what, in which units."""
+    inputs = {
+        name: {"shape": one.shape, "channel_axis": one.channel_axis, "guessed": one.guessed}
+        for name, one in network.inputs.items()
+    }
+    return {"model": network.name, "inputs": inputs, "wrt": wrt, "units": "pixels"}
 
 
 def line(field: Any) -> str:

@@ -112,14 +112,7 @@ class SweepResult:
 
     def column(self, by: str) -> str:
         """The column of a name, or the first one of a metric with a column per axis. Raises UsageError."""
-        if by in self.columns:
-            return by
-        found = next((name for name in self.measured if name.rpartition("_")[0] == by), None)
-        if found is None:
-            known = [name for name in self.columns if name not in FIRST]
-            hint = did_you_mean(by, known, "check its spelling;")
-            raise UsageError(f"unknown column {str(by)[:60]!r}; {hint} the table has {', '.join(known)}")
-        return found
+        return column_named(by, self.columns)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write to `.parquet`, `.csv`, or `.arrow` / `.feather` (Arrow IPC); the file appears whole or not at all.
@@ -129,3 +122,16 @@ class SweepResult:
         form = form_of(Path(path))
         with whole_file(path) as file:
             write_table(self._table.to_batches(), self._schema, file, form)
+
+
+def column_named(by: str, columns: tuple[str, ...]) -> str:
+    """The column of a name, or the first one of a metric with a column per axis. Raises UsageError."""
+    if by in columns:
+        return by
+    measured = columns[columns.index(FIRST[-1]) + 1 :]
+    found = next((name for name in measured if name.rpartition("_")[0] == by), None)
+    if found is None:
+        known = [name for name in columns if name not in FIRST]
+        hint = did_you_mean(by, known, "check its spelling;")
+        raise UsageError(f"unknown column {str(by)[:60]!r}; {hint} the table has {', '.join(known)}")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 import signal
@@ -29,6 +30,8 @@ def serve() -> None:
     sys.stdin = open(os.devnull)  # noqa: SIM115 (for what candidates read)
     with contextlib.suppress(OSError):
         os.dup2(2, 1)  # what candidates print is no answer
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # nor lost when the process is ended
     ready = False
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
