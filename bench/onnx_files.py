@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from bench.readme import ROOT
+from bench.pages import ROOT
 
 __all__ = ["LIGHT", "peak_mb", "write_big", "write_detector"]
 
