@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fastrf.anchors import kernels as box_kernels
 from fastrf.anchors.assignment.assigners import atss, rfla
 from fastrf.anchors.kmeans import clustered
 from fastrf.cli.warmup import STAGES
-from fastrf.engine import compiling, kernels
+from fastrf.engine import compiling, kernels, relation
 from fastrf.engine.memo import forget
 from fastrf.engine.relation import Relation
 from fastrf.queries import mask_kernels
@@ -169,13 +170,14 @@ def same(found, expected):
 
 @pytest.fixture
 def either_way(monkeypatch):
-    """Every kernel is run both ways."""
+    """Every kernel is run both ways; no relation that others hold answers without one."""
     both = Twice()
 
     def call(kernel, *arguments):
         return both.call(kernel, *arguments)
 
     monkeypatch.setattr(compiling.Kernel, "__call__", call)
+    monkeypatch.setattr(relation, "_interned", weakref.WeakValueDictionary())
     forget()
     return both
 
