@@ -182,6 +182,24 @@ def test_quantised_tables_are_looked_up_as_plain_ones(kind: Any, bits: int) -> N
     assert [sum(n.parameters or 0 for n in one.network.nodes) for one in (plain, found)] == [99, 99]
 
 
+@pytest.mark.parametrize("width", ["byte", "4bit", "2bit"])
+def test_bags_of_rows_that_a_plain_tensor_holds_packed(width: str) -> None:
+    class Model(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer(
+                "rows", getattr(torch.ops.quantized, f"embedding_bag_{width}_prepack")(torch.ones(9, 8))
+            )
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            bags = getattr(torch.ops.quantized, f"embedding_bag_{width}_rowwise_offsets")
+            return bags(self.rows, ids.flatten(), torch.tensor([0, 2, 5]), include_last_offset=False)
+
+    field = fastrf.analyze(Model(), (6,)).output
+    assert field.exact
+    assert [field.neuron_mask((bag, 0)).nonzero()[0].tolist() for bag in range(3)] == [[0, 1], [2, 3, 4], [5]]
+
+
 @pytest.mark.parametrize("capture", ["record", "export"])
 def test_operators_of_exported_quantisation(capture: str) -> None:
     from torch.ao.quantization.fx import _decomposed  # noqa: F401  (it registers them)

@@ -69,16 +69,26 @@ def _table(packed: Any) -> Any:
     return _parameters(packed, lambda held: (torch.ops.quantized.embedding_bag_unpack(held), None))[0]
 
 
+def _rowwise(width: str) -> _Function:
+    """Bags of rows that a plain tensor holds packed, each with its scale and offset."""
+
+    def bag(packed: Any, *given: Any, **named: Any) -> torch.Tensor:
+        unpack = getattr(torch.ops.quantized, f"embedding_bag_{width}_unpack")
+        return _bag(packed, *given, rows=_parameters(packed, lambda held: (unpack(held), None))[0], **named)
+
+    return bag
+
+
 def _embedding(packed: Any, ids: torch.Tensor, *_: Any) -> torch.Tensor:
     return functional.embedding(ids, _table(packed))
 
 
 def _bag(
     packed: Any, ids: Any, offsets: Any = None, _scaled: bool = False, mode: int = 0, _pruned: bool = False,
-    weights: Any = None, _mapping: Any = None, last: bool = False,
+    weights: Any = None, _mapping: Any = None, last: bool = False, *, rows: Any = None,
 ) -> torch.Tensor:  # fmt: skip
     how = ("sum", "mean", "max")[mode]
-    table = _table(packed)
+    table = _table(packed) if rows is None else rows
     return functional.embedding_bag(ids, table, offsets, mode=how, per_sample_weights=weights, include_last_offset=last)
 
 
@@ -156,6 +166,7 @@ _NAMED: dict[str, _Function] = {
     "conv2d_add_relu": _relu(_added(_CONVOLUTIONS["conv2d"])),
     **{f"embedding_{width}": _embedding for width in ("byte", "4bit")},
     **{f"embedding_bag_{width}": _bag for width in ("byte", "4bit")},
+    **{f"embedding_bag_{width}_rowwise_offsets": _rowwise(width) for width in ("byte", "4bit", "2bit")},
     "matmul": lambda a, b, *_: torch.matmul(a, b),
     "softmax": lambda x, dim, *_: functional.softmax(x, dim),
     "layer_norm": lambda x, shape, weight, bias, *_: functional.layer_norm(x, shape, weight, bias),
