@@ -166,7 +166,7 @@ def test_calls_of_a_module_and_their_numbers():
 def test_two_inputs_and_an_input_as_output():
     analysis = fastrf.analyze(Pair(lambda x, y: {"x": x, "sum": [x + y]}), {"x": (2, 3), "y": (2, 3)})
     assert analysis["sum.0"].neuron_mask((0, 0)).sum() == 1
-    assert analysis.network.outputs == ("x.2", "sum.0")
+    assert analysis.network.outputs == ("out.x", "sum.0")
     assert analysis.outputs[0].neuron_mask((1, 2)).sum() == 1
 
 

@@ -27,6 +27,17 @@ class Block(nn.Module):  # type: ignore[misc,name-defined]
         return self.relu(self.conv2(y + x) + x)
 
 
+class Returns(nn.Module):  # type: ignore[misc,name-defined]
+    """A model whose results no input reaches."""
+
+    def __init__(self, results: Any) -> None:
+        super().__init__()
+        self.results = results
+
+    def forward(self, _x: Any) -> Any:
+        return self.results
+
+
 class Net(nn.Module):  # type: ignore[misc,name-defined]
     """Two blocks, pieces that are swapped, and a classifier."""
 
@@ -129,6 +140,37 @@ def test_keys_of_outputs_are_found() -> None:
     assert [analysis[name].shape for name in ("0", "1", "p6")] == [(3, 8, 8), (3, 4, 4), (3, 2, 8)]
     with pytest.raises(fastrf.UnknownNodeError, match=r"node '7' is not in network .* outputs: out.0, out.1, p6"):
         _ = analysis["7"]
+
+
+def test_keys_that_others_have_and_constants() -> None:
+    class Keyed(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self, only: bool) -> None:
+            super().__init__()
+            self.conv, self.only = nn.Conv2d(3, 3, 3), only
+
+        def forward(self, img: Any) -> Any:
+            return torch.ones(1, 2) if self.only else {"img": self.conv(img), "conv": self.conv(img), "mul": img * 2}
+
+    analysis = fastrf.analyze(Keyed(False), (3, 8, 9))
+    assert analysis.network.outputs == ("out.img", "out.conv", "out.mul")
+    assert analysis["out.img"].shape == (3, 6, 7)
+    constant = fastrf.analyze(Keyed(True), (3, 8, 9))
+    assert list(constant)[-1] == constant.output.name == "output"
+    assert not constant.output.neuron_mask((1,)).any()
+    several = fastrf.load(Returns({"a": torch.ones(1, 2), "b": [torch.ones(1, 3)]}), (3, 8, 9))
+    assert several.outputs == ("a", "b.0")
+    assert [name for name in several.by_name if "~" in name] == []
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.LayerNorm(6)])
+def test_a_file_has_the_rows_of_its_program(norm: Any, tmp_path: Any) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.MaxPool2d(2)).eval()
+    program = torch.export.export(model, (torch.zeros(1, 3, 8, 8),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    held, stored = (fastrf.analyze(source) for source in (program, str(tmp_path / "model.pt2")))
+    assert list(stored) == list(held)
+    assert stored["1"].relations == held["1"].relations
+    assert [n.parameters for n in stored.network.nodes] == [n.parameters for n in held.network.nodes]
 
 
 def test_the_last_map_is_named_where_a_classifier_is_asked_for_a_position() -> None:

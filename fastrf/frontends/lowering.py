@@ -46,8 +46,9 @@ def compressed(known: Known | None) -> Known | None:
     if known is None or np.isnan(known).all():
         return None
     for axis, n in enumerate(known.shape):
-        first = known.take([0], axis=axis) if n > 1 else known
-        if n > 1 and np.array_equal(known, np.broadcast_to(first, known.shape), equal_nan=True):
+        first = known[(slice(None),) * axis + (slice(1),)]
+        repeats = known.strides[axis] == 0  # a table may be as large as no memory is
+        if n > 1 and (repeats or np.array_equal(known, np.broadcast_to(first, known.shape), equal_nan=True)):
             known = first
     return known
 
@@ -170,6 +171,10 @@ class GraphWalk:
     def is_reserved(self, name: str) -> bool:
         """Whether a module has this name."""
         return name in self._reserved
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a module, an input or a layer has this name."""
+        return name in self._reserved or name in self._used
 
     def unique(self, name: str) -> str:
         """The name, or one like it that is free and no module's."""

@@ -84,19 +84,21 @@ def _named_outputs(walk: ProgramWalk, program: Program) -> list[str]:
     """
     paths, leaves = zip(*pytree.tree_flatten_with_path(program.results)[0], strict=True)
     flat = [walk.values.get(item) for item in leaves]
-    if not any(flat):
-        tensors = [item if item and isinstance(item.meta.get("val"), torch.Tensor) else None for item in leaves]
-        flat = [walk.nothing(tuple(item.meta["val"].shape)) if item else None for item in tensors]
+    constant = not any(flat)
     names = []
-    for value, path in zip(flat, paths, strict=True):
-        if value is None:
+    for item, value, path in zip(leaves, flat, paths, strict=True):
+        is_tensor = item is not None and isinstance(item.meta.get("val"), torch.Tensor)
+        if value is None and not (constant and is_tensor):
             continue
         keys = [str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path]
         if keys:
             label = ".".join(keys if not keys[0].isdigit() else ["out", *keys])
-            label = f"out.{label}" if walk.is_reserved(label) else label
-            walk.begin(label)
-            names.append(walk.finish(value, value.full).name)
+            walk.begin(f"out.{label}" if walk.is_taken(label) else label)
+        elif value is None:
+            walk.begin("output")
         else:
             names.append(value.name)
+            continue
+        done = walk.nothing(fake_shape(item)) if value is None else value
+        names.append(walk.finish(done, done.full).name)
     return names

@@ -63,7 +63,8 @@ class ProgramWalk(Walk):
                     self._bind(node, result)
                 else:
                     self.values[node] = result
-                    self._count(node, made=isinstance(result, Value) and len(self.layers) > start)
+                    made = len(self.layers) > start or self._made > 0
+                    self._count(node, made=isinstance(result, Value) and made)
             elif not self._reached(node):
                 self._note_weight(node)
                 if node in self._returned and node not in self.values:
@@ -222,6 +223,9 @@ class ProgramWalk(Walk):
         if index >= len(items) and not self.options.full:  # statistics, of which rules know nothing
             raise self.unsupported(source)
         item = items[index] if index < len(items) else self.opaque(source)[index]
+        unnamed = isinstance(item, Value) and self._is_unnamed(item, source) and sum(one is item for one in items) == 1
+        if unnamed:  # the layer that the operator has just made for this result alone
+            self._begin(node, 1)
         item = item() if callable(item) else item
         if isinstance(item, Value) and short_name(source) in MOVES:
             if source not in self._pieces:
@@ -229,7 +233,15 @@ class ProgramWalk(Walk):
             known, added = (pieces[index] if pieces else None for pieces in self._pieces[source])
             item = replace(self.finish(item, fake_shape(node)), known=known)
             return set_added(self, item, added)
-        return self._finished(node, item) if isinstance(item, Value) else item
+        found = self._finished(node, item) if isinstance(item, Value) else item
+        if unnamed:
+            self.values[source] = [*items[:index], found, *items[index + 1 :]]
+        return found
+
+    def _is_unnamed(self, value: Value, node: Node) -> bool:
+        """Whether a value is that of the last layer, which the operator of a node made and nobody has named."""
+        made = bool(self.layers) and self.layers[-1]["name"] == value.name
+        return made and not self._inner and value.name.startswith(f"{self.names.of(node)}~")
 
     def _inline(self, node: Node) -> list[Any]:
         """A subgraph under a context manager, in place."""
