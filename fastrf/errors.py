@@ -28,6 +28,7 @@ __all__ = [
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
+    "a_kind",
     "did_you_mean",
     "shown",
 ]
@@ -82,6 +83,13 @@ class PositionError(FastRFError, IndexError):
 
 class MissingExtraError(FastRFError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+def a_kind(value: object) -> str:
+    """The type of a value with its article: "a list", "an ndarray", "an SGD"."""
+    name = type(value).__name__
+    spelt = name[:2].isupper() and name[0] in "FHLMNRSX"  # letter by letter
+    return f"{'an' if spelt or name[:1] in 'aeiouAEIO' else 'a'} {name}"
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastrf import zoo
-from fastrf.errors import FormatError
+from fastrf.errors import FormatError, a_kind
 from fastrf.frontends import spec
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.frontends.python import require_callable
@@ -83,7 +83,7 @@ def read(source: Any, input_shape: Any, options: Options) -> Network:
         made = "this lambda" if made == "<lambda>" else made
         raise FormatError(f"{made} is a function, not a network; give the torch.nn.Module that it makes or is used in")
     raise FormatError(
-        f"a {type(source).__name__} is not a network; give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, "
+        f"{a_kind(source)} is not a network; give a zoo name, a .toml, .json, .onnx or .pt2 path, a mapping, "
         "a list of layers, a ModelProto or a torch.nn.Module"
     )
 

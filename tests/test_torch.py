@@ -181,7 +181,7 @@ def test_a_callable_by_name():
     assert fastrf.analyze("torch.nn:ReLU", (3, 4, 4)).output.neuron_mask((1, 2, 3)).sum() == 1
     with pytest.raises(fastrf.FormatError, match="has no 'Nothing'; did you mean"):
         fastrf.analyze("torch.nn:Nothing", (3, 4, 4))
-    with pytest.raises(fastrf.FormatError, match="gives a OrderedDict"):
+    with pytest.raises(fastrf.FormatError, match="gives an OrderedDict"):
         fastrf.analyze("collections:OrderedDict", (3, 4, 4))
 
 

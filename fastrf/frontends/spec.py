@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastrf import zoo
-from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, shown
+from fastrf.errors import FormatError, NetworkError, ShapeError, UnsupportedOpError, a_kind, shown
 from fastrf.frontends.layers import Layer
 from fastrf.frontends.masking import exclusions
 from fastrf.frontends.options import DEFAULTS, Options, plain_shape
@@ -49,7 +49,7 @@ def from_file(path: Path, input_shape: InputShape | None = None, options: Option
     if isinstance(spec, list):
         return from_layers(spec, input_shape, options)
     if not isinstance(spec, Mapping):
-        raise FormatError(f"{path}: holds a {type(spec).__name__}; a network is a mapping with 'layers', or a table")
+        raise FormatError(f"{path}: holds {a_kind(spec)}; a network is a mapping with 'layers', or a table")
     spec = {"name": shown(path.stem), **spec} if "layers" in spec else spec
     try:
         return from_mapping(spec, input_shape, options)

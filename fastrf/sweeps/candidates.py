@@ -19,7 +19,7 @@ from typing import Any
 
 from fastrf import spaces, zoo
 from fastrf.budget import limits
-from fastrf.errors import FormatError, UsageError, did_you_mean, shown
+from fastrf.errors import FormatError, UsageError, a_kind, did_you_mean, shown
 from fastrf.loading import load
 from fastrf.network import Network
 from fastrf.spaces.space import Candidates, Space
@@ -228,7 +228,7 @@ def lines_of(path: Path) -> Iterator[Any]:
                     limits.require("line", len(line), f"{path}: line {number} has {len(line)} characters or more")
                     found = json.loads(line)
                     if not isinstance(found, dict | list | str):
-                        raise FormatError(f"a {type(found).__name__} is no candidate")
+                        raise FormatError(f"{a_kind(found)} is no candidate")
                     check_nesting(found, "it")
                     found = _without_code(found)
                 except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError
+from fastrf.errors import FastRFError, FormatError, ShapeError, UsageError, a_kind
 from fastrf.frontends.layers import Layer
 from fastrf.spaces.custom import Custom
 from fastrf.spaces.space import Candidates, Space
@@ -255,7 +255,7 @@ def work_of(
         return _of_space(candidates, input_shape, wanted, node)
     if isinstance(candidates, str | bytes | dict) or not isinstance(candidates, Iterable):
         raise UsageError(
-            f"candidates must be a space or an iterable of networks, not a {type(candidates).__name__}; "
+            f"candidates must be a space or an iterable of networks, not {a_kind(candidates)}; "
             "for one network use fastrf.analyze"
         )
     sources = sources_of(candidates, input_shape, node)

@@ -14,10 +14,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from fastrf.errors import FastRFError, NetworkError
+from fastrf.errors import FastRFError, LimitError, NetworkError
 from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
-from fastrf.frontends.torch.failing import own_failure, reason_of
+from fastrf.frontends.torch.failing import own_failure, reason_of, too_large
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised
 from fastrf.frontends.torch.programs import Program
@@ -34,6 +34,8 @@ __all__ = ["capture", "captured"]
 
 #: Modules that run another one on several devices.
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+#: What torch says of whole numbers where it wants others.
+_WANTS_REALS = ("Input type", "same dtype", "scalar type")
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +56,13 @@ def captured(model: torch.nn.Module, input_shape: Any, options: Options) -> Expo
         for other in filter(None, others):
             with contextlib.suppress(NetworkError):
                 return _captured(model, other, options)
-        raise
+        last = error
+        for other in inputs.real_numbers(model):
+            try:
+                return _captured(model, other, options)
+            except NetworkError as again:  # what is left where the type is right
+                last = again if any(said in str(error) for said in _WANTS_REALS) else error
+        raise last from last.__cause__
 
 
 def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> ExportedProgram | Program:
@@ -73,6 +81,7 @@ def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> Expor
         except FastRFError:
             raise
         except (Exception, SystemExit, Stopped) as error:
+            _raise_too_large(model, inputs, error)
             _raise_own(model, inputs, error)
             scripted = isinstance(model, torch.jit.ScriptModule)
             if scripted or options.capture == "record":
@@ -81,6 +90,13 @@ def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> Expor
                 raise NetworkError(f"{said}; {remedy}") from error
             _log.debug("%s is exported, since recording it fails: %s", type(model).__name__, first_line(error))
     return _exported(model, inputs)
+
+
+def _raise_too_large(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> None:
+    """Say where there is not enough memory: another capture would not have more."""
+    told = too_large(error)
+    if told is not None:
+        raise LimitError(f"{type(model).__name__} with inputs {inputs} makes more than memory holds: {told}") from error
 
 
 def _raise_own(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> None:
@@ -138,6 +154,7 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     except FastRFError:
         raise
     except (Exception, SystemExit) as error:
+        _raise_too_large(model, inputs, error)
         with _at_rest(model):
             reason = _reason(model, inputs, error)
         raise NetworkError(reason) from error
@@ -166,6 +183,8 @@ def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str
     failed = f"{type(model).__name__} cannot be captured by torch.export with inputs {inputs}: {first_line(error)}"
     if any(p.is_meta for p in model.parameters()):
         return f"{failed}; give the model with its data, not on the device meta"
+    if inputs.is_large:
+        return f"{failed}; give inputs that it takes"
     why = "its control flow or a shape depends on values" if _needs_values(error) else "it runs with these inputs"
     if _is_traced(model, inputs):
         return f"{failed}; {why}; torch.onnx.export with dynamo=False captures this, as these inputs make it run"

@@ -184,4 +184,4 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if any("of TorchScript" in line for line in lines):
         lines = [next(line for line in reversed(lines) if not line.endswith(":")).removeprefix("RuntimeError: ")]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:300].rstrip('.;: ')}" if lines else type(error).__name__

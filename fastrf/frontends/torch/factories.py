@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fastrf.errors import FormatError, did_you_mean
+from fastrf.errors import FormatError, a_kind, did_you_mean
 from fastrf.frontends.torch.exporting import first_line, quiet
 from fastrf.system.extras import require
 
@@ -39,7 +39,7 @@ def load_callable(name: str) -> torch.nn.Module:
     finally:
         sys.path.remove(str(Path.cwd()))
     if not isinstance(made, torch.nn.Module):
-        raise FormatError(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
+        raise FormatError(f"{name} gives {a_kind(made)}, not a torch.nn.Module")
     return made
 
 

@@ -13,7 +13,7 @@ from fastrf.frontends.torch.exporting import first_line
 from fastrf.frontends.torch.inputs import Inputs, signature_of
 from fastrf.frontends.torch.returning import names_of
 
-__all__ = ["own_failure", "reason_of"]
+__all__ = ["own_failure", "reason_of", "too_large"]
 
 #: Larger models are not run to find out more.
 _MOST_PARAMETERS = 200_000_000
@@ -29,11 +29,11 @@ class _Failure(NamedTuple):
 
 
 def own_failure(model: torch.nn.Module, inputs: Inputs) -> str | None:
-    """Why the model itself does not run, or None where it does or is too large to try.
+    """Why the model itself does not run, or None where it does, or where it or its input is too large to try.
 
     What it writes to its parameters and buffers is put back.
     """
-    if sum(p.numel() for p in model.parameters()) > _MOST_PARAMETERS:
+    if inputs.is_large or sum(p.numel() for p in model.parameters()) > _MOST_PARAMETERS:
         return None
     failure = _failure(model, inputs)
     if failure is None:
@@ -54,6 +54,12 @@ def reason_of(model: torch.nn.Module, inputs: Inputs, error: SystemExit) -> str:
     return f"{kind} ends the process with inputs {inputs} ({first_line(error)}); it must return its results"
 
 
+def too_large(error: BaseException) -> str | None:
+    """What does not fit into memory, if that is the error."""
+    wanted = "allocate memory" in str(error) or isinstance(error, MemoryError)
+    return f"{first_line(error)}; use a smaller input_shape" if wanted else None
+
+
 def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
     """What can be done, as far as that can be found out."""
     said = str(failure.error)
@@ -67,9 +73,8 @@ def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
     missing = _left_out(model, inputs)
     bare = inputs.unbatched(model).whole_numbers(model)
     if inputs.made and _failure(model, bare) is None:
-        return (
-            f"it runs without a batch; give {', '.join(inputs.made)} as tensors, of whole numbers where those are ids"
-        )
+        told = f"give {', '.join(inputs.made)} as tensors of one axis less, of whole numbers where those are ids"
+        return f"it runs without a batch; {told}, and by values={{name: tensor}} what is constant"
     inner = f"{failure.module}_"
     left = [name for name in missing if name.startswith(inner) and name.removeprefix(inner) in said]
     left = left or [name for name in missing if name in said] or (missing if "NoneType" in said else [])

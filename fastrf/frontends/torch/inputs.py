@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 
-from fastrf.errors import ShapeError
+from fastrf.errors import ShapeError, a_kind
 from fastrf.frontends.options import plain_shape
 
 __all__ = ["Inputs", "signature_of"]
@@ -24,11 +24,15 @@ _LARGE = 1 << 24
 
 
 class Inputs(NamedTuple):
-    """Arguments by position and by name; `made` are the names of tensors that were made from a shape alone."""
+    """Arguments by position and by name.
+
+    `made` are the names of tensors that were made from a shape alone, `arrays` of those that were NumPy's.
+    """
 
     arguments: tuple[Any, ...]
     named: dict[str, Any]
     made: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: torch.nn.Module, given: Any, values: Mapping[str, Any]) -> Inputs:
@@ -36,11 +40,10 @@ class Inputs(NamedTuple):
         if given is None:
             raise ShapeError(f"input_shape is missing; give it as (channels, height, width) for {_signature(model)}")
         constants = {name: _tensor(value) for name, value in values.items()}
-        given = _plain_types(model, given)
         given = {n: _shape_of(item) for n, item in given.items()} if isinstance(given, Mapping) else _shape_of(given)
         several = given if isinstance(given, Sequence) else (given,)
+        names = list(signature_of(model).parameters) or ["input"]
         if isinstance(given, list | tuple) and any(isinstance(item, list | tuple) for item in given):
-            names = list(signature_of(model).parameters)
             told = ", ".join(f"{name!r}: {item}" for name, item in zip(names, given, strict=False))
             raise ShapeError(f"the shapes of several inputs are a mapping by argument name, such as {{{told}}}")
         if isinstance(given, Mapping):
@@ -50,10 +53,12 @@ class Inputs(NamedTuple):
         elif any(isinstance(item, torch.Tensor | np.ndarray) for item in several):
             found = cls(tuple(map(_tensor, several)), constants)
         else:
-            first = next(iter(signature_of(model).parameters), "input")
-            found = cls((_example(model, given),), constants, (first,))
+            found = cls((_example(model, given),), constants, (names[0],))
         found._check(model)
-        return found
+        pairs = given.items() if isinstance(given, Mapping) else zip(names, several, strict=False)
+        arrays = {name: item for name, item in pairs if isinstance(item, np.ndarray)}
+        real = [name for name, item in arrays.items() if item.dtype.kind == "f"]
+        return found._replace(arrays=tuple(arrays))._in_type_of(model, real)
 
     def _check(self, model: torch.nn.Module) -> None:
         """That forward takes these arguments and misses none."""
@@ -109,13 +114,34 @@ class Inputs(NamedTuple):
         return model(*self.arguments, **self.named)
 
     def whole_numbers(self, model: torch.nn.Module, most: int = 99) -> Inputs:
-        """The same with whole numbers in tensors that were made from a shape and have at most so many axes."""
+        """The same with whole numbers in tensors of no type of their own that have at most so many axes."""
 
         def whole(name: str, item: Any) -> Any:
-            made = name in self.made and isinstance(item, torch.Tensor)
-            return item.long() if made and item.ndim <= most else item
+            free = name in (*self.made, *self.arrays) and isinstance(item, torch.Tensor)
+            return item.long() if free and item.is_floating_point() and item.ndim <= most else item
 
         return self._changed(model, whole)
+
+    def real_numbers(self, model: torch.nn.Module) -> Iterator[Inputs]:
+        """The same with arrays of whole numbers, such as pictures, in the type of the model.
+
+        First only those of more than two axes, since others may be ids; then all.
+        """
+        arrays = [(name, item) for name, item in self._by_argument(model) if name in self.arrays]
+        whole = [(n, t.ndim) for n, t in arrays if not t.is_floating_point() and not t.is_complex()]
+        for names in dict.fromkeys(tuple(n for n, axes in whole if axes > least) for least in (2, -1)):
+            if names:
+                yield self._in_type_of(model, names)
+
+    def _in_type_of(self, model: torch.nn.Module, names: Sequence[str]) -> Inputs:
+        kind = _like(model).dtype
+        return self._changed(model, lambda name, item: item.to(kind) if name in names else item)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether an example is one number, repeated, so that nobody should work with all of it."""
+        tensors = [*self.arguments, *self.named.values()]
+        return any(isinstance(t, torch.Tensor) and t.numel() > _LARGE and 0 in t.stride() for t in tensors)
 
     def _by_argument(self, model: torch.nn.Module) -> list[tuple[str, Any]]:
         names = [*signature_of(model).parameters, *[""] * len(self.arguments)]
@@ -124,7 +150,7 @@ class Inputs(NamedTuple):
     def _changed(self, model: torch.nn.Module, change: Callable[[str, Any], Any]) -> Inputs:
         found = [change(name, item) for name, item in self._by_argument(model)]
         n = len(self.arguments)
-        return Inputs(tuple(found[:n]), dict(zip(self.named, found[n:], strict=True)), self.made)
+        return self._replace(arguments=tuple(found[:n]), named=dict(zip(self.named, found[n:], strict=True)))
 
     def __str__(self) -> str:
         """Shapes of tensors, and values of all else."""
@@ -159,19 +185,6 @@ def _shape_of(given: Any) -> Any:
     return tuple(given.tolist()) if is_shape else given
 
 
-def _plain_types(model: torch.nn.Module, given: Any) -> Any:
-    """Arrays of NumPy's own float type, and of bytes as pictures have them, in the type of the model."""
-    if isinstance(given, Mapping):
-        return {name: _plain_types(model, item) for name, item in given.items()}
-    if isinstance(given, list | tuple) and any(isinstance(item, np.ndarray) for item in given):
-        return type(given)(_plain_types(model, item) for item in given)
-    if not isinstance(given, np.ndarray) or given.ndim < 2 or given.dtype.kind not in "fu":
-        return given
-    if given.dtype.kind == "f" or not any(isinstance(part, torch.nn.Embedding) for part in model.modules()):
-        return torch.from_numpy(given).to(_like(model).dtype)
-    return given
-
-
 def _is_shape(item: Any) -> bool:
     return isinstance(item, list | tuple) and not any(isinstance(n, torch.Tensor | np.ndarray | str) for n in item)
 
@@ -185,7 +198,7 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     shape = plain_shape(shape)
     whole = _is_shape(shape) and all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in shape)
     if not whole or min(shape, default=1) < 1:
-        told = f"a {type(shape).__name__}" if isinstance(shape, Iterator) else repr(str(shape)[:60])
+        told = a_kind(shape) if isinstance(shape, Iterator) else repr(str(shape)[:60])
         raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}")
     like, full = _like(model), (1, *map(int, shape))
     if math.prod(full) > _LARGE:

@@ -14,6 +14,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch.fx import Node
 
+from fastrf.budget import require_memory
 from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed
 from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
@@ -101,6 +102,11 @@ def _applied(walk: Walk, node: Node, tables: dict[Node, Known | None], known: bo
         blank = np.full((1,) * len(full), np.nan if known else 0.0)
         return torch.from_numpy(blank if found is None else found.copy()).expand(full)
 
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not any(made.alias_info for made in schema.returns):  # what is a view takes nothing
+        made = node.meta["val"] if isinstance(node.meta["val"], list | tuple) else [node.meta["val"]]
+        what = f"node {walk.node!r}: numbers of which some are constant by position"
+        require_memory(8 * sum(one.numel() for one in made), what, "use a smaller input_shape")
     result = applied(node, table)
     if isinstance(result, torch.Tensor):
         return compressed(result.double().numpy())

@@ -16,7 +16,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
-from fastrf.errors import NetworkError
+from fastrf.errors import NetworkError, a_kind
 
 __all__ = [
     "MODULES",
@@ -113,7 +113,7 @@ def _unwrapped(module: torch.nn.Module, _arguments: Any, output: Any) -> Any:
 
 def no_tensor(module: torch.nn.Module, output: Any) -> NetworkError:
     """The error for a model that returns nothing to measure."""
-    said = f"{type(module).__name__} returns no tensor but a {type(output).__name__}"
+    said = f"{type(module).__name__} returns no tensor but {a_kind(output)}"
     return NetworkError(f"{said}; return tensors, or lists, tuples or mappings of them")
 
 

@@ -50,7 +50,7 @@ def record(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> 
             with unobserved(model), kept_whole(model), run.followed(), recorder.active():
                 run.call(inputs)
         except RuntimeError as error:
-            if inputs.made and any(said in str(error) for said in WANTS_IDS):
+            if (inputs.made or inputs.arrays) and any(said in str(error) for said in WANTS_IDS):
                 wants_ids.append(True)
                 raise WantsIdsError(recorder.has_left) from error
             raise

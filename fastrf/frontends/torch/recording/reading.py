@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
+from fastrf.budget import require_memory
 from fastrf.errors import UnsupportedOpError
 
 __all__ = ["Values"]
@@ -31,7 +32,8 @@ class Values:
     def of(self, node: Node, module: str, *, leave: bool) -> torch.Tensor:
         """The values of a node, which the module of that name asks for, maybe to work with them outside torch.
 
-        Raises UnsupportedOpError for a map of what the input holds, of which nobody could tell where it goes.
+        Raises UnsupportedOpError for a map of what the input holds, of which nobody could tell where it goes, and
+        LimitError for more than there is memory for.
         """
         needed, stack = set(), [node]
         while stack:
@@ -39,6 +41,7 @@ class Values:
             if one not in needed and one not in self._known:
                 needed.add(one)
                 stack += one.all_input_nodes
+        self._require_memory(needed, module)
         for one in self._graph.nodes if needed else ():
             if one in needed:
                 self._work_out(one)
@@ -50,6 +53,13 @@ class Values:
                 f"{what}, where it cannot be followed; keep it in torch, or give the module a rule (fastrf.rule)"
             )
         return found
+
+    def _require_memory(self, needed: Collection[Node], module: str) -> None:
+        made = [one.meta.get("val") for one in needed if one.op != "placeholder"]
+        tensors = [t for several in made for t in (several if isinstance(several, list | tuple) else [several])]
+        n_bytes = sum(t.numel() * t.element_size() for t in tensors if isinstance(t, torch.Tensor))
+        what = f"values that {self._place(module)} looks at, for its control flow or numbers that it reads,"
+        require_memory(n_bytes, what, "use a smaller input_shape")
 
     def assumed(self) -> list[str]:
         """What was taken for granted, by module."""
