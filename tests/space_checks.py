@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import fastrf
-from fastrf.columns.programs import Columns
+from fastrf.spaces.columns.programs import Columns
 
 __all__ = ["assert_columns_equal_networks", "costs", "evaluated"]
 

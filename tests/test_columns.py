@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastrf
-from fastrf.columns.programs import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
+from fastrf.spaces.columns.programs import Columns, Memo, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.sweeps.metrics import axis_names, field_of
 from fastrf.system.terminal import progress_bar
 

@@ -20,9 +20,9 @@ from numba.core import caching, compiler_lock
 from numba.core import config as numba_config
 
 import fastrf
-from fastrf.columns import states
 from fastrf.engine import compiling, numba_cache, relation
 from fastrf.engine import memo as memory
+from fastrf.spaces.columns import states
 from fastrf.sweeps import candidates
 from fastrf.sweeps import onnx as onnx_files
 from fastrf.system import locks

@@ -14,9 +14,9 @@ import pytest
 
 import fastrf
 from fastrf import spaces
-from fastrf.columns.programs import Columns
 from fastrf.errors import FormatError, LimitError, NetworkError, PositionError, ShapeError
 from fastrf.spaces import DARTS, Candidates, Custom, NASBench101, NASBench201, OFAMobileNetV3
+from fastrf.spaces.columns.programs import Columns
 from tests.space_checks import assert_columns_equal_networks
 
 SPACES = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.columns.programs import Columns
 from fastrf.errors import FormatError, NetworkError, ShapeError
 from fastrf.spaces import DARTS, DARTS_V1, DARTS_V2, Candidates, OFAMobileNetV3
+from fastrf.spaces.columns.programs import Columns
 from tests.space_checks import assert_columns_equal_networks, costs, evaluated
 
 V2_TEXT = (

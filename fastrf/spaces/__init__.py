@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fastrf.columns.programs import Column, Evaluated
+from fastrf.spaces.columns.programs import Column, Evaluated
 from fastrf.spaces.custom import Custom
 from fastrf.spaces.darts import DARTS, DARTS_V1, DARTS_V2, Genotype
 from fastrf.spaces.nasbench101 import Cell, NASBench101

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.programs import Column, Columns, Evaluated, conv
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.network import Network
 from fastrf.spaces import darts_genotypes as genotypes
+from fastrf.spaces.columns.programs import Column, Columns, Evaluated, conv
 from fastrf.spaces.darts_cells import (
     POINT,
     add_cell,

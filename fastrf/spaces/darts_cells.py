@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.columns.programs import Step, branches, conv, crop, identity, pool, sequence
+from fastrf.spaces.columns.programs import Step, branches, conv, crop, identity, pool, sequence
 from fastrf.spaces.darts_genotypes import EDGES, NONE, OPERATORS, STEPS, Edges
 from fastrf.spaces.skeleton import Ints
 from fastrf.spaces.space import Codes

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrf.columns.programs import Columns, Evaluated, conv
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
 from fastrf.spaces import nasbench101_cells as cells
+from fastrf.spaces.columns.programs import Columns, Evaluated, conv
 from fastrf.spaces.skeleton import Costs, behind_cell, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
 from fastrf.zoo.builder import Builder, halved

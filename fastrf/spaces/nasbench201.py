@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
+from fastrf.spaces.columns.programs import Column, Columns, Evaluated, conv, sequence
 from fastrf.spaces.skeleton import Costs, Ints, behind_cell, checked_shape, classified, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property

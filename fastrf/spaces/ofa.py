@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrf.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.errors import FormatError, NetworkError
 from fastrf.network import Network
+from fastrf.spaces.columns.programs import Columns, Evaluated, Step, conv, identity, sequence, whole
 from fastrf.spaces.skeleton import Costs, checked_shape, image_of
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, literal, short
 from fastrf.zoo.builder import Builder, halved

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.programs import Column, Columns, conv, sequence
 from fastrf.errors import ShapeError
 from fastrf.network import Network
+from fastrf.spaces.columns.programs import Column, Columns, conv, sequence
 from fastrf.spaces.space import Space
 from fastrf.zoo.builder import Builder
 

@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.programs import Columns, Evaluated
 from fastrf.errors import FastRFError, FormatError, LimitError, NetworkError, PositionError
 from fastrf.network import Network
+from fastrf.spaces.columns.programs import Columns, Evaluated
 
 __all__ = ["MAX_TEXT", "Candidates", "Codes", "Seed", "Space", "generator", "literal", "short"]
 

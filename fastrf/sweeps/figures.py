@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.analysis import analyze
-from fastrf.columns.programs import Column, Columns
-from fastrf.columns.states import Memo, Unbounded
 from fastrf.errors import FastRFError, ShapeError
 from fastrf.field import ReceptiveField
 from fastrf.network import Network, total
 from fastrf.ops import find
 from fastrf.queries.naming import resolve
+from fastrf.spaces.columns.programs import Column, Columns
+from fastrf.spaces.columns.states import Memo, Unbounded
 from fastrf.spaces.space import Candidates
 from fastrf.sweeps.candidates import Source
 from fastrf.sweeps.metrics import Facts, Metric, Value, Values, field_of, layers_beyond, on_one_line

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.analysis import Analysis
-from fastrf.columns.states import Exact, Unbounded
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.factors import Factors
 from fastrf.engine.nominal import Nominal
@@ -26,6 +25,7 @@ from fastrf.engine.terms import Group, normal_term
 from fastrf.errors import FastRFError, UsageError, did_you_mean
 from fastrf.field import ReceptiveField
 from fastrf.ops import find
+from fastrf.spaces.columns.states import Exact, Unbounded
 from fastrf.sweeps.products import Product, product_of
 from fastrf.system.locks import cached_property
 

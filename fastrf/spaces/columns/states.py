@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.budget import limits
-from fastrf.columns.steps import Branches, Sequence, Step, Whole, Window, per_axis
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.extent import NOTHING, Extent, Phase, opened, united
@@ -26,6 +25,7 @@ from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import full, identity
 from fastrf.errors import NetworkError, ShapeError
 from fastrf.ops import arguments
+from fastrf.spaces.columns.steps import Branches, Sequence, Step, Whole, Window, per_axis
 from fastrf.system.locks import process_lock
 
 __all__ = ["Exact", "Memo", "States", "Table", "Unbounded"]
@@ -282,7 +282,7 @@ def compiled(step: Step, shape: tuple[int, ...]) -> Exact:
         return Exact(parts[0].shape, _simplified([term for part in parts for term in part.terms]))
     if isinstance(step, Whole):
         return Exact(shape, (tuple(full(n, n) for n in shape),))
-    raise NetworkError(f"{step!r} is no step; make steps with fastrf.columns.programs")
+    raise NetworkError(f"{step!r} is no step; make steps with fastrf.spaces.columns.programs")
 
 
 @lru_cache(maxsize=4096)

@@ -14,9 +14,9 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.columns.states import Ids, Memo, Steps, Table
-from fastrf.columns.steps import Step, branches, conv, crop, identity, pool, sequence, whole
 from fastrf.errors import NetworkError
+from fastrf.spaces.columns.states import Ids, Memo, Steps, Table
+from fastrf.spaces.columns.steps import Step, branches, conv, crop, identity, pool, sequence, whole
 
 __all__ = [
     "Column",
