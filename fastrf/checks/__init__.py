@@ -1,0 +1,1 @@
+"""Checks: what must hold of a network's fields, and what they were when they were locked."""
