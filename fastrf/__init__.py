@@ -17,7 +17,7 @@ __version__ = _VERSION
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastrf import anchors, ops, spaces, zoo
+    from fastrf import anchors, ops, spaces, tiling, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
     from fastrf.engine.dependency import Dependency
@@ -91,6 +91,7 @@ _NAMES = {
     "summary": "Row Summary",
     "sweeps.result": "SweepResult",
     "sweeps.run": "sweep",
+    "tiling": "tiling",
     "zoo": "zoo",
 }
 _HOME = {name: home for home, names in _NAMES.items() for name in names.split()}
@@ -150,6 +151,7 @@ __all__ = [
     "rule",
     "spaces",
     "sweep",
+    "tiling",
     "zoo",
 ]
 

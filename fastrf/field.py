@@ -319,11 +319,12 @@ class ReceptiveField(Unbounded):
         """Per pixel axis, the smallest move of the input that moves every value on the way here by whole steps."""
         return self._make_periods()
 
-    def halo(self) -> Halo:
+    def halo(self, wrap: Sequence[int] = ()) -> Halo:
         """The context that tiles need for tiled inference to equal that of the whole image (`fastrf.queries.halo`).
 
         One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
-        what it reads does not move along with it: behind global pooling, attention, circular padding or a flip.
+        what it reads does not move along with it: behind global pooling, attention, circular padding or a flip. Pixel
+        axes in `wrap` are circular: the image goes on at its other end, so that circular padding is no end of it.
         Operators with a fixed output size, such as adaptive pooling, do another thing on a tile; no halo helps.
         Raises PositionError for a node without positions, such as a classifier's output.
         """
@@ -333,7 +334,7 @@ class ReceptiveField(Unbounded):
         halo = halo_of(self.nominal, self.periods)
         before, after = list(halo.before), list(halo.after)
         for axis in range(len(before)):
-            if not follows(self.nominal, axis, self.intervals(axis)):
+            if axis not in wrap and not follows(self.nominal, axis, self.intervals(axis)):
                 before[axis] = after[axis] = math.inf
         found = replace(halo, before=tuple(before), after=tuple(after))
         return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())

@@ -14,7 +14,7 @@ import pytest
 
 import fastrf
 from bench import reference
-from fastrf import anchors, ops, spaces, zoo
+from fastrf import anchors, ops, spaces, tiling, zoo
 from fastrf.cli.commands import app
 from fastrf.ops.rules import MODULES, RULES
 from tests import snippets
@@ -95,7 +95,7 @@ def test_every_page_is_in_the_navigation_and_can_be_reached():
     assert sorted(listed) == PAGES
 
 
-PLACES = {"fastrf": fastrf, "fastrf.anchors": anchors, "fastrf.ops": ops, "fastrf.spaces": spaces, "fastrf.zoo": zoo}
+PLACES = {part.__name__: part for part in (fastrf, anchors, ops, spaces, tiling, zoo)}
 
 
 @pytest.mark.parametrize("name", [f"{place}.{name}" for place, module in PLACES.items() for name in module.__all__])

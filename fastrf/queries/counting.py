@@ -20,7 +20,7 @@ from fastrf.engine.terms import Group, Term, common_grouping, expand, join
 from fastrf.errors import LimitError
 from fastrf.queries.mask_kernels import cut_rows
 
-__all__ = ["areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals", "joined"]
+__all__ = ["along", "areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals", "joined"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -106,6 +106,11 @@ def _axis_hulls(group: Group, input_shape: Sequence[int]) -> list[tuple[int, Int
 
 def intervals(dependency: Dependency, axis: int) -> IntArray:
     """int64[n, 2]: per index of an output axis, the hull on the input axis of the same number."""
+    return boxes(along(dependency, axis))[:, 0, :]
+
+
+def along(dependency: Dependency, axis: int) -> Dependency:
+    """What an output axis reads of the input axis of the same number, at any index of the others."""
     alone = dependency
     for other in reversed(range(len(dependency.axes))):
         if other != axis:
@@ -113,7 +118,7 @@ def intervals(dependency: Dependency, axis: int) -> IntArray:
     for other in reversed(range(len(dependency.input_shape))):
         if other != axis:
             alone = alone.any_input(other)
-    return boxes(alone)[:, 0, :]
+    return alone
 
 
 def areas(dependency: Dependency) -> IntArray:

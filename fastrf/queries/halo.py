@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal, bounds
+from fastrf.queries import counting, masks
 
-__all__ = ["Aligned", "Halo", "follows", "halo_of"]
+__all__ = ["Aligned", "Halo", "follows", "goes_around", "halo_of"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,20 @@ def follows(nominal: Nominal, axis: int, exact: npt.NDArray[np.int64]) -> bool:
         and bool((((exact[:, 0] >= low) & (exact[:, 1] <= high)) | (exact[:, 1] == 0)).all())
         for low, high in hulls
     )
+
+
+def goes_around(positional: Dependency, axis: int, period: int, positions: int) -> bool:
+    """Whether an axis is circular: what reads `period` pixels further on, modulo its length, is `positions` further on.
+
+    Both ends included, so that no border shows in what depends on what.
+    """
+    n_out, n_in = positional.shape[axis], positional.input_shape[axis]
+    if n_in % period or n_out != n_in // period * positions:
+        return False
+    found = masks.to_csr(counting.along(positional, axis)).tocoo()
+    row, col = found.row.astype(np.int64), found.col.astype(np.int64)
+    moved = (row + positions) % n_out * n_in + (col + period) % n_in
+    return np.array_equal(np.sort(row * n_in + col), np.sort(moved))
 
 
 def _along(nominal: Nominal, axis: int, period: int) -> tuple[float, float, int, int]:

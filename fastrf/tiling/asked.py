@@ -1,0 +1,201 @@
+"""What is asked of a plan, checked, and what follows for every axis and every output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fastrf.analysis import Analysis, analyze
+from fastrf.errors import FastRFError, ShapeError
+from fastrf.field import ReceptiveField
+from fastrf.queries.halo import Halo, goes_around
+from fastrf.tiling.tiles import Axis, cut
+
+__all__ = ["Sizes", "Wanted"]
+
+Sizes = int | Sequence[int | None] | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image, the tiles that it is to be read in, and the fields and halos of the outputs asked for."""
+
+    analysis: Analysis | ReceptiveField
+    known: tuple[tuple[ReceptiveField, Halo], ...]
+    image_shape: tuple[int, ...]
+    tile: tuple[int | None, ...]
+    wrap: tuple[int, ...]
+    circular: tuple[int, ...]  # those of `wrap` that every output goes around by itself, so that tiles equal the whole
+
+    @classmethod
+    def of(
+        cls,
+        analysis: Analysis | ReceptiveField,
+        tile: Sizes,
+        wrap: Sequence[int] | int,
+        outputs: Sequence[str] | str | None,
+        image_shape: Sequence[int] | None,
+    ) -> Wanted:
+        """What `fastrf.tiling.plan` was given. Raises ShapeError, UnknownNodeError and PositionError."""
+        fields = _fields(analysis, outputs)
+        n = len(fields[0].pixel_shape)
+        around, shape, sizes = _axes(wrap, n), _image_shape(fields[0], image_shape), tuple(_tile(tile, n))
+        known = tuple((field, field.halo(around)) for field in fields)
+        circular = tuple(k for k in around if all(_goes_around(field, halo, k) for field, halo in known))
+        return cls(analysis, known, shape, sizes, around, circular)
+
+    @property
+    def channel_axis(self) -> int | None:
+        """That of the image."""
+        return self.known[0][0].input_channel_axis
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels per axis."""
+        return tuple(n for k, n in enumerate(self.image_shape) if k != self.channel_axis)
+
+    @property
+    def analysed(self) -> tuple[int, ...]:
+        """Pixels per axis of the image that was analysed."""
+        return self.known[0][0].pixel_shape
+
+    def axis(self, k: int) -> Axis:
+        """How an axis is cut so that it serves every output. Raises ShapeError."""
+        halos = [halo for _, halo in self.known if k < len(halo.before)]
+        period = math.lcm(*(halo.period[k] for halo in halos))
+        before = max((halo.before[k] for halo in halos), default=0)
+        after = max((halo.after[k] for halo in halos), default=0)
+        size, tile, wrapped = self.sizes[k], self.tile[k], k in self.wrap
+        whole = tile is None or tile >= size
+        if wrapped and whole and k in self.circular:
+            wrapped = False  # the network itself goes around
+        if wrapped or not whole or size != self.analysed[k]:
+            self._require_bounded(k)
+        self._require_fit(k, period, wrapped)
+        if tile is None:
+            context = sum(-(-int(reach) // period) * period for reach in (before, after)) if wrapped else 0
+            tile = size + context
+        axis = Axis(size, period, before, after, wrapped, tile, ())
+        return replace(axis, spans=cut(axis, f"axis {k}"))
+
+    def _require_bounded(self, k: int) -> None:
+        """Raises ShapeError where an output reads an axis whole, or has none such, with what makes it so."""
+        for field, halo in self.known:
+            if _is_bounded(halo, k):
+                continue
+            told = f"{field.name!r} can only be had from the whole of axis {k}"
+            if halo.unbounded_at:
+                told = f"{told}, which {', '.join(map(repr, halo.unbounded_at[:3]))} reads"
+            raise ShapeError(f"{told}; {self._remedy(k, field)}")
+
+    def _remedy(self, k: int, field: ReceptiveField) -> str:
+        """What helps where an axis is read whole: to leave something out, or not to cut it."""
+        around = field.halo((*self.wrap, k))
+        if _is_bounded(around, k) and _goes_around(field, around, k):
+            return f"the network goes around it: take wrap={k}"
+        for ignore in ("statistics", "gates"):
+            if isinstance(self.analysis, Analysis) and self._is_bounded_without(ignore, k, field):
+                return f"analyse with ignore={ignore!r}, which tiles then do not share, or take None for its tile"
+        return "take None for its tile (and analyse at the image's shape), or analyse with ignore= what may stay behind"
+
+    def _is_bounded_without(self, ignore: str, k: int, field: ReceptiveField) -> bool:
+        assert isinstance(self.analysis, Analysis)
+        try:
+            without = analyze(self.analysis.network, wrt=self.analysis.wrt, targets=[field.name], ignore=[ignore])
+            return _is_bounded(without[field.name].halo(self.wrap), k)
+        except FastRFError:
+            return False
+
+    def _require_fit(self, k: int, period: int, wrapped: bool) -> None:
+        """Raises ShapeError for an image that is not the one analysed, give or take whole periods."""
+        size, analysed = self.sizes[k], self.analysed[k]
+        if wrapped and size % period:
+            told = f"axis {k} has {size} pixels and goes in steps of {period}"
+            raise ShapeError(f"{told}; an axis that is wrapped must be whole steps, such as {size - size % period}")
+        if (size - analysed) % period:
+            told = f"axis {k} has {size} pixels, {analysed} were analysed, and the network goes in steps of {period}"
+            raise ShapeError(f"{told}; analyse at the image's shape, {'x'.join(map(str, self.image_shape))}")
+
+    def output_shape(self, field: ReceptiveField, halo: Halo) -> tuple[int, ...]:
+        """The shape of an output of the whole image. Raises ShapeError where nothing is left of it."""
+        found = list(field.position_shape)
+        for k, (period, positions) in enumerate(zip(halo.period, halo.positions, strict=True)):
+            if k in self.wrap and k not in self.circular:
+                found[k] = self.sizes[k] // period * positions
+            else:
+                found[k] += (self.sizes[k] - self.analysed[k]) // period * positions
+        if min(found, default=1) < 1:
+            raise ShapeError(f"{field.name!r} has no positions for an image of {self.image_shape}; take a larger one")
+        if field.channel_axis is not None:
+            found.insert(field.channel_axis, field.shape[field.channel_axis])
+        return tuple(found)
+
+    @staticmethod
+    def blocks(halo: Halo, axes: Sequence[Axis]) -> tuple[int, ...]:
+        """Positions to a block of the plan, per axis."""
+        every = zip(halo.period, halo.positions, axes, strict=False)
+        return tuple(axis.period // period * positions for period, positions, axis in every)
+
+    def assumes(self) -> tuple[str, ...]:
+        """What the plan takes for granted."""
+        found = dict.fromkeys(told for field, _ in self.known for told in field.assumes)
+        for k in self.wrap:
+            if k not in self.circular:
+                told = f"axis {k} is read around, though the network pads it otherwise: its ends are those of a ring"
+                found[told] = None
+        return tuple(found)
+
+
+def _is_bounded(halo: Halo, axis: int) -> bool:
+    return axis < len(halo.before) and math.isfinite(halo.before[axis] + halo.after[axis])
+
+
+def _goes_around(field: ReceptiveField, halo: Halo, axis: int) -> bool:
+    return axis < len(halo.before) and goes_around(field.positional, axis, halo.period[axis], halo.positions[axis])
+
+
+def _fields(analysis: Analysis | ReceptiveField, outputs: Sequence[str] | str | None) -> list[ReceptiveField]:
+    """The fields of the outputs asked for."""
+    if isinstance(analysis, ReceptiveField):
+        return [analysis]
+    names = [outputs] if isinstance(outputs, str) else analysis.network.outputs if outputs is None else outputs
+    if not names:
+        raise ShapeError("outputs names no node; name some, or leave it out")
+    return [analysis[name] for name in names]
+
+
+def _axes(wrap: Sequence[int] | int, n: int) -> tuple[int, ...]:
+    """Pixel axes by number, from 0."""
+    given = [wrap] if isinstance(wrap, int) else list(wrap)
+    for axis in given:
+        if isinstance(axis, bool) or not isinstance(axis, int) or not -n <= axis < n:
+            raise ShapeError(f"wrap names axis {axis!r}; the image has {n} pixel axes, counted from 0")
+    return tuple(sorted({axis % n for axis in given}))
+
+
+def _tile(tile: Sizes, n: int) -> list[int | None]:
+    """A size per pixel axis, None for one that is not cut."""
+    sizes = [tile] * n if tile is None or isinstance(tile, int) else list(tile)
+    if len(sizes) != n:
+        raise ShapeError(f"tile {tuple(sizes)} has {len(sizes)} sizes; give one for each of the {n} pixel axes")
+    for size in sizes:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ShapeError(f"tile {tuple(sizes)} must hold whole numbers of 1 or more, or None for a whole axis")
+    return sizes
+
+
+def _image_shape(field: ReceptiveField, given: Sequence[int] | None) -> tuple[int, ...]:
+    """The shape of the whole image; sizes of the pixel axes alone will do."""
+    if given is None:
+        return field.input_shape
+    channel = field.input_channel_axis
+    shape = [int(n) for n in given]
+    if channel is not None and len(shape) == len(field.pixel_shape):
+        shape.insert(channel, field.input_shape[channel])
+    if len(shape) != len(field.input_shape) or min(shape, default=1) < 1:
+        raise ShapeError(f"image_shape {tuple(given)} does not fit an input of shape {field.input_shape}")
+    if channel is not None and shape[channel] != field.input_shape[channel]:
+        told = f"image_shape {tuple(shape)} has {shape[channel]} channels"
+        raise ShapeError(f"{told}, but the network takes {field.input_shape[channel]} on axis {channel}")
+    return tuple(shape)
