@@ -7,6 +7,7 @@ Walks the nodes once, replaying each recipe on `Dependency`. `Analysis` is a map
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -189,12 +190,14 @@ class Analysis(Mapping[str, ReceptiveField]):
             lambda name, value: Aligned(self._tightened(name, value.nominal), value.periods),
         )
 
-    def _unbounded_at(self, name: str) -> tuple[str, ...]:
-        """The nodes on the way to one at which tiles come to need the whole image, the first on each way."""
+    def _unbounded_at(self, name: str, axis: int | None = None) -> tuple[str, ...]:
+        """The nodes on the way to one at which tiles come to need the whole image (or axis), the first on each way."""
 
         def needs_all(node: str) -> bool:
             halo = halo_of(self._positional_nominal(node), self._aligned[node].periods)
-            return not halo.before or not halo.is_bounded
+            context = [*zip(halo.before, halo.after, strict=True)]
+            asked = context if axis is None else context[axis : axis + 1]
+            return not asked or not all(math.isfinite(size) for sizes in asked for size in sizes)
 
         way = list(self._seen.needed([name]))[::-1]
         wide = {node.name for node in way if needs_all(node.name)}

@@ -1,11 +1,13 @@
-"""Tiles: inference on parts of an image that equals inference on the whole, bit for bit.
+"""Tiles and streams: inference on parts that equals inference on the whole, bit for bit.
 
-`plan` says for each tile what to read, what to keep of the output and where it goes; `Plan.run` does so.
+`plan` says for each tile of an image what to read, what to keep of the output and where it goes; `Plan.run` does so.
+`stream` says what a network needs again of a stream's past with each chunk; `Stream.run` does so.
 """
 
 from __future__ import annotations
 
 from fastrf.tiling.plans import Output, Plan, plan
+from fastrf.tiling.streams import Call, Stream, stream
 from fastrf.tiling.tiles import Axis, Part, Span, Tile
 
-__all__ = ["Axis", "Output", "Part", "Plan", "Span", "Tile", "plan"]
+__all__ = ["Axis", "Call", "Output", "Part", "Plan", "Span", "Stream", "Tile", "plan", "stream"]

@@ -1,0 +1,307 @@
+"""Streams: a network that is called chunk by chunk as samples come in, and gives what one call on all of them gives.
+
+Such a network is called on a buffer: what it needs of the past again, the new samples, and those ahead that it waits
+for. It pads the buffer's left edge as if the signal began there, so the outputs that read the edge are thrown away; a
+`Stream` says how many, and `Stream.run` does all of it. Networks that carry a state from call to call need none of
+this: theirs is the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from fastrf.analysis import Analysis
+from fastrf.errors import PositionError, ShapeError, UsageError, a_kind
+from fastrf.field import ReceptiveField
+from fastrf.queries.halo import Halo
+
+__all__ = ["Call", "Stream", "stream"]
+
+
+class Call(NamedTuple):
+    """One call on samples `[start, stop)`: outputs to drop in front, then to keep (None: all that are left)."""
+
+    start: int
+    stop: int
+    drop: int
+    keep: int | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a network needs to run on a stream along one axis; lengths are in samples unless they say outputs.
+
+    Each call takes a `buffer`: `cache` samples of the past again, `chunk` new ones, and `delay` ones ahead, which the
+    next call is given again, too. Of what it returns, the first `drop` outputs are thrown away and the next `keep` are
+    those of the chunk. `cache` and `delay` are `lookback` and `lookahead` in whole periods: buffers begin at multiples
+    of `period` samples, which make `positions` outputs. Until `cache` samples are there, buffers begin where the stream
+    does, and fewer outputs are dropped; the last one ends where it does. `shape` and `input_shape` are those that were
+    analysed, `array_axes` the stream's axis in `input_shape` and in `shape`.
+    """
+
+    node: str
+    axis: int
+    chunk: int
+    lookback: int
+    lookahead: int
+    period: int
+    positions: int
+    shape: tuple[int, ...] = field(repr=False)
+    input_shape: tuple[int, ...] = field(repr=False)
+    array_axes: tuple[int, int] = field(repr=False)
+    assumes: tuple[str, ...] = ()
+
+    @property
+    def cache(self) -> int:
+        """Samples of the past that each call is given again."""
+        return -(-self.lookback // self.period) * self.period
+
+    @property
+    def delay(self) -> int:
+        """Samples that outputs lag behind: those ahead that a call waits for."""
+        return -(-self.lookahead // self.period) * self.period
+
+    @property
+    def buffer(self) -> int:
+        """Samples of a call."""
+        return self.cache + self.chunk + self.delay
+
+    @property
+    def drop(self) -> int:
+        """Outputs at the front of a call's result that are thrown away."""
+        return self._outputs(self.cache)
+
+    @property
+    def keep(self) -> int:
+        """Outputs of a call that are the chunk's; what follows them is thrown away, since the next call makes it."""
+        return self._outputs(self.chunk)
+
+    @property
+    def waste(self) -> float:
+        """The share of a call's samples that another call is given, too."""
+        return 1 - self.chunk / self.buffer
+
+    def _outputs(self, samples: int) -> int:
+        return samples // self.period * self.positions
+
+    def calls(self, n: int) -> Iterator[Call]:
+        """The calls for a stream of `n` samples, first to last; the last one keeps all that is left."""
+        done = 0
+        while done + self.chunk + self.delay <= n:
+            yield self._next(done)
+            done += self.chunk
+        yield from self._last(done, n)
+
+    def _next(self, done: int) -> Call:
+        """The call for the chunk behind `done` samples."""
+        start = max(done - self.cache, 0)
+        return Call(start, done + self.chunk + self.delay, self._outputs(done - start), self.keep)
+
+    def _last(self, done: int, n: int) -> Iterator[Call]:
+        """The call at the end, on a buffer no shorter than the others: some layers take no short ones."""
+        start = max(min(done - self.cache, (n - self.buffer) // self.period * self.period), 0)
+        left = self._total(n)
+        if n and (left is None or left > self._outputs(done)):
+            yield Call(start, n, self._outputs(done - start), None)
+
+    def _total(self, n: int) -> int | None:
+        """Outputs for `n` samples, where the analysed length tells."""
+        (given, made) = (shape[axis] for shape, axis in zip(self._shapes, self.array_axes, strict=True))
+        return None if (n - given) % self.period else made + (n - given) // self.period * self.positions
+
+    @property
+    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.input_shape, self.shape
+
+    def run(self, network: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
+        """Yield the outputs of a stream of arrays of any lengths; put together, they are those of the whole.
+
+        `network` takes and gives NumPy arrays or PyTorch tensors of the shapes that were analysed, with any axes in
+        front of them (the batch) and any length along the stream's; or it is an `onnxruntime.InferenceSession` of one
+        input. Arrays come in as the network takes them. Each call is made as soon as its samples are there, the last
+        one when the chunks end. Raises ShapeError and UsageError for arrays, in or out, that do not fit.
+        """
+        call = _callable(network)
+        held = _Held(self)
+        done = 0
+        for piece in chunks:
+            held.add(piece)
+            while held.stop >= done + self.chunk + self.delay:
+                yield self._kept(self._next(done), held, call)
+                done += self.chunk
+                held.forget(done - self.cache - self.chunk)
+        for last in self._last(done, held.stop):
+            found = self._kept(last, held, call)
+            if found.shape[found.ndim + self._from_end[1]]:
+                yield found
+
+    @property
+    def _from_end(self) -> tuple[int, int]:
+        """The stream's axis of inputs and of outputs, counted from the end: before the others stands the batch."""
+        return self.array_axes[0] - len(self.input_shape), self.array_axes[1] - len(self.shape)
+
+    def _kept(self, call: Call, held: _Held, network: Callable[[Any], Any]) -> Any:
+        """What a call keeps of what the network returns."""
+        made = _single(network(held.between(call.start, call.stop)))
+        axis = self._from_end[1]
+        self._check(made, call)
+        return _cut(made, axis, call.drop, None if call.keep is None else call.drop + call.keep)
+
+    def _check(self, made: Any, call: Call) -> None:
+        """Whether a call's result can be the network's."""
+        shape, axis, n = tuple(made.shape), self.array_axes[1], call.stop - call.start
+        total = self._total(n)
+        least = call.drop + (call.keep or 0) if total is None else total
+        along = shape[self._from_end[1]] if _fits(shape, self.shape, axis) else -1
+        if along < least or (total is not None and along > total):
+            wanted = _told(self.shape, axis, str(least) if total is not None else f"{least} or more")
+            raise ShapeError(
+                f"the callable made {_x(shape)} of {n} samples, not {wanted} as {self.node!r} would; "
+                "stream the network that was analysed, from its input to that node"
+            )
+
+
+def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: int = 0) -> Stream:
+    """What a network needs to run on a stream along a position axis, `chunk` new samples at a time.
+
+    Of an Analysis, its first output is streamed; of a field, its node. `axis` counts the axes of positions, so it is 0
+    for audio of shape `(channels, samples)`. `chunk` must be a multiple of the period (default: one period).
+
+    Raises ShapeError where an output reads all of the past or of what is to come, naming the node that makes it so, and
+    for a chunk that does not fit, PositionError for a node without such an axis.
+    """
+    asked = analysis.output if isinstance(analysis, Analysis) else analysis
+    halo = asked.halo()
+    n = len(halo.period)
+    if type(axis) is not int or not -n <= axis < n:
+        raise PositionError(f"axis {axis!r} is not one of the {n} axes that {asked.name!r} shares with the input")
+    axis %= n
+    before, after, period = halo.before[axis], halo.after[axis], halo.period[axis]
+    if math.isinf(before) or math.isinf(after):
+        raise ShapeError(_refusal(asked, analysis if isinstance(analysis, Analysis) else None, axis, halo))
+    chunk = period if chunk is None else chunk
+    if type(chunk) is not int or chunk < 1 or chunk % period:
+        near = sorted({max(chunk // period + k, 1) * period for k in (0, 1)}) if type(chunk) is int else [period]
+        remedy = f"use {' or '.join(map(str, near))}"
+        raise ShapeError(f"chunk {chunk!r} is no multiple of the period of {asked.name!r}, {period} samples; {remedy}")
+    axes = _array_axis(axis, asked.input_channel_axis), _array_axis(axis, asked.channel_axis)
+    lengths = int(before), int(after), period, halo.positions[axis]
+    return Stream(asked.name, axis, chunk, *lengths, asked.shape, asked.input_shape, axes, asked.assumes)
+
+
+def _refusal(asked: ReceptiveField, analysis: Analysis | None, axis: int, halo: Halo) -> str:
+    """Why there is no stream: which node reads without bound, and what to do instead."""
+    at = halo.unbounded_at if analysis is None else analysis._unbounded_at(asked.name, axis)
+    node = analysis.network.by_name.get(at[0]) if analysis is not None and at else None
+    who = f"node {at[0]!r}{'' if node is None else f' ({node.op})'}" if at else f"a node on the way to {asked.name!r}"
+    if math.isinf(halo.before[axis]):
+        what, remedy = "of the past", "carry its own state from call to call and stream what is around it"
+    else:
+        what, remedy = "that is to come", "bound its look-ahead"
+    return f"{who} reads all {what}, or at no fixed distance, so no cache of samples is enough; {remedy}"
+
+
+def _array_axis(axis: int, channel: int | None) -> int:
+    """The axis of an array that is a position axis, channels apart."""
+    return axis if channel is None or axis < channel else axis + 1
+
+
+class _Held:
+    """The samples of a stream that calls may still need, in the pieces that they came in."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.axis, self.shape = stream._from_end[0], stream.input_shape
+        self.pieces: list[Any] = []
+        self.start = self.stop = 0
+
+    def add(self, piece: Any) -> None:
+        """Behind the others."""
+        shape = getattr(piece, "shape", None)
+        if shape is None or not hasattr(piece, "dtype"):
+            raise UsageError(f"chunks must be NumPy arrays or PyTorch tensors, not {a_kind(piece)}")
+        axis = self.axis + len(self.shape)
+        if not _fits(shape, self.shape, axis):
+            wanted = _told(self.shape, axis, "any")
+            raise ShapeError(f"a chunk is {_x(shape)}, but the input {wanted}; analyse it at the chunk's shape")
+        first = self.pieces[0] if self.pieces else piece
+        if _alike(first, self.axis) != _alike(piece, self.axis):
+            raise UsageError(
+                f"chunks of a stream must be of one kind, but after {first.dtype} {_x(first.shape)} came {piece.dtype} "
+                f"{_x(shape)}"
+            )
+        self.pieces.append(piece)
+        self.stop += shape[self.axis]
+
+    def between(self, start: int, stop: int) -> Any:
+        """Samples `[start, stop)` as one array."""
+        if len(self.pieces) > 1:
+            self.pieces = [_joined(self.pieces, self.axis)]
+        return _cut(self.pieces[0], self.axis, start - self.start, stop - self.start)
+
+    def forget(self, before: int) -> None:
+        """Let go of samples that nothing will ask for."""
+        if before > self.start:
+            self.pieces = [_cut(self.between(self.start, self.stop), self.axis, before - self.start, None)]
+            self.start = before
+
+
+def _alike(array: Any, axis: int) -> tuple[object, ...]:
+    """What all arrays of a stream have in common."""
+    shape = list(array.shape)
+    shape[axis] = 0
+    return type(array).__module__, array.dtype, tuple(shape)
+
+
+def _callable(network: Any) -> Callable[[Any], Any]:
+    """A function of one array; that of an ONNX Runtime session of one input."""
+    if hasattr(network, "get_inputs") and hasattr(network, "run"):
+        names = [given.name for given in network.get_inputs()]
+        if len(names) != 1:
+            raise UsageError(f"the session has inputs {', '.join(names)}; give a function of the stream's one alone")
+        return lambda array: network.run(None, {names[0]: array})
+    if not callable(network):
+        raise UsageError(f"the network must be a function of one array, or a session, not {a_kind(network)}")
+    return cast("Callable[[Any], Any]", network)
+
+
+def _single(made: Any) -> Any:
+    """The array that a network gave, alone or in a list."""
+    if isinstance(made, list | tuple) and len(made) == 1:
+        made = made[0]
+    if not hasattr(made, "shape") or not hasattr(made, "ndim"):
+        many = f"{len(made)} things" if isinstance(made, list | tuple) else a_kind(made)
+        raise UsageError(f"the callable gave {many}, not an array; give a function that returns the streamed output")
+    return made
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int], free: int) -> bool:
+    """Whether an array has the axes that are wanted, whatever the length of one, behind those of a batch."""
+    there = list(shape)[len(shape) - len(wanted) :]
+    return len(shape) >= len(wanted) and all(there[k] == n for k, n in enumerate(wanted) if k != free)
+
+
+def _told(shape: Sequence[int], axis: int, length: str) -> str:
+    """A shape with another length along an axis."""
+    return " x ".join(length if k == axis else str(n) for k, n in enumerate(shape))
+
+
+def _x(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape)) or "a scalar"
+
+
+def _joined(pieces: list[Any], axis: int) -> Any:
+    if type(pieces[0]).__module__.partition(".")[0] == "torch":
+        import torch
+
+        return torch.cat(pieces, axis)
+    import numpy as np
+
+    return np.concatenate(pieces, axis)
+
+
+def _cut(array: Any, axis: int, start: int, stop: int | None) -> Any:
+    """The part of an array between two indices of an axis that is counted from the end."""
+    return array[(..., slice(start, stop), *(slice(None),) * (-1 - axis))]

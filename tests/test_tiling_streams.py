@@ -1,0 +1,284 @@
+"""Streams: what comes in by pieces of any length gives, bit for bit, what the whole gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fastrf
+from fastrf.tiling import Call, stream
+
+torch = pytest.importorskip("torch")
+
+from tests.streaming_networks import AHEAD, CAUSAL, signal, whole_numbers  # noqa: E402
+from tests.test_halo import random_module  # noqa: E402
+
+N = 12 * 40
+MODELS = {**CAUSAL, **AHEAD}
+
+
+def build(name, seed):
+    """A model of whole numbers, its analysis, and a generator of signals."""
+    generator = torch.Generator().manual_seed(seed)
+    make, channels = MODELS[name]
+    model = whole_numbers(make(), generator)
+    return model, fastrf.analyze(model, (channels, N)).output, channels, generator
+
+
+def pieces(array, rng, longest=70):
+    """An array in pieces of random lengths, none included."""
+    n = array.shape[-1]
+    cuts = np.sort(rng.integers(0, n + 1, 2 * n // longest))
+    return [array[..., a:b] for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
+
+
+def streamed(plan, model, parts):
+    with torch.no_grad():
+        return torch.cat(list(plan.run(model, parts)), -1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_streams_equal_the_whole(name, rng):
+    model, field, channels, generator = build(name, int(rng.integers(1 << 30)))
+    period = field.halo().period[0]
+    odd = name != "hourglass"  # which takes whole periods alone
+    one = period * -(-8 // period)
+    for chunk, n in [(one, N), (3 * one, N - odd), (2 * one, 5 * one + odd), (40 * period, N + period)]:
+        samples = signal(channels, n, generator)
+        with torch.no_grad():
+            whole = model(samples)
+        assert torch.equal(streamed(stream(field, chunk), model, pieces(samples, rng)), whole)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_less_of_the_past_or_of_what_is_to_come_differs(name, rng):
+    model, field, channels, generator = build(name, 1)
+    plan = stream(field, 4 * field.halo().period[0])
+    assert (plan.delay > 0) is (name in AHEAD)
+    samples = signal(channels, N, generator)
+    with torch.no_grad():
+        whole = model(samples)
+    less = replace(plan, lookback=plan.cache - plan.period)
+    assert not torch.equal(streamed(less, model, pieces(samples, rng)), whole)
+    if plan.delay:
+        less = replace(plan, lookahead=plan.delay - plan.period)
+        assert not torch.equal(streamed(less, model, pieces(samples, rng)), whole)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_look_back_and_look_ahead_are_sharp_to_the_sample(name):
+    model, field, channels, generator = build(name, 2)
+    plan = stream(field, 2 * field.halo().period[0])
+    call = list(plan.calls(N))[len(list(plan.calls(N))) // 2 + 2]
+    begin = call.start + plan.cache
+    for first, changed in [(begin - plan.lookback, True), (begin - plan.lookback - 1, False)]:
+        assert touched(model, call, first, -1, channels, generator) is changed
+    end = begin + plan.chunk + plan.lookahead
+    for last, changed in [(end - 1, True), (end, False)]:
+        assert touched(model, call, last, 1, channels, generator) is changed
+
+
+def touched(model, call, sample, way, channels, generator):
+    """Whether what a call keeps changes with a sample and those beyond it."""
+    found = False
+    for _ in range(20):
+        one = signal(channels, N, generator)
+        two = one.clone()
+        beyond = slice(None, sample + 1) if way < 0 else slice(sample, None)
+        two[..., beyond] = signal(channels, N, generator)[..., beyond]
+        two[..., sample] = one[..., sample] + 1
+        with torch.no_grad():
+            made = [model(x[..., call.start :])[..., call.drop : call.drop + call.keep] for x in (one, two)]
+        found |= not torch.equal(*made)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    model = whole_numbers(random_module(torch, rng), torch.Generator().manual_seed(seed))
+    for layer in model:
+        if isinstance(layer, torch.nn.Tanh):
+            layer.forward = lambda x: torch.remainder(x, 7)
+    n = 288
+    field = fastrf.analyze(model, (1, n)).output
+    plan = stream(field, int(rng.integers(1, 4)) * field.halo().period[0])
+    samples = torch.from_numpy(rng.integers(-3, 4, (1, n - int(rng.integers(9))))).double()
+    with torch.no_grad():
+        whole = model(samples)
+    assert torch.equal(streamed(plan, model, pieces(samples, rng, 40)), whole)
+
+
+def padded_by(x, before, after):
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)])
+
+
+def smooth(x):
+    """Sums of the last five samples, then of every second one of those with its two neighbours."""
+    padded = padded_by(x, 4, 0)
+    sums = sum(padded[..., k : k + x.shape[-1]] for k in range(5))
+    padded = padded_by(sums, 1, 1)
+    return sum(padded[..., k : k + x.shape[-1]] for k in range(3))[..., ::2]
+
+
+SMOOTH = [fastrf.conv(1, 5, padding=[[4, 0]]), fastrf.conv(1, 3, padding=1, stride=2)]
+
+
+def test_worked_numbers():
+    plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
+    assert (plan.lookback, plan.lookahead, plan.period, plan.positions) == (5, 0, 2, 1)
+    assert (plan.cache, plan.delay, plan.buffer, plan.drop, plan.keep) == (6, 0, 22, 3, 8)
+    assert plan.waste == 6 / 22
+    assert list(plan.calls(45)) == [Call(0, 16, 0, 8), Call(10, 32, 3, 8), Call(22, 45, 5, None)]
+    assert list(plan.calls(32)) == [Call(0, 16, 0, 8), Call(10, 32, 3, 8)]  # nothing is left for a last call
+    assert list(plan.calls(3)) == [Call(0, 3, 0, None)]
+    assert list(plan.calls(0)) == []
+    ahead = stream(fastrf.analyze([fastrf.conv(1, 7, padding=3), fastrf.max_pool(2)], (1, 64)), 8)
+    assert (ahead.lookback, ahead.lookahead, ahead.cache, ahead.delay, ahead.drop, ahead.keep) == (3, 3, 4, 4, 2, 4)
+
+
+def test_numpy_networks_and_those_without_a_batch(rng):
+    samples = rng.integers(-9, 9, (1, 1000)).astype(float)
+    plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
+    found = list(plan.run(smooth, pieces(samples, rng)))
+    assert np.array_equal(np.concatenate(found, -1), smooth(samples))
+    batch = rng.integers(-9, 9, (3, 1, 99)).astype(float)
+    assert np.array_equal(np.concatenate(list(plan.run(smooth, pieces(batch, rng, 9))), -1), smooth(batch))
+
+
+def test_outputs_come_as_soon_as_their_samples_are_there(rng):
+    plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
+    given = []
+
+    def source():
+        for piece in np.split(rng.integers(-9, 9, (1, 160)), 16, -1):
+            given.append(piece.shape[-1])
+            yield piece
+
+    outputs = plan.run(smooth, source())
+    assert [(next(outputs).shape[-1], sum(given)) for _ in range(4)] == [(8, 20), (8, 40), (8, 50), (8, 70)]
+    assert list(plan.run(smooth, [])) == []
+
+
+def test_one_axis_of_several(rng):
+    """A spectrogram: whole along the frequencies, a stream along time."""
+    layers = [fastrf.conv(1, [5, 3], padding=[[2, 2], [2, 0]]), fastrf.layer("softmax", axis=1)]
+    plan = stream(fastrf.analyze(layers, (1, 12, 40)), 5, axis=1)
+    assert (plan.axis, plan.cache, plan.delay) == (1, 2, 0)
+
+    def network(x):
+        padded = padded_by(x, 2, 0)
+        sums = sum(padded[..., k : k + x.shape[-1]] for k in range(3))
+        return sums - sums.sum(1, keepdims=True)
+
+    samples = rng.integers(-9, 9, (1, 12, 57))
+    assert np.array_equal(np.concatenate(list(plan.run(network, pieces(samples, rng, 9))), -1), network(samples))
+
+
+def test_onnx_runtime(rng):
+    onnx, ort = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    weights = {
+        "w1": rng.integers(-2, 3, (3, 1, 4)),
+        "w2": rng.integers(-2, 3, (3, 2, 4)),
+        "w3": rng.integers(-2, 3, (1, 2, 3)),
+    }
+    tensors = [onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w1"], ["a"], pads=[2, 0], strides=[2]),
+        onnx.helper.make_node("ConvTranspose", ["a", "w2"], ["b"], pads=[0, 2], strides=[2]),
+        onnx.helper.make_node("Relu", ["b"], ["c"]),
+        onnx.helper.make_node("Conv", ["c", "w3"], ["y"], pads=[4, 0], dilations=[2]),
+    ]
+    ends = [
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["n", 1, t]) for n, t in (("x", "t"), ("y", "s"))
+    ]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    plan = stream(fastrf.analyze(model, (1, 64)), 10)
+    samples = rng.integers(-3, 4, (1, 1, 233)).astype(np.float32)
+    (whole,) = session.run(None, {"x": samples})
+    assert np.array_equal(np.concatenate(list(plan.run(session, pieces(samples, rng))), -1), whole)
+    less = replace(plan, lookback=plan.cache - plan.period)
+    assert not np.array_equal(np.concatenate(list(less.run(session, pieces(samples, rng))), -1), whole)
+
+
+def test_unbounded_look_back_is_refused_by_the_name_of_the_node():
+    layers = [
+        fastrf.conv(4, 3, padding=1),
+        {"op": "permute", "order": [1, 0]},
+        {"name": "memory", "op": "recurrent", "hidden_size": 4},
+    ]
+    analysis = fastrf.analyze(layers, (2, 12))
+    for given in (analysis, analysis.output):
+        with pytest.raises(fastrf.ShapeError, match=r"^node 'memory'.* reads all of the past.* its own state"):
+            stream(given, 4)
+    assert stream(analysis[list(analysis)[1]], 4).cache == 1
+    summed = fastrf.analyze(torch.nn.Sequential(torch.nn.Conv1d(1, 1, 3), Summed()), (1, 32))
+    with pytest.raises(fastrf.ShapeError, match=r"^node '1' \(cumsum\) reads all of the past"):
+        stream(summed)
+    backwards = fastrf.analyze([fastrf.layer("flip", axes=[1])], (1, 12))
+    with pytest.raises(fastrf.ShapeError, match=r"^node 'flip1'.* at no fixed distance"):
+        stream(backwards)
+
+
+class Summed(torch.nn.Module):
+    def forward(self, x):
+        return x.cumsum(-1)
+
+
+def test_a_node_that_is_unbounded_along_another_axis_is_not_named():
+    spec = {
+        "input_shape": [1, 6, 12],
+        "layers": [
+            {"name": "soft", "op": "softmax", "axis": 1},
+            {"name": "norm", "op": "softmax", "axis": 2},
+        ],
+    }
+    analysis = fastrf.analyze(spec)
+    assert stream(analysis["soft"], axis=1).cache == 0
+    with pytest.raises(fastrf.ShapeError, match=r"^node 'norm'"):
+        stream(analysis, axis=1)
+
+
+def test_bad_input_is_told_in_one_line(rng):
+    analysis = fastrf.analyze(SMOOTH, (1, 64))
+    for chunk, said in [
+        (7, "use 6 or 8"),
+        (1, "use 2$"),
+        (-4, "use 2$"),
+        (4.0, "period"),
+        (True, "period"),
+    ]:
+        with pytest.raises(fastrf.ShapeError, match=said):
+            stream(analysis, chunk)
+    for axis in (1, -2, 0.0, "time"):
+        with pytest.raises(fastrf.PositionError, match="not one of the 1 axes"):
+            stream(analysis, 4, axis)
+    plan, fine = stream(analysis, 4), np.zeros((1, 9))
+    for chunks, error, said in [
+        ([fine, np.zeros((2, 9))], fastrf.ShapeError, "a chunk is 2 x 9, but the input 1 x any"),
+        ([np.zeros(9)], fastrf.ShapeError, "a chunk is 9, but the input 1 x any"),
+        ([fine, np.zeros((1, 9), int)], fastrf.UsageError, "of one kind"),
+        ([fine, torch.zeros(1, 9)], fastrf.UsageError, "of one kind"),
+        ([fine, np.zeros((4, 1, 9))], fastrf.UsageError, "of one kind"),
+        ([[1.0, 2.0]], fastrf.UsageError, "not a list"),
+    ]:
+        with pytest.raises(error, match=said):
+            list(plan.run(smooth, chunks))
+    for network, error, said in [
+        (lambda x: x, fastrf.ShapeError, "made 1 x 4 of 4 samples, not 1 x 2 as"),
+        (lambda x: smooth(x)[..., :-1], fastrf.ShapeError, "made 1 x 1 of 4 samples"),
+        (lambda x: np.vstack([smooth(x)] * 2), fastrf.ShapeError, "made 2 x 2 of 4 samples"),
+        (lambda x: smooth(x)[0], fastrf.ShapeError, "made 2 of 4"),
+        (lambda x: (smooth(x), x), fastrf.UsageError, "gave 2 things"),
+        (lambda _: None, fastrf.UsageError, "gave a NoneType"),
+        (3, fastrf.UsageError, "must be a function"),
+    ]:
+        with pytest.raises(error, match=said):
+            list(plan.run(network, [fine]))
+    with pytest.raises(fastrf.PositionError, match="no positions to tile"):
+        stream(fastrf.analyze("resnet50"))
