@@ -25,7 +25,7 @@ from fastrf.queries import counting, masks
 from fastrf.queries.digests import digest
 from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
-from fastrf.queries.unbounded import Unbounded
+from fastrf.queries.sequences import Sequential
 from fastrf.system.locks import cached_property
 from fastrf.system.terminal import Progress
 
@@ -38,7 +38,7 @@ Mask = npt.NDArray[np.bool_]
 Position = Sequence[int] | int
 
 
-class ReceptiveField(Unbounded):
+class ReceptiveField(Sequential):
     """The exact receptive field of every neuron of a node, measured against one input.
 
     Shapes are without the batch. A *position* is an index per axis of `shape` that does not hold channels, a

@@ -1,0 +1,54 @@
+"""What a field says of sequences: how far back and ahead its steps read, and which of them read the future."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from fractions import Fraction
+
+from fastrf.engine.dependency import Dependency
+from fastrf.queries.stepping import Steps, checked_axis, steps_of
+from fastrf.queries.unbounded import Unbounded
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Unbounded):
+    """The part of a ReceptiveField that speaks of steps along an axis (see `fastrf.queries.stepping`).
+
+    `axis` is an axis of the pixels, 0 the first one; steps are the positions along the axis that goes through it. Step
+    `o` covers the samples `[o * stride, (o + 1) * stride)`, rounded outwards to whole samples. `stride` says how many
+    samples a step covers where the nominal field does not; without it, one, where there are as many steps as samples.
+    All raise PositionError for an axis without steps or of no known stride, and UsageError for a stride that is none.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def positional(self) -> Dependency:
+        """Which pixels, in any channel, any channel at each position depends on."""
+
+    def lookback(self, axis: int = 0, *, stride: float | Fraction | None = None) -> float:
+        """How many samples before its own first one a step reads, the most of all steps.
+
+        Exact over all steps. Where the beginning of the input cuts all those that reach so far, it is what they would
+        read on an unbounded input: `inf` behind attention or recurrence, NaN where that is unknown.
+        """
+        return self._steps(axis, stride).back(self.nominal, self._pixel_axis(axis))
+
+    def lookahead(self, axis: int = 0, *, stride: float | Fraction | None = None) -> float:
+        """How many samples after its own last one a step reads, the most of all steps; as `lookback`."""
+        return self._steps(axis, stride).ahead(self.nominal, self._pixel_axis(axis))
+
+    def is_causal(self, axis: int = 0, *, stride: float | Fraction | None = None) -> bool:
+        """Whether no step reads a sample after its own last one: looked at for all steps at once.
+
+        A proof where it is true; a field that is not `exact` may read less than it says, so false may be a false alarm.
+        """
+        return self._steps(axis, stride).is_causal
+
+    def _pixel_axis(self, axis: int) -> int:
+        return checked_axis(axis, len(self.pixel_shape), self.name)
+
+    def _steps(self, axis: int, stride: float | Fraction | None) -> Steps:
+        return steps_of(self.positional, self.nominal, axis, self.name, stride)

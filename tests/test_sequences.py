@@ -1,0 +1,97 @@
+"""Steps along an axis: how far back and ahead they read, worked by hand, and against every row of the exact masks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import fastrf
+
+INF = math.inf
+WAV2VEC2 = zip([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], strict=True)
+RECURRENT = [{"op": "permute", "order": [1, 0]}, {"op": "recurrent", "hidden_size": 4}]
+CAUSAL = [[i >= j for j in range(12)] for i in range(12)]
+
+
+def ends(field, axis=0, **more):
+    return field.lookback(axis, **more), field.lookahead(axis, **more), field.is_causal(axis, **more)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "expected"),
+    [
+        ([fastrf.conv(1, 3, padding=[[2, 0]])], (1, 12), (2, 0, True)),
+        ([fastrf.conv(1, 3, padding=1)], (1, 12), (1, 1, False)),
+        ([fastrf.conv(1, 3)], (1, 12), (0, 2, False)),
+        ([fastrf.conv(1, 3, dilation=4, padding=[[8, 0]])], (1, 40), (8, 0, True)),
+        ([fastrf.conv(1, 9, padding=4)], (1, 3), (4, 4, False)),  # wider than the input
+        ([fastrf.conv(1, 4, stride=2, padding=[[2, 0]])], (1, 12), (2, 0, True)),
+        ([fastrf.conv(1, k, stride=s) for k, s in WAV2VEC2], (1, 4000), (0, 80, False)),
+        ([fastrf.conv(1, 3, stride=3), fastrf.resize(scale=3)], (1, 12), (2, 2, False)),
+        ([fastrf.resize(scale=4), fastrf.conv(1, 3, padding=[[2, 0]])], (1, 12), (1, 0, True)),
+        ([fastrf.layer("pad", padding=[[0, 0], [2, 2]], mode="reflect"), fastrf.conv(1, 5)], (1, 12), (2, 2, False)),
+        ([fastrf.layer("flip", axes=[1])], (1, 12), (11, 11, False)),
+        (RECURRENT, (2, 12), (INF, 0, True)),
+    ],
+)
+def test_worked_numbers(layers, shape, expected):
+    assert ends(fastrf.analyze(layers, shape).output) == expected
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(CAUSAL, (INF, 0, True)), (None, (INF, INF, False))])
+def test_attention_reaches_without_bound(mask, expected):
+    layers = [fastrf.layer("attention", mask=mask, inputs=["input"] * 3)]
+    assert ends(fastrf.analyze(layers, (12, 4), channel_axis=1).output) == expected
+
+
+def by_rows(field, axis, stride):
+    """Look-back, look-ahead and leaking pairs by the exact mask of every position."""
+    back, ahead, pairs = 0, 0, set()
+    for position in np.ndindex(field.position_shape):
+        others = tuple(k for k in range(len(field.pixel_shape)) if k != axis)
+        read = np.flatnonzero(field.mask(position).any(axis=others))
+        begin, end = math.floor(position[axis] * stride), math.ceil((position[axis] + 1) * stride)
+        pairs |= {(position[axis], i) for i in read.tolist() if i >= end}
+        if read.size:
+            back, ahead = max(back, begin - read[0]), max(ahead, read[-1] - end + 1)
+    return back, ahead, sorted(pairs)
+
+
+@pytest.mark.parametrize("rng", range(12), indirect=True)
+def test_steps_of_drawn_layers_read_what_their_masks_show(rng):
+    layers, strides = [], [1.0, 1.0]
+    for _ in range(rng.integers(1, 4)):
+        kernel, stride, dilation = ([int(n) for n in rng.integers(1, 4, 2)] for _ in range(3))
+        padding = rng.integers(0, 5, (2, 2)).tolist()
+        layers.append(fastrf.conv(1, kernel, stride=stride, dilation=dilation, padding=padding))
+        if rng.random() < 0.3:
+            layers.append(fastrf.resize(scale=2))
+            stride = [s / 2 for s in stride]
+        strides = [a * b for a, b in zip(strides, stride, strict=True)]
+    field = fastrf.analyze(layers, (1, 60, 57)).output
+    for axis, stride in enumerate(strides):
+        back, ahead, pairs = by_rows(field, axis, stride)
+        assert field.is_causal(axis) == (not pairs)
+        assert ends(field, axis)[:2] == (back, ahead)
+
+
+def test_the_axis_that_goes_along_is_found():
+    layers = [fastrf.layer("permute", order=[0, 2, 1]), fastrf.conv(1, [1, 3], padding=[[0, 0], [2, 0]])]
+    field = fastrf.analyze(layers, (1, 8, 12)).output
+    assert field.position_shape == (12, 8)
+    assert [ends(field, axis) for axis in (0, 1)] == [(2, 0, True), (0, 0, True)]
+
+
+def test_what_is_not_known_is_asked_for():
+    pooled = fastrf.analyze([fastrf.global_avg_pool()], (1, 12)).output
+    with pytest.raises(fastrf.PositionError, match="1 steps on 12 samples in no regular stride; say how many samples"):
+        pooled.lookahead()
+    assert ends(pooled, stride=12) == (0, 0, True)
+    with pytest.raises(fastrf.UsageError, match="stride must be a number of samples above 0, not -1"):
+        pooled.is_causal(stride=-1)
+    with pytest.raises(fastrf.PositionError, match="axis 1 is not one of the 1 pixel axes"):
+        pooled.lookback(1)
+    with pytest.raises(fastrf.PositionError, match="has no steps: none of its axes goes along axis 0"):
+        fastrf.analyze([fastrf.global_avg_pool(keepdims=False)], (1, 12)).output.lookback()
