@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fastrf import anchors, ops, spaces, tiling, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
+    from fastrf.checks.changes import Change, Diff
+    from fastrf.checks.diffing import diff
     from fastrf.engine.dependency import Dependency
     from fastrf.engine.nominal import Nominal
     from fastrf.engine.recipe import Recipe, Step
@@ -71,6 +73,8 @@ _NAMES = {
     "analysis": "Analysis analyze",
     "anchors": "anchors",
     "budget": "Limits limits",
+    "checks.changes": "Change Diff",
+    "checks.diffing": "diff",
     "engine.dependency": "Dependency",
     "engine.nominal": "Nominal",
     "engine.recipe": "Recipe Step",
@@ -98,8 +102,10 @@ _HOME = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "Analysis",
+    "Change",
     "Column",
     "Dependency",
+    "Diff",
     "FastRFError",
     "FormatError",
     "Group",
@@ -137,6 +143,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "depthwise_conv",
+    "diff",
     "flatten",
     "global_avg_pool",
     "layer",

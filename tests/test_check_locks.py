@@ -54,6 +54,8 @@ def test_a_lock_file_is_the_same_again(tmp_path):
         "start": [None, None],
         "digest": "",
         "exact": True,
+        "reads": ["c"],
+        "made": told["entries"]["d"]["made"],
         "parameters": 0,
         "macs": 0,
     }

@@ -384,6 +384,9 @@ def test_every_key_of_json_is_documented(run):
     zoo = json.loads(run("zoo", "--json")[1])
     levels = ("yolov5s", "--input", "3x64x64", "--levels", "p3,p4", "--suggest", "s3fd")
     suggestion = json.loads(run("anchors", *levels, "--json")[1])["suggestion"]
+    diff = json.loads(run("diff", "resnet18", "resnet34", "--input", "3x64x64", "--json")[1])
     inner = [found["inputs"]["input"], found["layers"][0], boxes["positions"][0], suggestion]
+    changed = next(change for change in diff["changes"] if change["pixels"])
+    inner += [diff, changed, changed["old"], changed["pixels"]]
     assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

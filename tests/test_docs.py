@@ -116,6 +116,8 @@ CLASSES = {
     fastrf.Analysis: "api/analysis.md",
     fastrf.Network: "api/analysis.md",
     fastrf.Summary: "api/tables.md",
+    fastrf.Diff: "api/checks.md",
+    fastrf.Change: "api/checks.md",
     fastrf.SweepResult: "api/sweeps.md",
 }
 

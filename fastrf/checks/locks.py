@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fastrf.checks.steps import NO_STEP, Step, steps
 from fastrf.errors import FormatError, LimitError
 from fastrf.network import MAX_AXIS, MAX_NAME, Network, Node, split_name, total
 from fastrf.system import VERSION
@@ -39,7 +40,8 @@ class Entry:
 
     `size_range` is `(smallest, largest)` over output phases; `digest` that of the exact relation, None where there is
     none (`ReceptiveField.digest`). `parameters` and `macs` are those of the module, None where they are not known;
-    `module` is the module's class, empty for a node outside of modules.
+    `module` is the module's class, empty for a node outside of modules. `reads` and `made` are its `steps.Step`, which
+    tells a cause from what follows and is no part of what must stay: other versions may make the same otherwise.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +55,8 @@ class Entry:
     parameters: int | None = 0
     macs: int | None = 0
     module: str = ""
+    reads: tuple[str, ...] = field(default=(), compare=False)
+    made: str = field(default="", compare=False)
 
     @property
     def size(self) -> Numbers:
@@ -60,7 +64,7 @@ class Entry:
         return tuple(high for _, high in self.size_range)
 
     @classmethod
-    def of(cls, own: ReceptiveField, nodes: Sequence[Node] = (), module: str = "") -> Entry:
+    def of(cls, own: ReceptiveField, nodes: Sequence[Node] = (), module: str = "", step: Step = NO_STEP) -> Entry:
         """The entry of a field that some nodes cost."""
         try:
             digest = own.digest()
@@ -70,7 +74,7 @@ class Entry:
         told["size_range"] = tuple((_rounded(low), _rounded(high)) for low, high in own.size_range)
         told |= {key: total(getattr(node, key) for node in nodes) for key in ("parameters", "macs")}
         told |= {key: getattr(own, key) for key in ("shape", "exact", "approximate_at", "assumes")}
-        return cls(digest=digest, module=module, **told)
+        return cls(digest=digest, module=module, **told, **step._asdict())
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,11 @@ class Lock:
     def of(cls, analysis: Analysis, model: str | None = None) -> Lock:
         """The lock of an analysis of all nodes; `model` is what it is called (default: the network's name)."""
         network, entries, keys = analysis.network, dict[str, Entry](), dict[str, str]()
-        for name, node, nodes in _rows(network):
+        rows = list(_rows(network))
+        step_of = steps(rows)
+        for name, node, nodes in rows:
             module = network.classes.get(split_name(name)[0], "module") if name in network.returns else ""
-            entries[name] = Entry.of(analysis[node], nodes, module)
+            entries[name] = Entry.of(analysis[node], nodes, module, step_of[name])
             keys.setdefault(node, name)
         for output in network.outputs:
             if output not in keys:
@@ -207,7 +213,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     told: dict[str, Any] = {"module": entry.module} if entry.module else {}
     told |= {"shape": entry.shape, "size": sizes, "stride": [*map(_told, entry.stride)]}
     told |= {"start": [*map(_told, entry.start)], "digest": entry.digest, "exact": entry.exact}
-    told |= {key: getattr(entry, key) for key in ("approximate_at", "assumes") if getattr(entry, key)}
+    told |= {key: getattr(entry, key) for key in ("approximate_at", "assumes", "reads", "made") if getattr(entry, key)}
     return told | {"parameters": entry.parameters, "macs": entry.macs}
 
 
@@ -243,10 +249,10 @@ def _entry(name: str, given: Any) -> Entry:
             raise ValueError(f"digest {str(digest)[:40]!r} is not 16 hexadecimal digits")
         if not isinstance(exact, bool):
             raise TypeError(f"exact {str(exact)[:40]!r} is neither true nor false")
-        notes: dict[str, Any] = {key: _texts(told.get(key, [])) for key in ("approximate_at", "assumes")}
+        notes: dict[str, Any] = {key: _texts(told.get(key, [])) for key in ("approximate_at", "assumes", "reads")}
         notes |= {key: _count(told[key]) for key in ("parameters", "macs")}
-        module = _name(told["module"]) if "module" in told else ""
-        return Entry(_shape(told["shape"]), sizes, stride, start, digest, exact, module=module, **notes)
+        notes |= {key: _name(told[key]) for key in ("module", "made") if key in told}
+        return Entry(_shape(told["shape"]), sizes, stride, start, digest, exact, **notes)
     except KeyError as error:
         raise FormatError(f"entry {name[:60]!r}: key {error} is missing") from None
     except (TypeError, ValueError, OverflowError) as error:

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from fastrf.cli.converting import convert_when_needed
+from fastrf.cli.diff import diff
 from fastrf.cli.options import (
     AnchorOptions,
     NodeOption,
@@ -206,6 +207,7 @@ def boxes(
     console.note(f"wrote {output}")
 
 
+app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
 
 
