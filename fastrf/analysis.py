@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastrf.engine.dependency import Dependency
@@ -23,6 +24,7 @@ from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
 from fastrf.queries.halo import Aligned, halo_of
 from fastrf.queries.ignoring import without
+from fastrf.queries.leaks import Leak, first_leaks
 from fastrf.queries.naming import calls, last_map, resolve
 from fastrf.system.locks import cached_property
 
@@ -160,6 +162,18 @@ class Analysis(Mapping[str, ReceptiveField]):
     def calls(self, module: str) -> tuple[ReceptiveField, ...]:
         """The outputs of every call of a PyTorch module, in order. Raises UnknownNodeError."""
         return tuple(self[name] for name in calls(self.network, module))
+
+    def leaks(
+        self, axis: int = 0, *, node: str | None = None, stride: float | Fraction | None = None
+    ) -> tuple[Leak, ...]:
+        """Where a node (default: the first output) comes to read the future: the nodes at which leaks first appear.
+
+        In the network's order; every pair of `ReceptiveField.leaks` is told at exactly one of them, and there are none
+        where the node is causal along the axis. `axis` and `stride` as in `ReceptiveField.leaks`, whose errors this
+        raises, too; UnknownNodeError where nodes on the way were not among the targets.
+        """
+        name = self.network.outputs[0] if node is None else resolve(self.network, node)
+        return first_leaks(self._seen, self, name, axis, stride)
 
     def summary(self, depth: int | None = None) -> Summary:
         """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""

@@ -75,6 +75,7 @@ def test_steps_of_drawn_layers_read_what_their_masks_show(rng):
         back, ahead, pairs = by_rows(field, axis, stride)
         assert field.is_causal(axis) == (not pairs)
         assert ends(field, axis)[:2] == (back, ahead)
+        assert list(map(tuple, field.leaks(axis).tolist())) == pairs
 
 
 def test_the_axis_that_goes_along_is_found():
@@ -95,3 +96,26 @@ def test_what_is_not_known_is_asked_for():
         pooled.lookback(1)
     with pytest.raises(fastrf.PositionError, match="has no steps: none of its axes goes along axis 0"):
         fastrf.analyze([fastrf.global_avg_pool(keepdims=False)], (1, 12)).output.lookback()
+
+
+def test_pairs_beyond_memory_are_asked_for_as_runs():
+    field = fastrf.analyze([fastrf.layer("flip", axes=[1])], (1, 60_000)).output
+    with fastrf.limits(memory="1MB"), pytest.raises(fastrf.LimitError, match=r"ask for leaks\(axis, runs=True\)"):
+        field.leaks()
+    assert field.leaks().shape == (30_000, 2)
+    assert field.leaks(runs=True)[0].tolist() == [0, 59_999, 60_000]
+
+
+def test_leaks_are_told_where_they_first_appear():
+    layers = [
+        fastrf.conv(1, 2, padding=[[1, 0]], name="causal"),
+        fastrf.conv(1, 2, padding=[[0, 1]], name="late"),
+        fastrf.conv(1, 4, stride=2, padding=[[1, 1]], name="down"),
+        fastrf.resize(scale=2, name="up"),
+    ]
+    analysis = fastrf.analyze(layers, (1, 8))
+    told = [(leak.node, leak.op, leak.count, leak.example) for leak in analysis.leaks()]
+    assert [row[:2] for row in told] == [("late", "conv"), ("down", "conv"), ("up", "resize")]
+    assert sum(row[2] for row in told) == len(analysis.output.leaks())
+    assert [analysis.leaks(node=name) for name in ("causal",)] == [()]
+    assert analysis.leaks(node="late")[0].pairs(runs=True).tolist() == [[k, k + 1, k + 2] for k in range(7)]

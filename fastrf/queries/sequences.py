@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from fractions import Fraction
 
+import numpy as np
+import numpy.typing as npt
+
 from fastrf.engine.dependency import Dependency
+from fastrf.queries.leaks import listed
 from fastrf.queries.stepping import Steps, checked_axis, steps_of
 from fastrf.queries.unbounded import Unbounded
 
@@ -46,6 +50,16 @@ class Sequential(Unbounded):
         A proof where it is true; a field that is not `exact` may read less than it says, so false may be a false alarm.
         """
         return self._steps(axis, stride).is_causal
+
+    def leaks(
+        self, axis: int = 0, *, stride: float | Fraction | None = None, runs: bool = False
+    ) -> npt.NDArray[np.int64]:
+        """int64[n, 2]: every pair of a step and a later sample that it reads, in order.
+
+        With `runs`, int64[n, 3]: a step, and the half-open interval of later samples, which is all of them in few rows.
+        Raises LimitError where the pairs would not fit into memory.
+        """
+        return listed(self._steps(axis, stride).leaking, runs=runs)
 
     def _pixel_axis(self, axis: int) -> int:
         return checked_axis(axis, len(self.pixel_shape), self.name)

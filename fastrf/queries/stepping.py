@@ -41,12 +41,13 @@ class Steps:
     """The positions along an axis of a map, against the samples along an axis of the input.
 
     `relation` holds for every step (row) the samples (columns) that any position of it reads. `assumes` says why the
-    stride is what it is, where the nominal field does not tell it.
+    stride is what it is, where the nominal field does not tell it. `alone` is whether nothing speaks for other steps.
     """
 
     axis: int
     stride: Fraction
     relation: Relation
+    alone: bool = True
     assumes: tuple[str, ...] = ()
 
     @cached_property
@@ -64,6 +65,14 @@ class Steps:
     def is_causal(self) -> bool:
         """Whether no step reads what comes after it."""
         return bool((self.relation.hulls[:, 1] <= self.ends).all())
+
+    @cached_property
+    def leaking(self) -> Relation:
+        """Of what steps read, what comes after them."""
+        indptr, start, stop = self.relation.runs
+        first = np.maximum(start, np.repeat(self.ends, np.diff(indptr)))
+        kept = np.flatnonzero(first < stop)
+        return Relation.from_arrays(self.relation.n_cols, np.searchsorted(kept, indptr), first[kept], stop[kept])
 
     def back(self, nominal: Nominal, k: int) -> float:
         """How many samples before its first one a step reads, the most of all."""
@@ -152,15 +161,16 @@ def steps_of(
         several = "several of its axes go" if followed else "none of its axes goes"
         raise PositionError(f"{name!r} of positions {positional.shape} has no steps: {several} along axis {axis}")
     relation = along(positional, own, axis)
-    known = followed.get(own, set())
+    known, alone = followed.get(own, set()), len(followed) < 2
     if stride is not None:
-        return Steps(own, _checked_stride(stride), relation)
+        return Steps(own, _checked_stride(stride), relation, alone)
     if len(known) == 1 and (step := next(iter(known))) > 0:
-        return Steps(own, step, relation)
+        return Steps(own, step, relation, alone)
     if relation.n_rows != relation.n_cols:
         said = f"{relation.n_rows} steps on {relation.n_cols} samples in no regular stride"
         raise PositionError(f"{name!r} has {said}; say how many samples a step covers with stride=")
-    return Steps(own, Fraction(1), relation, (f"{name!r}: a step along axis {axis} covers one sample",))
+    said = f"{name!r}: a step along axis {axis} covers one sample, as there are as many steps"
+    return Steps(own, Fraction(1), relation, not followed, (said,))
 
 
 def _checked_stride(stride: float | Fraction) -> Fraction:
