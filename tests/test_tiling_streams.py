@@ -140,6 +140,14 @@ def test_worked_numbers():
     assert (ahead.lookback, ahead.lookahead, ahead.cache, ahead.delay, ahead.drop, ahead.keep) == (3, 3, 4, 4, 2, 4)
 
 
+def test_tables():
+    plan = stream(fastrf.analyze("wavenet", (1, 8000)), 1600)
+    (record,) = plan.table.to_records()
+    assert (record["cache"], record["drop"], record["node"]) == (3069, 3069, "postprocess2")
+    text = str(plan.table.to_text())
+    assert all(part in text for part in ("1,600", "4,669", "1 to 1", "65.7%", "drop outputs"))
+
+
 def test_numpy_networks_and_those_without_a_batch(rng):
     samples = rng.integers(-9, 9, (1, 1000)).astype(float)
     plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
@@ -223,6 +231,9 @@ def test_unbounded_look_back_is_refused_by_the_name_of_the_node():
     backwards = fastrf.analyze([fastrf.layer("flip", axes=[1])], (1, 12))
     with pytest.raises(fastrf.ShapeError, match=r"^node 'flip1'.* at no fixed distance"):
         stream(backwards)
+    ring = fastrf.layer("pad", padding=[[0, 0], [3, 0]], mode="circular", name="ring")
+    with pytest.raises(fastrf.ShapeError, match=r"^node 'ring' \(pad\) reads at the ends .*; pad with zeros"):
+        stream(fastrf.analyze([fastrf.conv(1, 3), ring, fastrf.conv(1, 4)], (1, 48)))
 
 
 class Summed(torch.nn.Module):

@@ -17,8 +17,30 @@ from fastrf.analysis import Analysis
 from fastrf.errors import PositionError, ShapeError, UsageError, a_kind
 from fastrf.field import ReceptiveField
 from fastrf.queries.halo import Halo
+from fastrf.system.tables import Column, Table, count, document, share
 
 __all__ = ["Call", "Stream", "stream"]
+
+
+_LENGTHS = ("chunk", "cache", "delay", "buffer")
+_KEYS = ("node", "axis", *_LENGTHS, "lookback", "lookahead", "period", "positions", "drop", "keep", "waste", "assumes")
+_NOTE = (
+    "a call takes buffer samples: cache of the past again, chunk new ones, delay ahead; of what it makes, drop outputs "
+    "are thrown away and the next are kept; period: samples to outputs"
+)
+
+
+def _counted(key: str) -> Column:
+    return Column(key, lambda r: count(r[key]))
+
+
+_COLUMNS = (
+    Column("node", lambda r: r["node"]),
+    *map(_counted, _LENGTHS),
+    Column("period", lambda r: f"{r['period']} to {r['positions']}"),
+    *map(_counted, ("drop", "keep")),
+    Column("waste", lambda r: share(r["waste"], 1)),
+)
 
 
 class Call(NamedTuple):
@@ -83,6 +105,11 @@ class Stream:
     def waste(self) -> float:
         """The share of a call's samples that another call is given, too."""
         return 1 - self.chunk / self.buffer
+
+    @property
+    def table(self) -> Table:
+        """A table of one row, in all forms."""
+        return streams_table([self])
 
     def _outputs(self, samples: int) -> int:
         return samples // self.period * self.positions
@@ -164,6 +191,14 @@ class Stream:
             )
 
 
+def streams_table(streams: Sequence[Stream]) -> Table:
+    """A row for each of several streams of one node."""
+    records = [{key: getattr(one, key) for key in _KEYS} for one in streams]
+    assumes = dict.fromkeys(told for one in streams for told in one.assumes)
+    notes = [_NOTE, *(f"assumes: {told}" for told in assumes)]
+    return Table(records, _COLUMNS, notes=notes, keys=_KEYS, head=document("streams", units="samples", streams=None))
+
+
 def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: int = 0) -> Stream:
     """What a network needs to run on a stream along a position axis, `chunk` new samples at a time.
 
@@ -195,13 +230,28 @@ def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: 
 def _refusal(asked: ReceptiveField, analysis: Analysis | None, axis: int, halo: Halo) -> str:
     """Why there is no stream: which node reads without bound, and what to do instead."""
     at = halo.unbounded_at if analysis is None else analysis._unbounded_at(asked.name, axis)
-    node = analysis.network.by_name.get(at[0]) if analysis is not None and at else None
-    who = f"node {at[0]!r}{'' if node is None else f' ({node.op})'}" if at else f"a node on the way to {asked.name!r}"
-    if math.isinf(halo.before[axis]):
-        what, remedy = "of the past", "carry its own state from call to call and stream what is around it"
+    name = at[0] if at else _bent_at(asked.name, analysis, axis) if analysis is not None else ""
+    node = None if analysis is None else analysis.network.by_name.get(name)
+    who = f"node {name!r}{'' if node is None else f' ({node.op})'}" if name else f"a node on the way to {asked.name!r}"
+    if not at:
+        what, remedy = "at the ends of a signal what lies elsewhere (reflected or circular)", "pad with zeros or copies"
+    elif math.isinf(halo.before[axis]):
+        what = "all of the past, or at no fixed distance"
+        remedy = "carry its own state from call to call and stream what is around it"
     else:
-        what, remedy = "that is to come", "bound its look-ahead"
-    return f"{who} reads all {what}, or at no fixed distance, so no cache of samples is enough; {remedy}"
+        what, remedy = "all that is to come, or at no fixed distance", "bound its look-ahead"
+    return f"{who} reads {what}, so no cache of samples is enough; {remedy}"
+
+
+def _bent_at(name: str, analysis: Analysis, axis: int) -> str:
+    """The first node on the way to one that reads other samples at the borders than its distance allows."""
+    for node in list(analysis.network.needed([name]))[::-1]:
+        if node.name in analysis:
+            field = analysis[node.name]
+            halo = field.halo() if field.position_shape else None
+            if halo is not None and axis < len(halo.before) and math.isinf(halo.before[axis] + halo.after[axis]):
+                return node.name
+    return name
 
 
 def _array_axis(axis: int, channel: int | None) -> int:
