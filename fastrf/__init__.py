@@ -58,10 +58,12 @@ if TYPE_CHECKING:
         relu,
         resize,
     )
-    from fastrf.loading import load
+    from fastrf.loading import load, sizes
     from fastrf.network import Input, Network, Node
     from fastrf.ops.rules import rule
     from fastrf.queries.halo import Halo
+    from fastrf.queries.sizes.answers import AxisSizes, Sizes, Unfit
+    from fastrf.queries.sizes.progressions import Progression
     from fastrf.summary import Row, Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.run import sweep
@@ -85,12 +87,14 @@ _NAMES = {
     "field": "ReceptiveField load_field",
     "frontends.layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv "
     "flatten global_avg_pool layer linear max_pool relu resize",
-    "loading": "load",
+    "loading": "load sizes",
     "network": "Input Network Node",
     "ops": "ops",
     "ops.rules": "rule",
     "system.tables": "Column Table",
     "queries.halo": "Halo",
+    "queries.sizes.answers": "AxisSizes Sizes Unfit",
+    "queries.sizes.progressions": "Progression",
     "spaces": "spaces",
     "summary": "Row Summary",
     "sweeps.result": "SweepResult",
@@ -102,6 +106,7 @@ _HOME = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "Analysis",
+    "AxisSizes",
     "Change",
     "Column",
     "Dependency",
@@ -120,15 +125,18 @@ __all__ = [
     "Node",
     "Nominal",
     "PositionError",
+    "Progression",
     "ReceptiveField",
     "Recipe",
     "Relation",
     "Row",
     "ShapeError",
+    "Sizes",
     "Step",
     "Summary",
     "SweepResult",
     "Table",
+    "Unfit",
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
@@ -156,6 +164,7 @@ __all__ = [
     "relu",
     "resize",
     "rule",
+    "sizes",
     "spaces",
     "sweep",
     "tiling",

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastrf import zoo
 from fastrf.errors import FormatError, a_kind
@@ -17,7 +17,10 @@ from fastrf.network import Network
 from fastrf.system.extras import require
 from fastrf.system.files import opened
 
-__all__ = ["load", "read"]
+if TYPE_CHECKING:
+    from fastrf.queries.sizes.answers import Sizes
+
+__all__ = ["load", "read", "sizes"]
 
 #: Files of PyTorch and others that hold no architecture, or one as code.
 _STATES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pkl", ".h5", ".keras")
@@ -56,6 +59,38 @@ def load(
     cannot be.
     """
     return read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture))
+
+
+def sizes(
+    source: Any,
+    input_shape: Any = None,
+    *,
+    within: tuple[int, int] | None = None,
+    wrt: str | None = None,
+    channel_axis: ChannelAxis = ...,
+    values: Mapping[str, Any] | None = None,
+    mask_below: float = MASK_BELOW,
+    capture: str = "auto",
+    on_unsupported: str = "raise",
+    trust: bool = False,
+) -> Sizes:
+    """Which sizes of the input fit a network, its spatial axes one by one, solved from the shapes of its layers.
+
+    A size fits if every layer takes what it gets and keeps its weights. `source` and the options are those of
+    `fastrf.load`; `input_shape` need not fit itself: then the network is read at the next size that does. `within`, a
+    half-open range of sizes, limits what is listed. With several inputs, `wrt` names one; the others keep their shapes.
+
+    A network that is read for one input anew (a file, a built-in one) may hold numbers that follow its size: it is read
+    at some sizes to find them and at others to look at the answer, which `assumes` says.
+
+    Raises what `fastrf.load` raises, UsageError for a range that is none or an input that is not named, ShapeError for
+    an input without spatial axes, and UnsupportedOpError for layers whose shapes are not solved.
+    """
+    from fastrf.queries.sizes.solving import checked_range, of_network
+
+    options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture)
+    fixed = isinstance(source, Network | Mapping | list | tuple)
+    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, checked_range(within), fixed=fixed)
 
 
 def read(source: Any, input_shape: Any, options: Options) -> Network:

@@ -387,6 +387,7 @@ def test_every_key_of_json_is_documented(run):
     diff = json.loads(run("diff", "resnet18", "resnet34", "--input", "3x64x64", "--json")[1])
     inner = [found["inputs"]["input"], found["layers"][0], boxes["positions"][0], suggestion]
     changed = next(change for change in diff["changes"] if change["pixels"])
-    inner += [diff, changed, changed["old"], changed["pixels"]]
+    sizes = json.loads(run("sizes", "s3fd", "--for", "20", "--fits", "80", "--json")[1])
+    inner += [diff, changed, changed["old"], changed["pixels"], sizes, sizes["axes"][0]]
     assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

@@ -29,6 +29,7 @@ from fastrf.cli.options import (
     require_new,
     unfolded,
 )
+from fastrf.cli.sizes import sizes
 from fastrf.cli.sweep import sweep
 from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
@@ -209,6 +210,7 @@ def boxes(
 
 app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
+app.command()(unfolded(sizes))
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
     from fastrf.network import Network
+    from fastrf.queries.sizes.answers import Sizes
     from fastrf.system.tables import Table
 
 __all__ = [
@@ -46,6 +47,7 @@ def option(told: str, *names: str, **how: Any) -> Any:
     return typer.Option(*names, help=told, **how)
 
 
+_Answer = TypeVar("_Answer")
 _log = logging.getLogger(__name__)
 
 _Text = str | None
@@ -104,6 +106,15 @@ class Source:
             _log.debug("analysed every layer against %r", found.wrt)
             return found
 
+    def sizes(self, within: tuple[int, int] | None) -> Sizes:
+        """The sizes of the model's input that fit."""
+        from fastrf.loading import sizes
+
+        if self.ignore:
+            raise UsageError("--ignore changes no sizes; leave it out")
+        with status(f"reading {self.model} ..."):
+            return self._asked(functools.partial(sizes, within=within, wrt=self.wrt))
+
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""
         analysis = self.analysis_of(node)
@@ -123,17 +134,20 @@ class Source:
     def _load(self) -> Network:
         from fastrf.loading import load
 
-        axes = self.channel_axis
+        return self._asked(load)
+
+    def _asked(self, function: Callable[..., _Answer]) -> _Answer:
+        """What `load`, or a function that takes the same, says of the model."""
         try:
-            return self._loaded(load, axes)
+            return self._given_to(function, self.channel_axis)
         except ShapeError as error:
             if self.input_shape is None and "input_shape" in str(error):
                 said = f"{self.model}: its input shape is not known; give it with --input, such as --input 3x224x224"
                 raise ShapeError(said) from error
             raise
 
-    def _loaded(self, load: Callable[..., Network], axes: list[str] | None) -> Network:
-        return load(
+    def _given_to(self, function: Callable[..., _Answer], axes: list[str] | None) -> _Answer:
+        return function(
             self.model,
             parse_input(self.input_shape),
             channel_axis=_by_name(axes, _axis, "--channel-axis", "AXIS") if axes else ...,

@@ -1,0 +1,130 @@
+"""From a network to the sizes of its input that fit: each spatial axis by itself, and whether they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from fastrf.errors import FastRFError, FormatError, NetworkError, ShapeError, UsageError
+from fastrf.network import Input, Network
+from fastrf.queries.sizes.answers import AxisSizes, Sizes
+from fastrf.queries.sizes.layers import Followed, follow
+from fastrf.queries.sizes.lengths import FARTHEST
+from fastrf.queries.sizes.readings import Read, learned, weights_fit
+
+__all__ = ["checked_range", "of_network"]
+
+Load: TypeAlias = Callable[[Any], Network]
+
+#: Sizes after one that does not fit at which a network is read instead.
+MOST_MOVED = 64
+
+
+def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int, int | None], *, fixed: bool) -> Sizes:
+    """The sizes that fit a network which `load` reads at a shape; `fixed` says that its layers are always the same.
+
+    Raises what `load` raises, UsageError for a network of several inputs of which none is named, ShapeError for an
+    input without spatial axes and UnsupportedOpError for layers whose shapes are not solved.
+    """
+    network, moved = _read(load, input_shape)
+    given = _input(network, wrt)
+    axes = _spatial(given)
+
+    def at(sizes: Mapping[int, int]) -> Network | str:
+        shape = tuple(sizes.get(axis, n) for axis, n in enumerate(given.shape))
+        shapes = {name: shape if name == given.name else one.shape for name, one in network.inputs.items()}
+        try:
+            return load(shapes if len(shapes) > 1 else shape)
+        except NetworkError as error:
+            return str(error)
+
+    found = [
+        follow(network, given.name, axis)
+        if fixed
+        else learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis])
+        for axis in axes
+    ]
+    answers = [AxisSizes(axis, given.shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
+    assumes = dict.fromkeys([*moved, *network.assumes, *(text for one in found for text in one.assumes)])
+
+    def refused(sizes: tuple[int, ...]) -> str | None:
+        other = at(dict(zip(axes, sizes, strict=True)))
+        if isinstance(other, str):
+            return other
+        node = weights_fit(network, other)
+        return None if node is None else f"node {node!r}: its weights are for another shape"
+
+    return Sizes(network.name, given.shape, tuple(answers), _tied(network, found), tuple(assumes), refused)
+
+
+def _kept(axis: int, at: Callable[[Mapping[int, int]], Network | str], network: Network, given: Input) -> Read:
+    """The network by the size of one axis, each read once."""
+    known: dict[int, Network | str] = {given.shape[axis]: network}
+
+    def read(size: int) -> Network | str:
+        if size not in known:
+            known[size] = at({axis: size})
+        return known[size]
+
+    return read
+
+
+def _read(load: Load, input_shape: Any) -> tuple[Network, list[str]]:
+    """The network at the shape, or at the next one that fits; which one that is."""
+    try:
+        return load(input_shape), []
+    except FormatError:
+        raise
+    except NetworkError as error:
+        wanted = getattr(input_shape, "shape", input_shape)
+        if not isinstance(wanted, list | tuple) or len(wanted) < 2 or not all(type(n) is int for n in wanted):
+            raise
+        for more in range(1, MOST_MOVED + 1):
+            shape = (wanted[0], *(n + more for n in wanted[1:]))
+            try:
+                network = load(shape)
+            except FastRFError:
+                continue
+            told = "x".join(map(str, wanted))
+            return network, [f"the network was read at {'x'.join(map(str, shape))}, since {told} does not fit"]
+        raise error
+
+
+def _input(network: Network, wrt: str | None) -> Input:
+    names = list(network.inputs)
+    if wrt is None and len(names) > 1:
+        raise UsageError(f"the network has inputs {', '.join(names)}; name one by wrt, the others keep their shapes")
+    if wrt is not None and wrt not in network.inputs:
+        raise UsageError(f"{wrt[:60]!r} is no input of the network; its inputs are {', '.join(names)}")
+    return network.inputs[names[0] if wrt is None else wrt]
+
+
+def _spatial(given: Input) -> list[int]:
+    axes = [axis for axis in range(len(given.shape)) if axis != given.channel_axis]
+    if not axes:
+        raise ShapeError(f"input {given.name!r} of shape {given.shape} has no spatial axes, so no size to choose")
+    return axes
+
+
+def _tied(network: Network, found: Sequence[Followed]) -> str | None:
+    """The first layer that asks something of several axes, or of which one axis follows several of the input's."""
+    for k, one in enumerate(found):
+        for other in found[k + 1 :]:
+            both = [*(one.varying & other.varying), *(one.sites & other.sites)]
+            if both:
+                place = {node.name: k for k, node in enumerate(network.nodes)}
+                return min((name for name, _ in both), key=lambda name: place[name])
+    return None
+
+
+def checked_range(within: Any) -> tuple[int, int | None]:
+    """A range of sizes. Raises UsageError for what is none."""
+    if within is None:
+        return 1, None
+    told = f"within must be (start, stop) with 1 <= start < stop <= {FARTHEST}, such as (1, 701)"
+    if not isinstance(within, list | tuple) or len(within) != 2:
+        raise UsageError(f"{told}, not {str(within)[:40]!r}")
+    start, stop = within
+    if not all(type(n) is int for n in within) or not 1 <= start < stop <= FARTHEST:
+        raise UsageError(f"{told}, not {str(within)[:40]}")
+    return start, stop
