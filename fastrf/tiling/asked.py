@@ -117,16 +117,20 @@ class Wanted:
             told = f"axis {k} has {size} pixels, {analysed} were analysed, and the network goes in steps of {period}"
             raise ShapeError(f"{told}; analyse at the image's shape, {'x'.join(map(str, self.image_shape))}")
 
-    def output_shape(self, field: ReceptiveField, halo: Halo) -> tuple[int, ...]:
-        """The shape of an output of the whole image. Raises ShapeError where nothing is left of it."""
+    def given(self, field: ReceptiveField, halo: Halo) -> tuple[int, ...]:
+        """Positions per axis that the network makes of the whole image. Raises ShapeError where there are none."""
         found = list(field.position_shape)
         for k, (period, positions) in enumerate(zip(halo.period, halo.positions, strict=True)):
-            if k in self.wrap and k not in self.circular:
-                found[k] = self.sizes[k] // period * positions
-            else:
-                found[k] += (self.sizes[k] - self.analysed[k]) // period * positions
+            found[k] += (self.sizes[k] - self.analysed[k]) // period * positions
         if min(found, default=1) < 1:
             raise ShapeError(f"{field.name!r} has no positions for an image of {self.image_shape}; take a larger one")
+        return tuple(found)
+
+    def output_shape(self, field: ReceptiveField, halo: Halo) -> tuple[int, ...]:
+        """The shape of an output of the whole image; around an axis that is wrapped, every block is there."""
+        found = list(self.given(field, halo))
+        for k in set(self.wrap).difference(self.circular):
+            found[k] = self.sizes[k] // halo.period[k] * halo.positions[k]
         if field.channel_axis is not None:
             found.insert(field.channel_axis, field.shape[field.channel_axis])
         return tuple(found)

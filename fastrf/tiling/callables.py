@@ -1,0 +1,148 @@
+"""What runs a tile: PyTorch modules, onnxruntime sessions and plain functions, as one function of arrays.
+
+Frameworks are recognised only where the user has imported them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastrf.errors import ShapeError, UsageError, a_kind
+
+__all__ = ["Runner", "as_function", "is_tensor", "to_numpy"]
+
+#: A tile with the batch, or without one where the image has none, to the outputs in order.
+Runner = Callable[[Any], Sequence[Any]]
+
+
+def as_function(network: Any, names: Sequence[str], batched: bool) -> Runner:
+    """A network as a function from a tile to its outputs, in the order of `names`; tiles have a batch or have not.
+
+    Modules of PyTorch and sessions of onnxruntime get a batch of one where there is none. Raises UsageError for what
+    cannot be called, and for modules whose answer depends on what else is in the batch.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(network, torch.nn.Module):
+        _require_eval(torch, network)
+        run, alone = _of_module(torch, network), True
+    elif hasattr(network, "get_inputs") and hasattr(network, "run"):
+        run, alone = _of_session(network), True
+    elif callable(network):
+        run, alone = _plain(torch, network), False
+    else:
+        raise UsageError(f"{a_kind(network)} cannot run a tile; give a function, a module or an onnxruntime session")
+
+    def outputs(tile: Any) -> Sequence[Any]:
+        given = run(tile[None] if alone and not batched else tile)
+        found = _in_order(given, names)
+        return [_alone(value) for value in found] if alone and not batched else found
+
+    return outputs
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor of PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def to_numpy(value: Any) -> Any:
+    """A value as an array of NumPy."""
+    return value.detach().cpu().numpy() if is_tensor(value) else np.asarray(value)
+
+
+def _require_eval(torch: Any, module: Any) -> None:
+    """Raises UsageError for batch norm or dropout that trains."""
+    kinds = torch.nn.modules.batchnorm._NormBase, torch.nn.modules.dropout._DropoutNd
+    for name, part in module.named_modules():
+        if part.training and isinstance(part, kinds):
+            raise UsageError(f"{name or 'the module'!r} is training, so that tiles would differ; call .eval() first")
+
+
+def _of_module(torch: Any, module: Any) -> Callable[[Any], Any]:
+    """A module on its own device; where there is no tensor, neither is the answer one."""
+    device = next((value.device for value in (*module.parameters(), *module.buffers())), None)
+
+    def run(tile: Any) -> Any:
+        with torch.no_grad():
+            if is_tensor(tile):
+                return module(tile if device is None else tile.to(device))
+            return _each(to_numpy, module(torch.from_numpy(np.ascontiguousarray(tile)).to(device)))
+
+    return run
+
+
+def _of_session(session: Any) -> Callable[[Any], Any]:
+    """A session of onnxruntime that has one input."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs)
+        raise UsageError(f"the session has inputs {names}; give a function of one that calls session.run")
+
+    def run(tile: Any) -> Any:
+        fixed = inputs[0].shape
+        if any(isinstance(n, int) and n != m for n, m in zip(fixed, tile.shape, strict=False)):
+            told = f"the session takes {'x'.join(map(str, fixed))}, tiles are {'x'.join(map(str, tile.shape))}"
+            raise ShapeError(f"{told}; plan tiles of that size, or export with dynamic axes")
+        given = session.run(None, {inputs[0].name: np.ascontiguousarray(to_numpy(tile))})
+        return [sys.modules["torch"].from_numpy(one).to(tile.device) for one in given] if is_tensor(tile) else given
+
+    return run
+
+
+def _plain(torch: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of the user's; gradients of tensors are not kept."""
+
+    def run(tile: Any) -> Any:
+        if not is_tensor(tile):
+            return _each(to_numpy, function(tile))
+        with torch.no_grad():
+            return function(tile)
+
+    return run
+
+
+def _each(change: Callable[[Any], Any], given: Any) -> Any:
+    """A tensor, or those in sequences and mappings, changed."""
+    if isinstance(given, Mapping):
+        return {key: _each(change, value) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [_each(change, value) for value in given]
+    return change(given)
+
+
+def _in_order(given: Any, names: Sequence[str]) -> Sequence[Any]:
+    """The outputs by the names of a plan. Raises ShapeError for other names, or another number of them."""
+    if isinstance(given, Mapping):
+        keys = {str(key): key for key in given}
+        found = [keys.get(name, keys.get(name.removeprefix("out."))) for name in names]
+        if len(given) > 1 and None in found:
+            told = f"the network gives {', '.join(keys)}, the plan is of {', '.join(names)}"
+            raise ShapeError(f"{told}; name outputs= so in the plan, or run a function that returns a tuple of those")
+        return [given[key] for key in found] if None not in found else list(_flat(given))
+    flat = list(_flat(given))
+    if len(flat) != len(names):
+        told = f"the network gives {len(flat)} outputs, the plan is of {len(names)} ({', '.join(names)})"
+        raise ShapeError(f"{told}; plan outputs= as they are returned, or run a function that returns those")
+    return flat
+
+
+def _flat(given: Any) -> Any:
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(given, list | tuple):
+        for value in given:
+            yield from _flat(value)
+    else:
+        yield given
+
+
+def _alone(value: Any) -> Any:
+    """The one of a batch."""
+    if not value.ndim or value.shape[0] != 1:
+        raise ShapeError(f"the network gives shape {tuple(value.shape)} for a batch of 1; give the image with a batch")
+    return value[0]
