@@ -19,7 +19,7 @@ import numpy as np
 from fastrf.budget import require_memory
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system.extras import require
-from fastrf.system.files import read_text
+from fastrf.system.files import read_text, whole_file
 from fastrf.tiling.callables import is_tensor, to_numpy
 from fastrf.tiling.images import Image
 from fastrf.tiling.tiles import Tile
@@ -119,7 +119,7 @@ class Record:
 
     def __init__(self, path: Path, head: str, done: set[int], *, is_resumed: bool = False) -> None:
         self.path, self.head, self.done, self.is_resumed = path, head, done, is_resumed
-        self.has_begun = bool(done)
+        self.has_begun = False
 
     @classmethod
     def beside(cls, out: Any, plan: Plan, image: Image, resume: bool) -> Record | None:
@@ -149,18 +149,16 @@ class Record:
         return cls(path, head, done, is_resumed=True)
 
     def begin(self) -> None:
-        """Say that the output is of this plan, before it is made."""
+        """Say that the output is of this plan, before it is made; a line that was cut off is left out."""
         if not self.has_begun:
-            self._write("w", self.head)
+            with whole_file(self.path, sync=True) as file:
+                file.write("".join(f"{line}\n" for line in (self.head, *sorted(self.done))).encode())
             self.has_begun = True
 
     def add(self, number: int) -> None:
         """Say that a tile is written."""
-        self._write("a", str(number))
-
-    def _write(self, mode: str, line: str) -> None:
-        with self.path.open(mode) as file:
-            file.write(f"{line}\n")
+        with self.path.open("a") as file:
+            file.write(f"{number}\n")
             file.flush()
             os.fsync(file.fileno())
 
