@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from fastrf.errors import ShapeError, UsageError, a_kind
+from fastrf.tiling.grids import Grid
+from fastrf.tiling.tiles import Tile
 
-__all__ = ["Runner", "as_function", "is_tensor", "to_numpy"]
+__all__ = ["Runner", "as_function", "is_tensor", "run_tile", "to_numpy"]
 
 #: A tile with the batch, or without one where the image has none, to the outputs in order.
 Runner = Callable[[Any], Sequence[Any]]
@@ -42,6 +44,23 @@ def as_function(network: Any, names: Sequence[str], batched: bool) -> Runner:
         return [_alone(value) for value in found] if alone and not batched else found
 
     return outputs
+
+
+def run_tile(plan: Grid, function: Runner, pixels: Any, tile: Tile, batch: tuple[int, ...]) -> list[Any]:
+    """What to keep of every output of one tile. Raises ShapeError for outputs of another shape than planned."""
+    try:
+        given = function(pixels)
+    except Exception as error:
+        error.add_note(f"tile {tile.index}, pixels {tile.read}")
+        raise
+    kept = []
+    for output, part, value in zip(plan.outputs, tile.parts, given, strict=True):
+        expected = (*batch, *output.of_tile(tile, plan.axes))
+        if tuple(value.shape) != expected:
+            told = f"tile {tile.index}, pixels {tile.read}: {output.name!r} has shape {tuple(value.shape)}"
+            raise ShapeError(f"{told} where {expected} was planned; is this the network that was analysed?")
+        kept.append(value[output.slices(part.keep, batch)])
+    return kept
 
 
 def is_tensor(value: Any) -> bool:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastrf.system.extras import require
-from fastrf.tiling.callables import Runner, to_numpy
+from fastrf.tiling.callables import Runner, run_tile, to_numpy
+from fastrf.tiling.grids import Grid
 from fastrf.tiling.images import Image
-from fastrf.tiling.running import run_tile
 from fastrf.tiling.tiles import Tile
-
-if TYPE_CHECKING:
-    from fastrf.tiling.plans import Plan
 
 __all__ = ["lazily"]
 
 
-def lazily(plan: Plan, function: Runner, image: Image) -> Any:
+def lazily(plan: Grid, function: Runner, image: Image) -> Any:
     """The outputs as Dask arrays. The network runs once on zeros, to tell the types of what it gives."""
     da, dask = (require(name, "zarr", "tiles of a Dask array") for name in ("dask.array", "dask"))
     tiles = list(plan.tiles)
@@ -46,7 +43,7 @@ def lazily(plan: Plan, function: Runner, image: Image) -> Any:
 class _Shared:
     """What all tiles need."""
 
-    def __init__(self, plan: Plan, function: Runner, batch: tuple[int, ...]) -> None:
+    def __init__(self, plan: Grid, function: Runner, batch: tuple[int, ...]) -> None:
         self.plan, self.function, self.batch = plan, function, batch
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,9 @@ from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system.extras import require
 from fastrf.system.files import read_text, whole_file
 from fastrf.tiling.callables import is_tensor, to_numpy
+from fastrf.tiling.grids import Grid, Output
 from fastrf.tiling.images import Image
 from fastrf.tiling.tiles import Tile
-
-if TYPE_CHECKING:
-    from fastrf.tiling.plans import Output, Plan
 
 __all__ = ["Stores"]
 
@@ -36,7 +34,7 @@ _CHUNK = 1 << 24
 class Stores:
     """The whole outputs of a plan while they are written; `done` holds the numbers of tiles that are there already."""
 
-    def __init__(self, plan: Plan, image: Image, out: Any, resume: bool) -> None:
+    def __init__(self, plan: Grid, image: Image, out: Any, resume: bool) -> None:
         self.plan, self.image = plan, image
         self.outs: list[Any] = _per_output(plan, out)
         self.dtypes: list[Any] = [None] * len(plan.outputs)
@@ -122,7 +120,7 @@ class Record:
         self.has_begun = False
 
     @classmethod
-    def beside(cls, out: Any, plan: Plan, image: Image, resume: bool) -> Record | None:
+    def beside(cls, out: Any, plan: Grid, image: Image, resume: bool) -> Record | None:
         """That of an output on a disk; None in memory. Raises FormatError where there is none to resume, or another."""
         place = _place(out)
         if place is None:
@@ -142,9 +140,7 @@ class Record:
             return cls(path, head, set())
         first, *lines = read_text(path, "file").split("\n")
         if first != head:
-            raise FormatError(
-                f"{path}: is the record of another plan or image; resume with that, or choose another name"
-            )
+            raise FormatError(f"{path}: is of another plan or image; resume with that, or choose another name")
         done = {int(line) for line in lines[:-1] if line.isdigit()} if place.exists() else set()
         return cls(path, head, done, is_resumed=True)
 
@@ -163,7 +159,7 @@ class Record:
             os.fsync(file.fileno())
 
 
-def _per_output(plan: Plan, out: Any) -> list[Any]:
+def _per_output(plan: Grid, out: Any) -> list[Any]:
     """What the caller gave for every output, paths as such. Raises UsageError."""
     names = [output.name for output in plan.outputs]
     if isinstance(out, Mapping):
