@@ -106,9 +106,14 @@ class Lock:
             if output not in keys:
                 keys[output] = output
                 entries[output] = Entry.of(analysis[output])
-        inputs = {name: given.shape for name, given in network.inputs.items()}
         outputs = tuple(keys[output] for output in network.outputs)
-        return cls(network.name if model is None else model, inputs, analysis.wrt, outputs, entries)
+        model = network.name if model is None else model
+        return cls(model, cls.inputs_of(analysis), analysis.wrt, outputs, entries)
+
+    @staticmethod
+    def inputs_of(analysis: Analysis) -> dict[str, tuple[int, ...]]:
+        """Shapes of the inputs by name."""
+        return {name: given.shape for name, given in analysis.network.inputs.items()}
 
     @classmethod
     def read(cls, path: StrPath) -> Lock:

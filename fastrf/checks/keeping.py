@@ -1,0 +1,140 @@
+"""What a lock file says against an analysis: which modules changed, which inherit it, and what is no failure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastrf.checks.diffing import diff
+from fastrf.checks.locks import Entry, Lock
+from fastrf.checks.outcomes import Outcome
+from fastrf.system.files import read_text
+from fastrf.system.tables import agreed, count, number
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+    from fastrf.checks.changes import Change, Diff
+
+__all__ = ["kept"]
+
+#: As many names are told in a note.
+_NAMED = 6
+#: What differs between versions, and the names of nodes, in sentences that say the same.
+_LOOSE = re.compile(r"'[^']*'|\"[^\"]*\"|\bv?\d+(?:\.\d+)+\S*")
+
+
+def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[list[Outcome], list[str]]:
+    """An outcome for each module that is not what it was, or one for all of them; and notes.
+
+    Raises FormatError for a file that cannot be read.
+    """
+    path, text = "", ""
+    if not isinstance(against, Lock):
+        path = os.fspath(against)
+        text = read_text(path, "file")
+        against = Lock.parse(text, path)
+    rule = f"as in {path or 'the lock'}"
+    lines = {line.split('"')[1]: k for k, line in enumerate(text.splitlines(), 1) if line.startswith('  "')}
+
+    def outcome(node: str, kind: str, value: str, was: str = "") -> Outcome:
+        return Outcome(rule, node, value, kind == "same", kind=kind, file=path, line=lines.get(was or node, 0))
+
+    old, new = (_shapes(shapes) for shapes in (against.inputs.values(), Lock.inputs_of(analysis).values()))
+    if old != new:
+        told = f"modules are not compared: they were locked for input {old}, which --input can give"
+        return [outcome("inputs", "cause", f"shape {old} -> {new}")], [told]
+    found = diff(against, analysis)
+    failed = [outcome(*one) for one in _failures(found)]
+    n = len(found.new.entries)
+    return failed or [outcome(f"{n} module{'s' * (n != 1)}", "same", "unchanged")], list(_notes(found))
+
+
+def _failures(found: Diff) -> Iterator[tuple[str, str, str, str]]:
+    """Of every module that is not what it was, its name, what kind of change it is, which, and its old name."""
+    for change in found.changes:
+        said = _said(change, found)
+        if said:
+            yield change.name, change.kind, said, change.was
+    outputs = [tuple(side.entries[name].digest for name in side.outputs) for side in (found.old, found.new)]
+    if outputs[0] != outputs[1] and not found.changes:
+        yield "outputs", "cause", f"{', '.join(found.old.outputs)} -> {', '.join(found.new.outputs)}", ""
+
+
+def _said(change: Change, found: Diff) -> str:
+    """What makes a change a failure, in words; nothing where nothing does."""
+    if change.old is None or change.new is None:
+        return f"{change.kind}" if _counts(change, found) else ""
+    return ", ".join(_differences(change.old, change.new, found.old.fastrf == found.new.fastrf))
+
+
+def _counts(change: Change, found: Diff) -> bool:
+    """Whether it is a failure that a module is there, or not: of a network of modules, functions come and go."""
+    return bool(change.module) or not any(entry.module for entry in found.old.entries.values())
+
+
+def _differences(old: Entry, new: Entry, same_version: bool) -> Iterator[str]:
+    """What differs between two fields."""
+    for name, show in (("shape", _shape), ("size_range", _sizes), ("stride", _numbers), ("start", _numbers)):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield f"{name.removesuffix('_range')} {show(before)} -> {show(after)}"
+    figures = ("shape", "size_range", "stride", "start")
+    if all(getattr(old, name) == getattr(new, name) for name in figures) and _sees_otherwise(old, new):
+        yield "sees other pixels at the same size: holes, borders or channels"
+    if old.exact != new.exact:
+        yield "exact -> approximate" if old.exact else "approximate -> exact"
+    more = [sentence for sentence in new.assumes if _loose(sentence) not in map(_loose, old.assumes)]
+    if more and same_version:
+        yield f"assumes {more[0]}" + (f" and {len(more) - 1} more" if len(more) > 1 else "")
+
+
+def _sees_otherwise(old: Entry, new: Entry) -> bool:
+    return old.digest != new.digest and None not in (old.digest, new.digest)
+
+
+def _loose(sentence: str) -> str:
+    return _LOOSE.sub("*", sentence)
+
+
+def _notes(found: Diff) -> Iterator[str]:
+    """What is no failure: other names, costs, functions that came or went, and what cannot be compared."""
+    if found.renamed:
+        yield f"renamed: {_listed(f'{old} -> {new}' for old, new in found.renamed)}"
+    quiet = [change for change in found.changes if not _said(change, found)]
+    for kind in ("added", "removed"):
+        names = [change.name for change in quiet if change.kind == kind]
+        if names:
+            yield f"{kind} between modules, which see what they saw: {_listed(names)}"
+    for name in ("parameters", "macs"):
+        pairs = [(c.name, getattr(c.old, name), getattr(c.new, name)) for c in found.changes if c.old and c.new]
+        told = [f"{module} {count(old)} -> {count(new)}" for module, old, new in pairs if old != new]
+        if told:
+            yield f"{'MACs' if name == 'macs' else name} are no check, and differ: {_listed(told)}"
+    unknown = [name for name, entry in found.new.entries.items() if entry.digest is None]
+    if unknown:
+        yield f"of too many terms for a digest, so that figures alone are compared: {_listed(unknown)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    told = list(names)
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return ", ".join(told[:_NAMED]) + more
+
+
+def _shapes(shapes: Iterable[Sequence[int]]) -> str:
+    return ", ".join(map(_shape, shapes))
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes)) or "scalar"
+
+
+def _numbers(values: Sequence[float | None]) -> str:
+    return agreed([number(value) for value in values]) or "-"
+
+
+def _sizes(ranges: Sequence[Sequence[Any]]) -> str:
+    told = [number(high) if low == high else f"{number(low)}..{number(high)}" for low, high in ranges]
+    return agreed(told) or "-"

@@ -1,0 +1,112 @@
+"""The outcomes of checks as CI systems read them: JUnit XML, annotations of GitHub, SARIF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastrf.errors import shown
+from fastrf.system import VERSION
+from fastrf.system.tables import to_json
+
+if TYPE_CHECKING:
+    from fastrf.checks.outcomes import CheckResult, Outcome
+
+__all__ = ["github", "junit", "sarif"]
+
+_URI = "https://github.com/fastrf/fastrf"
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+#: GitHub shows so many annotations of a step.
+MAX_ANNOTATIONS = 10
+
+
+def junit(result: CheckResult) -> str:
+    """JUnit XML: a test case for each rule and lock file, with a line of its failure for each node."""
+    from xml.etree import ElementTree as ET
+
+    checks = result.checks
+    failed = str(len({outcome.rule for outcome in result.failures}))
+    counts = {"tests": str(len(checks)), "failures": failed, "errors": "0", "skipped": "0", "time": "0"}
+    root = ET.Element("testsuites", {"name": "fastrf check", **counts})
+    suite = ET.SubElement(root, "testsuite", {"name": shown(result.model), **counts})
+    for rule, outcomes in checks.items():
+        where = {key: value for key, value in _where(outcomes[0]).items() if value}
+        case = ET.SubElement(
+            suite, "testcase", {"classname": "fastrf.check", "name": shown(rule), "time": "0", **where}
+        )
+        lines = [shown(outcome.message) for outcome in outcomes if not outcome.passed]
+        if lines:
+            failure = ET.SubElement(case, "failure", {"message": lines[0], "type": outcomes[0].kind})
+            failure.text = "\n".join(lines)
+    if result.notes:
+        ET.SubElement(suite, "system-out").text = "\n".join(map(shown, result.notes))
+    ET.indent(root, " ")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _where(outcome: Outcome) -> dict[str, str]:
+    return {"file": shown(outcome.file), "line": str(outcome.line or "")}
+
+
+def github(result: CheckResult) -> str:
+    """Annotations of GitHub: an error for each failure, those that follow from others in one, and a notice at the end.
+
+    https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+    """
+    first = [outcome for outcome in result.failures if outcome.kind != "inherited"]
+    rest = [outcome for outcome in result.failures if outcome.kind == "inherited"]
+    if len(first) >= MAX_ANNOTATIONS:
+        first, rest = first[: MAX_ANNOTATIONS - 2], [*first[MAX_ANNOTATIONS - 2 :], *rest]
+    lines = [_annotation("error", one.rule, one.message, one) for one in first]
+    if rest:
+        message = f"{len(rest)} more: {', '.join(one.node for one in rest)}"
+        lines.append(_annotation("error", rest[0].rule, message, rest[0]))
+    shape = ", ".join(f"{name} {'x'.join(map(str, sizes))}" for name, sizes in result.inputs.items())
+    lines += [_annotation("notice", "fastrf check", f"{result.model}, {shape}: {result.verdict}")]
+    return "\n".join(lines)
+
+
+def _annotation(level: str, title: str, message: str, outcome: Outcome | None = None) -> str:
+    """A workflow command: in properties, colons and commas are escaped, too."""
+    where = {} if outcome is None else _where(outcome)
+    told = {**where, "title": shown(title)}
+    properties = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in told.items() if value)
+    return f"::{level} {properties}::{_escaped(shown(message)[:4000])}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{more}" else c for c in text)
+
+
+def sarif(result: CheckResult) -> str:
+    """SARIF 2.1.0: a rule for each check, a result for each failure, at the line of the rule or of the lock's entry."""
+    names = list(result.checks)
+    rules = [{"id": _id(rule), "shortDescription": {"text": shown(rule)}, "helpUri": _URI} for rule in names]
+    driver = {"name": "fastrf", "version": VERSION, "informationUri": _URI, "rules": rules}
+    results = [_result(outcome, names) for outcome in result.failures]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return to_json({"$schema": _SARIF, "version": "2.1.0", "runs": [run]})
+
+
+def _id(rule: str) -> str:
+    return shown(rule)[:255]
+
+
+def _result(outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
+    name = shown(outcome.node)
+    location: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": name, "kind": "module"}]}
+    if outcome.file:
+        location["physicalLocation"] = {"artifactLocation": {"uri": _uri(outcome.file)}} | (
+            {"region": {"startLine": outcome.line}} if outcome.line else {}
+        )
+    told = {"ruleId": _id(outcome.rule), "ruleIndex": names.index(outcome.rule), "level": "error"}
+    # what stays the same from run to run, so that one alert is not told twice
+    prints = {"fastrf/v1": f"{_id(outcome.rule)}/{name}"}
+    return told | {"message": {"text": shown(outcome.message)}, "locations": [location], "partialFingerprints": prints}
+
+
+def _uri(path: str) -> str:
+    from pathlib import PurePath
+    from urllib.parse import quote
+
+    return quote(PurePath(shown(path)).as_posix())
