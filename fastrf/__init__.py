@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
     from fastrf.checks.changes import Change, Diff
+    from fastrf.checks.checking import check
     from fastrf.checks.diffing import diff
+    from fastrf.checks.locks import Entry, Lock
+    from fastrf.checks.outcomes import CheckResult, Outcome
     from fastrf.engine.dependency import Dependency
     from fastrf.engine.nominal import Nominal
     from fastrf.engine.recipe import Recipe, Step
@@ -76,7 +79,10 @@ _NAMES = {
     "anchors": "anchors",
     "budget": "Limits limits",
     "checks.changes": "Change Diff",
+    "checks.checking": "check",
     "checks.diffing": "diff",
+    "checks.locks": "Entry Lock",
+    "checks.outcomes": "CheckResult Outcome",
     "engine.dependency": "Dependency",
     "engine.nominal": "Nominal",
     "engine.recipe": "Recipe Step",
@@ -108,9 +114,11 @@ __all__ = [
     "Analysis",
     "AxisSizes",
     "Change",
+    "CheckResult",
     "Column",
     "Dependency",
     "Diff",
+    "Entry",
     "FastRFError",
     "FormatError",
     "Group",
@@ -119,11 +127,13 @@ __all__ = [
     "Layer",
     "LimitError",
     "Limits",
+    "Lock",
     "MissingExtraError",
     "Network",
     "NetworkError",
     "Node",
     "Nominal",
+    "Outcome",
     "PositionError",
     "Progression",
     "ReceptiveField",
@@ -147,6 +157,7 @@ __all__ = [
     "anchors",
     "avg_pool",
     "batch_norm",
+    "check",
     "concat",
     "conv",
     "conv_transpose",

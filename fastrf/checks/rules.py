@@ -139,6 +139,8 @@ class _Parser:
         found = _OPERAND.fullmatch(word if quoted is None else f"q{word}")
         if found is None or found["node"] is None:
             name = quoted or word
+            if quoted is None and _is_number(word):
+                raise UsageError(f"{name!r} is a number, and the figure stands first: layer4.size >= 224")
             raise UsageError(f"{name!r} names no figure of a node; write one, such as {name}.size")
         node = found["node"] if quoted is None else quoted[1:-1]
         if quoted is not None and found["node"] != "q":

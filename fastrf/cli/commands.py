@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from fastrf.cli.check import check
 from fastrf.cli.converting import convert_when_needed
 from fastrf.cli.diff import diff
 from fastrf.cli.options import (
@@ -208,6 +209,7 @@ def boxes(
     console.note(f"wrote {output}")
 
 
+app.command()(unfolded(check))
 app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
 app.command()(unfolded(sizes))
@@ -262,7 +264,8 @@ def anchors(source: Source, asked: AnchorOptions, printed: Printed) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """What the `fastrf` command does; whatever fails is told in one line, or with `--debug` in full.
 
-    Raises SystemExit: 0 fine, 2 bad usage, bad input, or output that cannot be written, 130 interrupted.
+    Raises SystemExit: 0 fine, 1 a check failed, 2 bad usage, bad input, or output that cannot be written, 130 when
+    interrupted.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     words = [word for word in given if word not in (*_DEBUG, *_QUIET, *_VERBOSE)]
