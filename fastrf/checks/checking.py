@@ -60,8 +60,7 @@ def _found(asked: Asked, rule: Rule) -> list[Outcome]:
         return found
     failed = [outcome for outcome in found if not outcome.passed]
     n = len(found) - len(failed)
-    rest = [_of_rule(rule, rule.left.node, None, True, f"{n} nodes")] if n else []
-    return [*failed, *rest]
+    return [*failed, *([_of_rule(rule, rule.left.node, None, True, f"{n} node{'s' * (n > 1)}")] if n else [])]
 
 
 def _of_rule(rule: Rule, node: str, value: Any, passed: bool, about: str = "") -> Outcome:
@@ -85,9 +84,9 @@ def _matching(analysis: Analysis, pattern: str) -> list[str]:
     """Names of nodes and modules that fit a pattern, one for each node. Raises UsageError where none is."""
     fits = re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
     network, found = analysis.network, dict[str, str]()
-    names = [*((name, name) for name in analysis if "~" not in name), *network.returns.items()]
+    names = [*((name, name) for name in network.by_name if "~" not in name), *network.returns.items()]
     for name, node in names:
-        if node in analysis and fits(name):
+        if node in network.by_name and node in analysis and fits(name):
             found.setdefault(node, name)
     if not found:
         near = did_you_mean(

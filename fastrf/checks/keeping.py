@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["kept"]
 
+#: Which changes follow from others.
+_ABOUT = {"cause": "changed itself", "inherited": "follows from others"}
 #: As many names are told in a note.
 _NAMED = 6
 #: What differs between versions, and the names of nodes, in sentences that say the same.
@@ -39,7 +41,8 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
     lines = {line.split('"')[1]: k for k, line in enumerate(text.splitlines(), 1) if line.startswith('  "')}
 
     def outcome(node: str, kind: str, value: str, was: str = "") -> Outcome:
-        return Outcome(rule, node, value, kind == "same", kind=kind, file=path, line=lines.get(was or node, 0))
+        where: dict[str, Any] = {"file": path, "line": lines.get(was or node, 0)}
+        return Outcome(rule, node, value, kind == "same", _ABOUT.get(kind, ""), kind=kind, **where)
 
     old, new = (_shapes(shapes) for shapes in (against.inputs.values(), Lock.inputs_of(analysis).values()))
     if old != new:
