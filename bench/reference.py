@@ -15,6 +15,7 @@ import typer.main
 
 import fastrf
 from bench.pages import DOCS, put_between
+from fastrf.checks.figures import FIGURES
 from fastrf.cli.commands import app
 from fastrf.ops.registry import Operator
 
@@ -37,6 +38,8 @@ def written() -> Iterator[tuple[str, str]]:
         text = page.read_text()
         for name in re.findall(r"<!-- options (\w+) -->", text):
             text = put_between(text, f"options {name}", options(name))
+        if page.name == "check.md":
+            text = put_between(text, "figures", figures())
         yield f"commands/{page.name}", text
     yield "spec_operators.md", operators()
     layers = (DOCS / "api" / "layers.md").read_text()
@@ -82,6 +85,12 @@ def table(params: list[Any]) -> str:
         needed = " Needed." if typed and one.required else ""
         lines.append(f"| `{(typed + value).strip()}` | {one.help}{default}{needed} |")
     return "\n".join(lines)
+
+
+def figures() -> str:
+    """The figures that rules may ask for."""
+    lines = ["| figure | is |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{one.name}` | {one.about} |" for one in FIGURES.values())])
 
 
 def operators() -> str:

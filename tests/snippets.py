@@ -3,7 +3,7 @@
 | block | what is checked |
 |---|---|
 | `python` | runs; a comment behind an expression is its value, or `dtype[shape]` |
-| `sh` | each line that begins with `fastrf` or `echo` runs, in 80 columns |
+| `sh` | each line that begins with `fastrf` or `echo` runs, in 80 columns; `# exits with 1` behind one says so |
 | `text` behind one of these | what it prints |
 | `toml`, `json`, `python` with `# NAME` in the first line | a file of that name |
 | `py`, and lines with `--scheduler` | need what no test has, such as a cluster: `py` parses |
@@ -121,7 +121,7 @@ class Reader:
             patch.setattr("fastrf.system.terminal._is_terminal", lambda stream: stream is out)
             with pytest.raises(SystemExit) as stop:
                 commands.main(words)
-        assert not stop.value.code, f"{line}: {err.getvalue()}"
+        assert (stop.value.code or 0) == line.endswith("# exits with 1"), f"{line}: {err.getvalue()}"
         assert out.getvalue() or err.getvalue(), line
         return out.getvalue() + err.getvalue()
 

@@ -389,5 +389,7 @@ def test_every_key_of_json_is_documented(run):
     changed = next(change for change in diff["changes"] if change["pixels"])
     sizes = json.loads(run("sizes", "s3fd", "--for", "20", "--fits", "80", "--json")[1])
     inner += [diff, changed, changed["old"], changed["pixels"], sizes, sizes["axes"][0]]
+    check = json.loads(run("check", "alexnet", "--rule", "conv5.exact == true", "--json")[1])
+    inner += [check, check["outcomes"][0]]
     assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

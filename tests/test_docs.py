@@ -116,7 +116,9 @@ CLASSES = {
     fastrf.Analysis: "api/analysis.md",
     fastrf.Network: "api/analysis.md",
     fastrf.Summary: "api/tables.md",
+    fastrf.CheckResult: "api/checks.md",
     fastrf.Diff: "api/checks.md",
+    fastrf.Lock: "api/checks.md",
     fastrf.Change: "api/checks.md",
     fastrf.SweepResult: "api/sweeps.md",
 }
