@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fastrf.checks.checking import check
     from fastrf.checks.diffing import diff
     from fastrf.checks.locks import Entry, Lock
-    from fastrf.checks.outcomes import CheckResult, Outcome
+    from fastrf.checks.outcomes import Outcome
+    from fastrf.checks.results import CheckResult
     from fastrf.engine.dependency import Dependency
     from fastrf.engine.nominal import Nominal
     from fastrf.engine.recipe import Recipe, Step
@@ -82,7 +83,8 @@ _NAMES = {
     "checks.checking": "check",
     "checks.diffing": "diff",
     "checks.locks": "Entry Lock",
-    "checks.outcomes": "CheckResult Outcome",
+    "checks.outcomes": "Outcome",
+    "checks.results": "CheckResult",
     "engine.dependency": "Dependency",
     "engine.nominal": "Nominal",
     "engine.recipe": "Recipe Step",

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastrf.checks.figures import ANCHORS, NETWORK, Asked, Figure, Subject, figure_named, told
-from fastrf.checks.outcomes import CheckResult, Outcome
+from fastrf.checks.outcomes import Outcome
+from fastrf.checks.results import CheckResult
 from fastrf.checks.rules import Operand, Rule, read_rules
 from fastrf.errors import FastRFError, UsageError, did_you_mean
 

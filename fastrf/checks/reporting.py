@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fastrf.checks.outcomes import Outcome, Outcomes
 from fastrf.errors import shown
 from fastrf.system import VERSION
 from fastrf.system.tables import to_json
-
-if TYPE_CHECKING:
-    from fastrf.checks.outcomes import CheckResult, Outcome
 
 __all__ = ["github", "junit", "sarif"]
 
@@ -20,7 +18,7 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 MAX_ANNOTATIONS = 10
 
 
-def junit(result: CheckResult) -> str:
+def junit(result: Outcomes) -> str:
     """JUnit XML: a test case for each rule and lock file, with a line of its failure for each node."""
     from xml.etree import ElementTree as ET
 
@@ -48,7 +46,7 @@ def _where(outcome: Outcome) -> dict[str, str]:
     return {"file": shown(outcome.file), "line": str(outcome.line or "")}
 
 
-def github(result: CheckResult) -> str:
+def github(result: Outcomes) -> str:
     """Annotations of GitHub: an error for each failure, those that follow from others in one, and a notice at the end.
 
     https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
@@ -78,7 +76,7 @@ def _escaped(text: str, more: str = "") -> str:
     return "".join(f"%{ord(c):02X}" if c in f"%\r\n{more}" else c for c in text)
 
 
-def sarif(result: CheckResult) -> str:
+def sarif(result: Outcomes) -> str:
     """SARIF 2.1.0: a rule for each check, a result for each failure, at the line of the rule or of the lock's entry."""
     names = list(result.checks)
     rules = [{"id": _id(rule), "shortDescription": {"text": shown(rule)}, "helpUri": _URI} for rule in names]

@@ -17,7 +17,7 @@ from fastrf.system import terminal
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.checks.locks import Lock
-    from fastrf.checks.outcomes import CheckResult
+    from fastrf.checks.results import CheckResult
     from fastrf.checks.rules import Rules
 
 __all__ = ["check"]
