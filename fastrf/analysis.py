@@ -29,6 +29,7 @@ from fastrf.queries.naming import calls, last_map, resolve
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
+    from fastrf.queries.why.answers import Why
     from fastrf.summary import Summary
 
 __all__ = ["Analysis", "analyze"]
@@ -111,6 +112,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 name=name,
                 last_map=lambda: last_map(self.network, name),
                 unbounded_at=lambda: self._unbounded_at(name),
+                explain=lambda position, pixel: self._explain(name, position, pixel),
             )
         field.asked = asked
         return field
@@ -216,6 +218,16 @@ class Analysis(Mapping[str, ReceptiveField]):
         way = list(self._seen.needed([name]))[::-1]
         wide = {node.name for node in way if needs_all(node.name)}
         return tuple(node.name for node in way if node.name in wide and wide.isdisjoint(node.inputs))
+
+    def _explain(self, name: str, position: tuple[int, ...] | None, pixel: tuple[int, ...] | None) -> Why:
+        from fastrf.queries.why.asking import explain
+        from fastrf.queries.why.way import Way
+
+        field, network = self[name], self._seen
+        whole = len(self._dependencies) == len(network.nodes) + len(network.inputs)
+        dependencies = self._dependencies if whole else self._every_dependency
+        way = Way(network, self.wrt, name, dependencies, self._positional_nominal, field.assumes)
+        return explain(way, field.positional, position, pixel)
 
     def _tightened(self, name: str, nominal: Nominal) -> Nominal:
         """A node's nominal field, with the windows that masks leave of what is otherwise read whole."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.terms import Term
-from fastrf.errors import PositionError
+from fastrf.errors import PositionError, UsageError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
 from fastrf.queries.digests import digest
@@ -31,6 +31,8 @@ from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    from fastrf.queries.why.answers import Why
 
 __all__ = ["ReceptiveField", "load_field"]
 
@@ -63,6 +65,7 @@ class ReceptiveField(Sequential):
         assumes: tuple[str, ...] = (),
         last_map: Callable[[], str] = str,
         unbounded_at: Callable[[], tuple[str, ...]] = tuple,
+        explain: Callable[[tuple[int, ...] | None, tuple[int, ...] | None], Why] | None = None,
     ) -> None:
         self.dependency = dependency
         self.name = name
@@ -70,7 +73,7 @@ class ReceptiveField(Sequential):
         self.input_channel_axis = input_channel_axis
         self.approximate_at = approximate_at
         self.assumes = assumes
-        self._last_map, self._unbounded_at = last_map, unbounded_at
+        self._last_map, self._unbounded_at, self._explain = last_map, unbounded_at, explain
         self._make_nominal = nominal
         self._make_periods = periods
 
@@ -189,6 +192,18 @@ class ReceptiveField(Sequential):
         Raises PositionError.
         """
         return counting.box(self.positional, self._checked(position))
+
+    def why(self, position: Position | None = None, pixel: Position | None = None) -> Why:
+        """Which layers make the field as large as it is: those that read whole axes, or else the widest steps.
+
+        With a pixel, the path of layers by which it gets to `position` (by default one that sees it), or the layer at
+        which it is lost. Raises PositionError, and UsageError for a field that does not know its network.
+        """
+        if self._explain is None:
+            how = "fastrf.analyze(model, ...)[name].why() does"
+            raise UsageError(f"{self.name!r} does not know its network, as loaded and projective fields do not; {how}")
+        place = None if position is None else self._checked(position)
+        return self._explain(place, None if pixel is None else checked_index(pixel, self.pixel_shape, "pixel"))
 
     # Exact, for every position ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.errors import NetworkError
 from fastrf.network import Input, Network, Node, split_name, total
-from fastrf.queries.naming import result_within
+from fastrf.queries.naming import labelled, result_within, row_name
 from fastrf.system.tables import Column, Table, agreed, brief_count, count, document, number, share, spans
 
 if TYPE_CHECKING:
@@ -216,12 +216,7 @@ def _shown(network: Network, name: str, nodes: Sequence[Node]) -> tuple[str, str
     result = result_within(network, name.partition(" (again")[0], [node.name for node in nodes])
     if not scoped or result is not None:
         return name, result if scoped and result is not None else last
-    return _labelled(name, last), last
-
-
-def _labelled(module: str, name: str) -> str:
-    """A node's name, after that of its module where it does not begin with it."""
-    return name if name.startswith(module) and name[len(module) :][:1] in (*".@[~", "") else f"{module}: {name}"
+    return labelled(name, last), last
 
 
 def _ends(network: Network) -> dict[str, tuple[str, ...]]:
@@ -237,8 +232,7 @@ def _ends(network: Network) -> dict[str, tuple[str, ...]]:
 def _module(node: Node, depth: int | None) -> str:
     """The name that a node's row goes by."""
     if depth is None:
-        name = node.name.partition("~")[0]
-        return _labelled(node.scope[-1].partition("@")[0], name) if node.scope else name
+        return row_name(node)
     path = node.scope[-1].partition("@")[0] if node.scope else node.name
     return ".".join(path.split(".")[:depth])
 

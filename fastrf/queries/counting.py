@@ -20,7 +20,18 @@ from fastrf.engine.terms import Group, Term, common_grouping, expand, join
 from fastrf.errors import LimitError
 from fastrf.queries.mask_kernels import cut_rows
 
-__all__ = ["along", "areas", "box", "boxes", "factor_index", "factor_indices", "group_rows", "intervals", "joined"]
+__all__ = [
+    "along",
+    "areas",
+    "box",
+    "boxes",
+    "factor_index",
+    "factor_indices",
+    "group_rows",
+    "hulls_by_axis",
+    "intervals",
+    "joined",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -81,7 +92,7 @@ def _hulls(dependency: Dependency, index: Sequence[IntArray], shape: tuple[int, 
         speaks = _speaks(term, sizes, index)
         for group in term:
             row = group_rows(group, sizes, index)
-            for axis, hull in _axis_hulls(group, input_shape):
+            for axis, hull in hulls_by_axis(group, input_shape):
                 low[..., axis] = np.where(speaks, np.minimum(low[..., axis], hull[row, 0]), low[..., axis])
                 high[..., axis] = np.where(speaks, np.maximum(high[..., axis], hull[row, 1]), high[..., axis])
     low[high == 0] = 0
@@ -96,7 +107,8 @@ def _speaks(term: Term, sizes: Sequence[int], index: Sequence[IntArray]) -> npt.
     return speaks
 
 
-def _axis_hulls(group: Group, input_shape: Sequence[int]) -> list[tuple[int, IntArray]]:
+def hulls_by_axis(group: Group, input_shape: Sequence[int]) -> list[tuple[int, IntArray]]:
+    """Per input axis of a group, int64[n_rows, 2]: the hull on it of every row."""
     widths = [input_shape[a] for a in group.cols]
     return [
         (axis, group.relation.project(math.prod(widths[:k]), widths[k], math.prod(widths[k + 1 :])).hulls)

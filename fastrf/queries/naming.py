@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fastrf.errors import UnknownNodeError, did_you_mean
-from fastrf.network import Network, split_name
+from fastrf.network import Network, Node, split_name
 
 #: What modules that wrap the whole model put before its names.
 _WRAPPERS = ("module.", "_orig_mod.")
 
-__all__ = ["calls", "exits", "last_map", "resolve", "result_within"]
+__all__ = ["calls", "exits", "labelled", "last_map", "resolve", "result_within", "row_name"]
 
 
 def resolve(network: Network, name: str) -> str:
@@ -123,3 +123,14 @@ def result_within(network: Network, module: str, members: Sequence[str]) -> str 
         return next(iter(found[-1].values())) if found and len(set(found[-1].values())) == 1 else None
     leaving = exits(network, members)
     return leaving[0] if len(leaving) == 1 else None
+
+
+def row_name(node: Node) -> str:
+    """What tables call a layer: its name, after that of the module that it runs in."""
+    name = node.name.partition("~")[0]
+    return labelled(node.scope[-1].partition("@")[0], name) if node.scope else name
+
+
+def labelled(module: str, name: str) -> str:
+    """A node's name, after that of its module where it does not begin with it."""
+    return name if name.startswith(module) and name[len(module) :][:1] in (*".@[~", "") else f"{module}: {name}"
