@@ -22,6 +22,7 @@ from fastrf.engine.terms import Group, make_term
 from fastrf.engine.tightening import tightened
 from fastrf.network import Node
 from fastrf.ops import find
+from fastrf.queries.naming import row_name
 from fastrf.queries.why.answers import Reason
 from fastrf.queries.why.way import Way
 
@@ -55,7 +56,7 @@ def unbounded_by(way: Way) -> tuple[Reason, ...]:
 def _told(way: Way, cause: _Cause) -> Reason:
     (label, operator), (words, ignore) = _shown(way, cause.nodes), _words(cause)
     names, axes = tuple(node.name for node in cause.nodes), tuple(sorted(cause.axes))
-    return Reason(label, operator, names, words, axes, behind=cause.behind, ignore=ignore or label)
+    return Reason(label, operator, names, words, axes, behind=cause.behind, ignore=ignore or row_name(cause.nodes[-1]))
 
 
 def _words(cause: _Cause) -> tuple[str, str]:
@@ -174,15 +175,19 @@ def _is_one(one: Node, other: Node) -> bool:
 
 def _cut_down(nominal: Nominal) -> Nominal:
     """A field in which what reads without end reads its own place alone; nothing, where no position has one."""
-    pieces = [replace(piece, extents=tuple(map(_own_place, piece.extents))) for piece in nominal.pieces]
+    pieces = []
+    for piece in nominal.pieces:
+        moves = any(phase.shift for extent in piece.extents for phase in extent.phases)
+        pieces.append(replace(piece, extents=tuple(_own_place(extent, moves) for extent in piece.extents)))
     return Nominal(nominal.shape, pieces, nominal.n_extents)
 
 
-def _own_place(extent: Extent) -> Extent:
+def _own_place(extent: Extent, moves: bool) -> Extent:
+    """One without end at its own place; where it has none, the first, if positions move along another axis."""
     if not (np.isinf(extent.low) | np.isinf(extent.high)).any() or extent.is_nothing:
         return extent
     if not any(phase.shift for phase in extent.phases):
-        return NOTHING
+        return Extent((), np.zeros(()), np.ones(())) if moves else NOTHING
     zero = np.zeros_like(extent.low)
     return Extent(extent.phases, zero, zero + 1, extent.irregular)
 
@@ -233,7 +238,7 @@ def _is_known(way: Way, name: str) -> bool:
 def _shown(way: Way, nodes: Sequence[Node]) -> tuple[str, str]:
     """The name and the operator of some layers in a row: those of the module that they run in."""
     label, operator = way.shown(nodes[-1].name)
-    if len(nodes) == 1 or not nodes[0].scope:
+    if not nodes[0].scope or (len(nodes) == 1 and nodes[0].op not in _ATTENTION):
         return label, operator
     module = nodes[0].scope[-1].partition("@")[0]
     return module, way.network.classes.get(module, "") or operator
