@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from fastrf.queries.halo import Halo
     from fastrf.queries.sizes.answers import AxisSizes, Sizes, Unfit
     from fastrf.queries.sizes.progressions import Progression
+    from fastrf.queries.why.answers import Reason, Why
     from fastrf.summary import Row, Summary
     from fastrf.sweeps.result import SweepResult
     from fastrf.sweeps.run import sweep
@@ -103,6 +104,7 @@ _NAMES = {
     "queries.halo": "Halo",
     "queries.sizes.answers": "AxisSizes Sizes Unfit",
     "queries.sizes.progressions": "Progression",
+    "queries.why.answers": "Reason Why",
     "spaces": "spaces",
     "summary": "Row Summary",
     "sweeps.result": "SweepResult",
@@ -138,6 +140,7 @@ __all__ = [
     "Outcome",
     "PositionError",
     "Progression",
+    "Reason",
     "ReceptiveField",
     "Recipe",
     "Relation",
@@ -152,6 +155,7 @@ __all__ = [
     "UnknownNodeError",
     "UnsupportedOpError",
     "UsageError",
+    "Why",
     "__version__",
     "adaptive_avg_pool",
     "add",

@@ -113,6 +113,8 @@ def members(kind):
 
 CLASSES = {
     fastrf.ReceptiveField: "api/field.md",
+    fastrf.Why: "api/field.md",
+    fastrf.Reason: "api/field.md",
     fastrf.Analysis: "api/analysis.md",
     fastrf.Network: "api/analysis.md",
     fastrf.Summary: "api/tables.md",

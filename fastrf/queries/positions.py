@@ -31,7 +31,8 @@ def checked_index(index: Sequence[int] | int, shape: tuple[int, ...], kind: str 
         told, axes = _counted(len(given), "index", "indices"), _counted(len(shape), "axis", "axes")
         raise PositionError(f"{kind} {given} has {told}, but the map {shape} has {axes}")
     if not all(0 <= i < n for i, n in zip(given, shape, strict=True)):
-        raise PositionError(f"{kind} {given} is outside the map of {shape}; indices are 0-based, one per axis")
+        what = "input" if kind == "pixel" else "map"
+        raise PositionError(f"{kind} {given} is outside the {what} of {shape}; indices are 0-based, one per axis")
     return given
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fastrf.system.tables import Column, Table, agreed, document, number, wrapped
-from fastrf.system.texts import markdown_text
+from fastrf.system.texts import html_text, markdown_text
 
 __all__ = ["Reason", "Why"]
 
@@ -84,7 +84,7 @@ class Why:
     sentences: tuple[str, ...]
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
-    origin: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -93,7 +93,8 @@ class Why:
         return f"Why({' '.join(self.sentences)!r})"
 
     def _repr_html_(self) -> str:
-        return self.table.to_html()
+        told = "".join(f"<div>{html_text(text)}</div>" for text in self._told)
+        return self.table.to_html() if self.reasons else told
 
     @property
     def path(self) -> tuple[tuple[str, tuple[int, ...]], ...] | None:
@@ -107,6 +108,8 @@ class Why:
         """The table that all forms are made of."""
         records, kind = [dict(vars(reason)) for reason in self.reasons], self.kind
         columns = _COLUMNS.get(kind, _COLUMNS["lost"])
+        if kind == "path" and not any(reason.cause for reason in self.reasons):
+            columns = columns[:-1]
         asked = {"node": self.node, "at": self.position, "pixel": self.pixel}
         answer = {"answer": kind, "sentences": self.sentences, "notes": self.notes, "reasons": None}
         head = document("why", **self.origin, **asked, **answer)
