@@ -95,6 +95,25 @@ def touched(model, call, sample, way, channels, generator):
     return found
 
 
+class Blocks(torch.nn.Module):
+    """Every block of six steps is mixed with itself alone, then read with the step before."""
+
+    def forward(self, x):
+        blocks = x.reshape(*x.shape[:-1], -1, 6)
+        mixed = (blocks.sum(-1, keepdim=True) - blocks).reshape(x.shape)
+        return mixed + torch.nn.functional.pad(mixed, (1, 0))[..., :-1]
+
+
+def test_windows_have_the_period_of_their_pattern(rng):
+    generator = torch.Generator().manual_seed(3)
+    model = Blocks()
+    plan = stream(fastrf.analyze(model, (1, 48)), 12)
+    assert (plan.period, plan.positions, plan.lookback, plan.cache, plan.delay) == (6, 6, 6, 6, 0)
+    samples = signal(1, 120, generator)
+    with torch.no_grad():
+        assert torch.equal(streamed(plan, model, pieces(samples, rng)), model(samples))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks(seed):
     rng = np.random.default_rng(seed)
@@ -153,6 +172,9 @@ def test_numpy_networks_and_those_without_a_batch(rng):
     plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
     found = list(plan.run(smooth, pieces(samples, rng)))
     assert np.array_equal(np.concatenate(found, -1), smooth(samples))
+    lengths = []
+    list(plan.run(lambda x: lengths.append(x.shape[-1]) or smooth(x), pieces(samples, rng)))
+    assert lengths == [call.stop - call.start for call in plan.calls(1000)]
     batch = rng.integers(-9, 9, (3, 1, 99)).astype(float)
     assert np.array_equal(np.concatenate(list(plan.run(smooth, pieces(batch, rng, 9))), -1), smooth(batch))
 
