@@ -179,6 +179,17 @@ def test_numpy_networks_and_those_without_a_batch(rng):
     assert np.array_equal(np.concatenate(list(plan.run(smooth, pieces(batch, rng, 9))), -1), smooth(batch))
 
 
+def test_modules_take_arrays_and_what_has_no_batch(rng):
+    model, field, channels, generator = build("tcn", 4)
+    samples = signal(channels, N, generator)
+    with torch.no_grad():
+        whole = model(samples)[0].numpy()
+    found = list(stream(field, 24).run(model, pieces(samples[0].numpy(), rng)))
+    assert np.array_equal(np.concatenate(found, -1), whole)
+    with pytest.raises(fastrf.UsageError, match="is training"):
+        list(stream(field, 24).run(torch.nn.Sequential(model, torch.nn.Dropout()), [samples]))
+
+
 def test_outputs_come_as_soon_as_their_samples_are_there(rng):
     plan = stream(fastrf.analyze(SMOOTH, (1, 64)), 16)
     given = []
@@ -307,9 +318,9 @@ def test_bad_input_is_told_in_one_line(rng):
         (lambda x: smooth(x)[..., :-1], fastrf.ShapeError, "made 1 x 1 of 4 samples"),
         (lambda x: np.vstack([smooth(x)] * 2), fastrf.ShapeError, "made 2 x 2 of 4 samples"),
         (lambda x: smooth(x)[0], fastrf.ShapeError, "made 2 of 4"),
-        (lambda x: (smooth(x), x), fastrf.UsageError, "gave 2 things"),
-        (lambda _: None, fastrf.UsageError, "gave a NoneType"),
-        (3, fastrf.UsageError, "must be a function"),
+        (lambda x: (smooth(x), x), fastrf.ShapeError, "gives 2 outputs"),
+        (lambda _: None, fastrf.ShapeError, "made a scalar of 4"),
+        (3, fastrf.UsageError, "cannot run"),
     ]:
         with pytest.raises(error, match=said):
             list(plan.run(network, [fine]))

@@ -9,15 +9,19 @@ this: theirs is the cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fastrf.analysis import Analysis
 from fastrf.errors import PositionError, ShapeError, UsageError, a_kind
 from fastrf.field import ReceptiveField
 from fastrf.queries.halo import Halo
 from fastrf.system.tables import Column, Table, count, document, share
+from fastrf.tiling.callables import Runner, as_function, is_tensor
 
 __all__ = ["Call", "Stream", "stream"]
 
@@ -143,23 +147,26 @@ class Stream:
     def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return self.input_shape, self.shape
 
-    def run(self, network: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
+    def run(self, network: Any, chunks: Iterable[Any]) -> Iterator[Any]:
         """Yield the outputs of a stream of arrays of any lengths; put together, they are those of the whole.
 
-        `network` takes and gives NumPy arrays or PyTorch tensors of the shapes that were analysed, with any axes in
-        front of them (the batch) and any length along the stream's; or it is an `onnxruntime.InferenceSession` of one
-        input. Arrays come in as the network takes them. Each call is made as soon as its samples are there, the last
-        one when the chunks end. Raises ShapeError and UsageError for arrays, in or out, that do not fit.
+        `network` is a PyTorch module (run without gradients, on its device), an `onnxruntime.InferenceSession` of one
+        input, or a function of an array or tensor; it must take any length. `chunks` are arrays of NumPy or tensors of
+        the shape that was analysed, or with a batch before it, and any length along the stream's axis. Each call is
+        made as soon as its samples are there, the last one when the chunks end. Raises ShapeError for arrays, in or
+        out, that do not fit, UsageError for what cannot run them.
         """
-        call = _callable(network)
-        held = _Held(self)
-        done = 0
+        held, done = _Held(self), 0
+        call: Runner | None = None
         for piece in chunks:
             held.add(piece)
+            call = call or as_function(network, [self.node], piece.ndim > len(self.input_shape))
             while held.stop >= done + self.chunk + self.delay:
                 yield self._kept(self._next(done), held, call)
                 done += self.chunk
                 held.forget(done - self.cache - self.chunk)
+        if call is None:
+            return
         for last in self._last(done, held.stop):
             found = self._kept(last, held, call)
             if found.shape[found.ndim + self._from_end[1]]:
@@ -170,12 +177,11 @@ class Stream:
         """The stream's axis of inputs and of outputs, counted from the end: before the others stands the batch."""
         return self.array_axes[0] - len(self.input_shape), self.array_axes[1] - len(self.shape)
 
-    def _kept(self, call: Call, held: _Held, network: Callable[[Any], Any]) -> Any:
+    def _kept(self, call: Call, held: _Held, network: Runner) -> Any:
         """What a call keeps of what the network returns."""
-        made = _single(network(held.between(call.start, call.stop)))
-        axis = self._from_end[1]
+        (made,) = network(held.between(call.start, call.stop))
         self._check(made, call)
-        return _cut(made, axis, call.drop, None if call.keep is None else call.drop + call.keep)
+        return _cut(made, self._from_end[1], call.drop, None if call.keep is None else call.drop + call.keep)
 
     def _check(self, made: Any, call: Call) -> None:
         """Whether a call's result can be the network's."""
@@ -269,10 +275,9 @@ class _Held:
 
     def add(self, piece: Any) -> None:
         """Behind the others."""
-        shape = getattr(piece, "shape", None)
-        if shape is None or not hasattr(piece, "dtype"):
+        if not is_tensor(piece) and not isinstance(piece, np.ndarray):
             raise UsageError(f"chunks must be NumPy arrays or PyTorch tensors, not {a_kind(piece)}")
-        axis = self.axis + len(self.shape)
+        shape, axis = piece.shape, self.axis + len(self.shape)
         if not _fits(shape, self.shape, axis):
             wanted = _told(self.shape, axis, "any")
             raise ShapeError(f"a chunk is {_x(shape)}, but the input {wanted}; analyse it at the chunk's shape")
@@ -305,28 +310,6 @@ def _alike(array: Any, axis: int) -> tuple[object, ...]:
     return type(array).__module__, array.dtype, tuple(shape)
 
 
-def _callable(network: Any) -> Callable[[Any], Any]:
-    """A function of one array; that of an ONNX Runtime session of one input."""
-    if hasattr(network, "get_inputs") and hasattr(network, "run"):
-        names = [given.name for given in network.get_inputs()]
-        if len(names) != 1:
-            raise UsageError(f"the session has inputs {', '.join(names)}; give a function of the stream's one alone")
-        return lambda array: network.run(None, {names[0]: array})
-    if not callable(network):
-        raise UsageError(f"the network must be a function of one array, or a session, not {a_kind(network)}")
-    return cast("Callable[[Any], Any]", network)
-
-
-def _single(made: Any) -> Any:
-    """The array that a network gave, alone or in a list."""
-    if isinstance(made, list | tuple) and len(made) == 1:
-        made = made[0]
-    if not hasattr(made, "shape") or not hasattr(made, "ndim"):
-        many = f"{len(made)} things" if isinstance(made, list | tuple) else a_kind(made)
-        raise UsageError(f"the callable gave {many}, not an array; give a function that returns the streamed output")
-    return made
-
-
 def _fits(shape: Sequence[int], wanted: Sequence[int], free: int) -> bool:
     """Whether an array has the axes that are wanted, whatever the length of one, behind those of a batch."""
     there = list(shape)[len(shape) - len(wanted) :]
@@ -343,13 +326,7 @@ def _x(shape: Iterable[int]) -> str:
 
 
 def _joined(pieces: list[Any], axis: int) -> Any:
-    if type(pieces[0]).__module__.partition(".")[0] == "torch":
-        import torch
-
-        return torch.cat(pieces, axis)
-    import numpy as np
-
-    return np.concatenate(pieces, axis)
+    return sys.modules["torch"].cat(pieces, axis) if is_tensor(pieces[0]) else np.concatenate(pieces, axis)
 
 
 def _cut(array: Any, axis: int, start: int, stop: int | None) -> Any:
