@@ -22,6 +22,7 @@ from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
+from fastrf.queries.context import Kept, StepByStep
 from fastrf.queries.halo import Aligned, halo_of
 from fastrf.queries.ignoring import without
 from fastrf.queries.leaks import Leak, first_leaks
@@ -113,6 +114,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 last_map=lambda: last_map(self.network, name),
                 unbounded_at=lambda: self._unbounded_at(name),
                 explain=lambda position, pixel: self._explain(name, position, pixel),
+                kept=lambda axis: self._kept(name, axis),
             )
         field.asked = asked
         return field
@@ -184,9 +186,11 @@ class Analysis(Mapping[str, ReceptiveField]):
         return Summary.of(self.network, self.wrt, self, depth)
 
     def _positional_nominal(self, name: str) -> Nominal:
+        return self._positional(name, self._nominal[name])
+
+    def _positional(self, name: str, nominal: Nominal) -> Nominal:
         axis = self.network.channel_axis_of(name)
-        found = self._nominal[name] if axis is None else self._nominal[name].reduce(axis)
-        return found.settled()
+        return (nominal if axis is None else nominal.reduce(axis)).settled()
 
     @cached_property
     def _nominal(self) -> Mapping[str, Nominal]:
@@ -228,6 +232,13 @@ class Analysis(Mapping[str, ReceptiveField]):
         dependencies = self._dependencies if whole else self._every_dependency
         way = Way(network, self.wrt, name, dependencies, self._positional_nominal, field.assumes)
         return explain(way, field.positional, position, pixel)
+
+    def _kept(self, name: str, axis: int) -> Kept:
+        """The nodes on the way to one that keep state along a pixel axis, and what the others make of it."""
+        way, others = self._unbounded_inputs()
+        taken = StepByStep(axis, way.carry, self._tightened)
+        found = _walk(self._seen, self.wrt, way.start, others, [name], taken.finish, taken.carry)[name]
+        return Kept(tuple(taken.nodes), self._positional(name, found))
 
     def _tightened(self, name: str, nominal: Nominal) -> Nominal:
         """A node's nominal field, with the windows that masks leave of what is otherwise read whole."""

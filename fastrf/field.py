@@ -22,6 +22,7 @@ from fastrf.engine.terms import Term
 from fastrf.errors import PositionError, UsageError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
+from fastrf.queries.context import Kept
 from fastrf.queries.digests import digest
 from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
@@ -66,6 +67,7 @@ class ReceptiveField(Sequential):
         last_map: Callable[[], str] = str,
         unbounded_at: Callable[[], tuple[str, ...]] = tuple,
         explain: Callable[[tuple[int, ...] | None, tuple[int, ...] | None], Why] | None = None,
+        kept: Callable[[int], Kept | None] = lambda _: None,
     ) -> None:
         self.dependency = dependency
         self.name = name
@@ -74,7 +76,7 @@ class ReceptiveField(Sequential):
         self.approximate_at = approximate_at
         self.assumes = assumes
         self._last_map, self._unbounded_at, self._explain = last_map, unbounded_at, explain
-        self._make_nominal = nominal
+        self._make_nominal, self._make_kept = nominal, kept
         self._make_periods = periods
 
     def __repr__(self) -> str:
@@ -353,6 +355,9 @@ class ReceptiveField(Sequential):
                 before[axis] = after[axis] = math.inf
         found = replace(halo, before=tuple(before), after=tuple(after))
         return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())
+
+    def _kept(self, axis: int) -> Kept | None:
+        return self._make_kept(axis)
 
     # Files -----------------------------------------------------------------------------------------------
 

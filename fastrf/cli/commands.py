@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from fastrf.cli.check import check
+from fastrf.cli.context import context
 from fastrf.cli.converting import convert_when_needed
 from fastrf.cli.diff import diff
 from fastrf.cli.options import (
@@ -211,6 +212,7 @@ def boxes(
 
 
 app.command()(unfolded(check))
+app.command()(unfolded(context))
 app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
 app.command()(unfolded(sizes))

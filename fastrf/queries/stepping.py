@@ -27,7 +27,7 @@ from fastrf.errors import PositionError, UsageError
 from fastrf.queries.counting import joined
 from fastrf.system.locks import cached_property
 
-__all__ = ["Steps", "along", "checked_axis", "steps_of"]
+__all__ = ["Steps", "along", "checked_axis", "followed", "steps_of"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -78,7 +78,11 @@ class Steps:
         """How many samples before its first one a step reads, the most of all."""
         low, high = self.relation.hulls.T
         far = np.where(high > 0, self.begins - low, 0)
-        return _farthest(far, low > 0, lambda: self.begins - _ends(nominal, k, self.axis, high=False))
+        return _farthest(far, low > 0, lambda: self.nominal_back(nominal, k))
+
+    def nominal_back(self, nominal: Nominal, k: int) -> FloatArray:
+        """float64[steps]: how many samples before its first one each step reads on an unbounded input."""
+        return self.begins - _ends(nominal, k, self.axis, high=False)
 
     def ahead(self, nominal: Nominal, k: int) -> float:
         """How many samples after its last one a step reads, the most of all."""
@@ -155,13 +159,13 @@ def steps_of(
     PositionError where it is not known which axis or what stride, and UsageError for a stride that is none.
     """
     axis = checked_axis(axis, len(positional.input_shape), name)
-    followed = _followed(nominal, axis)
-    own = next(iter(followed)) if len(followed) == 1 else axis
-    if own >= len(positional.shape) or (followed and own not in followed):
-        several = "several of its axes go" if followed else "none of its axes goes"
+    going = followed(nominal, axis)
+    own = next(iter(going)) if len(going) == 1 else axis
+    if own >= len(positional.shape) or (going and own not in going):
+        several = "several of its axes go" if going else "none of its axes goes"
         raise PositionError(f"{name!r} of positions {positional.shape} has no steps: {several} along axis {axis}")
     relation = along(positional, own, axis)
-    known, alone = followed.get(own, set()), len(followed) < 2
+    known, alone = going.get(own, set()), len(going) < 2
     if stride is not None:
         return Steps(own, _checked_stride(stride), relation, alone)
     if len(known) == 1 and (step := next(iter(known))) > 0:
@@ -170,7 +174,7 @@ def steps_of(
         said = f"{relation.n_rows} steps on {relation.n_cols} samples in no regular stride"
         raise PositionError(f"{name!r} has {said}; say how many samples a step covers with stride=")
     said = f"{name!r}: a step along axis {axis} covers one sample, as there are as many steps"
-    return Steps(own, Fraction(1), relation, not followed, (said,))
+    return Steps(own, Fraction(1), relation, not going, (said,))
 
 
 def _checked_stride(stride: float | Fraction) -> Fraction:
@@ -183,7 +187,7 @@ def _checked_stride(stride: float | Fraction) -> Fraction:
     return given
 
 
-def _followed(nominal: Nominal, k: int) -> dict[int, set[Fraction]]:
+def followed(nominal: Nominal, k: int) -> dict[int, set[Fraction]]:
     """The axes that go along an input axis, each with the steps of its parts; 0 for a part that has no one step."""
     found: dict[int, set[Fraction]] = defaultdict(set)
     for piece in nominal.pieces:
