@@ -65,7 +65,9 @@ if TYPE_CHECKING:
     from fastrf.loading import load, sizes
     from fastrf.network import Input, Network, Node
     from fastrf.ops.rules import rule
+    from fastrf.queries.context import Context
     from fastrf.queries.halo import Halo
+    from fastrf.queries.leaks import Leak
     from fastrf.queries.sizes.answers import AxisSizes, Sizes, Unfit
     from fastrf.queries.sizes.progressions import Progression
     from fastrf.queries.why.answers import Reason, Why
@@ -101,7 +103,9 @@ _NAMES = {
     "ops": "ops",
     "ops.rules": "rule",
     "system.tables": "Column Table",
+    "queries.context": "Context",
     "queries.halo": "Halo",
+    "queries.leaks": "Leak",
     "queries.sizes.answers": "AxisSizes Sizes Unfit",
     "queries.sizes.progressions": "Progression",
     "queries.why.answers": "Reason Why",
@@ -120,6 +124,7 @@ __all__ = [
     "Change",
     "CheckResult",
     "Column",
+    "Context",
     "Dependency",
     "Diff",
     "Entry",
@@ -129,6 +134,7 @@ __all__ = [
     "Halo",
     "Input",
     "Layer",
+    "Leak",
     "LimitError",
     "Limits",
     "Lock",

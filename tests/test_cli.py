@@ -391,5 +391,8 @@ def test_every_key_of_json_is_documented(run):
     inner += [diff, changed, changed["old"], changed["pixels"], sizes, sizes["axes"][0]]
     check = json.loads(run("check", "alexnet", "--rule", "conv5.exact == true", "--json")[1])
     inner += [check, check["outcomes"][0]]
+    context = json.loads(run("context", "tcn", "--input", "1x64", "--json")[1])
+    leaks = json.loads(run("context", "unet", "--input", "1x32x32", "--leaks", "--json")[1])
+    inner += [context, context["outputs"][0], leaks, leaks["leaks"][0]]
     assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

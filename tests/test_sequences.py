@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import pickle
 
 import numpy as np
 import pytest
 
 import fastrf
+from fastrf.cli.commands import main
 
 INF = math.inf
-WAV2VEC2 = zip([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], strict=True)
+FRAMES = list(zip([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], strict=True))
 RECURRENT = [{"op": "permute", "order": [1, 0]}, {"op": "recurrent", "hidden_size": 4}]
 CAUSAL = [[i >= j for j in range(12)] for i in range(12)]
 
@@ -28,7 +31,7 @@ def ends(field, axis=0, **more):
         ([fastrf.conv(1, 3, dilation=4, padding=[[8, 0]])], (1, 40), (8, 0, True)),
         ([fastrf.conv(1, 9, padding=4)], (1, 3), (4, 4, False)),  # wider than the input
         ([fastrf.conv(1, 4, stride=2, padding=[[2, 0]])], (1, 12), (2, 0, True)),
-        ([fastrf.conv(1, k, stride=s) for k, s in WAV2VEC2], (1, 4000), (0, 80, False)),
+        ([fastrf.conv(1, k, stride=s) for k, s in FRAMES], (1, 4000), (0, 80, False)),
         ([fastrf.conv(1, 3, stride=3), fastrf.resize(scale=3)], (1, 12), (2, 2, False)),
         ([fastrf.resize(scale=4), fastrf.conv(1, 3, padding=[[2, 0]])], (1, 12), (1, 0, True)),
         ([fastrf.layer("pad", padding=[[0, 0], [2, 2]], mode="reflect"), fastrf.conv(1, 5)], (1, 12), (2, 2, False)),
@@ -119,3 +122,78 @@ def test_leaks_are_told_where_they_first_appear():
     assert sum(row[2] for row in told) == len(analysis.output.leaks())
     assert [analysis.leaks(node=name) for name in ("causal",)] == [()]
     assert analysis.leaks(node="late")[0].pairs(runs=True).tolist() == [[k, k + 1, k + 2] for k in range(7)]
+
+
+def test_context_is_one_record():
+    found = fastrf.analyze("tcn", (1, 512)).output.context(16_000)
+    assert (found.lookback, found.lookahead, found.latency, found.step, found.period) == (252, 0, 1, 1, 1)
+    assert found.is_causal
+    assert found.exact
+    assert found.unbounded_at == ()
+    assert found.bounded_lookback == 252
+    assert found.seconds["lookback"] == 252 / 16_000
+    frames = fastrf.analyze([fastrf.conv(1, k, stride=s) for k, s in FRAMES], (1, 4000)).output.context()
+    assert (frames.latency, frames.step, frames.period, frames.seconds) == (400, 320, 320, {})
+    with pytest.raises(fastrf.UsageError, match="samples per second above 0, not nan"):
+        fastrf.analyze("tcn", (1, 64)).output.context(math.nan)
+
+
+def test_what_keeps_state_is_named_and_the_rest_is_a_number():
+    layers = [
+        fastrf.conv(4, 3, padding=[[2, 0]], name="front"),
+        fastrf.layer("permute", order=[1, 0]),
+        fastrf.layer("recurrent", hidden_size=4, name="first"),
+        fastrf.layer("recurrent", hidden_size=4, name="second"),
+        fastrf.layer("permute", order=[1, 0]),
+        fastrf.conv(4, 2, dilation=3, padding=[[3, 0]], name="end"),
+    ]
+    field = fastrf.analyze(layers, (1, 24)).output
+    found = field.context()
+    assert (found.lookback, found.unbounded_at, found.bounded_lookback) == (INF, ("first", "second"), 5)
+    assert fastrf.analyze(layers, (1, 24))["front"].context().unbounded_at == ()
+    loose = pickle.loads(pickle.dumps(field)).context()  # without its network
+    assert (loose.lookback, loose.unbounded_at) == (INF, ())
+    assert math.isnan(loose.bounded_lookback)
+
+
+def test_statistics_over_time_have_no_end_either_way():
+    found = fastrf.analyze([fastrf.conv(4, 3, padding=1), {"op": "instance_norm", "name": "norm"}], (4, 24)).output
+    told = found.context()
+    assert (told.lookback, told.lookahead, told.unbounded_at, told.bounded_lookback) == (INF, INF, ("norm",), 1)
+
+
+def test_the_command_tells_every_output(capsys):
+    code, out = called(capsys, "context", "late.toml")
+    assert code == 2
+    code, out = called(capsys, "context", "wavenet", "--input", "1x4000", "--sample-rate", "16000", "--json")
+    (row,) = json.loads(out)["outputs"]
+    assert (code, row["lookback"], row["seconds"]["lookback"], row["causal"]) == (0, 3069, 3069 / 16_000, True)
+    code, out = called(capsys, "context", "unet", "--input", "1x32x32", "--leaks", "--axis", "1")
+    assert code == 0
+    assert out.splitlines()[0].split()[:4] == ["first", "at", "in", "module"]
+    code, out = called(capsys, "context", "tcn", "--input", "1x64", "--leaks")
+    assert (code, out.splitlines()[-1]) == (0, "causal: Add_Skip_Connections")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tcn", "--input", "1x64", "--sample-rate", "0"], "sample_rate must be a number of samples per second"),
+        (["tcn", "--input", "1x64", "--axis", "1"], "axis 1 is not one of the 1 pixel axes"),
+        (["resnet18"], "'fc' of positions () has no steps"),
+        (["tcn", "--input", "1x64", "--stride", "-1"], "stride must be a number of samples above 0"),
+    ],
+)
+def test_bad_words_are_one_line(capsys, words, message):
+    code, told = called(capsys, "context", *words)
+    assert code == 2
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+def called(capsys, *words):
+    """The exit code of a command, and what it printed or, where it failed, said."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    out, err = capsys.readouterr()
+    return stop.value.code, out if stop.value.code == 0 else err
