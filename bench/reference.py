@@ -172,8 +172,8 @@ mode = "nearest"
 
 In Python, the same is `fastrf.layer("resize", scale=2, mode="nearest")`, or a mapping. Shapes and axes are without the
 batch. `kernel_size`, `stride`, `dilation` are one number, or one for each spatial axis; `padding` is a number, one for
-each axis, a pair `[before, after]` for each axis, `"same"`, `"same_lower"` or `"valid"`. An attribute without a default
-must be given."""
+each axis, a pair `[before, after]` for each axis (of one axis the pair alone will do), `"same"`, `"same_lower"`,
+`"causal"` (all before) or `"valid"`. An attribute without a default must be given."""
 
 
 def main() -> None:

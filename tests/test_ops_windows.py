@@ -32,6 +32,9 @@ def test_groups_keep_channels_apart() -> None:
         ([[1, 0]], [[0, 1], [0, 2], [1, 3]]),
         ("same", [[0, 2], [1, 3], [2, 3]]),
         ("same_lower", [[0, 1], [0, 2], [1, 3]]),
+        ("causal", [[0, 1], [0, 2], [1, 3]]),
+        ([1, 0], [[0, 1], [0, 2], [1, 3]]),
+        ((1, 0), [[0, 1], [0, 2], [1, 3]]),
     ],
 )
 def test_padding_of_a_window_of_two_over_three_pixels(padding: object, wanted: list) -> None:
@@ -141,7 +144,7 @@ CONV = {"op": "conv", "out_channels": 2, "kernel_size": 3}
         ([3, 4], {**CONV, "groups": 2}, "2 groups do not divide 3 input and 2 output channels"),
         ([1, 4], {**CONV, "padding": "full"}, "padding 'full' is unknown; use an int, pairs, 'valid', 'same'"),
         ([1, 4], {**CONV, "padding": [[1, 1], [1, 1]]}, "padding has 2 pairs for 1 spatial axes; give one per axis"),
-        ([1, 4], {**CONV, "padding": [1, 1]}, "padding has 2 values for 1 axes; give one, or one per axis"),
+        ([1, 4], {**CONV, "padding": [1, 1, 1]}, "padding has 3 values for 1 axes; give one, or one per axis"),
         ([1, 4], {**CONV, "padding": -1}, "padding must be at least 0, not -1"),
         ([1, 4], {**CONV, "padding_mode": "wrap"}, "padding_mode 'wrap' is unknown; use one of zeros, reflect"),
         ([1, 4], {**CONV, "padding": 4, "padding_mode": "reflect"}, "reflect"),

@@ -35,6 +35,8 @@ def test_padding_kinds() -> None:
     assert line("conv", 3, out_channels=1, kernel_size=2, padding=[[1, 0]]) == [[0], [0, 1], [1, 2]]
     assert line("conv", 3, out_channels=1, kernel_size=2, padding="same") == [[0, 1], [1, 2], [2]]
     assert line("conv", 3, out_channels=1, kernel_size=2, padding="same_lower") == [[0], [0, 1], [1, 2]]
+    assert line("conv", 3, out_channels=1, kernel_size=2, padding="causal") == [[0], [0, 1], [1, 2]]
+    assert line("conv", 4, out_channels=1, kernel_size=2, stride=2, padding=[2, 1]) == [[], [0, 1], [2, 3]]
     assert line("conv", 4, out_channels=1, kernel_size=3, stride=2, padding="same") == [[0, 1, 2], [2, 3]]
     assert line("conv", 5, out_channels=1, kernel_size=1, stride=3, padding="same") == [[0], [3]]
 

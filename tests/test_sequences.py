@@ -197,3 +197,13 @@ def called(capsys, *words):
         main(list(words))
     out, err = capsys.readouterr()
     return stop.value.code, out if stop.value.code == 0 else err
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 5])
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_causal_padding_keeps_the_length_and_the_future_out(kernel, dilation):
+    field = fastrf.analyze([fastrf.conv(2, kernel, dilation=dilation, padding="causal")], (1, 40)).output
+    back = dilation * (kernel - 1)
+    assert (field.shape, ends(field)) == ((2, 40), (back, 0, True))
+    pair = fastrf.analyze([fastrf.conv(2, kernel, dilation=dilation, padding=(back, 0))], (1, 40)).output
+    assert pair == field

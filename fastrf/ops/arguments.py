@@ -95,12 +95,19 @@ class Window(NamedTuple):
 
 
 def windows(sizes: Sequence[int], kernel_size: Ints, stride: Ints, padding: Padding, dilation: Ints) -> list[Window]:
-    """The window of each spatial axis; padding is an int, a list, pairs, "same", "same_lower" or "valid"."""
+    """The window of each spatial axis; padding is an int, a list, pairs, "same", "same_lower", "causal" or "valid".
+
+    Two numbers for one axis are a pair.
+    """
     n = len(sizes)
     kernel, steps = per_axis(kernel_size, n, "kernel_size", 1), per_axis(stride, n, "stride", 1)
     found = [Window(k, s, 0, 0, d) for k, s, d in zip(kernel, steps, per_axis(dilation, n, "dilation", 1), strict=True)]
     if isinstance(padding, str):
         pairs = [_same(window, size, padding) for window, size in zip(found, sizes, strict=True)]
+    elif (
+        n == 1 and isinstance(padding, list | tuple) and len(padding) == 2 and not isinstance(padding[0], list | tuple)
+    ):
+        pairs = [integers(padding, "padding", 0)]
     elif isinstance(padding, list | tuple) and any(isinstance(item, list | tuple) for item in padding):
         if len(padding) != n:
             raise NetworkError(f"padding has {len(padding)} pairs for {n} spatial axes; give one per axis")
@@ -112,8 +119,11 @@ def windows(sizes: Sequence[int], kernel_size: Ints, stride: Ints, padding: Padd
 
 def _same(window: Window, size: int, padding: str) -> list[int]:
     """What a padding in words is on one axis."""
+    if padding == "causal":
+        return [window.reach - 1, 0]
     if padding not in ("valid", "same", "same_lower"):
-        raise NetworkError(f"padding {padding!r} is unknown; use an int, pairs, 'valid', 'same' or 'same_lower'")
+        said = "use an int, pairs, 'valid', 'same', 'same_lower' or 'causal'"
+        raise NetworkError(f"padding {padding!r} is unknown; {said}")
     total = max((-(-size // window.stride) - 1) * window.stride + window.reach - size, 0) * (padding != "valid")
     less, more = total // 2, total - total // 2
     return [less, more] if padding == "same" else [more, less]

@@ -104,7 +104,8 @@ def conv(
     Maths: `y[c, o] = sum over i in group(c), t of w[c, i, t] x[i, o s - p + t d]`. `used` says where `w` is not 0 by
     definition: nested lists of booleans of its shape `(out, in / groups, *kernel)`, an axis of 1 standing for all.
     Example: kernel 3, stride 2, padding 1 on 5 pixels gives 3 outputs that read `[0, 2)`, `[1, 4)`, `[3, 5)`.
-    Source: torch.nn.Conv2d; "same" as TensorFlow's SAME (ONNX SAME_UPPER), "same_lower" as ONNX SAME_LOWER.
+    Source: torch.nn.Conv2d; "same" as TensorFlow's SAME (ONNX SAME_UPPER), "same_lower" as ONNX SAME_LOWER, "causal"
+    as Keras: all of `(k - 1) d` before.
     """
     n, parts = len(spatial_axes(x)), integer(groups, "groups", 1)
     shape = (integer(out_channels, "out_channels", 0), x.shape[0] // parts, *per_axis(kernel_size, n, "kernel_size", 1))

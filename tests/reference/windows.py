@@ -26,6 +26,10 @@ def pads_of(padding: int | str | list, sizes: tuple, kernel: list, stride: list,
     """[(before, after) per spatial axis]."""
     if padding == "valid":
         padding = 0
+    if padding == "causal":
+        return [(d * (k - 1), 0) for k, d in zip(kernel, dilation, strict=True)]
+    if len(sizes) == 1 and isinstance(padding, list) and len(padding) == 2:
+        return [tuple(padding)]
     if padding not in ("same", "same_lower"):
         return [(p, p) if isinstance(p, int) else tuple(p) for p in per_axis(padding, len(sizes))]
     pads = []
