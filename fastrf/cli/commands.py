@@ -33,6 +33,7 @@ from fastrf.cli.options import (
 )
 from fastrf.cli.sizes import sizes
 from fastrf.cli.sweep import sweep
+from fastrf.cli.tiling import tiling
 from fastrf.cli.why import why
 from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
@@ -217,6 +218,7 @@ app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
 app.command()(unfolded(sizes))
 app.command()(unfolded(why))
+app.command()(unfolded(tiling))
 
 
 @app.command()

@@ -8,10 +8,13 @@ from typing import Any
 
 from fastrf.analysis import Analysis
 from fastrf.field import ReceptiveField
+from fastrf.system.tables import Table
 from fastrf.system.terminal import Progress
 from fastrf.tiling.asked import Sizes, Wanted
 from fastrf.tiling.grids import Grid, Output
+from fastrf.tiling.listing import by_axis, every_tile
 from fastrf.tiling.running import run
+from fastrf.tiling.words import words
 
 __all__ = ["Output", "Plan", "plan"]
 
@@ -43,6 +46,29 @@ class Plan(Grid):
         UsageError for what cannot run or hold them, FormatError for a path that exists, MissingExtraError without zarr.
         """
         return run(self, network, image, out, resume, progress)
+
+    def words(self) -> Table:
+        """The plan in the words of MONAI, nnU-Net, bioimage.io, StarDist, torchgeo and Dask, a row for each setting.
+
+        `equal` says whether their own loop then gives what the whole image gives (`fastrf.tiling.words` says why).
+        """
+        return words(self)
+
+    @property
+    def table(self) -> Table:
+        """A row for every tile: `tile`, `read`, and `keep` and `place` by output. JSON has the plan before them."""
+        return every_tile(self)
+
+    @property
+    def by_axis(self) -> Table:
+        """A row for every tile along each axis, for people: the plan is all combinations of those."""
+        return by_axis(self)
+
+    def __str__(self) -> str:
+        return self.by_axis.to_text()
+
+    def _repr_html_(self) -> str:
+        return self.by_axis.to_html()
 
 
 def plan(

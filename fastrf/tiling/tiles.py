@@ -89,8 +89,11 @@ class Axis:
 
     @property
     def step(self) -> int:
-        """How far a tile in the middle begins after the one before it."""
-        return self.spans[1].start - self.spans[0].start if len(self.spans) > 2 else self.tile
+        """How far a tile begins after the one before it, unless that is the last one; its length where it is alone."""
+        length = self.spans[0].stop - self.spans[0].start
+        if len(self.spans) == 1:
+            return length
+        return (int(length - self.after) // self.period - -(-int(self.before) // self.period)) * self.period
 
     @property
     def read(self) -> int:
