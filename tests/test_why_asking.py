@@ -156,3 +156,19 @@ def test_notebooks_show_sentences_and_table():
     assert "one alone has it" in shown
     assert "<table" in shown
     assert "<table" not in fastrf.analyze(LATTICE, (1, 32, 32)).output.why((16, 16), (0, 0))._repr_html_()
+
+
+def test_levels_that_are_joined_have_a_range_and_a_position_its_own_box():
+    layers = [
+        {"name": "a", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+        {"name": "p", "op": "max_pool", "kernel_size": 2},
+        {"name": "b", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+        {"name": "fine", "op": "reshape", "inputs": ["a"], "shape": [2, 256]},
+        {"name": "coarse", "op": "reshape", "inputs": ["b"], "shape": [2, 64]},
+        {"name": "levels", "op": "concat", "inputs": ["fine", "coarse"], "axis": 1},
+    ]
+    field = fastrf.analyze({"input_shape": [3, 16, 16], "layers": layers}).output
+    told = "'levels' is 3..8 pixels wide; the widest steps are 'b' (+4), 'a' (+2) and 'p' (+1)."
+    assert field.why().sentences == (told,)
+    assert field.why((40,)).notes == ("at (40,): 9 pixels are read, in the box [1, 4) x [7, 10)",)
+    assert field.why((256 + 9,)).notes == ("at (265,): 49 pixels are read, in the box [0, 7) x [0, 7)",)

@@ -16,7 +16,7 @@ from fastrf.queries.why.losses import blind_at, hole_at
 from fastrf.queries.why.paths import path_to
 from fastrf.queries.why.sizes import irregular_at, unbounded_by, widest_steps
 from fastrf.queries.why.way import Way, is_read, reading
-from fastrf.system.tables import agreed, number
+from fastrf.system.tables import agreed, spans
 
 __all__ = ["explain"]
 
@@ -55,7 +55,7 @@ def _of_size(way: Way, positional: Dependency, position: Place | None) -> Why:
     nominal = way.nominal(way.target)
     sizes = [nominal.size_range(k)[1] for k in range(nominal.n_extents)]
     asked: dict[str, Any] = {"node": way.target, "position": position, "pixel": None}
-    asked["notes"] = (*_blind(way, positional), *_holes(way, positional, position))
+    asked["notes"] = (*_place(positional, position), *_blind(way, positional), *_holes(way, positional, position))
     if not positional.terms:
         return Why("nothing", sentences=(f"{way.target!r} reads nothing of {way.wrt!r}.",), **asked)
     if any(map(math.isinf, sizes)):
@@ -69,9 +69,19 @@ def _of_size(way: Way, positional: Dependency, position: Place | None) -> Why:
         return Why("irregular", sentences=(told,), reasons=reasons, **asked)
     reasons = widest_steps(way)
     named = [f"{reason.name!r} ({_signed(reason.adds)})" for reason in reasons[:3] if max(reason.adds) > 0]
-    wide, steps = f"{way.target!r} is {_across(sizes)} wide", "steps are" if len(named) > 1 else "step is"
+    spread = agreed(spans([nominal.size_range(k) for k in range(nominal.n_extents)]))
+    wide, steps = f"{way.target!r} is {spread} pixels wide", "steps are" if len(named) > 1 else "step is"
     told = f"{wide}; the widest {steps} {_listed(named)}." if named else f"{wide}: no layer widens it."
     return Why("widest", sentences=(told,), reasons=reasons, **asked)
+
+
+def _place(positional: Dependency, position: Place | None) -> list[str]:
+    """What the position itself sees, where one is asked for."""
+    if position is None:
+        return []
+    mask = masks.dense_row(positional, position)
+    box = " x ".join(f"[{low}, {high})" for low, high in counting.box(positional, position).tolist())
+    return [f"at {position}: {mask.sum():,} pixels are read, in the box {box}"]
 
 
 def _causes(reasons: Sequence[Reason]) -> list[str]:
@@ -163,10 +173,6 @@ def _listed(words: Sequence[str], most: int = _NAMED) -> str:
     if len(words) > most:
         named.append(f"{len(words) - most} more")
     return " and ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else "".join(named)
-
-
-def _across(sizes: Sequence[float]) -> str:
-    return f"{agreed([number(size) for size in sizes])} pixels"
 
 
 def _signed(adds: Sequence[float]) -> str:
