@@ -168,6 +168,7 @@ def test_help_teaches(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
     assert "Usage" in out
+    assert "bool" not in out  # switches take no value
 
 
 @pytest.mark.parametrize(
@@ -360,19 +361,12 @@ def test_quiet_and_verbose(run, tmp_path):
     ]
 
 
-def test_masks_are_laid_over_pictures(run, tmp_path):
-    image = pytest.importorskip("matplotlib.image")
-    image.imsave(tmp_path / "photo.png", np.zeros((9, 9)))
-    common = ["mask", "resnet18", "-i", "3x64x64", "-n", "layer2", "--at", "1,1", "-o"]
-    for name, more in (("plain.png", []), ("over.png", ["--image", str(tmp_path / "photo.png")])):
-        code, _, err = run(*common, str(tmp_path / name), *more)
-        assert code == 0, err
-        assert image.imread(tmp_path / name).shape[2] == 4
-    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "over.png").read_bytes()
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    code, _, err = run(*common, str(tmp_path / "c.png"), "--image", str(tmp_path / "broken.png"))
-    assert (code, "give a picture" in err) == (2, True)
-    assert not (tmp_path / "c.png").exists()
+@pytest.mark.parametrize("words", ["zoo", "mask alexnet", "boxes alexnet --at 0,0", "why alexnet", "summary alexnet"])
+def test_every_command_says_when_it_was_done(run, words, caplog):
+    caplog.set_level("DEBUG", "fastrf")
+    assert run(*words.split(), "-v")[0] == 0
+    assert caplog.messages[-1] == f"done: {words}"
+    assert any(message.startswith("read alexnet: ") for message in caplog.messages) == (words != "zoo")
 
 
 def test_every_key_of_json_is_documented(run):
@@ -390,12 +384,13 @@ def test_every_key_of_json_is_documented(run):
     sizes = json.loads(run("sizes", "s3fd", "--for", "20", "--fits", "80", "--json")[1])
     inner += [diff, changed, changed["old"], changed["pixels"], sizes, sizes["axes"][0]]
     check = json.loads(run("check", "alexnet", "--rule", "conv5.exact == true", "--json")[1])
-    inner += [check, check["outcomes"][0]]
     context = json.loads(run("context", "tcn", "--input", "1x64", "--json")[1])
     leaks = json.loads(run("context", "unet", "--input", "1x32x32", "--leaks", "--json")[1])
     inner += [context, context["outputs"][0], leaks, leaks["leaks"][0]]
     for words, rows in (("--json", "tiles"), ("--words", "words"), ("--costs", "costs")):
         tiling = json.loads(run("tiling", "unet", "--input", "1x64x64", words, "--json")[1])
         inner += [tiling, tiling[rows][0]]
+    why = json.loads(run("why", "alexnet", "--json")[1])
+    inner += [check, check["outcomes"][0], why, why["reasons"][0]]
     assert listed == {"rows", "report"}.union(found, mask, boxes, zoo, *inner)
     assert found["schema"] in page

@@ -195,6 +195,12 @@ def test_gaps():
     assert gaps_between([(0, 7)], 7) == []
 
 
+def test_notebooks_show_whole_numbers_as_such():
+    shown = fastrf.sweep(["alexnet"], (3, 227, 227), metrics=["size", "density"])._repr_html_()
+    assert ">355<" in shown
+    assert "355.0" not in shown
+
+
 # The command line ---------------------------------------------------------------------------------------------
 
 
@@ -206,7 +212,8 @@ def called(arguments):
 
 def test_command_line_prints_the_best(capsys):
     assert called(["nasbench201", "--sample", "50", "--seed", "3", "--top", "2", "--by", "size", "-i", "3x16x16"]) == 0
-    printed = capsys.readouterr().out.splitlines()
+    title, _, *printed = capsys.readouterr().out.splitlines()
+    assert title == "the best 2 of 50 by size_y, the largest first"
     assert printed[0].split()[:3] == ["id", "size_y", "size_x"]
     best = fastrf.sweep(NASBench201().sample(50, 3), (3, 16, 16)).top(2, "size").to_rows()
     assert [line.split()[0] for line in printed[2:]] == [row["id"] for row in best]

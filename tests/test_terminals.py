@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import sys
 import termios
 from pathlib import Path
@@ -56,6 +57,23 @@ def printed(folder: Path, width: int, encoding: str) -> dict[str, list[str]]:
     parts = re.split(r"^@(\w+)\n", text, flags=re.MULTILINE)[1:]
     told = zip(parts[::2], parts[1::2], strict=True)
     return {name: [re.sub(".*\r", "", line) for line in lines.splitlines()] for name, lines in told}
+
+
+def test_letters_that_stdout_has_not_are_spelled_and_columns_stay_straight(tmp_path):
+    layer = '[[layers]]\nname = "{}"\nop = "conv"\nout_channels = 1\nkernel_size = 3\n'
+    text = "input_shape = [1, 8, 8]\n" + layer.format("gr\u00f6\u00dfe") + layer.format("\u5c64")
+    (tmp_path / "net.toml").write_text(text, encoding="utf-8")
+    for encoding, name in (("ascii", r"gr\xf6\xdfe"), ("latin-1", "gr\u00f6\u00dfe")):
+        for command in ("summary", "mask", "why"):
+            words = [sys.executable, "-m", "fastrf", command, "net.toml"]
+            environment = os.environ | {"PYTHONIOENCODING": encoding}
+            said = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout
+            lines = said.decode(encoding).splitlines()
+            assert any(r"\u5c64" in line for line in lines)
+            if command == "summary":
+                rows = [line for line in lines if "conv" in line]
+                assert rows[0].split()[0] == name
+                assert len({line.index("conv") for line in rows}) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="pseudo-terminals need a Unix")

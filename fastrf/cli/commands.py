@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -39,6 +40,8 @@ from fastrf.errors import FastRFError, UsageError, shown
 from fastrf.system import terminal as console
 
 __all__ = ["app", "main"]
+
+_log = logging.getLogger(__name__)
 
 #: What the system says of an output that cannot be written.
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT, errno.EBADF)
@@ -284,6 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
         with command.make_context("fastrf", words or ["--help"]) as context:
             command.invoke(context)
         sys.stdout.flush()
+        _log.debug("done: %s", " ".join(words))
     except typer.Exit as stop:
         code = stop.exit_code or code
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""Values that are what was typed are taken as they are.
+"""Values that are what was typed are taken as they are, and help shows no type of what takes no value.
 
 Typer converts every value by Pydantic since 0.28, also texts and what is not given; and importing Pydantic takes as
 long as importing NumPy.
@@ -41,6 +41,8 @@ def _prepared(parameters: Callable[[Any], list[Any]]) -> Callable[[Any], list[An
     def get_params(context: Any) -> list[Any]:
         found = parameters(context)
         for parameter in found:
+            if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                parameter.metavar = ""  # typer would say <bool>
             convert = getattr(parameter, "get_runtime_param", None)
             if convert is not None and not isinstance(convert, _AsTyped):
                 parameter.get_runtime_param = _AsTyped(parameter)

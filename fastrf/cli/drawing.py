@@ -17,8 +17,8 @@ from fastrf.errors import FormatError
 from fastrf.field import ReceptiveField
 from fastrf.system.extras import require
 from fastrf.system.files import whole_file
-from fastrf.system.tables import document
-from fastrf.system.terminal import terminal_width
+from fastrf.system.tables import document, spelled
+from fastrf.system.terminal import note, terminal_width
 
 __all__ = ["axis_names", "box_rows", "describe", "describe_json", "draw", "require_tools", "write_boxes", "write_mask"]
 
@@ -46,6 +46,7 @@ def describe(field: ReceptiveField, where: tuple[int, ...], mask: Mask) -> str:
 
 
 def _wrapped(line: str, width: int | None) -> list[str]:
+    line = spelled(line)
     return [line] if width is None else textwrap.wrap(line, max(width, 20), break_on_hyphens=False)
 
 
@@ -149,7 +150,9 @@ def _write_png(field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: 
     height, width = plane.shape
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     if image is not None:
-        axes.imshow(_pixels(image), extent=extent)
+        picture = _pixels(image)
+        _note_stretched(image, picture.shape, plane.shape)
+        axes.imshow(picture, extent=extent)
     seen = np.zeros((*plane.shape, 4))
     seen[plane] = (0.85, 0.15, 0.1, 1.0 if image is None else 0.45)
     axes.imshow(seen, extent=extent, interpolation="nearest")
@@ -160,6 +163,8 @@ def _write_png(field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: 
     if len(center) == len(place) == mask.ndim and np.isfinite(center).all():
         axes.plot(center[-1], center[0] if mask.ndim > 1 else 0, "+", color="black")
     axes.set_aspect("auto" if mask.ndim < 2 else "equal")
+    for axis in (axes.xaxis, axes.yaxis):  # pixels are whole
+        axis.set_major_locator(require("matplotlib.ticker", "plot", "a .png").MaxNLocator("auto", integer=True))
     axes.set_title(f"{field.name} at {','.join(map(str, where))}: {mask.sum():,} of {mask.size:,} pixels")
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=150)
@@ -167,6 +172,14 @@ def _write_png(field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: 
 
 def _corners(top: float, bottom: float, left: float, right: float) -> list[tuple[float, float]]:
     return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+
+
+def _note_stretched(path: Path, given: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
+    """Say where a picture has other proportions than the input: by more than a row or column that rounding takes."""
+    (height, width), (rows, columns) = given[:2], input_shape
+    if abs(width * rows - height * columns) >= max(width, height, rows, columns):
+        told = f"{path} of {height}x{width} is stretched to the {rows}x{columns} of the input"
+        note(f"{told}; cut it to these proportions if the network does not stretch its images, too")
 
 
 def _pixels(path: Path) -> Any:

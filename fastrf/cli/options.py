@@ -127,7 +127,9 @@ class Source:
         with status(f"reading {self.model} ..."):
             network = self._load()
             target = network.outputs[0] if node is None else node
+            _log.debug("read %s: %d layers", self.model, len(network.nodes))
             found = analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())
+            _log.debug("analysed %r against %r", target, found.wrt)
             found[target]  # an unknown name is told at once
             return found
 

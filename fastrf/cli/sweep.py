@@ -114,7 +114,11 @@ def _show(result: SweepResult, top: int, by: str | None, smallest: bool, json: b
         rows = [
             {"id": row["id"], **{k: _shown(v) for k, v in row.items() if k not in left_out}} for row in best.to_rows()
         ]
-        typer.echo(Table(rows, keep=(column,), strong=column).to_text(console.terminal_width(), console.shows_bold()))
+        title = (
+            f"the best {len(best):,} of {len(result):,} by {column}, the {'smallest' if smallest else 'largest'} first"
+        )
+        table = Table(rows, title=title, keep=(column,), strong=column)
+        typer.echo(table.to_text(console.terminal_width(), console.shows_bold()))
     if len(best):
         _note_ties(result, best, column)
     if result.n_failed:

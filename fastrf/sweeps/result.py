@@ -10,7 +10,7 @@ from fastrf.errors import UsageError, did_you_mean
 from fastrf.sweeps.table import FIRST, arrow, form_of, read_table, write_table
 from fastrf.system.files import whole_file
 from fastrf.system.locks import cached_property
-from fastrf.system.tables import Table, document
+from fastrf.system.tables import Table, document, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,8 @@ class SweepResult:
         return f"SweepResult({len(self)} candidates{failed}, columns {', '.join(columns)})"
 
     def _repr_html_(self) -> str:
-        first: list[dict[str, Any]] = self._table.slice(0, _SHOWN).to_pylist()
+        rows = self._table.slice(0, _SHOWN).to_pylist()
+        first = [{key: number(v) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
         more = [f"{len(self) - _SHOWN:,} more candidates"] if len(self) > _SHOWN else []
         return Table(first, title=f"{len(self):,} candidates", notes=more, keys=self.columns).to_html()
 

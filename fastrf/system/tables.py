@@ -35,6 +35,7 @@ __all__ = [
     "plain",
     "share",
     "spans",
+    "spelled",
     "to_json",
     "wrapped",
 ]
@@ -160,7 +161,7 @@ class Table:
     def _lines(self, width: int | None, bold: bool) -> Iterator[str]:
         """The table, then what was left out to keep it within the width; without a width, all of it."""
         header, rows = self._cells()
-        columns = [[title, *(shown(row[k]) for row in rows)] for k, title in enumerate(header)]
+        columns = [[title, *(spelled(shown(row[k])) for row in rows)] for k, title in enumerate(header)]
         kept = {k: max(map(_width, column)) for k, column in enumerate(columns)}
         told: list[str] = []
         if width is not None and _total(kept.values()) > width:
@@ -306,11 +307,22 @@ def wrapped(texts: Sequence[str], width: int | None) -> list[str]:
     Names that are wider themselves are shortened in their middle.
     """
     if width is None:
-        return [shown(text) for text in texts]
+        return [spelled(shown(text)) for text in texts]
     fit = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     dots = ".." if _is_ascii_only() else "\u2026"
-    words = [[_middle(word, max(width - 2, 1), dots) for word in shown(text).split()] for text in texts]
+    words = [[_middle(word, max(width - 2, 1), dots) for word in spelled(shown(text)).split()] for text in texts]
     return [line for told in words for line in fit.wrap(" ".join(told))]
+
+
+def spelled(text: str) -> str:
+    """The text, with letters that stdout's encoding does not have as Python writes them."""
+    if text.isascii():
+        return text
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:
+        return text
 
 
 def _is_ascii_only() -> bool:
