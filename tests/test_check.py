@@ -115,8 +115,11 @@ def test_what_has_no_digest_is_told():
 
 def test_outputs_must_stay():
     layers = {"input_shape": [2, 12, 9], "layers": LAYERS[:3], "outputs": ["c"]}
-    result = fastrf.check(fastrf.analyze(layers | {"outputs": ["b", "c"]}), against=Lock.of(fastrf.analyze(layers)))
-    assert [one.node for one in result.failures] == ["outputs"]
+    lock = Lock.of(fastrf.analyze(layers))
+    assert failures(fastrf.analyze(layers | {"outputs": ["b", "c"]}), lock) == [("outputs", "cause", "c -> b, c")]
+    ((name, kind, said),) = failures(fastrf.analyze(layers | {"outputs": ["b"]}), lock)
+    assert (name, kind) == ("b", "cause")
+    assert said.startswith("output size 12 -> 4")
 
 
 def test_lock_files_say_where_the_module_stands(tmp_path):
@@ -228,6 +231,42 @@ def test_a_padding_mode_in_a_unet_is_named():
         ("cat", "inherited"),
         ("last", "inherited"),
     ]
+
+
+def functional(torch, first):
+    """Two modules, and functions before, between and behind them, which PyTorch numbers."""
+    nn = torch.nn
+
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv1d(1, 2, 3), nn.Conv1d(2, 2, 3)
+
+        def forward(self, x):
+            x = torch.relu(x) if first else x
+            return self.two(torch.relu(self.one(x))) + 1
+
+    return Functional()
+
+
+def test_functions_come_and_go_between_modules():
+    torch = pytest.importorskip("torch")
+    without, more = (fastrf.analyze(functional(torch, first), (1, 20)) for first in (False, True))
+    result = fastrf.check(more, against=Lock.of(without))
+    assert result  # though the first is called as the second was
+    assert result.notes[-1].startswith("other functions between modules, which is no failure: ")
+    assert fastrf.check(without, against=Lock.of(more))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+@pytest.mark.slow
+def test_another_way_through_pytorch_changes_nothing(name):
+    """Operators are written otherwise by torch.export, as they are from version to version."""
+    models = pytest.importorskip("torchvision").models
+    model = getattr(models, name)(weights=None)
+    lock = Lock.of(fastrf.analyze(model, (3, 64, 64), capture="record"))
+    result = fastrf.check(fastrf.analyze(model, (3, 64, 64), capture="export"), against=lock)
+    assert result, str(result)
 
 
 # Forms ----------------------------------------------------------------------------------------------------------------

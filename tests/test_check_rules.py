@@ -333,6 +333,8 @@ def test_rules_of_a_file_say_where_they_stand(tmp_path, analysis):
         ("[boxes]\nfiles = 'x'", "unknown key 'files'; did you mean file"),
         ("a = " + "[" * 300 + "]" * 300, "nested|not TOML|unknown key"),
         ("a.b.c.d.e.f.g.h.i.j = 1", "parts"),
+        ("[boxes]\nfile = '" + "x" * 5000 + "'", None),
+        ("[anchors]\nanchors = 'x\\u0000'".replace("'", '"'), None),
         ("x", "not TOML"),
     ],
 )

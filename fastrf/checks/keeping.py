@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastrf.checks.diffing import diff
@@ -51,29 +51,50 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
     found = diff(against, analysis)
     failed = [outcome(*one) for one in _failures(found)]
     n = len(found.new.entries)
-    return failed or [outcome(f"{n} module{'s' * (n != 1)}", "same", "unchanged")], list(_notes(found))
+    passed = [] if failed else [outcome(f"{n} module{'s' * (n != 1)}", "same", "unchanged")]
+    return [*failed, *passed], list(_notes(found, {one.node for one in failed}))
 
 
-def _failures(found: Diff) -> Iterator[tuple[str, str, str, str]]:
-    """Of every module that is not what it was, its name, what kind of change it is, which, and its old name."""
-    for change in found.changes:
-        said = _said(change, found)
+def _failures(found: Diff) -> list[tuple[str, str, str, str]]:
+    """Of what is not what it was, its name, what kind of change it is, which, and its old name.
+
+    Between modules, functions come and go and are numbered anew from version to version: they count where a module or
+    an output is not what it was.
+    """
+    told = [(change, _said(change, found)) for change in found.changes]
+    outputs = list(_outputs(found))
+    if not outputs and not any(said and _counts(change, found) for change, said in told):
+        return []
+    failed = [
+        (change.name, change.kind, said, change.was)
+        for change, said in told
+        if said and (_counts(change, found) or change.kind not in ("added", "removed"))
+    ]
+    names = {name for name, *_ in failed}
+    return [*failed, *(output for output in outputs if output[0] not in names)]
+
+
+def _outputs(found: Diff) -> Iterator[tuple[str, str, str, str]]:
+    """The outputs that are not what they were, one by one."""
+    old, new = found.old, found.new
+    if len(old.outputs) != len(new.outputs):
+        yield "outputs", "cause", f"{', '.join(old.outputs)} -> {', '.join(new.outputs)}", ""
+        return
+    for was, name in zip(old.outputs, new.outputs, strict=True):
+        said = ", ".join(_differences(old.entries[was], new.entries[name], old.fastrf == new.fastrf))
         if said:
-            yield change.name, change.kind, said, change.was
-    outputs = [tuple(side.entries[name].digest for name in side.outputs) for side in (found.old, found.new)]
-    if outputs[0] != outputs[1] and not found.changes:
-        yield "outputs", "cause", f"{', '.join(found.old.outputs)} -> {', '.join(found.new.outputs)}", ""
+            yield name, "cause", f"output {said}", was
 
 
 def _said(change: Change, found: Diff) -> str:
-    """What makes a change a failure, in words; nothing where nothing does."""
+    """What is not what it was, in words; nothing where that is no more than names, costs, or other sentences."""
     if change.old is None or change.new is None:
-        return f"{change.kind}" if _counts(change, found) else ""
+        return change.kind
     return ", ".join(_differences(change.old, change.new, found.old.fastrf == found.new.fastrf))
 
 
 def _counts(change: Change, found: Diff) -> bool:
-    """Whether it is a failure that a module is there, or not: of a network of modules, functions come and go."""
+    """Whether it is of a module; of a network without modules, every node is."""
     return bool(change.module) or not any(entry.module for entry in found.old.entries.values())
 
 
@@ -101,15 +122,13 @@ def _loose(sentence: str) -> str:
     return _LOOSE.sub("*", sentence)
 
 
-def _notes(found: Diff) -> Iterator[str]:
+def _notes(found: Diff, failed: Collection[str]) -> Iterator[str]:
     """What is no failure: other names, costs, functions that came or went, and what cannot be compared."""
     if found.renamed:
         yield f"renamed: {_listed(f'{old} -> {new}' for old, new in found.renamed)}"
-    quiet = [change for change in found.changes if not _said(change, found)]
-    for kind in ("added", "removed"):
-        names = [change.name for change in quiet if change.kind == kind]
-        if names:
-            yield f"{kind} between modules, which see what they saw: {_listed(names)}"
+    quiet = [change.name for change in found.changes if _said(change, found) and change.name not in failed]
+    if quiet:
+        yield f"other functions between modules, which is no failure: {_listed(quiet)}"
     for name in ("parameters", "macs"):
         pairs = [(c.name, getattr(c.old, name), getattr(c.new, name)) for c in found.changes if c.old and c.new]
         told = [f"{module} {count(old)} -> {count(new)}" for module, old, new in pairs if old != new]

@@ -9,6 +9,7 @@ The grammar is this, where words are parted by spaces, comparisons, commas and p
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -277,7 +278,10 @@ def _anchoring(given: Mapping[str, Any], where: str, folder: Path) -> Anchoring:
 
 def _near(given: Any, folder: Path) -> Any:
     """A file beside the file of rules, where there is one of that name; otherwise what is given."""
-    return folder / given if isinstance(given, str) and "\0" not in given and (folder / given).exists() else given
+    with contextlib.suppress(OSError, ValueError):  # of a text that is no name of a file
+        if isinstance(given, str) and (folder / given).exists():
+            return folder / given
+    return given
 
 
 def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:

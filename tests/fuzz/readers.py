@@ -393,6 +393,36 @@ def _resume_store() -> None:
 
 
 #: By name, programs where PyTorch is there; the weights make a run of 10,000 cases take ten minutes on one core.
+def _locks() -> list[dict[str, bytes]]:
+    return [{"rf.lock.json": fastrf.Lock.of(_checked()).to_text().encode()}]
+
+
+def _rules() -> list[dict[str, bytes]]:
+    told = """rules = ["a.size >= 3 ", "*.exact == true", {rule = "'up'.size[0] < a.stride * 4", why = "so"}]
+[anchors]
+anchors = "yolov5"
+levels = ["a"]
+threshold = 4.0
+[boxes]
+file = "x.json"
+"""
+    return [{"rules.toml": told.encode()}]
+
+
+@functools.cache
+def _checked() -> fastrf.Analysis:
+    layers = [fastrf.conv(2, 3, name="a"), fastrf.conv_transpose(2, 3, stride=2, name="up"), {"op": "global_avg_pool"}]
+    return fastrf.analyze(layers, (1, 8, 7))
+
+
+def _check() -> None:
+    against = "rf.lock.json" if Path("rf.lock.json").exists() else None
+    rules = "rules.toml" if Path("rules.toml").exists() else ()
+    result = fastrf.check(_checked(), rules, against)
+    for form in ("table", "json", "junit", "github", "sarif", "markdown"):
+        result.to(form)
+
+
 READERS = {
     "spec": Reader(_specs, _analyse, 6),
     "onnx": _Onnx(list, _analyse, 4),
@@ -403,4 +433,6 @@ READERS = {
     "lines": Reader(_lines, _sweep_lines, 3),
     "parts": Reader(_parts, _resume, 3),
     "zarr": Reader(_stores, _resume_store, 1),
+    "lock": Reader(_locks, _check, 2),
+    "rules": Reader(_rules, _check, 2),
 }
