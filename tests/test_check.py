@@ -75,8 +75,13 @@ def test_what_is_added_or_removed_is_named():
 
 def test_another_input_is_told_and_nothing_else():
     result = fastrf.check(fastrf.analyze(LAYERS, (2, 12, 12)), against=LOCK)
-    assert [(one.node, one.seen) for one in result.failures] == [("inputs", "shape 2x12x9 -> 2x12x12")]
+    assert [(one.node, one.seen) for one in result.failures] == [("inputs", "2x12x9 -> 2x12x12")]
     assert "--input" in result.notes[0]
+
+
+def test_what_was_measured_against_something_else_is_told():
+    result = fastrf.check(fastrf.analyze(LAYERS, (2, 12, 9), wrt="a"), against=LOCK)
+    assert [one.seen for one in result.failures] == ["2x12x9 -> 2x12x9 against 'a'"]
 
 
 def locked(**changes):
@@ -111,6 +116,7 @@ def test_exactness_must_stay():
 def test_what_has_no_digest_is_told():
     result = fastrf.check(network(), against=locked(digest=None))
     assert result
+    assert result.notes == ("of too many terms for a digest, so that figures alone are compared: c",)
 
 
 def test_outputs_must_stay():
@@ -461,7 +467,7 @@ def test_a_lock_knows_for_which_input_it_was_asked(here, capsys):
     assert run(capsys, *words)[0] == 0
     code, out, _ = run(capsys, *words, "--input", "2x12x10")
     assert code == 1
-    assert "shape 2x10x10 -> 2x12x10" in out
+    assert "2x10x10 -> 2x12x10" in out
 
 
 def test_nothing_else_is_a_lock():

@@ -371,6 +371,11 @@ def test_anchors_on_boxes():
     names |= {f"{levels[4]}.anchor_offset": max(abs(v) for v in report.levels[4].offset[0])}
     for name, expected in names.items():
         assert fastrf.check(detector, told | {"rules": [f"{name} == {expected!r}"]})
+    upper = {
+        "rules": [f"{levels[1].upper()}.bpr > 0"],
+        "anchors": {"anchors": "s3fd", "levels": [x.upper() for x in levels]},
+    }
+    assert fastrf.check(detector, told | upper)
     with pytest.raises(UsageError, match="no level of the anchors"):
         fastrf.check(detector, told | {"rules": ["input.bpr == 1"]})
     with pytest.raises(UsageError, match="--boxes"):

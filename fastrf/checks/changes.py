@@ -14,7 +14,7 @@ from fastrf.system.texts import markdown_text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COSTS", "FIGURES", "KINDS", "Change", "Diff"]
+__all__ = ["COSTS", "FIGURES", "KINDS", "WORDS", "Change", "Diff"]
 
 #: What of a field is compared, and what of its cost, as `Entry` names it.
 FIGURES = ("shape", "size_range", "stride", "start", "digest", "exact", "approximate_at", "assumes")
@@ -230,7 +230,7 @@ def _sizes(ranges: Sequence[Sequence[float | None]]) -> str:
 
 
 #: How people read a figure.
-_SHOWN: Mapping[str, Any] = {
+WORDS: Mapping[str, Any] = {
     "shape": _shape,
     "size_range": _sizes,
     "stride": _numbers,
@@ -243,7 +243,7 @@ _SHOWN: Mapping[str, Any] = {
 
 def _moved(record: Mapping[str, Any], key: str, show: Any = None) -> str:
     """A figure before and after, nothing where it is the same."""
-    show, (old, new) = show or _SHOWN[key], (record["old"], record["new"])
+    show, (old, new) = show or WORDS[key], (record["old"], record["new"])
     if old is None or new is None:
         return str(show((new or old)[key]))
     return f"{show(old[key])} -> {show(new[key])}" if old[key] != new[key] else ""

@@ -75,8 +75,7 @@ def _subjects(asked: Asked, operand: Operand) -> Iterator[Subject]:
     if operand.is_pattern and not is_node:
         yield from (Subject(asked, found, analysis[found]) for found in _matching(analysis, name))
     elif is_node or operand.literal or name not in ("output", NETWORK, ANCHORS):
-        field = analysis[name]
-        yield Subject(asked, name, field)
+        yield Subject(asked, name, analysis[name if is_node else asked.level(name)])
     else:
         yield Subject(asked, name, analysis.output if name == "output" else None)
 

@@ -34,6 +34,14 @@ class Asked:
     analysis: Analysis
     anchoring: Anchoring
 
+    def level(self, name: str) -> str:
+        """The node of a name, which may be one of the levels: in other letters, or a key of what a module returns."""
+        from fastrf.anchors.levels import levels_of
+
+        given = self.anchoring.levels
+        nodes = [level.node for level in levels_of(self.analysis, given)] if name in given else [name]
+        return nodes[given.index(name) if name in given else 0]
+
     @cached_property
     def report(self) -> Report:
         """How anchors fit boxes. Raises UsageError where there are none."""
@@ -75,11 +83,9 @@ class Subject:
     @property
     def level(self) -> LevelRow:
         """The level of anchors that this is. Raises UsageError for another node."""
-        report = self.asked.report
-        given = self.asked.anchoring.levels
-        name = self.field.name
+        report, given = self.asked.report, self.asked.anchoring.levels
         for row, level in zip(report.levels, given, strict=True):
-            if level == self.name or (level in self.asked.analysis and self.asked.analysis[level].name == name):
+            if self.field.name == self.asked.level(level):
                 return row
         raise UsageError(f"{self.name!r} is no level of the anchors, which stand on {', '.join(given)}")
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastrf.checks.changes import WORDS, Change, Diff
 from fastrf.checks.diffing import diff
 from fastrf.checks.locks import Entry, Lock
 from fastrf.checks.outcomes import Outcome
 from fastrf.system.files import read_text
-from fastrf.system.tables import agreed, count, number
+from fastrf.system.tables import count
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
-    from fastrf.checks.changes import Change, Diff
 
 __all__ = ["kept"]
 
@@ -38,21 +39,30 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
         text = read_text(path, "file")
         against = Lock.parse(text, path)
     rule = f"as in {path or 'the lock'}"
-    lines = {line.split('"')[1]: k for k, line in enumerate(text.splitlines(), 1) if line.startswith('  "')}
+    keys = ((k, line) for k, line in enumerate(text.splitlines(), 1) if line.startswith('  "'))
+    lines = {json.JSONDecoder().raw_decode(line.strip())[0]: k for k, line in keys}
 
     def outcome(node: str, kind: str, value: str, was: str = "") -> Outcome:
         where: dict[str, Any] = {"file": path, "line": lines.get(was or node, 0)}
         return Outcome(rule, node, value, kind == "same", _ABOUT.get(kind, ""), kind=kind, **where)
 
-    old, new = (_shapes(shapes) for shapes in (against.inputs.values(), Lock.inputs_of(analysis).values()))
+    old, new = _asked(against.inputs, against.wrt), _asked(Lock.inputs_of(analysis), analysis.wrt)
     if old != new:
-        told = f"modules are not compared: they were locked for input {old}, which --input can give"
-        return [outcome("inputs", "cause", f"shape {old} -> {new}")], [told]
+        told = f"modules are not compared: they were locked for {old}, which --input and --wrt can give"
+        return [outcome("inputs", "cause", f"{old} -> {new}")], [told]
     found = diff(against, analysis)
     failed = [outcome(*one) for one in _failures(found)]
     n = len(found.new.entries)
     passed = [] if failed else [outcome(f"{n} module{'s' * (n != 1)}", "same", "unchanged")]
     return [*failed, *passed], list(_notes(found, {one.node for one in failed}))
+
+
+def _asked(inputs: Mapping[str, Sequence[int]], wrt: str) -> str:
+    """What is analysed, in words: inputs may have other names, but not other shapes."""
+    shapes = ", ".join(map(WORDS["shape"], inputs.values()))
+    if wrt not in inputs:
+        return f"{shapes} against {wrt!r}"
+    return shapes if wrt == next(iter(inputs)) else f"{shapes} against input {list(inputs).index(wrt)}"
 
 
 def _failures(found: Diff) -> list[tuple[str, str, str, str]]:
@@ -100,22 +110,17 @@ def _counts(change: Change, found: Diff) -> bool:
 
 def _differences(old: Entry, new: Entry, same_version: bool) -> Iterator[str]:
     """What differs between two fields."""
-    for name, show in (("shape", _shape), ("size_range", _sizes), ("stride", _numbers), ("start", _numbers)):
-        before, after = getattr(old, name), getattr(new, name)
-        if before != after:
-            yield f"{name.removesuffix('_range')} {show(before)} -> {show(after)}"
-    figures = ("shape", "size_range", "stride", "start")
-    if all(getattr(old, name) == getattr(new, name) for name in figures) and _sees_otherwise(old, new):
+    pairs = {name: (getattr(old, name), getattr(new, name)) for name in ("shape", "size_range", "stride", "start")}
+    moved = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    for name, pair in moved.items():
+        yield f"{name.removesuffix('_range')} {' -> '.join(map(WORDS[name], pair))}"
+    if not moved and old.digest != new.digest and None not in (old.digest, new.digest):
         yield "sees other pixels at the same size: holes, borders or channels"
     if old.exact != new.exact:
         yield "exact -> approximate" if old.exact else "approximate -> exact"
     more = [sentence for sentence in new.assumes if _loose(sentence) not in map(_loose, old.assumes)]
     if more and same_version:
         yield f"assumes {more[0]}" + (f" and {len(more) - 1} more" if len(more) > 1 else "")
-
-
-def _sees_otherwise(old: Entry, new: Entry) -> bool:
-    return old.digest != new.digest and None not in (old.digest, new.digest)
 
 
 def _loose(sentence: str) -> str:
@@ -134,7 +139,8 @@ def _notes(found: Diff, failed: Collection[str]) -> Iterator[str]:
         told = [f"{module} {count(old)} -> {count(new)}" for module, old, new in pairs if old != new]
         if told:
             yield f"{'MACs' if name == 'macs' else name} are no check, and differ: {_listed(told)}"
-    unknown = [name for name, entry in found.new.entries.items() if entry.digest is None]
+    sides = found.old.entries, found.new.entries
+    unknown = {name: name for side in sides for name, entry in side.items() if entry.digest is None}
     if unknown:
         yield f"of too many terms for a digest, so that figures alone are compared: {_listed(unknown)}"
 
@@ -143,20 +149,3 @@ def _listed(names: Iterable[str]) -> str:
     told = list(names)
     more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
     return ", ".join(told[:_NAMED]) + more
-
-
-def _shapes(shapes: Iterable[Sequence[int]]) -> str:
-    return ", ".join(map(_shape, shapes))
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes)) or "scalar"
-
-
-def _numbers(values: Sequence[float | None]) -> str:
-    return agreed([number(value) for value in values]) or "-"
-
-
-def _sizes(ranges: Sequence[Sequence[Any]]) -> str:
-    told = [number(high) if low == high else f"{number(low)}..{number(high)}" for low, high in ranges]
-    return agreed(told) or "-"

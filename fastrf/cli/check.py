@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastrf.cli.diff import asked_as
 from fastrf.cli.options import Output, Source, option
 from fastrf.errors import FormatError, UsageError, did_you_mean
 from fastrf.system import terminal
@@ -88,7 +89,7 @@ def check(source: Source, asked: CheckOptions, written: Output) -> None:
     if ending and form not in (None, "github", ENDINGS[ending]):
         raise UsageError(f"{written.output} is no {form}; leave --format {form} out, or change the ending")
     lock = _locked(asked)
-    analysis = _asking(source, lock).analyze()
+    analysis = (asked_as(lock, source) if lock else source).analyze()
     rules = rules._replace(rules=tuple(replace(r, file=r.file or _file(source.model)) for r in rules.rules))
     result = _checked(analysis, rules, asked)
     if written.output is not None:
@@ -125,16 +126,6 @@ def _locked(asked: CheckOptions) -> Lock | None:
         if not is_lock:
             raise UsageError(f"{path} is there and is no lock file; choose another name, or remove it") from error
         return None
-
-
-def _asking(source: Source, lock: Lock | None) -> Source:
-    """What the lock was asked, where nothing else is said."""
-    if lock is None:
-        return source
-    shapes = {name: "x".join(map(str, shape)) for name, shape in lock.inputs.items()}
-    known = [*shapes.values()] if len(shapes) == 1 else [f"{name}={shape}" for name, shape in shapes.items()]
-    wrt = lock.wrt if lock.wrt not in lock.inputs else None
-    return replace(source, input_shape=source.input_shape or known, wrt=source.wrt or wrt)
 
 
 def _checked(analysis: Analysis, rules: Rules, asked: CheckOptions) -> CheckResult:

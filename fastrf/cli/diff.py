@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.checks.locks import Lock
 
-__all__ = ["diff"]
+__all__ = ["asked_as", "diff"]
 
+_Model = TypeVar("_Model", bound=Source)
 _OLD = "A model as in other commands, or a lock file that `fastrf check --update` wrote."
 _NEW = "Another, or the same as it is now."
 _EXIT = "Exit with 1 where anything but names differs."
@@ -48,7 +49,7 @@ def diff(
     if all(locks) and source.input_shape is not None:
         raise UsageError("--input is of a model, and both sides are lock files; leave it out")
     for lock in filter(None, locks):
-        source = _asked(source, lock)
+        source = asked_as(lock, source)
     models = zip((source.model, new), locks, strict=True)
     found = compare(*(lock or _analysed(replace(source, model=model)) for model, lock in models))
     if printed.chosen:
@@ -67,7 +68,7 @@ def _analysed(side: Older) -> Analysis:
         raise error if side.model in str(error) else type(error)(f"{side.model}: {error}") from error
 
 
-def _asked(source: Older, lock: Lock) -> Older:
+def asked_as(lock: Lock, source: _Model) -> _Model:
     """What a model is asked beside a lock: the same, where nothing else is said."""
     shapes = {name: "x".join(map(str, shape)) for name, shape in lock.inputs.items()}
     known = [*shapes.values()] if len(shapes) == 1 else [f"{name}={shape}" for name, shape in shapes.items()]
