@@ -387,7 +387,7 @@ def test_every_key_of_json_is_documented(run):
     context = json.loads(run("context", "tcn", "--input", "1x64", "--json")[1])
     leaks = json.loads(run("context", "unet", "--input", "1x32x32", "--leaks", "--json")[1])
     inner += [context, context["outputs"][0], leaks, leaks["leaks"][0]]
-    for words, rows in (("--json", "tiles"), ("--words", "words"), ("--costs", "costs")):
+    for words, rows in (("--json", "tiles"), ("--words", "words"), ("--costs", "costs"), ("--stream", "streams")):
         tiling = json.loads(run("tiling", "unet", "--input", "1x64x64", words, "--json")[1])
         inner += [tiling, tiling[rows][0]]
     why = json.loads(run("why", "alexnet", "--json")[1])

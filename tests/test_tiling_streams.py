@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -165,6 +166,33 @@ def test_tables():
     assert (record["cache"], record["drop"], record["node"]) == (3069, 3069, "postprocess2")
     text = str(plan.table.to_text())
     assert all(part in text for part in ("1,600", "4,669", "1 to 1", "65.7%", "drop outputs"))
+
+
+def test_the_command(capsys, tmp_path):
+    from fastrf.cli.commands import main
+
+    def run(words):
+        with pytest.raises(SystemExit) as stop:
+            main(["tiling", *words.split()])
+        return stop.value.code or 0, *capsys.readouterr()
+
+    code, out, _ = run(
+        "tcn --input 1x600 --stream --chunk 16,32 --node residual_block_1 --node residual_block_0 --json"
+    )
+    found = json.loads(out)["streams"]
+    assert (code, [(one["chunk"], one["cache"]) for one in found]) == (0, [(16, 12), (32, 12), (16, 4), (32, 4)])
+    assert run(f"tcn --input 1x600 --stream -o {tmp_path / 's.csv'}")[0] == 0
+    assert (tmp_path / "s.csv").read_text().splitlines()[1].split(",")[:4] == ["Add_Skip_Connections", "0", "1", "252"]
+    for words, said in [
+        ("--chunk 16", "leave the options of tiles out"),
+        ("--stream --tile 16", "leave the options of tiles out"),
+        ("--stream --chunk 1.5", "--chunk '1.5'"),
+        ("--stream --chunk 0", "no multiple of the period"),
+        ("--stream --axis 1", "axis 1 is not one of the 1 axes"),
+        ("--stream --node nothing", "is not in network"),
+    ]:
+        code, out, err = run(f"tcn --input 1x600 {words}")
+        assert (code, out, err.count("\n"), said in err) == (2, "", 1, True), err
 
 
 def test_numpy_networks_and_those_without_a_batch(rng):

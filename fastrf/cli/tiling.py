@@ -1,13 +1,18 @@
-"""`fastrf tiling`: tiles of an image that give what the whole image gives."""
+"""`fastrf tiling`: tiles of an image, or chunks of a stream, that give what the whole gives."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastrf.cli.options import Printed, Source, option
+from fastrf.cli.options import Printed, Source, option, parse_index
 from fastrf.errors import UsageError
+
+if TYPE_CHECKING:
+    from fastrf.analysis import Analysis
+    from fastrf.field import ReceptiveField
+    from fastrf.system.tables import Table
 
 __all__ = ["tiling"]
 
@@ -18,6 +23,27 @@ _NODE = "An output to tile for (default: all of the network's); may be repeated.
 _MEMORY = "Instead of --tile: the tiles that read the fewest pixels within so much memory, e.g. 8GB."
 _COSTS = "Compare sizes of tiles instead: those of --tile, or several."
 _WORDS = "The plan in the words of MONAI, nnU-Net, bioimage.io, StarDist, torchgeo and Dask."
+_STREAM = "A stream of samples instead of an image: what each call takes again, and which outputs it drops."
+_CHUNK = "New samples of each call of a stream; several to compare, e.g. 1600,3200 (default: one period)."
+_AXIS = "The axis that a stream comes in along, from 0, channels not counted."
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What a stream is asked for."""
+
+    stream: Annotated[bool, option(_STREAM, "--stream")] = False
+    chunk: Annotated[str | None, option(_CHUNK, metavar="N,N,...")] = None
+    axis: Annotated[int, option(_AXIS)] = 0
+
+    def table(self, source: Source, nodes: Sequence[str]) -> Table:
+        """A row for every node and chunk. Raises UsageError."""
+        from fastrf.tiling.streams import stream, streams_table
+
+        chunks = [None] if self.chunk is None else parse_index(self.chunk, "--chunk")
+        analysis = source.analyze()
+        asked: list[Analysis | ReceptiveField] = [analysis[name] for name in nodes]
+        return streams_table([stream(one, chunk, self.axis) for one in asked or [analysis] for chunk in chunks])
 
 
 @dataclass(frozen=True)
@@ -44,17 +70,23 @@ class Tiles:
         return tuple(map(int, _parts(self.image, "--image"))) if self.image else None
 
 
-def tiling(source: Source, asked: Tiles, printed: Printed) -> None:
+def tiling(source: Source, asked: Tiles, streamed: Streams, printed: Printed) -> None:
     """Plan tiles of an image that give what the whole image gives: what each reads, keeps, and where that goes.
 
-    Printed per axis; JSON and CSV have every tile.
+    Printed per axis; JSON and CSV have every tile. With --stream, chunks of samples that come in.
 
     `fastrf tiling unet --input 1x512x512 --tile 256` or
-    `fastrf tiling net.onnx --input 3x512x512 --image 4096x4096 --memory 8GB --words`
+    `fastrf tiling net.onnx --input 3x512x512 --image 4096x4096 --memory 8GB --words` or
+    `fastrf tiling wavenet --input 1x16000 --stream --chunk 1600`
     """
     from fastrf import tiling as tiles
 
     form = printed.form  # what does not fit together is told before the work
+    if streamed.stream or streamed.chunk:
+        if any((not streamed.stream, asked.tile, asked.image, asked.wrap, asked.memory, asked.costs, asked.words)):
+            raise UsageError("a stream has --stream, --chunk, --axis and --node; leave the options of tiles out")
+        printed.table(streamed.table(source, asked.node or ()), form)
+        return
     if asked.memory and (asked.tile or asked.costs):
         raise UsageError("--memory chooses the tiles; leave out --tile and --costs")
     size, image = asked.sizes, asked.image_shape
