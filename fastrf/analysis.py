@@ -23,7 +23,7 @@ from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
 from fastrf.queries.context import Kept, StepByStep
-from fastrf.queries.halo import Aligned, halo_of
+from fastrf.queries.halo import Aligned, halo_of, margins
 from fastrf.queries.ignoring import without
 from fastrf.queries.leaks import Leak, first_leaks
 from fastrf.queries.naming import calls, last_map, resolve
@@ -110,6 +110,7 @@ class Analysis(Mapping[str, ReceptiveField]):
                 assumes=(*self.network.assumes, *self._assumed[name]),
                 nominal=lambda: self._positional_nominal(name),
                 periods=lambda: self._aligned[name].periods,
+                margins=lambda: margins(self._aligned[name], self.network.channel_axis_of(name)),
                 name=name,
                 last_map=lambda: last_map(self.network, name),
                 unbounded_at=lambda: self._unbounded_at(name),
@@ -200,14 +201,17 @@ class Analysis(Mapping[str, ReceptiveField]):
     @cached_property
     def _aligned(self) -> Mapping[str, Aligned]:
         way, others = self._unbounded_inputs()
-        inputs = {name: Aligned(other) for name, other in others.items()}
+        channels, shape = self.network.channel_axis_of(self.wrt), self.network.shape_of(self.wrt)
+        pixels = tuple(n for axis, n in enumerate(shape) if axis != channels)
+        inputs = {name: Aligned(other, pixels) for name, other in others.items()}
+        start = Aligned(way.start, pixels)
         return _walk(
             self._seen,
             self.wrt,
-            Aligned(way.start),
+            start,
             inputs,
             None,
-            lambda name, value: Aligned(self._tightened(name, value.nominal), value.periods),
+            lambda name, value: value.finished(lambda nominal: self._tightened(name, nominal)),
         )
 
     def _unbounded_at(self, name: str, axis: int | None = None) -> tuple[str, ...]:

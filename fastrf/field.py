@@ -62,6 +62,7 @@ class ReceptiveField(Sequential):
         approximate_at: tuple[str, ...],
         nominal: Callable[[], Nominal],
         periods: Callable[[], tuple[int, ...]],
+        margins: Callable[[], tuple[tuple[int, int], ...]] = tuple,
         name: str = "field",
         assumes: tuple[str, ...] = (),
         last_map: Callable[[], str] = str,
@@ -77,7 +78,7 @@ class ReceptiveField(Sequential):
         self.assumes = assumes
         self._last_map, self._unbounded_at, self._explain = last_map, unbounded_at, explain
         self._make_nominal, self._make_kept = nominal, kept
-        self._make_periods = periods
+        self._make_periods, self._make_margins = periods, margins
 
     def __repr__(self) -> str:
         return facts.line(self)
@@ -118,7 +119,9 @@ class ReceptiveField(Sequential):
     @property
     def _parts(self) -> storage.Parts:
         axes, figures = (self.channel_axis, self.input_channel_axis), (self.nominal, self.periods)
-        return storage.Parts(self.dependency, *axes, self.approximate_at, *figures, self.name, self.assumes)
+        return storage.Parts(
+            self.dependency, *axes, self.approximate_at, *figures, self.name, self.assumes, self._margins
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -336,6 +339,10 @@ class ReceptiveField(Sequential):
         """Per pixel axis, the smallest move of the input that moves every value on the way here by whole steps."""
         return self._make_periods()
 
+    @cached_property
+    def _margins(self) -> tuple[tuple[int, int], ...]:
+        return self._make_margins()
+
     def halo(self, wrap: Sequence[int] = ()) -> Halo:
         """The context that tiles need for tiled inference to equal that of the whole image (`fastrf.queries.halo`).
 
@@ -350,6 +357,8 @@ class ReceptiveField(Sequential):
                 raise PositionError(f"{self.name!r} has no positions to tile, since its shape is {self.shape}")
         halo = halo_of(self.nominal, self.periods)
         before, after = list(halo.before), list(halo.after)
+        for axis, (low, high) in enumerate(self._margins):
+            before[axis], after[axis] = max(before[axis], low), max(after[axis], high)
         for axis in range(len(before)):
             if axis not in wrap and not follows(self.nominal, axis, self.intervals(axis)):
                 before[axis] = after[axis] = math.inf
@@ -380,4 +389,5 @@ def load_field(path: str | os.PathLike[str]) -> ReceptiveField:
 def _unpickled(*given: Any) -> ReceptiveField:
     """A field with its nominal parameters worked out, as files and pickles keep it."""
     parts = storage.Parts(*given)
-    return ReceptiveField(**parts._asdict() | {"nominal": lambda: parts.nominal, "periods": lambda: parts.periods})
+    made = {name: lambda name=name: getattr(parts, name) for name in ("nominal", "periods", "margins")}
+    return ReceptiveField(**parts._asdict() | made)

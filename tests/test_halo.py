@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -61,6 +62,28 @@ def test_axes_may_differ_and_be_missing(tmp_path):
     field.save(tmp_path / "f.npz")
     assert fastrf.load_field(tmp_path / "f.npz").halo() == halo
     assert field.projective().halo().before == (INF, INF)
+
+
+CROPPED = fastrf.layer("slice", axis=1, start=3, stop=46)
+PADDED = fastrf.layer("pad", padding=[[0, 0], [3, 2]])
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([CROPPED], (0, 5, 1, 1)),  # position p reads pixel p + 3, and is there where pixel p + 5 is
+        ([CROPPED, PADDED], (3, 2, 1, 1)),
+        ([fastrf.conv_transpose(1, 2, stride=2, padding=1), fastrf.conv(1, 3, padding=1)], (1, 2, 1, 2)),
+        ([fastrf.conv(1, 3), PADDED, fastrf.conv(1, 3)], (3, 1, 1, 1)),
+    ],
+)
+def test_what_is_cropped_and_padded_again_needs_context(layers, expected, tmp_path):
+    """A tile has padding where the whole has values, though the tile holds every pixel that these read."""
+    field = fastrf.analyze(layers, (1, 48)).output
+    halo = field.halo()
+    assert (*halo.before, *halo.after, *halo.period, *halo.positions) == expected
+    field.save(tmp_path / "f.npz")
+    assert fastrf.load_field(tmp_path / "f.npz").halo() == pickle.loads(pickle.dumps(field)).halo() == halo
 
 
 def random_module(torch, rng):

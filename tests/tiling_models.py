@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
 
-__all__ = ["MODELS", "exact"]
+__all__ = ["MODELS", "Shuffled", "Skipped", "Sliced", "Wrapped", "exact"]
 
 
 class Wrapped(nn.Module):
@@ -26,6 +26,38 @@ class Wrapped(nn.Module):
 
     def forward(self, x):
         return x - 13 * torch.floor(x / 13)
+
+
+class Sliced(nn.Module):
+    """Some samples less at both ends."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.before, self.after = before, after
+
+    def forward(self, x):
+        return x[..., self.before : x.shape[-1] - self.after]
+
+
+class Shuffled(nn.Module):
+    """Pairs of channels as neighbours."""
+
+    def forward(self, x):
+        n, channels, size = x.shape
+        return x.reshape(n, channels // 2, 2, size).permute(0, 1, 3, 2).reshape(n, channels // 2, 2 * size)
+
+
+class Skipped(nn.Module):
+    """What a branch makes, added to what it is given, as far as both go."""
+
+    def __init__(self, branch):
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x):
+        y = self.branch(x)
+        size = min(x.shape[-1], y.shape[-1])
+        return x[..., :size] + y[..., :size]
 
 
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm, nn.Dropout)

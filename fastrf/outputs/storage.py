@@ -44,6 +44,7 @@ class Parts(NamedTuple):
     periods: tuple[int, ...]
     name: str
     assumes: tuple[str, ...] = ()
+    margins: tuple[tuple[int, int], ...] = ()
 
 
 def save_parts(field: Parts, path: str | os.PathLike[str]) -> None:
@@ -53,7 +54,7 @@ def save_parts(field: Parts, path: str | os.PathLike[str]) -> None:
         [[list(rows), list(cols), relations.setdefault(relation, len(relations))] for rows, cols, relation in term]
         for term in field.dependency.terms
     ]
-    alike = ("name", "channel_axis", "input_channel_axis", "approximate_at", "assumes", "periods")
+    alike = ("name", "channel_axis", "input_channel_axis", "approximate_at", "assumes", "periods", "margins")
     header = {name: getattr(field, name) for name in alike} | {
         "format": _FORMAT,
         "axes": field.dependency.axes,
@@ -128,7 +129,16 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
         periods,
         _name(header["name"]),
         tuple(map(_name, header.get("assumes", ()))),
+        _margins(header.get("margins", ()), min(n_extents, len(position_shape))),
     )
+
+
+def _margins(given: Any, n: int) -> tuple[tuple[int, int], ...]:
+    """Two lengths per axis; any exception where they are none."""
+    sizes = [_sizes(pair) for pair in given]
+    if len(sizes) not in (0, n) or any(len(pair) != 2 for pair in sizes):
+        raise ValueError("the margins do not fit the shapes")
+    return tuple((pair[0], pair[1]) for pair in sizes)
 
 
 def _channel(axis: Any, shape: Sequence[int]) -> int | None:

@@ -1,15 +1,16 @@
 """Halo: the context a tile needs so that inference on tiles equals inference on the whole image.
 
-The alignment cannot be read off a field's phases: a wide branch may hide that a narrow one goes in steps. So
-`Aligned` is a third value that recipes are replayed on, next to `Dependency` and `Nominal`; `analysis` does so when
-`ReceptiveField.halo` is asked for.
+The alignment cannot be read off a field's phases: a wide branch may hide that a narrow one goes in steps. Nor can it be
+seen there that a map was cropped and padded again: a tile then has padding where the whole has values of pixels that
+the tile holds, too. So `Aligned` is a third value that recipes are replayed on, next to `Dependency` and `Nominal`;
+`analysis` does so when `ReceptiveField.halo` is asked for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,12 @@ import numpy.typing as npt
 
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.dependency import Dependency
+from fastrf.engine.extent import Extent
 from fastrf.engine.nominal import Nominal, bounds
+from fastrf.engine.pieces import Piece
 from fastrf.queries import counting, masks
 
-__all__ = ["Aligned", "Halo", "follows", "goes_around", "halo_of"]
+__all__ = ["Aligned", "Halo", "follows", "goes_around", "halo_of", "margins"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,49 @@ def _plain(size: float) -> float:
     return math.inf if math.isinf(size) else int(size)
 
 
+def margins(aligned: Aligned, channel_axis: int | None) -> tuple[tuple[int, int], ...]:
+    """Context before and after, per axis, without which values on the way to a node would be missing in a tile."""
+    reach = aligned.reach if channel_axis is None else aligned.reach.reduce(channel_axis)
+    halo = halo_of(reach.settled(), aligned.periods)
+    sides = zip(halo.before, halo.after, strict=True)
+    return tuple((int(low), int(high)) if math.isfinite(low + high) else (0, 0) for low, high in sides)
+
+
+def _kept(nominal: Nominal, axis: int, pixels: tuple[int, ...]) -> Nominal:
+    """A mapped axis whose first indices outside of the map, on either side, read what no tile that lacks them has."""
+    found = [_kept_piece(piece, axis, nominal.shape[axis], pixels) for piece in nominal.pieces]
+    same = all(old is new for old, new in zip(nominal.pieces, found, strict=True))
+    return nominal if same else Nominal(nominal.shape, found, nominal.n_extents)
+
+
+def _kept_piece(piece: Piece, axis: int, size: int, pixels: tuple[int, ...]) -> Piece:
+    factors = list(piece.axes.at(axis))
+    if len(factors) != 1 or not piece.covers(axis, size):
+        return piece
+    extents = [
+        _cut_off(extent, size, n) if [p.factor for p in extent.phases] == factors else extent
+        for extent, n in zip(piece.extents, pixels, strict=True)
+    ]
+    same = all(old is new for old, new in zip(piece.extents, extents, strict=True))
+    return piece if same else replace(piece, extents=tuple(extents))
+
+
+def _cut_off(extent: Extent, size: int, n: int) -> Extent:
+    """An extent along an axis of a size, over `n` pixels, for which what was cropped is out of reach."""
+    (phase,) = extent.phases
+    if phase.shift <= 0 or not (np.isfinite(extent.low).all() and np.isfinite(extent.high).all()):
+        return extent
+    index = np.arange(phase.period)
+    turns = -(-(size - index) // phase.period)  # to the first index behind the map
+    behind = np.maximum(n + 1 - (extent.high + turns * phase.shift), 0)
+    ahead = np.maximum(extent.low - phase.shift + 1, 0)
+    read = extent.low <= extent.high
+    if not (read & ((behind > 0) | (ahead > 0))).any():
+        return extent
+    low, high = np.where(read, extent.low - ahead, extent.low), np.where(read, extent.high + behind, extent.high)
+    return Extent(extent.phases, low, high)
+
+
 def _step(kind: str) -> Callable[..., Aligned]:
     """A step of a recipe that moves nothing by itself: the periods are those of its operands together."""
 
@@ -124,22 +170,46 @@ def _step(kind: str) -> Callable[..., Aligned]:
         others = [value for value in arguments if isinstance(value, Aligned)]
         plain = [value.nominal if isinstance(value, Aligned) else value for value in arguments]
         periods = [math.lcm(*each) for each in zip(self.periods, *(other.periods for other in others), strict=True)]
-        return Aligned(getattr(self.nominal, kind)(*plain), tuple(periods))
+        nominal = getattr(self.nominal, kind)(*plain)
+        if all(value.reach is value.nominal for value in (self, *others)):
+            return self.after(nominal, periods, nominal)
+        reached = [value.reach if isinstance(value, Aligned) else value for value in arguments]
+        return self.after(nominal, periods, getattr(self.reach, kind)(*reached))
 
     return step
 
 
 class Aligned:
-    """A Nominal, and per extent the smallest move of the input that moves every value on the way by whole steps."""
+    """A Nominal, and per extent the smallest move of the input that moves every value on the way by whole steps.
 
-    __slots__ = ("nominal", "periods")
+    `reach` is the nominal field with what tiles need so that no value on the way is missing; `pixels` is the input's
+    length per extent.
+    """
 
-    def __init__(self, nominal: Nominal, periods: tuple[int, ...] | None = None) -> None:
-        self.nominal = nominal
+    __slots__ = ("nominal", "periods", "pixels", "reach")
+
+    def __init__(
+        self,
+        nominal: Nominal,
+        pixels: tuple[int, ...],
+        periods: Sequence[int] | None = None,
+        reach: Nominal | None = None,
+    ) -> None:
+        self.nominal, self.pixels = nominal, pixels
+        self.reach = nominal if reach is None else reach
         self.periods = tuple(
             math.lcm(period, *(abs(p.shift) or 1 for piece in nominal.pieces for p in piece.extents[k].phases))
             for k, period in enumerate(periods or (1,) * nominal.n_extents)
         )
+
+    def after(self, nominal: Nominal, periods: Sequence[int], reach: Nominal) -> Aligned:
+        """What a step makes of it."""
+        return Aligned(nominal, self.pixels, periods, reach)
+
+    def finished(self, finish: Callable[[Nominal], Nominal]) -> Aligned:
+        """With the last word on both fields."""
+        nominal = finish(self.nominal)
+        return self.after(nominal, self.periods, nominal if self.reach is self.nominal else finish(self.reach))
 
     def map_axis(self, axis: int, axis_map: AxisMap) -> Aligned:
         """Read the axis through the map."""
@@ -151,7 +221,9 @@ class Aligned:
                     if phase.factor in at and shift and phase.shift:
                         turns = phase.period // math.gcd(phase.period, shift)
                         periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
-        return Aligned(self.nominal.map_axis(axis, axis_map), tuple(periods))
+        nominal = self.nominal.map_axis(axis, axis_map)
+        reach = nominal if self.reach is self.nominal else self.reach.map_axis(axis, axis_map)
+        return self.after(nominal, periods, _kept(reach, axis, self.pixels))
 
     reduce, insert, stretch = _step("reduce"), _step("insert"), _step("stretch")
     permute, reshape, along = _step("permute"), _step("reshape"), _step("along")
@@ -159,4 +231,4 @@ class Aligned:
 
     def nothing(self) -> Aligned:
         """The same shape, reading nothing."""
-        return Aligned(self.nominal.nothing())
+        return Aligned(self.nominal.nothing(), self.pixels)
