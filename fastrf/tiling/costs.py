@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fastrf.analysis import Analysis
 from fastrf.budget import Limits
@@ -131,20 +131,25 @@ def best(
     allowed = Limits.memory.checked(memory)
     axes = [_choices(*axis) for axis in _axes(analysis, image_shape, wrap, outputs)]
     if math.prod(map(len, axes)) > MOST:
-        raise LimitError(f"more than {MOST:,} tiles would have to be compared; cut fewer axes")
+        raise LimitError(f"more than {MOST:,} tiles would have to be compared; compare some, with costs(tiles=...)")
     pixels = math.prod(choices[0].pixels for choices in axes)
-    tried = np.array([[one.length for one in chosen] for chosen in itertools.product(*axes)])
+    tried, counts = (_together([[one[k] for one in choices] for choices in axes]) for k in (0, 1))
     held = activations(analysis, _names(analysis, outputs), tried) + parameters(analysis)
     fits = np.flatnonzero(held <= allowed)
     if not len(fits):
         least = "x".join(map(str, tried[held.argmin()]))
         told = f"the smallest tiles, {least}, take {brief_count(int(held.min()))}B"
-        raise LimitError(f"{told}, and memory allows {brief_count(allowed)}B; give more, or cut more axes")
-    counts = [math.prod(one.n_tiles for one in chosen) for chosen in itertools.product(*axes)]
-    reads = [n * math.prod(map(int, shape)) for n, shape in zip(counts, tried, strict=True)]
-    chosen = min(fits, key=lambda k: (reads[k], counts[k], held[k]))
-    found = Cost(tuple(map(int, tried[chosen])), counts[chosen], reads[chosen], pixels)
+        raise LimitError(f"{told}, and memory allows {brief_count(allowed)}B; give more")
+    n_tiles = counts.prod(axis=1)
+    reads = n_tiles * tried.prod(axis=1)
+    at = min(fits[reads[fits] == reads[fits].min()], key=lambda k: (n_tiles[k], held[k]))
+    found = Cost(tuple(map(int, tried[at])), int(n_tiles[at]), int(reads[at]), pixels)
     return _with_memory(analysis, outputs, [found])[0]
+
+
+def _together(per_axis: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+    """int64[n, ndim]: every combination of numbers of all axes."""
+    return np.stack(np.meshgrid(*per_axis, indexing="ij"), axis=-1).reshape(-1, len(per_axis))
 
 
 class _Choice(NamedTuple):
