@@ -17,7 +17,7 @@ __version__ = _VERSION
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastrf import anchors, ops, spaces, tiling, zoo
+    from fastrf import anchors, ops, spaces, testing, tiling, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
     from fastrf.checks.changes import Change, Diff
@@ -113,6 +113,7 @@ _NAMES = {
     "summary": "Row Summary",
     "sweeps.result": "SweepResult",
     "sweeps.run": "sweep",
+    "testing": "testing",
     "tiling": "tiling",
     "zoo": "zoo",
 }
@@ -190,6 +191,7 @@ __all__ = [
     "sizes",
     "spaces",
     "sweep",
+    "testing",
     "tiling",
     "zoo",
 ]

@@ -14,7 +14,7 @@ import pytest
 
 import fastrf
 from bench import reference
-from fastrf import anchors, ops, spaces, tiling, zoo
+from fastrf import anchors, ops, spaces, testing, tiling, zoo
 from fastrf.cli.commands import app
 from fastrf.ops.rules import MODULES, RULES
 from tests import snippets
@@ -23,7 +23,12 @@ from tests.conftest import INTERPRETED
 DOCS = snippets.ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 #: Pages whose snippets other tests run: on smaller data, or beside a brute force.
-ELSEWHERE = {"anchors.md": "test_anchors_docs", "rules.md": "test_torch_rules", "search.md": "test_search"}
+ELSEWHERE = {
+    "anchors.md": "test_anchors_docs",
+    "ci.md": "test_ci",
+    "rules.md": "test_torch_rules",
+    "search.md": "test_search",
+}
 API = "".join((DOCS / page).read_text() for page in PAGES if page.startswith("api/"))
 
 
@@ -95,7 +100,7 @@ def test_every_page_is_in_the_navigation_and_can_be_reached():
     assert sorted(listed) == PAGES
 
 
-PLACES = {part.__name__: part for part in (fastrf, anchors, ops, spaces, tiling, zoo)}
+PLACES = {part.__name__: part for part in (fastrf, anchors, ops, spaces, testing, tiling, zoo)}
 
 
 @pytest.mark.parametrize("name", [f"{place}.{name}" for place, module in PLACES.items() for name in module.__all__])

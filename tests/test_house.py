@@ -22,7 +22,7 @@ SOURCE = Path(fastrf.__file__).parent
 ORDER = [
     *["errors", "budget", "system", "engine", "ops", "network", "zoo", "queries", "outputs", "field"],
     *["frontends", "loading", "summary", "analysis", "columns", "spaces", "sweeps", "erf", "anchors"],
-    *["tiling", "checks", "__init__", "cli", "__main__"],
+    *["tiling", "checks", "testing", "__init__", "cli", "__main__"],
 ]
 
 
