@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastrf.analysis import Analysis
-    from fastrf.checks.outcomes import CheckResult
+    from fastrf.checks.results import CheckResult
 
 with contextlib.suppress(ImportError):  # the assertion works by itself
     import pytest

@@ -33,7 +33,8 @@ class Story(snippets.Reader):
         for kind, body in snippets.fences(page):
             file = re.match(r"# ([\w./]+\.py)\n", body)
             if kind == "text" and self.printed is not None and "..." in body.splitlines():
-                assert matches(snippets.lines(self.printed), snippets.lines(body)), self.printed
+                if not matches(snippets.lines(self.printed), snippets.lines(body)):
+                    pytest.fail(f"{body} is not what is printed:\n{self.printed}")
                 self.checked += 1
                 continue
             super().read(f"```{kind}\n{body}```\n")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fastrf.network import Node
+from fastrf.ops import OPERATORS
 
 __all__ = ["NO_STEP", "Step", "steps"]
 
@@ -16,6 +17,8 @@ _GIVEN = (
     *("kernel_size", "stride", "dilation", "groups", "padding_mode", "mode", "ceil_mode", "output_padding"),
     *("count_include_pad", "align_corners", "bias", "out_channels", "out_features", "num_groups", "causal"),
 )
+#: Operators of these modules are made as sizes ask.
+_FOLLOWING = ("fastrf.ops.shape", "fastrf.ops.resize", "fastrf.ops.dynamic")
 
 
 class Step(NamedTuple):
@@ -53,11 +56,22 @@ def _reads(name: str, nodes: Sequence[Node], owners: Mapping[str, str]) -> tuple
 
 
 def _made(nodes: Sequence[Node]) -> str:
-    told = [(node.op, _given(node.attributes)) for node in nodes]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+    """What nodes do; nothing for those alone that sizes decide, such as a resize that is none where nothing changes."""
+    told = [(node.op, _given(node)) for node in nodes]
+    told = [(op, given) for op, given in told if given or not _follows(op)]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:8] if told else ""
 
 
-def _given(attributes: Mapping[str, object]) -> list[tuple[str, object]]:
-    """The attributes that count, in one order; padding where a window has it."""
-    names = (*_GIVEN, "padding") if "kernel_size" in attributes else _GIVEN
+def _follows(op: str) -> bool:
+    own = OPERATORS.get(op)
+    return op == "identity" or (own is not None and own.function.__module__ in _FOLLOWING)
+
+
+def _given(node: Node) -> list[tuple[str, object]]:
+    """The attributes that count, in one order; a window's padding, and the size that is adapted to."""
+    attributes, names = node.attributes, [*_GIVEN]
+    if "kernel_size" in attributes:
+        names.append("padding")
+    if node.op in ("adaptive_avg_pool", "adaptive_max_pool"):
+        names.append("output_size")
     return [(name, attributes[name]) for name in names if name in attributes]
