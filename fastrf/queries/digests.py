@@ -44,6 +44,11 @@ def digest(dependency: Dependency, *facts: object) -> str:
 
 def fingerprint(dependency: Dependency) -> tuple[int, ...]:
     """A number below each prime. Raises LimitError for more than 62 terms that overlap."""
+    key = ("fingerprint", dependency.input_shape, tuple(dependency.axes), dependency.terms, MAX_COUNTED_TERMS)
+    return remembered(key, lambda: _fingerprint(dependency))  # a layer and what follows it often see the same
+
+
+def _fingerprint(dependency: Dependency) -> tuple[int, ...]:
     clusters = [Dependency(dependency.input_shape, dependency.axes, terms) for terms in _clusters(dependency)]
     return tuple(sum(_sum(one, prime) for one in clusters) % prime for prime in PRIMES)
 
@@ -89,12 +94,13 @@ def _sums(relations: Sequence[Relation], rows: Numbers, columns: Numbers, prime:
     before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(columns) % prime])
     if len(relations) == 1:
         indptr, start, stop = relations[0].runs
-        bits = np.ones(start.size, np.int64)
-    else:
-        indptr, cuts, marks = pieces(relations)
-        held = np.flatnonzero(marks)
-        start, stop, bits = cuts[held], cuts[held + 1], marks[held]
-        indptr = np.searchsorted(held, indptr)
+        own = (before[stop] + np.uint64(prime) - before[start]) % prime
+        own = own * np.repeat(rows, np.diff(indptr)) % prime
+        return {1: int(own.sum()) % prime} if own.size else {}
+    indptr, cuts, marks = pieces(relations)
+    held = np.flatnonzero(marks)
+    start, stop, bits = cuts[held], cuts[held + 1], marks[held]
+    indptr = np.searchsorted(held, indptr)
     own = (before[stop] + np.uint64(prime) - before[start]) % prime
     own = own * np.repeat(rows, np.diff(indptr)) % prime
     sets, which = np.unique(bits, return_inverse=True)
