@@ -343,7 +343,7 @@ class ReceptiveField(Sequential):
     def _margins(self) -> tuple[tuple[int, int], ...]:
         return self._make_margins()
 
-    def halo(self, wrap: Sequence[int] = ()) -> Halo:
+    def halo(self, wrap: Sequence[int] | int = ()) -> Halo:
         """The context that tiles need for tiled inference to equal that of the whole image (`fastrf.queries.halo`).
 
         One entry per axis that positions and pixels share. `inf` where a position reads the whole axis, or where
@@ -359,8 +359,9 @@ class ReceptiveField(Sequential):
         before, after = list(halo.before), list(halo.after)
         for axis, (low, high) in enumerate(self._margins):
             before[axis], after[axis] = max(before[axis], low), max(after[axis], high)
+        around = {axis % len(self.pixel_shape) for axis in ([wrap] if isinstance(wrap, int) else wrap)}
         for axis in range(len(before)):
-            if axis not in wrap and not follows(self.nominal, axis, self.intervals(axis)):
+            if axis not in around and not follows(self.nominal, axis, self.intervals(axis)):
                 before[axis] = after[axis] = math.inf
         found = replace(halo, before=tuple(before), after=tuple(after))
         return found if found.is_bounded else replace(found, unbounded_at=self._unbounded_at())

@@ -134,6 +134,39 @@ def test_dask_arrays_around_an_axis_with_two_outputs(rng):
         made.run(lambda x: dict(zip("ab", around(x).values(), strict=True)), image)
 
 
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_ring_of_a_network_that_pads_is_an_endless_image(padding, rng):
+    """Positions are those of the image repeated on both sides, however the network treats its borders."""
+    layers = [fastrf.conv(1, 3, padding=padding), fastrf.max_pool(2)]
+
+    def valid(x):
+        y = sum(x[..., k : x.shape[-1] - 2 + k] * (k + 1) for k in range(3))
+        return y[..., : y.shape[-1] // 2 * 2].reshape(*y.shape[:-1], -1, 2).max(-1)
+
+    def padded(x):
+        return valid(np.pad(x, [(0, 0), (1, 1)]))
+
+    image = rng.integers(0, 100, (1, 24))
+    made = plan(fastrf.analyze(layers, (1, 24)), 10, wrap=0)
+    around = np.concatenate([image[:, -padding:] if padding else image[:, :0], image, image[:, : 2 - padding]], 1)
+    assert (made.run(padded if padding else valid, image) == valid(around)).all()
+    assert "the network pads it otherwise" in made.assumes[0]
+    with pytest.raises(fastrf.ShapeError, match="that is wrapped must be whole steps, such as 24"):
+        plan(fastrf.analyze(layers, (1, 25)), 10, wrap=0)
+
+
+def test_sessions_of_a_fixed_size_say_so(made, image):
+    class Session:
+        def get_inputs(self):
+            return [type("Input", (), {"name": "x", "shape": [1, 1, 64, 64]})]
+
+        def run(self, _, given):
+            return [network(given["x"])]
+
+    with pytest.raises(fastrf.ShapeError, match="the session takes 1x1x64x64, tiles are 1x1x8x6; plan tiles of that"):
+        made.run(Session(), image)
+
+
 @pytest.mark.parametrize(
     ("function", "given", "said"),
     [
