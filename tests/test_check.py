@@ -104,7 +104,9 @@ def test_what_is_taken_for_granted_must_stay_whatever_version_says_it(monkeypatc
     old = Lock.of(saying("node 'x': torch 2.14.0 excludes -1e9"))
     assert fastrf.check(saying("node 'x_1': torch 2.15.1+cu128 excludes -1e9"), against=old)
     assert fastrf.check(saying(), against=old)
-    assert failures(saying("something else"), old)[0] == ("c", "cause", "assumes something else")
+    assert failures(saying("something else"), old)[0] == ("c", "cause", "assumes 1 thing more")
+    notes = fastrf.check(saying("something else"), against=old).notes
+    assert notes == ("1 follows from others; changed themselves: c", "assumed anew: something else")
     assert fastrf.check(saying("said otherwise by a later fastrf"), against=replace(old, fastrf="0.0.1"))
 
 
@@ -351,6 +353,13 @@ def test_json_says_what_was_seen(result):
     document = json.loads(result.to("json"))
     assert (document["schema"], document["passed"], document["notes"]) == ("fastrf.check/1", False, ["a note"])
     assert [one["value"] for one in document["outcomes"]][:3] == [[3, 3], "inf", "size 1 -> 2"]
+
+
+def test_long_rules_are_shortened_for_a_narrow_terminal():
+    rule = "layer4.1.conv2.halo_before <= layer4.0.conv1.halo_before * 3"
+    result = fastrf.CheckResult("net", {}, "input", (Outcome(rule, "layer4.1.conv2", (3, 3), True),))
+    assert max(map(len, result.to_text(80).splitlines())) <= 80
+    assert rule in str(result)
 
 
 def test_tables_fit_and_show_no_control_characters(result):

@@ -54,7 +54,7 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
     failed = [outcome(*one) for one in _failures(found)]
     n = len(found.new.entries)
     passed = [] if failed else [outcome(f"{n} module{'s' * (n != 1)}", "same", "unchanged")]
-    return [*failed, *passed], list(_notes(found, {one.node for one in failed}))
+    return [*failed, *passed], list(_notes(found, failed))
 
 
 def _asked(inputs: Mapping[str, Sequence[int]], wrt: str) -> str:
@@ -118,20 +118,30 @@ def _differences(old: Entry, new: Entry, same_version: bool) -> Iterator[str]:
         yield "sees other pixels at the same size: holes, borders or channels"
     if old.exact != new.exact:
         yield "exact -> approximate" if old.exact else "approximate -> exact"
-    more = [sentence for sentence in new.assumes if _loose(sentence) not in map(_loose, old.assumes)]
+    more = _assumed(old, new)
     if more and same_version:
-        yield f"assumes {more[0]}" + (f" and {len(more) - 1} more" if len(more) > 1 else "")
+        yield f"assumes {len(more)} thing{'s' * (len(more) > 1)} more"
 
 
-def _loose(sentence: str) -> str:
-    return _LOOSE.sub("*", sentence)
+def _assumed(old: Entry | None, new: Entry | None) -> list[str]:
+    """What is taken for granted that was not."""
+    known = {_LOOSE.sub("*", sentence) for sentence in old.assumes} if old else set()
+    return [sentence for sentence in new.assumes if _LOOSE.sub("*", sentence) not in known] if old and new else []
 
 
-def _notes(found: Diff, failed: Collection[str]) -> Iterator[str]:
-    """What is no failure: other names, costs, functions that came or went, and what cannot be compared."""
+def _notes(found: Diff, failed: Collection[Outcome]) -> Iterator[str]:
+    """Where failures begin; and what is none: other names, costs, functions, and what cannot be compared."""
+    kinds = {kind: [one.node for one in failed if one.kind == kind] for kind in ("cause", "inherited")}
+    if kinds["inherited"]:
+        n = len(kinds["inherited"])
+        yield f"{n} follow{'s' * (n == 1)} from others; changed themselves: {_listed(kinds['cause'])}"
+    assumed = [sentence for change in found.changes for sentence in _assumed(change.old, change.new)]
+    if assumed:
+        yield f"assumed anew: {_listed(dict.fromkeys(assumed))}"
     if found.renamed:
         yield f"renamed: {_listed(f'{old} -> {new}' for old, new in found.renamed)}"
-    quiet = [change.name for change in found.changes if _said(change, found) and change.name not in failed]
+    names = {one.node for one in failed}
+    quiet = [change.name for change in found.changes if _said(change, found) and change.name not in names]
     if quiet:
         yield f"other functions between modules, which is no failure: {_listed(quiet)}"
     for name in ("parameters", "macs"):

@@ -78,16 +78,23 @@ class CheckResult(Outcomes):
         return str(getattr(reporting, form)(self))
 
 
+#: Rules of more letters are shortened for a narrow terminal.
+_LONG = 40
 _EMPTY = Outcome("", "", None, True)
 _ALWAYS = ("node", "result", "rule", "seen")
 _COLUMNS = (
     Column("node", lambda r: r["node"]),
     Column("result", lambda r: "pass" if r["passed"] else "FAIL"),
-    Column("rule", lambda r: r["rule"]),
+    Column("rule", lambda r: r["rule"], lambda r: _brief(r["rule"])),
     Column("seen", lambda r: r["seen"]),
     Column("note", lambda r: r["about"]),
     Column("what for", lambda r: r["why"]),
 )
+
+
+def _brief(text: str) -> str:
+    """A long rule without its middle."""
+    return text if len(text) <= _LONG else f"{text[: _LONG // 2]}..{text[-_LONG // 2 + 2 :]}"
 
 
 def _plain(value: Any) -> Any:
