@@ -207,3 +207,4 @@ def test_causal_padding_keeps_the_length_and_the_future_out(kernel, dilation):
     assert (field.shape, ends(field)) == ((2, 40), (back, 0, True))
     pair = fastrf.analyze([fastrf.conv(2, kernel, dilation=dilation, padding=(back, 0))], (1, 40)).output
     assert pair == field
+    assert fastrf.sizes([fastrf.conv(2, kernel, dilation=dilation, padding="causal")], (1, 40)).smallest == (1,)

@@ -18,10 +18,10 @@ __all__ = ["count"]
 
 
 def _windows(attributes: Attributes, n: int, *, pool: bool = False) -> list[Window]:
-    """The window of each axis, without padding where that is in words."""
+    """The window of each axis, without padding where that follows the input."""
     kernel, padding = attributes["kernel_size"], attributes.get("padding", 0)
     stride = attributes.get("stride", None if pool else 1)
-    padding = 0 if isinstance(padding, str) or _follows(padding) else padding
+    padding = 0 if _follows(padding) or padding in ("same", "same_lower") else padding
     return windows([1] * n, kernel, kernel if stride is None else stride, padding, attributes.get("dilation", 1))
 
 
