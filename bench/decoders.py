@@ -1,4 +1,4 @@
-"""A decoder of twelve layers from module to field: with its mask written out, beside `is_causal`."""
+"""A decoder of twelve layers: module to field, with its mask written out or `is_causal`; proofs of causality."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from fastrf.engine.memo import forget
 __all__ = ["decoders"]
 
 TOKENS, WIDTH, HEADS, LAYERS, REACH = 2048, 64, 4, 12, 256
+#: Of proofs, which look at all of them.
+LONG = 8192
 
 
 def decoders(repeats: int, smoke: bool) -> Iterator[Figure]:
@@ -38,9 +40,34 @@ def decoders(repeats: int, smoke: bool) -> Iterator[Figure]:
         given <= 3 and given <= 1.5 * without,
     )
     yield Figure(f"{name}, attention spelled out, module to field", "3 s", f"{eager:.2f} s", eager <= 3)
+    yield from _proofs(repeats, 256 if smoke else LONG)
 
 
-def _decoder(tokens: int, *, explicit: bool, eager: bool = False) -> Any:
+def _proofs(repeats: int, tokens: int) -> Iterator[Figure]:
+    """From the captured network to a verdict on all pairs of tokens, or to the leaking ones; beside the capture."""
+    for kind, ahead in (("is_causal", None), ("explicit window mask", 0), ("mask off by one", 1)):
+        model = _decoder(tokens, explicit=ahead is not None, ahead=ahead or 0)
+        capture = median_seconds(lambda: fastrf.load(model, (tokens, WIDTH)), 1)  # noqa: B023 (called at once)
+        network = fastrf.load(model, (tokens, WIDTH))
+        proof = median_seconds(lambda: _proved(network, ahead), repeats)  # noqa: B023 (called at once)
+        yield Figure(
+            f"{LAYERS}-layer decoder, T = {tokens}, {kind}: proof of causality, or leaks and where they begin",
+            "1 s after capture",
+            f"{proof:.2f} s, {proof / capture:.2f} times its capture",
+            proof <= 1,
+        )
+
+
+def _proved(network: fastrf.Network, ahead: int | None) -> None:
+    forget()
+    analysis = fastrf.analyze(network)
+    assert analysis.output.is_causal() == (not ahead)
+    if ahead:
+        found = analysis.leaks()
+        assert sum(leak.count for leak in found) == len(analysis.output.leaks()) > 0
+
+
+def _decoder(tokens: int, *, explicit: bool, eager: bool = False, ahead: int = 0) -> Any:
     import torch
     from torch import nn
 
@@ -73,7 +100,7 @@ def _decoder(tokens: int, *, explicit: bool, eager: bool = False) -> Any:
             super().__init__()
             self.blocks, self.norm = nn.ModuleList(Block() for _ in range(LAYERS)), nn.LayerNorm(WIDTH)
             behind = torch.arange(tokens)[:, None] - torch.arange(tokens)
-            window = torch.zeros(tokens, tokens).masked_fill((behind < 0) | (behind >= REACH), -torch.inf)
+            window = torch.zeros(tokens, tokens).masked_fill((behind < -ahead) | (behind >= REACH), -torch.inf)
             self.register_buffer("mask", window if explicit else None)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -66,9 +66,12 @@ class Steps:
         """Whether no step reads what comes after it."""
         return bool((self.relation.hulls[:, 1] <= self.ends).all())
 
-    @cached_property
+    @property
     def leaking(self) -> Relation:
         """Of what steps read, what comes after them."""
+        return remembered(("leaking", self.relation, self.stride), self._leaking)
+
+    def _leaking(self) -> Relation:
         indptr, start, stop = self.relation.runs
         first = np.maximum(start, np.repeat(self.ends, np.diff(indptr)))
         kept = np.flatnonzero(first < stop)
