@@ -179,7 +179,11 @@ class Stream:
 
     def _kept(self, call: Call, held: _Held, network: Runner) -> Any:
         """What a call keeps of what the network returns."""
-        (made,) = network(held.between(call.start, call.stop))
+        try:
+            (made,) = network(held.between(call.start, call.stop))
+        except Exception as error:
+            error.add_note(f"samples [{call.start}, {call.stop}) of the stream; a larger chunk makes larger buffers")
+            raise
         self._check(made, call)
         return _cut(made, self._from_end[1], call.drop, None if call.keep is None else call.drop + call.keep)
 
