@@ -41,6 +41,16 @@ def _place(index: Sequence[int] | None) -> str:
     return "-" if index is None else ", ".join(map(str, index)) or "the only one"
 
 
+def _branches(record: Mapping[str, Any]) -> str:
+    """Where several branches meet, those that bring the pixel."""
+    reads = ", ".join(record["reads"])
+    return f"{reads} alone" if record["cause"] else reads if len(record["reads"]) > 1 else "-"
+
+
+def _branches_in_brief(record: Mapping[str, Any]) -> str:
+    return "one" if record["cause"] else "several" if len(record["reads"]) > 1 else "-"
+
+
 _LAYER = (Column("layer", lambda r: r["name"]), Column("operator", lambda r: r["operator"]))
 _COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "unbounded": (
@@ -57,13 +67,14 @@ _COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "path": (
         *_LAYER,
         Column("position", lambda r: _place(r["position"])),
-        Column("reads it from", lambda r: ", ".join(r["reads"]) or "-"),
-        Column("branches", lambda r: r["cause"] or "-"),
+        Column("branches that have it", _branches, _branches_in_brief),
     ),
     "irregular": (*_LAYER, Column("reason", lambda r: r["cause"])),
     "lost": (*_LAYER, Column("has it no more, though it reads", lambda r: ", ".join(r["reads"]))),
 }
-_NAMES = {"unbounded": 3, "irregular": 3}
+#: How many columns stand on the left, and what a narrow terminal is spared, first to last.
+_LEFT = {"unbounded": 3, "irregular": 3}
+_DROPPED = {"unbounded": ("behind another", "operator", "ignore="), "path": ("operator", "branches that have it")}
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,13 +119,13 @@ class Why:
         """The table that all forms are made of."""
         records, kind = [dict(vars(reason)) for reason in self.reasons], self.kind
         columns = _COLUMNS.get(kind, _COLUMNS["lost"])
-        if kind == "path" and not any(reason.cause for reason in self.reasons):
+        if kind == "path" and all(_branches(record) == "-" for record in records):
             columns = columns[:-1]
         asked = {"node": self.node, "at": self.position, "pixel": self.pixel}
         answer = {"answer": kind, "sentences": self.sentences, "notes": self.notes, "reasons": None}
         head = document("why", **self.origin, **asked, **answer)
         keys = [one.name for one in fields(Reason)]
-        looks: dict[str, Any] = {"names": 2, "left": _NAMES.get(kind, 2), "keep": [c.title for c in columns[2:3]]}
+        looks: dict[str, Any] = {"names": 2, "left": _LEFT.get(kind, 2), "drop": _DROPPED.get(kind, ("operator",))}
         return Table(records, columns, " ".join(self.sentences), self.notes, keys, head=head, **looks)
 
     def to_text(self, width: int | None = None, bold: bool = False) -> str:

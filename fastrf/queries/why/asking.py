@@ -86,10 +86,10 @@ def _place(positional: Dependency, position: Place | None) -> list[str]:
 
 def _causes(reasons: Sequence[Reason]) -> list[str]:
     """Each kind of cause, with where it is."""
-    kinds = dict.fromkeys(reason.cause for reason in reasons)
-    return [
-        f"{kind} at {_listed([f'{r.name!r} ({r.operator})' for r in reasons if r.cause == kind])}" for kind in kinds
-    ]
+    named: dict[str, list[str]] = {}
+    for reason in reasons:
+        named.setdefault(reason.cause, []).append(f"{reason.name!r} ({reason.operator})")
+    return [f"{kind} at {_listed(names, 3)}" for kind, names in named.items()]
 
 
 def _blind(way: Way, positional: Dependency) -> list[str]:
