@@ -64,6 +64,10 @@ class Truth:
                 pending += [] if name == self.wrt else given.get(name, [])
         return {n: [r for r in dict.fromkeys(given[n]) if r in way] for n in given if n in way and n != self.wrt}
 
+    def branches(self, name: str) -> list[str]:
+        """Those of them that read any pixel."""
+        return [read for read in self.reads[name] if self.deps[read].any()]
+
     def edge(self, name: str, read: str) -> np.ndarray:
         """bool[*shape, elements of read]: what a layer reads directly."""
         layer, names = next(pair for pair in reference.sources(self.spec) if pair[0]["name"] == name)
@@ -131,7 +135,7 @@ def check_path(truth: Truth, found: Why, position: tuple, pixel: tuple) -> None:
                 bringing.append(other)
         assert list(reason.reads) == bringing
         assert read in bringing
-        assert bool(reason.cause) == (len(bringing) == 1 < len(truth.reads[name]))
+        assert bool(reason.cause) == (len(bringing) == 1 < len(truth.branches(name)))
 
 
 @on_random_networks
@@ -180,7 +184,8 @@ def holes_by_hand(truth: Truth, position: tuple, pixel: tuple) -> dict[str, list
                 holes.add(name)
             for read in reads:
                 rows[read] |= truth.edge(name, read)[tuple(neuron)].reshape(shapes[read])
-    return {name: reads for name, reads in truth.reads.items() if name in holes and holes.isdisjoint(reads)}
+    first = [name for name, reads in truth.reads.items() if name in holes and holes.isdisjoint(reads)]
+    return {name: truth.branches(name) for name in first}
 
 
 @on_random_networks
@@ -231,3 +236,16 @@ def check_notes(truth: Truth, found: Why) -> None:
         assert f"{unseen.sum():,} of {unseen.size:,} pixels" in told[0]
     json.loads(found.to_json())
     assert str(found).startswith(found.sentences[0])
+
+
+def test_an_axis_that_is_pooled_hides_nothing_on_the_other() -> None:
+    layers = [
+        {"name": "rows", "op": "mean", "axes": [1], "keepdims": True},
+        {"name": "wide", "op": "conv", "out_channels": 2, "kernel_size": [1, 3], "padding": [0, 1]},
+        {"name": "norm", "op": "instance_norm"},
+    ]
+    found = fastrf.analyze({"input_shape": [2, 8, 9], "layers": layers}).output.why()
+    assert [(r.name, r.axes, r.behind, r.ignore) for r in found.reasons] == [
+        ("rows", (0,), False, "rows"),
+        ("norm", (1,), True, "statistics"),
+    ]

@@ -172,3 +172,23 @@ def test_levels_that_are_joined_have_a_range_and_a_position_its_own_box():
     assert field.why().sentences == (told,)
     assert field.why((40,)).notes == ("at (40,): 9 pixels are read, in the box [1, 4) x [7, 10)",)
     assert field.why((256 + 9,)).notes == ("at (265,): 49 pixels are read, in the box [0, 7) x [0, 7)",)
+
+
+def test_what_is_read_for_its_size_alone_is_no_branch():
+    layers = [
+        {"name": "wide", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+        {"name": "zeros", "op": "constant", "inputs": "wide", "shape": [2, 12]},
+        {"name": "sum", "op": "add", "inputs": ["wide", "zeros"]},
+    ]
+    found = fastrf.analyze({"input_shape": [1, 12], "layers": layers}).output.why((3,), (4,))
+    assert found.reasons[-1].reads == ("wide",)
+    assert found.reasons[-1].cause == ""
+
+
+def test_inputs_beyond_memory_have_reasons_and_paths_all_the_same():
+    field = fastrf.analyze(SPARSE, (1, 1 << 20, 1 << 20)).output
+    found = field.why()
+    assert found.sentences == ("'next' is 5 pixels wide; the widest step is 'next' (+4).",)
+    assert found.notes[0].startswith("blind spots and holes were not looked for: one mask")
+    assert field.why((70_000, 3), (140_002, 8)).path[1:] == (("down", (70_001, 4)), ("next", (70_000, 3)))
+    assert field.why(pixel=(140_001, 7)).kind == "blind"

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastrf.engine.dependency import Dependency
+from fastrf.errors import LimitError
 from fastrf.queries import counting, masks
 from fastrf.queries.why.answers import Reason, Why
 from fastrf.queries.why.losses import blind_at, hole_at
 from fastrf.queries.why.paths import path_to
 from fastrf.queries.why.sizes import irregular_at, unbounded_by, widest_steps
-from fastrf.queries.why.way import Way, is_read, reading
+from fastrf.queries.why.way import Way, indices, is_read, reading
 from fastrf.system.tables import agreed, spans
 
 __all__ = ["explain"]
@@ -55,7 +56,7 @@ def _of_size(way: Way, positional: Dependency, position: Place | None) -> Why:
     nominal = way.nominal(way.target)
     sizes = [nominal.size_range(k)[1] for k in range(nominal.n_extents)]
     asked: dict[str, Any] = {"node": way.target, "position": position, "pixel": None}
-    asked["notes"] = (*_place(positional, position), *_blind(way, positional), *_holes(way, positional, position))
+    asked["notes"] = tuple(_notes(way, positional, position))
     if not positional.terms:
         return Why("nothing", sentences=(f"{way.target!r} reads nothing of {way.wrt!r}.",), **asked)
     if any(map(math.isinf, sizes)):
@@ -73,6 +74,13 @@ def _of_size(way: Way, positional: Dependency, position: Place | None) -> Why:
     wide, steps = f"{way.target!r} is {spread} pixels wide", "steps are" if len(named) > 1 else "step is"
     told = f"{wide}; the widest {steps} {_listed(named)}." if named else f"{wide}: no layer widens it."
     return Why("widest", sentences=(told,), reasons=reasons, **asked)
+
+
+def _notes(way: Way, positional: Dependency, position: Place | None) -> list[str]:
+    try:
+        return [*_place(positional, position), *_blind(way, positional), *_holes(way, positional, position)]
+    except LimitError as error:
+        return [f"blind spots and holes were not looked for: {error}"]
 
 
 def _place(positional: Dependency, position: Place | None) -> list[str]:
@@ -123,11 +131,11 @@ def _holes(way: Way, positional: Dependency, position: Place | None) -> list[str
 
 def _of_pixel(way: Way, positional: Dependency, pixel: Place) -> Why:
     """Which positions see a pixel, with the path to one of them, or where it is lost."""
-    marks = reading(positional, pixel, [(0, n) for n in positional.shape])
-    places = np.argwhere(np.broadcast_to(marks, positional.shape))
-    if not len(places):
+    if not is_read(positional, pixel):
         return _blind_spot(way, None, pixel)
-    place = tuple(places[len(places) // 2].tolist())
+    box = [(int(low), int(high)) for low, high in counting.box(positional.transpose(), pixel)]
+    places = list(indices(reading(positional, pixel, box), box))
+    place = places[len(places) // 2]
     found = _of_pair(way, positional, place, pixel)
     count = f"{len(places):,} of {math.prod(positional.shape):,} positions of {way.target!r} see pixel {pixel}."
     return replace(found, sentences=(count, *found.sentences))

@@ -46,7 +46,7 @@ def hole_at(way: Way, position: Sequence[int], pixel: Sequence[int]) -> tuple[Re
     for node in way.nodes:
         if node.name in rows and _has_hole(way.pixels(node.name), rows[node.name], pixel):
             if holes.isdisjoint(node.inputs):
-                found.append(_reason(way, node, way.read_by(node), "reads around it"))
+                found.append(_reason(way, node, way.branches(node), "reads around it"))
             holes.add(node.name)
     return tuple(found)
 

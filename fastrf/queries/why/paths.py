@@ -41,7 +41,7 @@ def path_to(way: Way, position: Sequence[int], pixel: Sequence[int]) -> tuple[Re
 
 def _reason(way: Way, name: str, neuron: Neuron, reads: Sequence[str]) -> Reason:
     label, operator = way.shown(name)
-    several = name != way.wrt and len(way.read_by(way.network.by_name[name])) > 1
+    several = name != way.wrt and len(way.branches(way.network.by_name[name])) > 1
     cause = "one branch alone has it" if several and len(reads) == 1 else ""
     shown, position = tuple(way.shown(read)[0] for read in reads), way.position_of(name, neuron)
     return Reason(label, operator, (name,), cause, position=position, neuron=neuron, reads=shown)
@@ -50,7 +50,7 @@ def _reason(way: Way, name: str, neuron: Neuron, reads: Sequence[str]) -> Reason
 def _read(way: Way, node: Node, neuron: Neuron, pixel: Sequence[int]) -> dict[str, Neuron]:
     """The inputs by which an element of a layer reads a pixel, each with one of its elements."""
     found = {}
-    for read in way.read_by(node):
+    for read in way.branches(node):
         step = way.step(node, read)
         box = _box(step, neuron)
         if box is None:
@@ -64,7 +64,7 @@ def _read(way: Way, node: Node, neuron: Neuron, pixel: Sequence[int]) -> dict[st
 
 def _brought_by(way: Way, node: Node, neuron: Neuron, pixel: Sequence[int]) -> list[str]:
     """The inputs by which a position, in any channel, reads a pixel."""
-    channel, reads = node.channel_axis, way.read_by(node)
+    channel, reads = node.channel_axis, way.branches(node)
     if len(reads) == 1:
         return reads
     place, found = way.position_of(node.name, neuron), []

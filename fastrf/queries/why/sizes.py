@@ -68,7 +68,7 @@ def _words(cause: _Cause) -> tuple[str, str]:
         return "statistics over all positions", "statistics"
     if op in _ATTENTION:
         return "attention over all positions", ""
-    return _CAUSES.get(op, "pools all positions" if op in _POOLS else "reads whole axes"), ""
+    return _CAUSES.get(op, "pools all positions" if op in _POOLS else "mixes all positions"), ""
 
 
 class _Walk:

@@ -67,6 +67,10 @@ class Way:
         """What a layer reads on this way, each once."""
         return [name for name in dict.fromkeys(node.inputs) if name in self.names]
 
+    def branches(self, node: Node) -> list[str]:
+        """What of it depends on the origin at all, which a size that is read, or a constant, does not."""
+        return [name for name in self.read_by(node) if self.dependencies[name].terms]
+
     def pixels(self, name: str) -> Dependency:
         """Which pixels, in any channel, each element of a node reads."""
         if name not in self._pixels:
@@ -139,8 +143,8 @@ def reading(dependency: Dependency, pixel: Sequence[int], box: Box) -> Bools:
     for term in dependency.terms:
         own = np.ones((1,) * len(box), bool)
         for group in term:
-            hit = _hits(group.relation, _column(group.cols, dependency.input_shape, pixel))
-            own = own & hit[group_rows(group, dependency.sizes, index)]
+            rows = group_rows(group, dependency.sizes, index)
+            own = own & _hits_of(group.relation, rows, _column(group.cols, dependency.input_shape, pixel))
         found = found | own
     return found
 
@@ -151,6 +155,13 @@ def _column(cols: Sequence[int], input_shape: Sequence[int], pixel: Sequence[int
     for axis in cols:
         column = column * input_shape[axis] + pixel[axis]
     return column
+
+
+def _hits_of(relation: Relation, rows: npt.NDArray[np.int64], column: int) -> Bools:
+    """bool[*rows]: which of some rows hold a column; a long relation is not spelled out for a few of them."""
+    if relation.is_whole or rows.size >= relation.n_rows:
+        return _hits(relation, column)[rows]
+    return _hits(relation.take(rows.ravel()), column).reshape(rows.shape)
 
 
 def _hits(relation: Relation, column: int) -> Bools:
@@ -175,7 +186,8 @@ def holding(dependency: Dependency, index: Sequence[int], box: Box) -> Bools:
             row = int(group_rows(group, dependency.sizes, at).ravel()[0])
             sizes = [n if axis in group.cols else 1 for axis, n in enumerate(dependency.input_shape)]
             places = [slice(*box[axis]) if axis in group.cols else slice(None) for axis in range(len(sizes))]
-            own = own & group.relation.row_mask(row).reshape(sizes)[tuple(places)]
+            line = group.relation.take([row]).row_mask(0)  # not of a long relation that is spelled out
+            own = own & line.reshape(sizes)[tuple(places)]
         found = found | own
     return found
 
