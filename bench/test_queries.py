@@ -35,3 +35,24 @@ def test_query(benchmark: Any, query: str) -> None:
 def test_from_masks_for_comparison(benchmark: Any, query: str) -> None:
     one = field()
     assert benchmark.pedantic(lambda: FROM_MASKS[query](one.masks()), rounds=3, warmup_rounds=1) is not None
+
+
+WHY: dict[str, Callable[[fastrf.ReceptiveField], object]] = {
+    "size": lambda one: one.why(),
+    "path": lambda one: one.why((0, 0), (9, 9)),
+    "far path": lambda one: one.why((0, 0), (150, 150)),
+    "outside": lambda one: one.why((0, 0), (223, 223)),
+}
+
+
+@pytest.mark.parametrize("asked", WHY)
+@pytest.mark.benchmark(group="why")
+def test_why(benchmark: Any, asked: str) -> None:
+    one = fastrf.analyze("resnet50", (3, 224, 224))["layer4"]
+    assert benchmark(lambda: WHY[asked](one)) is not None
+
+
+@pytest.mark.benchmark(group="why")
+def test_an_analysis_for_comparison(benchmark: Any) -> None:
+    network = fastrf.load("resnet50", (3, 224, 224))
+    assert benchmark(fastrf.analyze, network) is not None
