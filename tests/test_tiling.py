@@ -42,6 +42,17 @@ def test_wrapped_axes_are_read_around():
     assert "read around" in ring.assumes[0]
 
 
+def test_what_one_node_loses_at_an_end_no_other_hides():
+    """A resize reads one pixel at each end where it reads two elsewhere; the pool and the ring behind it hide that."""
+    layers = [
+        fastrf.resize(scale=2, mode="linear"),
+        fastrf.max_pool(3, padding=1, stride=1),
+        fastrf.layer("pad", padding=[[0, 0], [1, 3]], mode="circular"),
+        fastrf.conv(1, 3, stride=3, dilation=2),
+    ]
+    assert "not all of the network goes around" in plan(fastrf.analyze(layers, (1, 180)), 116, wrap=0).assumes[0]
+
+
 def test_images_of_other_sizes_differ_by_whole_steps():
     analysis = fastrf.analyze([fastrf.max_pool(2), fastrf.conv(1, 3)], (1, 20))
     assert plan(analysis, 16, image_shape=(1, 100)).outputs[0].shape == (1, 48)

@@ -150,7 +150,7 @@ def test_a_ring_of_a_network_that_pads_is_an_endless_image(padding, rng):
     made = plan(fastrf.analyze(layers, (1, 24)), 10, wrap=0)
     around = np.concatenate([image[:, -padding:] if padding else image[:, :0], image, image[:, : 2 - padding]], 1)
     assert (made.run(padded if padding else valid, image) == valid(around)).all()
-    assert "the network pads it otherwise" in made.assumes[0]
+    assert "not all of the network goes around it" in made.assumes[0]
     with pytest.raises(fastrf.ShapeError, match="that is wrapped must be whole steps, such as 24"):
         plan(fastrf.analyze(layers, (1, 25)), 10, wrap=0)
 

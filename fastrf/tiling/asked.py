@@ -42,7 +42,7 @@ class Wanted:
         n = len(fields[0].pixel_shape)
         around, shape, sizes = _axes(wrap, n), _image_shape(fields[0], image_shape), tuple(_tile(tile, n))
         known = tuple((field, field.halo(around)) for field in fields)
-        circular = tuple(k for k in around if all(_goes_around(field, halo, k) for field, halo in known))
+        circular = tuple(k for k in around if _all_go_around(analysis, known, k))
         return cls(analysis, known, shape, sizes, around, circular)
 
     @property
@@ -146,8 +146,8 @@ class Wanted:
         found = dict.fromkeys(told for field, _ in self.known for told in field.assumes)
         for k in self.wrap:
             if k not in self.circular:
-                told = f"axis {k} is read around, though the network pads it otherwise: its ends are those of a ring"
-                found[told] = None
+                told = f"axis {k} is read around, though not all of the network goes around it"
+                found[f"{told}: its ends are those of a ring"] = None
         return tuple(found)
 
 
@@ -157,6 +157,31 @@ def _is_bounded(halo: Halo, axis: int) -> bool:
 
 def _goes_around(field: ReceptiveField, halo: Halo, axis: int) -> bool:
     return axis < len(halo.before) and goes_around(field.positional, axis, halo.period[axis], halo.positions[axis])
+
+
+def _all_go_around(
+    analysis: Analysis | ReceptiveField, known: Sequence[tuple[ReceptiveField, Halo]], axis: int
+) -> bool:
+    """Whether outputs go around an axis, and so does every node before them that has a whole one.
+
+    What one node loses at an end, such as a weight of a resize, another may hide in what depends on what.
+    """
+    if not all(_goes_around(field, halo, axis) for field, halo in known):
+        return False
+    names = [field.name for field, _ in known]
+    nodes = [node.name for node in analysis.network.needed(names)] if isinstance(analysis, Analysis) else []
+    if isinstance(analysis, ReceptiveField) or any(name not in analysis for name in nodes):
+        return False  # not to be seen
+    for field in (analysis[name] for name in nodes):
+        if not field.dependency.terms or not field.position_shape:
+            continue
+        halo = field.halo((axis,))
+        whole = axis < len(halo.before) and field.position_shape[axis] * halo.period[axis] == (
+            field.pixel_shape[axis] * halo.positions[axis]
+        )
+        if whole and _is_bounded(halo, axis) and not _goes_around(field, halo, axis):
+            return False
+    return True
 
 
 def _fields(analysis: Analysis | ReceptiveField, outputs: Sequence[str] | str | None) -> list[ReceptiveField]:
