@@ -80,17 +80,28 @@ def sizes(
     `fastrf.load`; `input_shape` need not fit itself: then the network is read at the next size that does. `within`, a
     half-open range of sizes, limits what is listed. With several inputs, `wrt` names one; the others keep their shapes.
 
-    A network that is read for one input anew (a file, a built-in one) may hold numbers that follow its size: it is read
+    A PyTorch module is run with a symbol for the size, its own conditions included. Another network that is read for
+    one input anew (a file, a built-in one) may hold numbers that follow its size: it is read
     at some sizes to find them and at others to look at the answer, which `assumes` says.
 
     Raises what `fastrf.load` raises, UsageError for a range that is none or an input that is not named, ShapeError for
     an input without spatial axes, and UnsupportedOpError for layers whose shapes are not solved.
     """
+    from fastrf.queries.sizes.answers import Sizes
     from fastrf.queries.sizes.solving import checked_range, of_network
 
-    options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture)
-    fixed = isinstance(source, Network | Mapping | list | tuple)
-    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, checked_range(within), fixed=fixed)
+    options, bounds = (
+        Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture),
+        checked_range(within),
+    )
+    if _is_torch(source) or _names_torch(source):
+        found = _module_sizes(source, input_shape, options, wrt, bounds)
+        if isinstance(found, Sizes):
+            return found
+        source, input_shape = found
+    ending = os.fspath(source).lower() if isinstance(source, str | os.PathLike) else ""
+    fixed = isinstance(source, Network | Mapping | list | tuple) or str(ending).endswith((".toml", ".json"))
+    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, bounds, fixed=fixed)
 
 
 def read(source: Any, input_shape: Any, options: Options) -> Network:
@@ -192,9 +203,29 @@ def _from_onnx(source: Any, input_shape: Any, options: Options) -> Network:
     return frontend.to_network(model, input_shape, options, name=name)
 
 
-def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
-    """A PyTorch model, captured first where it is a module."""
+def _names_torch(source: Any) -> bool:
+    """Whether a text names a PyTorch model by its form, and nothing else bears the name."""
+    if not isinstance(source, str) or source in zoo.names() or _is_file(source):
+        return False
+    return source.startswith("timm/") or (":" in source and not source.lower().endswith((".toml", ".json", ".onnx")))
+
+
+def _module_sizes(source: Any, input_shape: Any, options: Options, wrt: str | None, within: Any) -> Any:
+    """Sizes of a PyTorch module; the module and its shape where runs on symbols do not tell; what else there is."""
     torch = require("torch", "torch", "a PyTorch model")
+    from fastrf.frontends.torch import sizes as frontend
+
+    source, input_shape, name = _torch_source(source, input_shape, options)
+    if isinstance(source, torch.nn.Module):
+        try:
+            return frontend.module_sizes(source, name, input_shape, options, wrt, within)
+        except frontend.UnfollowedError:
+            return source, input_shape
+    return source, input_shape
+
+
+def _torch_source(source: Any, input_shape: Any, options: Options) -> tuple[Any, Any, str]:
+    """What a text names, with its own input shape where none is given, and what it is called."""
     from fastrf.frontends import torch as frontend
 
     name = type(source).__name__
@@ -206,6 +237,15 @@ def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
         is_file = source.lower().endswith(".pt2")
         name = Path(source).stem if is_file else source
         source = frontend.load_file(source, options.trust) if is_file else frontend.load_callable(source)
+    return source, input_shape, name
+
+
+def _from_torch(source: Any, input_shape: Any, options: Options) -> Network:
+    """A PyTorch model, captured first where it is a module."""
+    torch = require("torch", "torch", "a PyTorch model")
+    from fastrf.frontends import torch as frontend
+
+    source, input_shape, name = _torch_source(source, input_shape, options)
     if isinstance(source, torch.nn.Module):
         source = frontend.captured(source, input_shape, options)
     else:

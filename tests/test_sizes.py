@@ -327,7 +327,7 @@ def test_what_is_built_for_an_input_is_read_at_a_few(odd):
         except NetworkError as error:
             return str(error)
 
-    found = learned(read, "input", 1, 30)
+    found = learned(read, "input", 1, 30, (1, None))
     assert "as at 30, 31" in found.assumes[0] if not odd else "go on alike" in found.assumes[0]
     answer = AxisSizes(1, 30, found.pieces)
     for size in range(1, 80):

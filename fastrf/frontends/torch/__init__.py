@@ -16,6 +16,7 @@
 | `known`, `weights` | values that no input and no weight changes |
 | `parameters` | how many numbers of parameters each layer is the first to use |
 | `simplifying` | operators without a rule, in others; which arguments an operator reads |
+| `sizes` | which sizes a module takes: runs on a symbol |
 | `rules_*` | rules of ATen operators: the layers that each stands for |
 """
 

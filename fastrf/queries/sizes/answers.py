@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrf.errors import ShapeError
-from fastrf.queries.sizes.lengths import FARTHEST, Length, Number, Places, is_fixed, length
+from fastrf.queries.sizes.lengths import FARTHEST, Length, Number, Places, length
 from fastrf.queries.sizes.progressions import Progression, progressions_of, shown
 from fastrf.queries.sizes.trace import Piece
 from fastrf.system.locks import cached_property
@@ -104,16 +104,16 @@ class AxisSizes:
 
     def _followed(self, node: str | None) -> list[tuple[Piece, Length]]:
         """The length of the output's axis that follows the input, piece by piece."""
-        found = []
-        for piece in self.pieces:
-            if piece.fits.is_empty:
-                continue
-            following = [n for n in _output(piece, node) if isinstance(n, Length) and not is_fixed(n)]
-            if len(following) != 1:
-                what = "several axes of the output follow" if following else "no axis of the output follows"
-                raise ShapeError(f"{what} axis {self.axis} of the input; ask for output_shape(size)")
-            found.append((piece, following[0]))
-        return found
+        fitting = [piece for piece in self.pieces if not piece.fits.is_empty]
+        shapes = [_output(piece, node) for piece in fitting]
+        if len({len(shape) for shape in shapes}) > 1:
+            raise ShapeError(f"the number of axes of the output follows axis {self.axis}; ask for output_shape(size)")
+        columns = [list(map(length, column)) for column in zip(*shapes, strict=True)]
+        following = [column for column in columns if not _is_constant(fitting, column)]
+        if fitting and len(following) != 1:
+            what = "several axes of the output follow" if following else "no axis of the output follows"
+            raise ShapeError(f"{what} axis {self.axis} of the input; ask for output_shape(size)")
+        return list(zip(fitting, following[0], strict=True)) if fitting else []
 
     def _near(self, output: int, node: str | None) -> str:
         """The next outputs below and above, in words."""
@@ -135,6 +135,12 @@ class AxisSizes:
 
 #: Sizes among which the nearest outputs are looked for.
 _TRIED = 1 << 14
+
+
+def _is_constant(pieces: Sequence[Piece], lengths: Sequence[Length]) -> bool:
+    """Whether lengths are one number wherever sizes fit."""
+    first = next(n.of(piece.fits.first or 0) for piece, n in zip(pieces, lengths, strict=True))
+    return all((piece.fits & ~n.equals(first)).is_empty for piece, n in zip(pieces, lengths, strict=True))
 
 
 def _output(piece: Piece, node: str | None) -> Sequence[Number]:
@@ -163,8 +169,9 @@ class Sizes:
     """Which sizes of a network's input fit its layers and their weights: a value for each spatial axis.
 
     `axes` holds the answer of each spatial axis, in the order of the input's shape; `input_shape` the shape that the
-    network was read at; `assumes` what is taken for granted. `tied_at` names a layer where several axes meet: then an
-    axis's sizes hold while the other axes stay as they are in `input_shape`, and other combinations are tried.
+    network was read at; `assumes` what is taken for granted. `tied_at` names a layer where several axes meet (of a
+    PyTorch module, that is not known): then an axis's sizes hold while the other axes stay as they are in
+    `input_shape`, and other combinations are tried.
     """
 
     name: str
@@ -172,7 +179,9 @@ class Sizes:
     axes: tuple[AxisSizes, ...]
     tied_at: str | None = None
     assumes: tuple[str, ...] = ()
-    _refused: Callable[[tuple[int, ...]], str | None] | None = field(default=None, repr=False, compare=False)
+    _tried: Callable[[tuple[int, ...]], Mapping[str, Sequence[int]] | str] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def smallest(self) -> tuple[int | None, ...]:
@@ -196,8 +205,10 @@ class Sizes:
     def why(self, size: int | Sequence[int]) -> str | None:
         """Why sizes do not fit, with the layer; None where they fit."""
         sizes = self._each(size)
-        if self.tied_at is not None and self._refused is not None:
-            return self._refused(sizes)
+        moved = [axis for axis, n in zip(self.axes, sizes, strict=True) if n != axis.size]
+        if self._tried is not None and len(moved) > 1:
+            found = self._tried(sizes)
+            return found if isinstance(found, str) else None
         for axis, n in zip(self.axes, sizes, strict=True):
             wrong = axis.why(n)
             if wrong is not None:
@@ -209,11 +220,28 @@ class Sizes:
 
         Raises ShapeError where there are none, and where the axes are tied: ask each by itself then.
         """
-        if self.tied_at is not None and len(self.axes) > 1:
+        wanted = self._each(output, "an output", 0)
+        several = len(self.axes) > 1
+        if self.tied_at is not None and several:
             said = f"the axes are tied at node {self.tied_at!r}; ask one by itself, such as sizes.axes[0].input_for"
             raise ShapeError(f"{said}({output})")
-        wanted = self._each(output, "an output", 0)
-        return tuple(axis.input_for(n, node) for axis, n in zip(self.axes, wanted, strict=True))
+        found = tuple(axis.input_for(n, node) for axis, n in zip(self.axes, wanted, strict=True))
+        if self._tried is not None and several and not self._follows(found, node):
+            raise ShapeError(f"an output of {wanted} follows several axes at once; ask sizes.axes[0].input_for for one")
+        return found
+
+    def _follows(self, sizes: tuple[int, ...], node: str | None) -> bool:
+        """Whether an output is at some sizes what its axes are for each of them."""
+        made = self._tried(sizes) if self._tried is not None else ""
+        if isinstance(made, str):
+            return False
+        name = next(iter(made)) if node is None else node
+        start = self.axes[0].output_shape(self.axes[0].size, node)
+        expected = list(start)
+        for axis, n in zip(self.axes, sizes, strict=True):
+            for k, (new, old) in enumerate(zip(axis.output_shape(n, node), start, strict=True)):
+                expected[k] = new if new != old else expected[k]
+        return tuple(made[name]) == tuple(expected)
 
     def _each(self, size: int | Sequence[int], what: str = "a size", least: int = 1) -> tuple[int, ...]:
         listed = list(size) if isinstance(size, Sequence | np.ndarray) else [size] * len(self.axes)

@@ -41,8 +41,28 @@ class _UnlikeError(Exception):
     """Layers that differ in more than numbers, or numbers that no length explains."""
 
 
-def learned(read: Read, name: str, axis: int, size: int) -> Followed:
-    """Follow an axis of a network that is read anew for every size. Raises UnsupportedOpError where that is in vain."""
+def learned(read: Read, name: str, axis: int, size: int, within: tuple[int, int | None]) -> Followed:
+    """Follow an axis of a network that is read anew for every size; in vain, read it at all that are asked for.
+
+    Raises UnsupportedOpError where those are too many.
+    """
+    try:
+        return _learned(read, name, axis, size)
+    except UnsupportedOpError as error:
+        start, stop = within
+        if stop is None or stop - start > MOST_SINGLE:
+            raise UnsupportedOpError(f"{error}; give within=(start, stop) of at most {MOST_SINGLE} sizes") from error
+        others = ~Places.between(start, stop)
+        found = Followed(list(_single(_required(read(size)), {n: read(n) for n in range(start, stop)})))
+        found.pieces.append(
+            Piece(others, Places.between(0, 0), (_refusing("it is not within the sizes asked for"),), {})
+        )
+        found.assumes.append(f"the network was read at every size from {start} to {stop - 1}, and at no other")
+        return found
+
+
+def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
+    """What numbers in layers say."""
     origin = _required(read(size))
     first = follow(origin, name, axis)
     period = first.period
@@ -64,7 +84,11 @@ def learned(read: Read, name: str, axis: int, size: int) -> Followed:
         raise UnsupportedOpError(
             f"{told}, which repeat after {period} sizes only, are not solved; give within, or a spec"
         )
-    return _by_residues(read, origin, (name, axis), period, size)
+    found = _by_residues(read, origin, (name, axis), period, size)
+    told = _differs(read, origin, found, 3 * LOOKED_AT)
+    if told is not None:
+        raise UnsupportedOpError(f"{told} is not as that of others is; sizes are not solved")
+    return found
 
 
 def _required(found: Network | str) -> Network:
@@ -166,7 +190,7 @@ def _merged_value(sizes: tuple[int, ...], values: Sequence[Any], key: str) -> An
 # What was found, looked at ---------------------------------------------------------------------------------------
 
 
-def _differs(read: Read, origin: Network, found: Followed) -> str | None:
+def _differs(read: Read, origin: Network, found: Followed, count: int = LOOKED_AT) -> str | None:
     """What is wrong with an answer at some sizes, small and large; None where nothing is."""
     n = np.arange(1, 4096)
     fits = np.zeros(n.size, bool)
@@ -175,8 +199,8 @@ def _differs(read: Read, origin: Network, found: Followed) -> str | None:
     for inside in (True, False):
         listed = n[fits == inside]
         listed = listed[listed < 4 * max(max(given.shape) for given in origin.inputs.values())]
-        places = np.unique(np.linspace(0, max(listed.size - 1, 0), LOOKED_AT).astype(int))
-        for size in listed[places].tolist() if listed.size else []:
+        drawn = np.random.default_rng(0).integers(0, max(listed.size, 1), count)  # at no regular distance
+        for size in listed[np.unique([0, *drawn, listed.size - 1])].tolist() if listed.size else []:
             if not _agrees(read, origin, found, size):
                 return f"shapes at a size of {size}"
     return None
@@ -198,9 +222,10 @@ def weights_fit(origin: Network, network: Network) -> str | None:
 
 def _same_outputs(network: Network | str, found: Followed, size: int) -> bool:
     piece = next(piece for piece in found.pieces if piece.domain.holds(size))
-    return isinstance(network, Network) and all(
-        network.shape_of(name) == tuple(length(n).of(size) for n in shape) for name, shape in piece.outputs.items()
-    )
+    if isinstance(network, str):
+        return False
+    made = [network.shape_of(name) for name in network.outputs]  # whose names may differ from size to size
+    return made == [tuple(length(n).of(size) for n in shape) for shape in piece.outputs.values()]
 
 
 # Sizes that leave the same rest ----------------------------------------------------------------------------------

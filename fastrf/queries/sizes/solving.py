@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from fastrf.errors import FastRFError, FormatError, NetworkError, ShapeError, UsageError
@@ -12,7 +12,7 @@ from fastrf.queries.sizes.layers import Followed, follow
 from fastrf.queries.sizes.lengths import FARTHEST
 from fastrf.queries.sizes.readings import Read, learned, weights_fit
 
-__all__ = ["checked_range", "of_network"]
+__all__ = ["checked_range", "moved_shapes", "of_network", "spatial_axes"]
 
 Load: TypeAlias = Callable[[Any], Network]
 
@@ -28,7 +28,7 @@ def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int,
     """
     network, moved = _read(load, input_shape)
     given = _input(network, wrt)
-    axes = _spatial(given)
+    axes = spatial_axes(given)
 
     def at(sizes: Mapping[int, int]) -> Network | str:
         shape = tuple(sizes.get(axis, n) for axis, n in enumerate(given.shape))
@@ -41,20 +41,22 @@ def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int,
     found = [
         follow(network, given.name, axis)
         if fixed
-        else learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis])
+        else learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis], within)
         for axis in axes
     ]
     answers = [AxisSizes(axis, given.shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
     assumes = dict.fromkeys([*moved, *network.assumes, *(text for one in found for text in one.assumes)])
 
-    def refused(sizes: tuple[int, ...]) -> str | None:
+    def tried(sizes: tuple[int, ...]) -> Mapping[str, Sequence[int]] | str:
         other = at(dict(zip(axes, sizes, strict=True)))
         if isinstance(other, str):
             return other
         node = weights_fit(network, other)
-        return None if node is None else f"node {node!r}: its weights are for another shape"
+        shapes = {name: other.shape_of(name) for name in other.outputs}
+        return shapes if node is None else f"node {node!r}: its weights are for another shape"
 
-    return Sizes(network.name, given.shape, tuple(answers), _tied(network, found), tuple(assumes), refused)
+    tied = _tied(network, found)
+    return Sizes(network.name, given.shape, tuple(answers), tied, tuple(assumes), None if tied is None else tried)
 
 
 def _kept(axis: int, at: Callable[[Mapping[int, int]], Network | str], network: Network, given: Input) -> Read:
@@ -79,8 +81,7 @@ def _read(load: Load, input_shape: Any) -> tuple[Network, list[str]]:
         wanted = getattr(input_shape, "shape", input_shape)
         if not isinstance(wanted, list | tuple) or len(wanted) < 2 or not all(type(n) is int for n in wanted):
             raise
-        for more in range(1, MOST_MOVED + 1):
-            shape = (wanted[0], *(n + more for n in wanted[1:]))
+        for shape in moved_shapes(wanted):
             try:
                 network = load(shape)
             except FastRFError:
@@ -88,6 +89,14 @@ def _read(load: Load, input_shape: Any) -> tuple[Network, list[str]]:
             told = "x".join(map(str, wanted))
             return network, [f"the network was read at {'x'.join(map(str, shape))}, since {told} does not fit"]
         raise error
+
+
+def moved_shapes(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Shapes near one that does not fit: the next multiples, then the next ones, of all axes but the first."""
+    for unit in (8, 16, 32, 64):
+        yield (shape[0], *(-(-n // unit) * unit for n in shape[1:]))
+    for more in range(1, MOST_MOVED + 1):
+        yield (shape[0], *(n + more for n in shape[1:]))
 
 
 def _input(network: Network, wrt: str | None) -> Input:
@@ -99,7 +108,8 @@ def _input(network: Network, wrt: str | None) -> Input:
     return network.inputs[names[0] if wrt is None else wrt]
 
 
-def _spatial(given: Input) -> list[int]:
+def spatial_axes(given: Input) -> list[int]:
+    """The axes of an input that hold no channels. Raises ShapeError where there are none."""
     axes = [axis for axis in range(len(given.shape)) if axis != given.channel_axis]
     if not axes:
         raise ShapeError(f"input {given.name!r} of shape {given.shape} has no spatial axes, so no size to choose")

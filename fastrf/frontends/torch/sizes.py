@@ -1,0 +1,242 @@
+"""Which sizes a module takes: runs on tensors whose one size is a symbol, until all sizes are on the way of one.
+
+A run notes every condition on the size that it meets: in the shape rules of operators and in the module's own control
+flow. It stands for all sizes for which these come out alike, those for which the module raises included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.utils._pytree as pytree
+from torch._dispatch.python import enable_python_dispatcher
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+from fastrf.errors import FastRFError, ShapeError, UsageError
+from fastrf.frontends.options import Options
+from fastrf.frontends.torch.capture import captured
+from fastrf.frontends.torch.exporting import first_line, quiet
+from fastrf.frontends.torch.inputs import Inputs
+from fastrf.frontends.torch.keeping import as_it_was, evaluating
+from fastrf.frontends.torch.program import to_network
+from fastrf.network import Input
+from fastrf.queries.sizes.answers import AxisSizes, Sizes
+from fastrf.queries.sizes.guards import LIMIT, UnreadError, number_of, places_of
+from fastrf.queries.sizes.layers import Followed
+from fastrf.queries.sizes.lengths import FARTHEST, Places
+from fastrf.queries.sizes.solving import moved_shapes, spatial_axes
+from fastrf.queries.sizes.trace import Need, Piece
+
+__all__ = ["Module", "Ran", "UnfollowedError", "module_sizes"]
+
+#: So many runs, each for the sizes that take one way through a module.
+MOST_RUNS = 48
+#: Other shapes at which a module is run that does not take the one given.
+MOST_MOVED = 20
+_NOWHERE = Places.between(0, 0)
+
+
+class UnfollowedError(Exception):
+    """A module whose runs do not cover its sizes."""
+
+
+class Ran(NamedTuple):
+    """Shapes of a run's outputs, with the batch; why it failed and in which module; the conditions that it met."""
+
+    outputs: tuple[tuple[Any, ...], ...]
+    failed: str | None
+    module: str
+    conditions: tuple[Any, ...]
+
+
+class Module:
+    """A module in evaluation mode and what it is called with, of which one tensor has the sizes in question."""
+
+    def __init__(self, model: torch.nn.Module, inputs: Inputs, given: Mapping[str, Any], wrt: str | None) -> None:
+        self.model, self.inputs = model, inputs
+        self.names = {id(module): name for name, module in model.named_modules()}
+        tensors = inputs.by_name(model, given)
+        told = ", ".join(tensors)
+        if wrt is None and len(tensors) != 1:
+            raise UsageError(f"the model has inputs {told}; name one by wrt, the others keep their shapes")
+        if wrt is not None and wrt not in tensors:
+            raise UsageError(f"{wrt[:60]!r} is no input of the model; its inputs are {told}")
+        self.first = tensors[next(iter(tensors)) if wrt is None else wrt]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape, with the batch."""
+        return tuple(self.first.shape)
+
+    def run(self, shape: Sequence[int], symbolic: int | None = None) -> Ran:
+        """What the module makes of the tensor in a shape, one of its sizes a symbol or none."""
+        env = ShapeEnv(specialize_zero_one=False, duck_shape=False)
+        mode = FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+
+        def faked(tensor: Any) -> Any:
+            if not isinstance(tensor, torch.Tensor):
+                return tensor
+            mine = tensor is self.first
+            kinds = [
+                DimDynamic.DYNAMIC if mine and axis == symbolic else DimDynamic.STATIC for axis in range(tensor.ndim)
+            ]
+            example = torch.empty(tuple(shape), dtype=tensor.dtype, device=tensor.device) if mine else tensor
+            return mode.from_tensor(example, symbolic_context=StatelessSymbolicContext(dynamic_sizes=kinds))
+
+        inside: list[str] = []
+        with quiet(), as_it_was(self.model), torch.no_grad(), self._entered(inside):
+            evaluating(self.model)
+            arguments, named = pytree.tree_map(faked, (self.inputs.arguments, self.inputs.named))
+            try:
+                with mode, enable_python_dispatcher():
+                    made = self.model(*arguments, **named)
+            except Exception as error:
+                conditions = tuple(guard.expr for guard in env.guards)
+                return Ran((), first_line(error), inside[-1] if inside else "", conditions)
+        tensors = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
+        outputs = tuple(tuple(map(_plain, tensor.shape)) for tensor in tensors)
+        return Ran(outputs, None, "", tuple(guard.expr for guard in env.guards))
+
+    @contextlib.contextmanager
+    def _entered(self, inside: list[str]) -> Iterator[None]:
+        """The names of modules that are running, while it lasts."""
+
+        def enter(module: torch.nn.Module, _: Any) -> None:
+            if id(module) in self.names:
+                inside.append(self.names[id(module)])
+
+        def leave(module: torch.nn.Module, *_: Any) -> None:
+            if id(module) in self.names and inside:
+                inside.pop()
+
+        hooks = torch.nn.modules.module
+        handles = [hooks.register_module_forward_pre_hook(enter), hooks.register_module_forward_hook(leave)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def follow(self, axis: int, names: Sequence[str], within: tuple[int, int | None]) -> Followed:
+        """All sizes of an axis (with the batch), the others as they are. Raises UnfollowedError."""
+        found, left = Followed(), Places.between(within[0], within[1] or FARTHEST)
+        size: int | None = self.shape[axis]
+        for _ in range(MOST_RUNS):
+            if size is None:
+                return found
+            piece = self._piece(axis, size, names)
+            found.pieces.append(piece)
+            left = left & ~piece.domain
+            size = left.first
+            if size == LIMIT:
+                found.assumes.append(f"sizes of {LIMIT} and more are not known: layers hold products of lengths")
+                found.pieces.append(Piece(left, _NOWHERE, (Need("", _NOWHERE, lambda n: f"{n} is not known"),), {}))
+                return found
+        raise UnfollowedError(f"more than {MOST_RUNS} ways through the module")
+
+    def why(self, axis: int, size: int) -> str:
+        """What the module says of a size."""
+        ran = self.run((*self.shape[:axis], size, *self.shape[axis + 1 :]))
+        return ran.failed or "it is not known why"
+
+    def _piece(self, axis: int, size: int, names: Sequence[str]) -> Piece:
+        """The sizes that go the way of one."""
+        shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
+        ran = self.run(shape, axis)
+        if ran.failed is not None and self.run(shape).failed is None:
+            raise UnfollowedError(ran.failed)  # the symbol is to blame
+        try:
+            domain = Places.between(1)
+            for condition in dict.fromkeys(ran.conditions):
+                domain = domain & places_of(condition)
+            outputs = [[number_of(n) for n in _without_batch(output)] for output in ran.outputs]
+        except (UnreadError, FastRFError) as error:
+            raise UnfollowedError(str(error)) from error
+        if not domain.holds(size):
+            raise UnfollowedError(f"conditions at {size} that do not hold there")
+        if ran.failed is not None:
+            return Piece(domain, _NOWHERE, (Need(ran.module, _NOWHERE, lambda n: self.why(axis, n)),), {})
+        return Piece(domain, domain, (), dict(zip(named(names, outputs), outputs, strict=True)))
+
+
+def module_sizes(
+    model: torch.nn.Module,
+    name: str,
+    input_shape: Any,
+    options: Options,
+    wrt: str | None,
+    within: tuple[int, int | None],
+) -> Sizes:
+    """The sizes that a module takes. Raises UnfollowedError where runs do not tell, otherwise as `fastrf.sizes`."""
+    module, assumes = _fitting(model, input_shape, options, wrt)
+    shape, names, axes = _described(module, options, wrt)
+    batch = len(module.shape) - len(shape)
+    found = [module.follow(axis + batch, names, within) for axis in axes]
+    answers = [AxisSizes(axis, shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
+    if len(axes) > 1:
+        assumes.append(f"each axis is solved for {'x'.join(map(str, shape))}, the others as they are there")
+    assumes += [text for one in found for text in one.assumes]
+
+    def tried(sizes: tuple[int, ...]) -> Mapping[str, Sequence[int]] | str:
+        wanted = dict(zip(axes, sizes, strict=True))
+        full = [wanted.get(axis - batch, n) for axis, n in enumerate(module.shape)]
+        ran = module.run(full)
+        return ran.failed or dict(zip(named(names, ran.outputs), map(_without_batch, ran.outputs), strict=True))
+
+    return Sizes(name, shape, tuple(answers), None, tuple(dict.fromkeys(assumes)), tried)
+
+
+def _fitting(model: torch.nn.Module, input_shape: Any, options: Options, wrt: str | None) -> tuple[Module, list[str]]:
+    """The module with inputs that it takes: as given, of another kind, or the next ones that fit. Raises ShapeError."""
+    model = getattr(model, "_orig_mod", model)
+    first = Module(model, Inputs.of(model, input_shape, options.values), options.values, wrt)
+    said = first.run(first.shape).failed
+    if said is None:
+        return first, []
+    inputs = first.inputs
+    others = [inputs.without_batch(model, most=1), inputs.whole_numbers(model, most=2)]
+    for other in others:
+        module = None if other is None else Module(model, other, options.values, wrt)
+        if module is not None and module.run(module.shape).failed is None:
+            return module, []
+    wanted = getattr(input_shape, "shape", input_shape)
+    if isinstance(wanted, list | tuple) and len(wanted) > 1 and all(type(n) is int for n in wanted):
+        for shape in itertools.islice(moved_shapes(wanted), MOST_MOVED):
+            module = Module(model, Inputs.of(model, shape, options.values), options.values, wrt)
+            if module.run(module.shape).failed is None:
+                told = "x".join(map(str, wanted))
+                return module, [f"the model was run at {'x'.join(map(str, shape))}, since {told} does not fit"]
+    raise ShapeError(f"{type(model).__name__} does not take {inputs}: {said}; give an input_shape that fits")
+
+
+def _described(module: Module, options: Options, wrt: str | None) -> tuple[tuple[int, ...], Sequence[str], list[int]]:
+    """The tensor's shape without the batch, names of outputs, and the spatial axes, as the captured model has them."""
+    try:
+        given = (module.inputs.arguments[0] if module.inputs.arguments else None, dict(module.inputs.named))
+        wanted = given[0] if not given[1] else {**given[1]}
+        network = to_network(captured(module.model, wanted, options), options)
+        one = network.inputs[wrt] if wrt is not None and wrt in network.inputs else next(iter(network.inputs.values()))
+    except FastRFError:
+        shape = tuple(_without_batch(module.shape))
+        axis = options.axis_of("input", shape)
+        return shape, (), spatial_axes(Input("input", shape, (0 if len(shape) > 1 else None) if axis is ... else axis))
+    return one.shape, network.outputs, spatial_axes(one)
+
+
+def named(names: Sequence[str], outputs: Sequence[Any]) -> Sequence[str]:
+    """The names of outputs where they are known, numbers otherwise."""
+    return names if len(names) == len(outputs) else [f"output{k}" for k in range(len(outputs))]
+
+
+def _plain(size: Any) -> Any:
+    """A size as a number, or as an expression."""
+    return size if isinstance(size, int) else size.node.expr
+
+
+def _without_batch(shape: Sequence[Any]) -> Sequence[Any]:
+    return shape[1:] if shape and shape[0] == 1 else shape

@@ -1,0 +1,177 @@
+"""Sizes that PyTorch modules take: runs on a symbol, compared with runs at every size."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+import fastrf
+from fastrf.errors import NetworkError, ShapeError, UsageError
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+
+class Skip(nn.Module):
+    """Up to the size of the skip, and of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1)])
+
+    def forward(self, x):
+        fine = self.down[0](x)
+        coarse = functional.interpolate(self.down[1](fine), size=fine.shape[2:], mode="bilinear")
+        return functional.interpolate(torch.cat([fine, coarse], 1), size=x.shape[-2:])
+
+
+class Joined(nn.Module):
+    """Twice as large, to be added to the skip."""
+
+    def forward(self, x):
+        small = functional.max_pool2d(x, 2)
+        smaller = functional.max_pool2d(small, 2)
+        return x + functional.interpolate(small + functional.interpolate(smaller, scale_factor=2), scale_factor=2)
+
+
+class Raising(nn.Module):
+    """Multiples of 32, as it says itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, x):
+        if x.shape[2] % 32 or x.shape[3] % 32:
+            raise RuntimeError(f"Wrong input shape {tuple(x.shape[2:])}, multiples of 32 are expected")
+        return self.stem(x)
+
+
+class Padding(nn.Module):
+    """Windows of 7, padded where they do not divide."""
+
+    def forward(self, x):
+        _, c, h, w = x.shape
+        wide = functional.pad(x, (0, 0, 0, -h % 7))
+        return wide.view(1, c, wide.shape[2] // 7, 7, w).softmax(3).view(1, c, -1, w)[:, :, :h]
+
+
+class Tokens(nn.Module):
+    """Patches as tokens, put back on a grid."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, 4)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        grid = self.patch(x)
+        tokens = grid.flatten(2).transpose(1, 2)
+        return self.attention(tokens, tokens, tokens)[0].transpose(1, 2).view(grid.shape)
+
+
+MODELS = {
+    "skip": (Skip(), (3, 20, 24)),
+    "joined": (Joined(), (3, 16, 16)),
+    "raising": (Raising(), (3, 64, 96)),
+    "padding": (Padding(), (3, 21, 9)),
+    "tokens": (Tokens(), (3, 32, 40)),
+    "unshuffle": (nn.Sequential(nn.PixelUnshuffle(4), nn.Upsample(scale_factor=1.5), nn.Conv2d(48, 3, 3)), (3, 24, 24)),
+    "ceil": (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(2, 3, 1, ceil_mode=True)), (3, 30, 30)),
+    "flat": (nn.Sequential(nn.Conv2d(3, 4, 5, 4), nn.Flatten(), nn.Linear(100, 3)), (3, 21, 22)),
+    "adaptive": (
+        nn.Sequential(nn.Conv2d(3, 4, 7, 4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)),
+        (3, 30, 30),
+    ),
+    "transposed": (
+        nn.Sequential(nn.Conv1d(1, 4, 4, 3), nn.ConvTranspose1d(4, 1, 5, 3, 1, 2), nn.ReflectionPad1d(9)),
+        (1, 50),
+    ),
+    "folded": (nn.Sequential(nn.Unfold(3, stride=2), nn.Linear(60, 4)), (1, 13, 21)),
+}
+
+
+QUICK = ("raising", "flat", "adaptive", "ceil")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MODELS])
+def test_modules_take_what_they_run_on(name):
+    model, shape = MODELS[name]
+    sizes = fastrf.sizes(model, shape)
+    hollow = copy.deepcopy(model).to("meta").eval()
+    for axis in sizes.axes:
+        for n in (*range(1, 26), 32, 37, 60, 64, 67):
+            full = (1, *(n if k == axis.axis else m for k, m in enumerate(shape)))
+            try:
+                wanted = tuple(hollow(torch.empty(full, device="meta")).shape[1:])
+            except (RuntimeError, ValueError):
+                wanted = None
+            assert axis.fits(n) == (wanted is not None), (axis.axis, n, wanted)
+            assert wanted is None or axis.output_shape(n) == wanted
+
+
+def test_what_a_module_says_of_a_size():
+    model = Raising()
+    sizes = fastrf.sizes(model, (3, 70, 96))
+
+    assert sizes.progressions == (((32, None, 32),),) * 2
+    assert sizes.multiple == (32, 32)
+    assert sizes.input_for((16, 48)) == (32, 96)
+    assert "the model was run at 3x72x96" not in sizes.assumes[0]
+    assert sizes.assumes[0] == "the model was run at 3x96x96, since 3x70x96 does not fit"
+    assert sizes.why((32, 40)) == "RuntimeError: Wrong input shape (32, 40), multiples of 32 are expected"
+    assert model.training
+    assert not model._forward_hooks
+
+
+def test_modules_that_fail_are_named():
+    sizes = fastrf.sizes(nn.Sequential(nn.ReLU(), nn.Conv2d(3, 4, 9)), (3, 16, 16))
+
+    assert sizes.smallest == (9, 9)
+    assert sizes.axes[0].why(5).node == "1"
+    assert "Kernel size" in sizes.axes[0].why(5).told
+    assert sizes.why((16, 12)) is None
+
+
+def test_ids_have_sizes_too():
+    assert fastrf.sizes(nn.Embedding(10, 4), (12,)).input_for(7) == (7,)
+
+
+def test_ways_that_do_not_end():
+    class Single(nn.Module):
+        def forward(self, x):
+            return x[:, :, : int(x.shape[2] ** 0.5)]
+
+    found = fastrf.sizes(Single(), (3, 16), within=(16, 30))
+    assert found.progressions == (((16, 30, 1),),)
+    assert found.axes[0].input_for(5) == 25
+    assert found.assumes == ("the network was read at every size from 16 to 29, and at no other",)
+    with pytest.raises(fastrf.UnsupportedOpError, match="give within="):
+        fastrf.sizes(Single(), (3, 16))
+
+
+def test_several_inputs_of_a_module():
+    class Two(nn.Module):
+        def forward(self, image, mask):
+            return image * mask
+
+    shapes = {"image": (1, 8, 8), "mask": (1, 8, 8)}
+    with pytest.raises(UsageError, match="inputs image, mask; name one by wrt"):
+        fastrf.sizes(Two(), shapes)
+    assert fastrf.sizes(Two(), shapes, wrt="mask").progressions[0] == ((1, 9, 7),)
+    with pytest.raises(UsageError, match="'nope' is no input"):
+        fastrf.sizes(Two(), shapes, wrt="nope")
+
+
+def test_modules_that_take_nothing():
+    class Never(nn.Module):
+        def forward(self, _):
+            raise ValueError("never")
+
+    with pytest.raises(ShapeError, match="Never does not take"):
+        fastrf.sizes(Never(), (3, 4, 4))
+    with pytest.raises(NetworkError, match="input_shape"):
+        fastrf.sizes(nn.ReLU())
