@@ -208,3 +208,23 @@ def test_causal_padding_keeps_the_length_and_the_future_out(kernel, dilation):
     pair = fastrf.analyze([fastrf.conv(2, kernel, dilation=dilation, padding=(back, 0))], (1, 40)).output
     assert pair == field
     assert fastrf.sizes([fastrf.conv(2, kernel, dilation=dilation, padding="causal")], (1, 40)).smallest == (1,)
+
+
+def test_a_row_for_each_output(capsys, tmp_path):
+    spec = {
+        "input_shape": [1, 32],
+        "outputs": ["frames", "late", "verdict"],
+        "layers": [
+            {"name": "frames", "op": "conv", "out_channels": 2, "kernel_size": 4, "stride": 4},
+            {"name": "late", "op": "conv", "out_channels": 2, "kernel_size": 3, "padding": 1},
+            {"name": "verdict", "op": "global_avg_pool", "keepdims": False},
+        ],
+    }
+    (tmp_path / "net.json").write_text(json.dumps(spec))
+    _, out = called(capsys, "context", str(tmp_path / "net.json"), "--json")
+    rows = json.loads(out)["outputs"]
+    assert [(row["output"], row["lookback"], row["lookahead"]) for row in rows] == [("frames", 0, 0), ("late", 4, 4)]
+    _, out = called(capsys, "context", str(tmp_path / "net.json"))
+    assert "'verdict' of positions () has no steps" in out
+    _, out = called(capsys, "context", str(tmp_path / "net.json"), "--node", "late", "--leaks", "--json")
+    assert [(row["node"], row["pairs"], row["first"]) for row in json.loads(out)["leaks"]] == [("late", 28, [0, 4])]
