@@ -201,6 +201,9 @@ def test_too_many_terms_are_halved_then_tried_then_said(monkeypatch):
     def refused(*_):
         raise refuse
 
+    with monkeypatch.context() as patch:
+        patch.setattr(comparing, "dense_row", refused)
+        assert comparing.compared(*sides) == "position (4, 4) sees otherwise; its pixels are not told: too many"
     monkeypatch.setattr(comparing, "areas", refused)
     found = comparing.compared(*sides)
     assert (found.positions, found.position) == (None, (0, 0))

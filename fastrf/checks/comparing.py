@@ -73,7 +73,10 @@ def compared(old: ReceptiveField, new: ReceptiveField) -> Pixels | str:
         if isinstance(found, str):
             return found
         if found is not None:
-            return _example(of, before, after, *found)
+            try:
+                return _example(of, before, after, *found)
+            except LimitError as error:
+                return f"{of} {found[0]} sees otherwise; its pixels are not told: {error}"
     return ""
 
 
