@@ -97,6 +97,9 @@ def test_what_is_not_known_is_asked_for():
         pooled.is_causal(stride=-1)
     with pytest.raises(fastrf.PositionError, match="axis 1 is not one of the 1 pixel axes"):
         pooled.lookback(1)
+    patches = [fastrf.conv(2, 4, stride=4), fastrf.flatten(start_axis=1)]  # as many as there are rows, by chance
+    with pytest.raises(fastrf.PositionError, match="16 steps on 16 samples in no regular stride"):
+        fastrf.analyze(patches, (1, 16, 16)).output.is_causal()
     with pytest.raises(fastrf.PositionError, match="has no steps: none of its axes goes along axis 0"):
         fastrf.analyze([fastrf.global_avg_pool(keepdims=False)], (1, 12)).output.lookback()
 

@@ -173,7 +173,7 @@ def steps_of(
         return Steps(own, _checked_stride(stride), relation, alone)
     if len(known) == 1 and (step := next(iter(known))) > 0:
         return Steps(own, step, relation, alone)
-    if relation.n_rows != relation.n_cols:
+    if relation.n_rows != relation.n_cols or 0 in known:
         said = f"{relation.n_rows} steps on {relation.n_cols} samples in no regular stride"
         raise PositionError(f"{name!r} has {said}; say how many samples a step covers with stride=")
     said = f"{name!r}: a step along axis {axis} covers one sample, as there are as many steps"
