@@ -405,3 +405,15 @@ def test_the_command(run):
     ):
         code, out, err = run("sizes", "alexnet", *words)
         assert (code, out, len(err.splitlines())) == (2, "", 1), words
+
+
+def test_sizes_that_are_rare_are_found():
+    def read(size):
+        if size % 12:
+            return "node 'parts' (reshape): 12 does not divide it"
+        layers = [fastrf.layer("reshape", shape=[1, size // 12, 12], name="parts"), fastrf.layer("sum", axes=2)]
+        return fastrf.load(layers, (1, size))
+
+    answer = AxisSizes(1, 36, learned(read, "input", 1, 36, (1, None)).pieces)
+    assert answer.progressions == ((12, None, 12),)
+    assert answer.output_shape(120) == (1, 10)

@@ -6,6 +6,7 @@ which a map is resized, the two axes of a grid of tokens. Such numbers are found
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,8 @@ Read = Callable[[int], Network | str]
 MOST_ASKED = 24
 #: Where numbers are no function of lengths, a network is read at every size of three periods of at most so many.
 MAX_PERIOD = 64
+#: Where few sizes fit, so many after the one given are looked at.
+MOST_APART = 65
 #: So many of the smallest sizes are read one by one.
 MOST_SINGLE = 512
 #: Sizes at which an answer is looked at.
@@ -69,6 +72,10 @@ def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
     sizes = [size + k for k in (1, 2, 3, max(period // 2, 1), period, 2 * period, 3 * period)]
     sizes += _some(first, size)
     networks = {size: origin, **{n: one for n in sizes if isinstance(one := read(n), Network)}}
+    if len(networks) == 1:  # sizes that fit may be rare
+        others = [n for n in (*range(size + 1, size + MOST_APART), 2 * size, 3 * size) if isinstance(read(n), Network)]
+        networks |= {n: _required(read(n)) for n in others[:3]}
+        period = math.lcm(period, *(n - size for n in others[:1] if n - size < MOST_APART))
     try:
         found = _by_lengths(read, networks, (name, axis))
         if found is None:

@@ -35,7 +35,7 @@ def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int,
         shapes = {name: shape if name == given.name else one.shape for name, one in network.inputs.items()}
         try:
             return load(shapes if len(shapes) > 1 else shape)
-        except NetworkError as error:
+        except (NetworkError, FormatError) as error:  # constants of a file that do not fit each other any more
             return str(error)
 
     found = [
