@@ -22,14 +22,14 @@ from fastrf.errors import FastRFError, UnknownNodeError
 from fastrf.field import ReceptiveField
 from fastrf.frontends.options import MASK_BELOW, ChannelAxis, Options
 from fastrf.network import Network, Node
-from fastrf.queries.context import Kept, StepByStep
 from fastrf.queries.halo import Aligned, halo_of, margins
 from fastrf.queries.ignoring import without
-from fastrf.queries.leaks import Leak, first_leaks
 from fastrf.queries.naming import calls, last_map, resolve
 from fastrf.system.locks import cached_property
 
 if TYPE_CHECKING:
+    from fastrf.queries.context import Kept
+    from fastrf.queries.leaks import Leak
     from fastrf.queries.why.answers import Why
     from fastrf.summary import Summary
 
@@ -177,6 +177,8 @@ class Analysis(Mapping[str, ReceptiveField]):
         where the node is causal along the axis. `axis` and `stride` as in `ReceptiveField.leaks`, whose errors this
         raises, too; UnknownNodeError where nodes on the way were not among the targets.
         """
+        from fastrf.queries.leaks import first_leaks
+
         name = self.network.outputs[0] if node is None else resolve(self.network, node)
         return first_leaks(self._seen, self, name, axis, stride)
 
@@ -239,6 +241,8 @@ class Analysis(Mapping[str, ReceptiveField]):
 
     def _kept(self, name: str, axis: int) -> Kept:
         """The nodes on the way to one that keep state along a pixel axis, and what the others make of it."""
+        from fastrf.queries.context import Kept, StepByStep
+
         way, others = self._unbounded_inputs()
         taken = StepByStep(axis, way.carry, self._tightened)
         found = _walk(self._seen, self.wrt, way.start, others, [name], taken.finish, taken.carry)[name]

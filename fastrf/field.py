@@ -22,17 +22,17 @@ from fastrf.engine.terms import Term
 from fastrf.errors import PositionError, UsageError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
-from fastrf.queries.context import Kept
 from fastrf.queries.digests import digest
 from fastrf.queries.halo import Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
-from fastrf.queries.sequences import Sequential
+from fastrf.queries.unbounded import Sequential
 from fastrf.system.locks import cached_property
 from fastrf.system.terminal import Progress
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from fastrf.queries.context import Kept
     from fastrf.queries.why.answers import Why
 
 __all__ = ["ReceptiveField", "load_field"]
