@@ -91,11 +91,18 @@ def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
         raise UnsupportedOpError(
             f"{told}, which repeat after {period} sizes only, are not solved; give within, or a spec"
         )
-    found = _by_residues(read, origin, (name, axis), period, size)
-    told = _differs(read, origin, found, 3 * LOOKED_AT)
-    if told is not None:
-        raise UnsupportedOpError(f"{told} is not as that of others is; sizes are not solved")
-    return found
+    said = ""
+    for times in (1, 2):  # a factor such as 1.5 repeats after several periods of what fits
+        try:
+            found = _by_residues(read, origin, (name, axis), times * period, size)
+        except UnsupportedOpError as error:
+            said = str(error)
+            continue
+        told = _differs(read, origin, found, 3 * LOOKED_AT)
+        if told is None:
+            return found
+        said = f"{told} are not as those of others are; sizes are not solved"
+    raise UnsupportedOpError(said)
 
 
 def _required(found: Network | str) -> Network:
