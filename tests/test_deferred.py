@@ -201,10 +201,11 @@ def test_every_node_is_exact_and_one_is_never_made_whole(rng, monkeypatch, kind,
     analysis = fastrf.analyze(network)
     relations = {group.relation for term in analysis[nodes[0]].dependency.terms for group in term}
     assert any(isinstance(relation, kind) for relation in relations)
-    found = {name: (analysis[name].neuron_masks(), analysis[name].areas()) for name in nodes}
+    found = {name: (analysis[name].neuron_masks(), analysis[name].areas(), analysis[name].digest()) for name in nodes}
     monkeypatch.setattr(crossing, "_FEW", 1 << 40)
     with stretched_from(1 << 40):
         plain = fastrf.analyze(network)
-        for name, (masks, areas) in found.items():
+        for name, (masks, areas, digest) in found.items():
             assert np.array_equal(masks, plain[name].neuron_masks()), name
             assert np.array_equal(areas, plain[name].areas()), name
+            assert digest == plain[name].digest(), name

@@ -19,10 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.engine.crossed import Crossed
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
-from fastrf.engine.terms import Term
+from fastrf.engine.terms import Group, Term
 from fastrf.errors import LimitError
 from fastrf.queries.counting import MAX_COUNTED_TERMS, common_parts, pieces
 
@@ -34,6 +35,7 @@ PRIMES = (2147483647, 2147483629, 2147483587, 2147483579)
 VERSION = 1
 
 Numbers = npt.NDArray[np.uint64]
+IntArray = npt.NDArray[np.int64]
 
 
 def digest(dependency: Dependency, *facts: object) -> str:
@@ -66,10 +68,16 @@ def _clusters(dependency: Dependency) -> list[list[Term]]:
 
 
 def _may_meet(one: Term, other: Term) -> bool:
-    """Whether two terms may hold the same element: not where a group of both holds nothing in common."""
-    theirs = {(group.rows, group.cols): group.relation for group in other}
-    pairs = [(g.relation, theirs[g.rows, g.cols]) for g in one if (g.rows, g.cols) in theirs]
-    return all(a is b or a.union(b).n_points < a.n_points + b.n_points for a, b in pairs)
+    """Whether two terms may hold the same element: not where a group of both has no row or no element in common."""
+    pairs = [(mine, its) for mine, its in itertools.product(one, other) if mine.rows and mine.rows == its.rows]
+    if not all(((mine.relation.counts > 0) & (its.relation.counts > 0)).any() for mine, its in pairs):
+        return False  # as parts of joined tensors
+    both = [(mine.relation, its.relation) for mine, its in itertools.product(one, other) if _alike(mine, its)]
+    return all(a is b or a.union(b).n_points < a.n_points + b.n_points for a, b in both)
+
+
+def _alike(one: Group, other: Group) -> bool:
+    return (one.rows, one.cols) == (other.rows, other.cols)
 
 
 def _sum(dependency: Dependency, prime: int) -> int:
@@ -79,7 +87,7 @@ def _sum(dependency: Dependency, prime: int) -> int:
     free = set(range(len(rows))).difference(*(groups[0].rows for groups in parts))
     total = {(1 << len(dependency.terms)) - 1: math.prod(int(rows[f].sum()) for f in free) % prime}
     for groups in parts:
-        along = _line([rows[f] for f in groups[0].rows], prime), _line([columns[a] for a in groups[0].cols], prime)
+        along = _line([rows[f] for f in groups[0].rows], prime), [columns[a] for a in groups[0].cols]
         own = _sums([group.relation for group in groups], *along, prime)
         both: dict[int, int] = defaultdict(int)
         for (bits, value), (others, factor) in itertools.product(total.items(), own.items()):
@@ -89,24 +97,52 @@ def _sum(dependency: Dependency, prime: int) -> int:
     return sum(total.values()) % prime
 
 
-def _sums(relations: Sequence[Relation], rows: Numbers, columns: Numbers, prime: int) -> dict[int, int]:
+def _sums(relations: Sequence[Relation], rows: Numbers, columns: Sequence[Numbers], prime: int) -> dict[int, int]:
     """By set of relations (bits), the sum over the elements that these hold, and no others."""
-    before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(columns) % prime])
     if len(relations) == 1:
-        indptr, start, stop = relations[0].runs
-        own = (before[stop] + np.uint64(prime) - before[start]) % prime
-        own = own * np.repeat(rows, np.diff(indptr)) % prime
-        return {1: int(own.sum()) % prime} if own.size else {}
+        own = _row_sums(relations[0], columns, prime) * rows % prime
+        return {1: int(own.sum()) % prime} if not relations[0].is_empty else {}
     indptr, cuts, marks = pieces(relations)
     held = np.flatnonzero(marks)
     start, stop, bits = cuts[held], cuts[held + 1], marks[held]
     indptr = np.searchsorted(held, indptr)
-    own = (before[stop] + np.uint64(prime) - before[start]) % prime
-    own = own * np.repeat(rows, np.diff(indptr)) % prime
+    own = _between(start, stop, _line(columns, prime), prime) * np.repeat(rows, np.diff(indptr)) % prime
     sets, which = np.unique(bits, return_inverse=True)
     sums = np.zeros(sets.size, np.uint64)
     np.add.at(sums, which, own)
     return {int(one): int(value) % prime for one, value in zip(sets, sums, strict=True)}
+
+
+def _row_sums(relation: Relation, columns: Sequence[Numbers], prime: int) -> Numbers:
+    """uint64[n_rows]: the sum of the weights of every row's columns; rows that are products are not written out."""
+    along = _split(columns, [part.n_cols for part in relation.parts]) if isinstance(relation, Crossed) else None
+    if isinstance(relation, Crossed) and along is not None:
+        found: Numbers = (relation.index[0] >= 0).astype(np.uint64)
+        for part, index, weights in zip(relation.parts, relation.index, along, strict=True):
+            found = found * _row_sums(part, weights, prime)[index] % prime
+        return found
+    indptr, start, stop = relation.runs
+    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_between(start, stop, _line(columns, prime), prime))])
+    return np.asarray((total[indptr[1:]] - total[indptr[:-1]]) % prime)
+
+
+def _split(columns: Sequence[Numbers], sizes: Sequence[int]) -> list[list[Numbers]] | None:
+    """The axes in groups of these sizes; None where an axis is in two."""
+    found, rest = [], list(columns)
+    for size in sizes:
+        own = [np.ones(1, np.uint64)]
+        while math.prod(one.size for one in own) < size:
+            own.append(rest.pop(0))
+        if math.prod(one.size for one in own) > size:
+            return None
+        found.append(own)
+    return found
+
+
+def _between(start: IntArray, stop: IntArray, weights: Numbers, prime: int) -> Numbers:
+    """The sums of weights from a start to its stop."""
+    before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(weights) % prime])
+    return np.asarray((before[stop] + np.uint64(prime) - before[start]) % prime)
 
 
 def _weights(dependency: Dependency, prime: int) -> tuple[list[Numbers], list[Numbers]]:
