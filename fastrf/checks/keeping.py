@@ -140,6 +140,8 @@ def _notes(found: Diff, failed: Collection[Outcome]) -> Iterator[str]:
         yield f"assumed anew: {_listed(dict.fromkeys(assumed))}"
     if found.renamed:
         yield f"renamed: {_listed(f'{old} -> {new}' for old, new in found.renamed)}"
+    if found.same:
+        yield f"made otherwise, but seeing the same, which is no failure: {_listed(found.same)}"
     names = {one.node for one in failed}
     quiet = [change.name for change in found.changes if _said(change, found) and change.name not in names]
     if quiet:
