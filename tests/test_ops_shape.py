@@ -89,6 +89,15 @@ def test_slice(attributes: dict, wanted: list[int]) -> None:
     assert moved("slice", [5], axis=0, **attributes) == wanted
 
 
+@pytest.mark.parametrize(
+    ("n", "kept"), [(5, [1, 2, 3]), (2, [0]), (4, [2]), (6, [2]), (8, [4]), (5, [2, 3]), (3, [0, 1]), (3, [0, 1, 2])]
+)
+def test_center_crop(n: int, kept: list[int]) -> None:
+    field = field_of("center_crop", [1, n], [2, len(kept)])
+    assert [np.flatnonzero(field.mask(o)).tolist() for o in range(len(kept))] == [[place] for place in kept]
+    assert not field_of("center_crop", [1, n], [2, len(kept)], wrt="b").to_csr().nnz
+
+
 def test_select() -> None:
     assert moved("select", [2, 3], axis=1, index=-1) == [2, 5]
 
@@ -251,6 +260,13 @@ def test_moving_along_positions_keeps_the_channels_known() -> None:
         ),
         ("split", ([5],), {"axis": 0, "sections": 3, "index": 2}, "part 2 is outside the 2 parts"),
         ("chunk", ([5],), {"axis": 0, "chunks": 0, "index": 0}, "chunks must be at least 1, not 0"),
+        (
+            "center_crop",
+            ([1, 4, 5], [2, 4, 6]),
+            {},
+            "the centre of shape (1, 4, 5) cannot be as large as shape (2, 4, 6); pad it",
+        ),
+        ("center_crop", ([1, 4, 5], [1, 4]), {}, "the centre of shape (1, 4, 5) cannot be as large as shape (1, 4)"),
         ("repeat", ([5],), {"repeats": [1, 2]}, "repeats has 2 values for 1 axes"),
         ("repeat_interleave", ([5],), {"axis": 0, "repeats": -1}, "repeats must be at least 0, not -1"),
         ("pixel_shuffle", ([3, 1, 1],), {"factor": 2}, "3 channels do not divide into blocks of 4"),

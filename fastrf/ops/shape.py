@@ -105,6 +105,24 @@ def pad(x: Tensor, *, padding: Sequence[Sequence[int]], mode: str = "constant") 
     return x
 
 
+@operator(paths="sum", channel_axis=0)
+def center_crop(x: Tensor, like: Tensor) -> Tensor:
+    """The centre of `x`, as large along the spatial axes as `like`, which gives its shape and no value.
+
+    Of `n` places, `m` are kept from `(n - m) / 2` on, rounded to the nearest, a half to the even one: 1 of 2 from 0,
+    1 of 4 from 2. Where `n` is less than `m`, it is an error. Source: torchvision.transforms.CenterCrop, which pads
+    then.
+    """
+    axes = spatial_axes(x)
+    if x.ndim != like.ndim or any(x.shape[a] < like.shape[a] for a in axes):
+        raise ShapeError(f"the centre of shape {x.shape} cannot be as large as shape {like.shape}; pad it first")
+    for axis in axes:
+        n, m = x.shape[axis], like.shape[axis]
+        if n != m:
+            x = x.map_axis(axis, maps.strided_slice(n, round((n - m) / 2), 1, m))
+    return x
+
+
 @operator("slice", paths="sum")
 def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
     """Every `step`-th index from `start` to `stop`, as Python slices; `step` may be negative."""

@@ -106,6 +106,18 @@ def pad(attrs: dict, x: Dep) -> Dep:
     return assemble([n + b + a for n, (b, a) in zip(shape_of(x), pads, strict=True)], x.shape[-1], reads)
 
 
+@operator("center_crop")
+def center_crop(attrs: dict, x: Dep, like: Dep) -> Dep:
+    """The middle of the first, as large as the second along all axes but the first."""
+    starts = [round((n - m) / 2.0) for n, m in zip(shape_of(x)[1:], shape_of(like)[1:], strict=True)]
+    require(all(start >= 0 for start in starts), "center_crop: the first must be larger")
+
+    def reads(o: tuple) -> Reads:
+        return [(x, (o[0], *(i + start for i, start in zip(o[1:], starts, strict=True))))]
+
+    return assemble((x.shape[0], *shape_of(like)[1:]), x.shape[-1], reads)
+
+
 def take(x: Dep, axis: int, indices: Iterable[int]) -> Dep:
     """Slices of x along an axis; negative indices allowed."""
     chosen = [axis_of(i, x.shape[axis]) for i in indices]

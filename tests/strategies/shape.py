@@ -85,6 +85,18 @@ def make_pad(b: Builder, op: str) -> None:
     b.attempt("pad", x, lambda: {"padding": [[side(n), side(n)] for n in b.shapes[x]], **attrs})
 
 
+@maker("shape", "center_crop")
+def make_center_crop(b: Builder, op: str) -> None:
+    """The centre, as large as another node, after padding if no node is as large."""
+    like = b.pick(lambda s: len(s) > 1 and is_full(s))
+    wanted = b.shapes[like]
+    fitting = b.nodes(lambda s: len(s) == len(wanted) and all(n >= m for n, m in zip(s[1:], wanted[1:], strict=True)))
+    x = b.choice(fitting)
+    if x == like or b.chance(0.3):
+        x = b.add("pad", x, padding=[[0, 0], *([b.integer(0, 2), b.integer(0, 2)] for _ in wanted[1:])])
+    b.add(op, [x, like])
+
+
 @maker("shape", "slice", weight=2)
 def make_slice(b: Builder, op: str) -> None:
     """A slice, sometimes backwards, seldom empty."""

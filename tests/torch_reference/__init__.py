@@ -21,7 +21,16 @@ from tests.torch_reference.dense import (
     reduction,
     squeeze_excitation,
 )
-from tests.torch_reference.shape import depth_to_space, numbered, of_slice, pad, scatter, space_to_depth, tuple_split
+from tests.torch_reference.shape import (
+    center_crop,
+    depth_to_space,
+    numbered,
+    of_slice,
+    pad,
+    scatter,
+    space_to_depth,
+    tuple_split,
+)
 from tests.torch_reference.windows import (
     adaptive,
     conv,
@@ -129,6 +138,7 @@ OPS: dict[str, Callable[..., Tensor]] = {
     "unsqueeze": lambda a, x: x.unsqueeze(a["axis"]),
     "expand": lambda a, x: x.expand(a["shape"]),
     "pad": pad,
+    "center_crop": center_crop,
     "slice": lambda a, x: numbered(x, lambda n: np.moveaxis(np.moveaxis(n, a["axis"], 0)[of_slice(a)], 0, a["axis"])),
     "select": lambda a, x: x.select(a["axis"], a["index"]),
     "flip": lambda a, x: x.flip(a["axes"]),

@@ -18,6 +18,15 @@ def pad(a: dict, x: Tensor) -> Tensor:
     return x.flatten()[torch.from_numpy(numbers)]
 
 
+def center_crop(_: dict, x: Tensor, like: Tensor) -> Tensor:
+    """The crop of torchvision, axis by axis."""
+    from torchvision.transforms.functional import center_crop as crop
+
+    for axis in range(1, x.ndim):
+        x = crop(x.movedim(axis, -1).unsqueeze(-2), [1, like.shape[axis]]).squeeze(-2).movedim(-1, axis)
+    return x
+
+
 def numbered(x: Tensor, move: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     """Elements of x moved as numpy moves their numbers."""
     return x.flatten()[torch.from_numpy(move(np.arange(x.numel()).reshape(tuple(x.shape))).copy())]

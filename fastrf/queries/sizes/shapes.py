@@ -95,6 +95,15 @@ def pad(trace: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[N
     return [padded_axis(trace, n, tuple(pair), mode) for n, pair in zip(shapes[0], pairs, strict=True)]
 
 
+@rule("center_crop")
+def center_crop(trace: Trace, _: Attributes, shapes: list[Shape]) -> Sequence[Number]:
+    """As large as the second input, which the first must be."""
+    wanted = shapes[1][1:]
+    for n, m in zip(shapes[0][1:], wanted, strict=True):
+        trace.require(length(n) >= m, "the centre of {} places cannot be as large as {}; pad it first", n, m)
+    return [shapes[0][0], *wanted]
+
+
 @rule("slice")
 def slice_(_: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Number]:
     """A stretch of an axis, as Python cuts it."""
