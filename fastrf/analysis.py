@@ -214,6 +214,7 @@ class Analysis(Mapping[str, ReceptiveField]):
             inputs,
             None,
             lambda name, value: value.finished(lambda nominal: self._tightened(name, nominal)),
+            Aligned.carry,
         )
 
     def _unbounded_at(self, name: str, axis: int | None = None) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from fastrf.errors import PositionError, UsageError
 from fastrf.outputs import facts, storage, streams
 from fastrf.queries import counting, masks
 from fastrf.queries.digests import digest
-from fastrf.queries.halo import Halo, follows, halo_of
+from fastrf.queries.halo import FAR, Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted
 from fastrf.queries.unbounded import Sequential
 from fastrf.system.locks import cached_property
@@ -359,6 +359,8 @@ class ReceptiveField(Sequential):
         before, after = list(halo.before), list(halo.after)
         for axis, (low, high) in enumerate(self._margins):
             before[axis], after[axis] = max(before[axis], low), max(after[axis], high)
+            if FAR in (low, high):
+                before[axis] = after[axis] = math.inf
         around = {axis % len(self.pixel_shape) for axis in ([wrap] if isinstance(wrap, int) else wrap)}
         for axis in range(len(before)):
             if axis not in around and not follows(self.nominal, axis, self.intervals(axis)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ import numpy.typing as npt
 
 from fastrf.engine.axis_map import AxisMap
 from fastrf.engine.dependency import Dependency
-from fastrf.engine.extent import Extent
 from fastrf.engine.nominal import Nominal, bounds
-from fastrf.engine.pieces import Piece
+from fastrf.engine.recipe import Recipe, replay
 from fastrf.queries import counting, masks
+from fastrf.queries.reach import bounded, filled, kept, spread
 
-__all__ = ["Aligned", "Halo", "follows", "goes_around", "halo_of", "margins"]
+__all__ = ["FAR", "Aligned", "Halo", "follows", "goes_around", "halo_of", "margins"]
+
+#: A margin of no bound, as an integer that files hold.
+FAR = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -121,46 +124,14 @@ def _plain(size: float) -> float:
 
 
 def margins(aligned: Aligned, channel_axis: int | None) -> tuple[tuple[int, int], ...]:
-    """Context before and after, per axis, without which values on the way to a node would be missing in a tile."""
+    """Context before and after, per axis, without which values on the way to a node would be missing in a tile.
+
+    FAR stands for the whole image.
+    """
     reach = aligned.reach if channel_axis is None else aligned.reach.reduce(channel_axis)
     halo = halo_of(reach.settled(), aligned.periods)
     sides = zip(halo.before, halo.after, strict=True)
-    return tuple((int(low), int(high)) if math.isfinite(low + high) else (0, 0) for low, high in sides)
-
-
-def _kept(nominal: Nominal, axis: int, pixels: tuple[int, ...]) -> Nominal:
-    """A mapped axis whose first indices outside of the map, on either side, read what no tile that lacks them has."""
-    found = [_kept_piece(piece, axis, nominal.shape[axis], pixels) for piece in nominal.pieces]
-    same = all(old is new for old, new in zip(nominal.pieces, found, strict=True))
-    return nominal if same else Nominal(nominal.shape, found, nominal.n_extents)
-
-
-def _kept_piece(piece: Piece, axis: int, size: int, pixels: tuple[int, ...]) -> Piece:
-    factors = list(piece.axes.at(axis))
-    if len(factors) != 1 or not piece.covers(axis, size):
-        return piece
-    extents = [
-        _cut_off(extent, size, n) if [p.factor for p in extent.phases] == factors else extent
-        for extent, n in zip(piece.extents, pixels, strict=True)
-    ]
-    same = all(old is new for old, new in zip(piece.extents, extents, strict=True))
-    return piece if same else replace(piece, extents=tuple(extents))
-
-
-def _cut_off(extent: Extent, size: int, n: int) -> Extent:
-    """An extent along an axis of a size, over `n` pixels, for which what was cropped is out of reach."""
-    (phase,) = extent.phases
-    if phase.shift <= 0 or not (np.isfinite(extent.low).all() and np.isfinite(extent.high).all()):
-        return extent
-    index = np.arange(phase.period)
-    turns = -(-(size - index) // phase.period)  # to the first index behind the map
-    behind = np.maximum(n + 1 - (extent.high + turns * phase.shift), 0)
-    ahead = np.maximum(extent.low - phase.shift + 1, 0)
-    read = extent.low <= extent.high
-    if not (read & ((behind > 0) | (ahead > 0))).any():
-        return extent
-    low, high = np.where(read, extent.low - ahead, extent.low), np.where(read, extent.high + behind, extent.high)
-    return Extent(extent.phases, low, high)
+    return tuple((int(low), int(high)) if math.isfinite(low + high) else (FAR, FAR) for low, high in sides)
 
 
 def _step(kind: str) -> Callable[..., Aligned]:
@@ -207,9 +178,22 @@ class Aligned:
         return Aligned(nominal, self.pixels, periods, reach)
 
     def finished(self, finish: Callable[[Nominal], Nominal]) -> Aligned:
-        """With the last word on both fields."""
+        """With the last word on both fields; positions that read nothing are where the pixels around them are."""
         nominal = finish(self.nominal)
-        return self.after(nominal, self.periods, nominal if self.reach is self.nominal else finish(self.reach))
+        reach = nominal if self.reach is self.nominal else finish(self.reach)
+        return self.after(nominal, self.periods, filled(reach, self.pixels))
+
+    @staticmethod
+    def carry(recipe: Recipe, inputs: Sequence[Aligned]) -> Aligned:
+        """Carry a recipe out; a constant map is taken for one that is made from place to place of what it reads."""
+        found = replay(recipe, inputs)
+        if found.reach.pieces or not recipe.steps or recipe.steps[-1].kind != "nothing":
+            return found
+        for read in inputs:
+            reach = spread(bounded(read.reach), recipe.channel_axis, found.nominal.shape)
+            if reach.pieces:
+                return found.after(found.nominal, read.periods, reach)
+        return found
 
     def map_axis(self, axis: int, axis_map: AxisMap) -> Aligned:
         """Read the axis through the map."""
@@ -223,12 +207,13 @@ class Aligned:
                         periods[k] = math.lcm(periods[k], turns * shift * phase.shift // phase.period)
         nominal = self.nominal.map_axis(axis, axis_map)
         reach = nominal if self.reach is self.nominal else self.reach.map_axis(axis, axis_map)
-        return self.after(nominal, periods, _kept(reach, axis, self.pixels))
+        return self.after(nominal, periods, kept(reach, axis, self.pixels))
 
     reduce, insert, stretch = _step("reduce"), _step("insert"), _step("stretch")
     permute, reshape, along = _step("permute"), _step("reshape"), _step("along")
     union, concat = _step("union"), _step("concat")
 
     def nothing(self) -> Aligned:
-        """The same shape, reading nothing."""
-        return Aligned(self.nominal.nothing(), self.pixels)
+        """The same shape, reading nothing; what is constant is there only where the map is, so the reach stays."""
+        reach = bounded(self.reach)
+        return Aligned(self.nominal.nothing(), self.pixels, self.periods if reach.pieces else None, reach)
