@@ -48,7 +48,8 @@ def assert_receptive_field(
     `fastrf_locks/FILE.TEST.json` beside the test, with `lock="name"` `fastrf_locks/name.json`; `lock="some/path.json"`
     is seen from the test's folder. `pytest --fastrf-update` writes it.
 
-    Raises UsageError without rules and lock file, and what `fastrf.analyze` and `fastrf.check` raise.
+    Raises UsageError without rules and lock file, or where `update` would lose another file, and what `fastrf.analyze`
+    and `fastrf.check` raise.
     """
     __tracebackhide__ = True
     from fastrf.analysis import Analysis, analyze
@@ -58,6 +59,10 @@ def assert_receptive_field(
         raise UsageError("there is nothing to assert; give rules such as 'output.size >= 224', or a lock file")
     if isinstance(model, Analysis) and (input_shape is not None or options):
         raise UsageError("input_shape and options are of a model to analyse, and this is an analysis")
+    if lock is not None and update:
+        from fastrf.checks.asking import require_lock
+
+        require_lock(lock)  # before there is work to lose
     analysis = model if isinstance(model, Analysis) else analyze(model, input_shape, **options)
     if lock is not None and update:
         _write(analysis, lock, rules)
@@ -69,15 +74,12 @@ def _write(analysis: Analysis, path: str | os.PathLike[str], rules: Sequence[str
     """Write the lock file, once the rules can be read."""
     from pathlib import Path
 
+    from fastrf.checks.asking import write_lock
     from fastrf.checks.checking import check
-    from fastrf.checks.locks import Lock
 
     if rules:
         check(analysis, rules)
-    lock, file = Lock.of(analysis), Path(path)
-    if not file.exists() or file.read_bytes() != lock.to_text().encode():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock.save(file)
+    write_lock(analysis, Path(path))
 
 
 def _require(analysis: Analysis, rules: Sequence[str] | str, lock: str | os.PathLike[str] | None) -> None:
@@ -138,7 +140,7 @@ def _asserting(request: pytest.FixtureRequest) -> Callable[..., Analysis]:
         if lock is None:
             lock = not rules
         path = _path(item, lock, taken) if lock is not False else None
-        before = path.read_bytes() if path is not None and path.exists() else b""
+        before = path.read_bytes() if path is not None and path.is_file() else b""
         options["update"] = update
         found = assert_receptive_field(model, input_shape, rules=rules, lock=path, **options)
         if update and path is not None and path.read_bytes() != before:

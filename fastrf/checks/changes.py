@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.checks.comparing import Pixels
 from fastrf.checks.locks import Entry, Lock
+from fastrf.checks.outcomes import unlooked
 from fastrf.system.tables import Column, Table, agreed, brief_count, count, document, number, spans
 from fastrf.system.texts import markdown_text
 
@@ -144,7 +145,7 @@ class Diff:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the table does not hold: inputs, examples of pixels, assumptions, names."""
-        found = [*self._inputs(), *self._examples(), *self._unknown()]
+        found = [*unlooked(self.new.inputs, self.new.wrt), *self._inputs(), *self._examples(), *self._unknown()]
         found += _listed("", [line for change in self.changes if change.kind != "inherited" for line in _said(change)])
         found += _listed("renamed: ", [f"{was} -> {name}" for was, name in self.renamed])
         return (*found, *_listed("made otherwise, sees the same: ", list(self.same)))

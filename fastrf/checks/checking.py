@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastrf.checks.figures import ANCHORS, NETWORK, Asked, Figure, Subject, figure_named, told
-from fastrf.checks.outcomes import Outcome
+from fastrf.checks.outcomes import Outcome, unlooked
 from fastrf.checks.results import CheckResult
 from fastrf.checks.rules import Operand, Rule, read_rules
 from fastrf.errors import FastRFError, UsageError, did_you_mean
@@ -45,6 +45,7 @@ def check(analysis: Analysis, rules: Any = (), against: Lock | str | os.PathLike
         more, notes = kept(analysis, against)
         outcomes += more
     inputs = {name: one.shape for name, one in analysis.network.inputs.items()}
+    notes = [*unlooked(inputs, analysis.wrt), *notes]
     return CheckResult(analysis.network.name, inputs, analysis.wrt, tuple(outcomes), tuple(notes))
 
 

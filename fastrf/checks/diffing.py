@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from fastrf.analysis import Analysis, analyze
+from fastrf.checks.asking import asked_as, is_schema
 from fastrf.checks.changes import COSTS, FIGURES, KINDS, Change, Diff
 from fastrf.checks.comparing import compared
-from fastrf.checks.locks import SCHEMA, Entry, Lock
+from fastrf.checks.locks import Entry, Lock
 from fastrf.checks.matching import Matching, matched
 from fastrf.errors import FormatError, UsageError
+from fastrf.loading import load
 from fastrf.system.files import parse_json, read_text
 
 __all__ = ["compare", "diff", "read_lock"]
@@ -35,14 +38,21 @@ def diff(old: Any, new: Any, input_shape: Any = None, **options: Any) -> Diff:
     given = [_locked(old), _locked(new)]
     if (input_shape is not None or options) and all(isinstance(one, Lock | Analysis) for one in given):
         raise UsageError("input_shape and options are of a model to analyse, and both sides are analysed")
-    for lock in [one for one in given if isinstance(one, Lock)][:1]:
-        shapes = list(lock.inputs.values())
-        known = shapes[0] if len(shapes) == 1 else dict(lock.inputs)
-        input_shape = known if input_shape is None else input_shape
-        options = {**({"wrt": lock.wrt} if lock.wrt not in lock.inputs else {}), **options}
+    lock = next((one for one in given if isinstance(one, Lock)), None)
     return compare(
-        *(one if isinstance(one, Lock | Analysis) else analyze(one, input_shape, **options) for one in given)
+        *(one if isinstance(one, Lock | Analysis) else _asked(one, lock, input_shape, options) for one in given)
     )
+
+
+def _asked(source: Any, lock: Lock | None, input_shape: Any, options: Mapping[str, Any]) -> Analysis:
+    """The analysis of a model, beside a lock asked for what that is of, where nothing else is said."""
+    if lock is not None:
+        reading = {key: value for key, value in options.items() if key not in ("wrt", "targets", "ignore")}
+        shapes, wrt = asked_as(lock, lambda: load(source, **reading))
+        known = next(iter(shapes.values())) if shapes and len(shapes) == 1 else shapes
+        input_shape = known if input_shape is None else input_shape
+        options = {**({} if wrt is None else {"wrt": wrt}), **options}
+    return analyze(source, input_shape, **options)
 
 
 def _locked(given: Any) -> Any:
@@ -64,7 +74,7 @@ def read_lock(path: str | os.PathLike[str]) -> Lock | None:
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema is None:
         return None
-    if not (isinstance(schema, str) and schema.startswith(SCHEMA.rpartition("/")[0])):
+    if not is_schema(schema):
         raise FormatError(f"{name}: {str(schema)[:40]!r} is neither a network nor a lock file; give one of these")
     return Lock.parse(text, name)
 

@@ -46,8 +46,9 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
         where: dict[str, Any] = {"file": path, "line": lines.get(was or node, 0)}
         return Outcome(rule, node, value, kind == "same", _ABOUT.get(kind, ""), kind=kind, **where)
 
-    old, new = _asked(against.inputs, against.wrt), _asked(Lock.inputs_of(analysis), analysis.wrt)
-    if old != new:
+    sides = (against.inputs, against.wrt), (Lock.inputs_of(analysis), analysis.wrt)
+    if _placed(*sides[0]) != _placed(*sides[1]):
+        old, new = (_asked(*side) for side in sides)
         told = f"modules are not compared: they were locked for {old}, which --input and --wrt can give"
         return [outcome("inputs", "cause", f"{old} -> {new}")], [told]
     found = diff(against, analysis)
@@ -57,12 +58,18 @@ def kept(analysis: Analysis, against: Lock | str | os.PathLike[str]) -> tuple[li
     return [*failed, *passed], list(_notes(found, failed))
 
 
+def _placed(inputs: Mapping[str, Sequence[int]], wrt: str) -> tuple[Any, ...]:
+    """What is analysed: inputs may have other names, but not other shapes."""
+    return *map(tuple, inputs.values()), list(inputs).index(wrt) if wrt in inputs else wrt
+
+
 def _asked(inputs: Mapping[str, Sequence[int]], wrt: str) -> str:
-    """What is analysed, in words: inputs may have other names, but not other shapes."""
-    shapes = ", ".join(map(WORDS["shape"], inputs.values()))
-    if wrt not in inputs:
-        return f"{shapes} against {wrt!r}"
-    return shapes if wrt == next(iter(inputs)) else f"{shapes} against input {list(inputs).index(wrt)}"
+    """The same in words."""
+    if len(inputs) == 1 and wrt in inputs:
+        return str(WORDS["shape"](inputs[wrt]))
+    named = len(inputs) > 1
+    shapes = ", ".join(f"{name} " * named + WORDS["shape"](shape) for name, shape in inputs.items())
+    return f"{shapes} against {wrt!r}"
 
 
 def _failures(found: Diff) -> list[tuple[str, str, str, str]]:

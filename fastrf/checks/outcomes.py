@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastrf.system.tables import agreed, number
 
-__all__ = ["Outcome", "Outcomes"]
+__all__ = ["Outcome", "Outcomes", "unlooked"]
+
+#: As many other inputs are named.
+_OTHERS = 6
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Outcomes:
         failed, n = len({outcome.rule for outcome in self.failures}), len(self.checks)
         told = f"{n} check{'s' * (n != 1)}"
         return f"FAILED: {failed} of {told}" if failed else f"passed: {told}"
+
+
+def unlooked(inputs: Iterable[str], wrt: str) -> list[str]:
+    """A note of the inputs that nothing is measured against, where there are some."""
+    names = list(inputs)
+    others = [name for name in names if name != wrt]
+    if not others or len(names) == 1:
+        return []
+    shown = ", ".join(map(repr, others[:_OTHERS])) + f" and {len(others) - _OTHERS} more" * (len(others) > _OTHERS)
+    of, it = ("inputs", "each") if len(others) > 1 else ("input", "it")
+    return [f"not looked at: what is seen of {of} {shown}; lock {it} apart with --wrt {others[0]}"]
 
 
 def _worded(value: Any) -> str:

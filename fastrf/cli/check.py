@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastrf.cli.diff import asked_as
+from fastrf.cli.diff import analyzed_as
 from fastrf.cli.options import Output, Source, option
 from fastrf.errors import FormatError, UsageError, did_you_mean
 from fastrf.system import terminal
@@ -89,7 +89,8 @@ def check(source: Source, asked: CheckOptions, written: Output) -> None:
     if ending and form not in (None, "github", ENDINGS[ending]):
         raise UsageError(f"{written.output} is no {form}; leave --format {form} out, or change the ending")
     lock = _locked(asked)
-    analysis = (asked_as(lock, source) if lock else source).analyze()
+    written.require_apart(source.model, *filter(None, (asked.against, asked.rules, asked.boxes, asked.anchors)))
+    analysis = analyzed_as(lock, asked.against, source) if lock else source.analyze()
     rules = rules._replace(rules=tuple(replace(r, file=r.file or _file(source.model)) for r in rules.rules))
     result = _checked(analysis, rules, asked)
     if written.output is not None:
@@ -107,7 +108,8 @@ def check(source: Source, asked: CheckOptions, written: Output) -> None:
 
 def _locked(asked: CheckOptions) -> Lock | None:
     """The lock file, where there is one. Raises FormatError for another file, UsageError for none."""
-    from fastrf.checks.locks import SCHEMA, Lock
+    from fastrf.checks.asking import require_lock
+    from fastrf.checks.locks import Lock
 
     path = asked.against
     if path is None:
@@ -116,31 +118,26 @@ def _locked(asked: CheckOptions) -> Lock | None:
         if not asked.update:
             raise UsageError(f"{path} is not there; --update writes it")
         return None
+    if asked.update or not path.is_file():
+        require_lock(path)
     try:
         return Lock.read(path)
-    except FormatError as error:
+    except FormatError:
         if not asked.update:
             raise
-        with path.open("rb") as file:  # what is spoilt may be replaced, what never was a lock file may not
-            is_lock = SCHEMA.rpartition("/")[0].encode() in file.read(200)
-        if not is_lock:
-            raise UsageError(f"{path} is there and is no lock file; choose another name, or remove it") from error
-        return None
+        return None  # what is spoilt is replaced
 
 
 def _checked(analysis: Analysis, rules: Rules, asked: CheckOptions) -> CheckResult:
     """The result; with --update, the lock file is written once all rules are read and asked."""
+    from fastrf.checks.asking import write_lock
     from fastrf.checks.checking import check as checked
-    from fastrf.checks.locks import Lock
 
     if asked.update and asked.against is not None:
         if rules.rules:
             checked(analysis, rules)
-        lock = Lock.of(analysis)
-        is_same = asked.against.exists() and asked.against.read_bytes() == lock.to_text().encode()
-        if not is_same:
-            lock.save(asked.against)
-        terminal.note(f"{'unchanged' if is_same else 'wrote'} {asked.against}: {len(lock.entries)} modules")
+        lock, is_new = write_lock(analysis, asked.against)
+        terminal.note(f"{'wrote' if is_new else 'unchanged'} {asked.against}: {len(lock.entries)} modules")
     return checked(analysis, rules, asked.against)
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastrf.cli.options import Printed, Source, option
-from fastrf.errors import FastRFError, UsageError
+from fastrf.errors import FastRFError, UnknownNodeError, UsageError
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.checks.locks import Lock
 
-__all__ = ["asked_as", "diff"]
+__all__ = ["analyzed_as", "diff"]
 
-_Model = TypeVar("_Model", bound=Source)
 _OLD = "A model as in other commands, or a lock file that `fastrf check --update` wrote."
 _NEW = "Another, or the same as it is now."
 _EXIT = "Exit with 1 where anything but names differs."
@@ -48,10 +47,10 @@ def diff(
     locks = [read_lock(model) for model in (source.model, new)]
     if all(locks) and source.input_shape is not None:
         raise UsageError("--input is of a model, and both sides are lock files; leave it out")
-    for lock in filter(None, locks):
-        source = asked_as(lock, source)
-    models = zip((source.model, new), locks, strict=True)
-    found = compare(*(lock or _analysed(replace(source, model=model)) for model, lock in models))
+    models = list(zip((source.model, new), locks, strict=True))
+    printed.require_apart(source.model, new)
+    beside = next(((lock, model) for model, lock in models if lock), None)
+    found = compare(*(lock or _analysed(replace(source, model=model), beside) for model, lock in models))
     if printed.chosen:
         printed.table(found.table, form)
     else:
@@ -60,17 +59,24 @@ def diff(
         raise typer.Exit(1)
 
 
-def _analysed(side: Older) -> Analysis:
+def _analysed(side: Older, beside: tuple[Lock, str] | None) -> Analysis:
     """The analysis of one side; errors say which."""
     try:
-        return side.analyze()
+        return analyzed_as(*beside, side) if beside else side.analyze()
     except FastRFError as error:
         raise error if side.model in str(error) else type(error)(f"{side.model}: {error}") from error
 
 
-def asked_as(lock: Lock, source: _Model) -> _Model:
-    """What a model is asked beside a lock: the same, where nothing else is said."""
-    shapes = {name: "x".join(map(str, shape)) for name, shape in lock.inputs.items()}
-    known = [*shapes.values()] if len(shapes) == 1 else [f"{name}={shape}" for name, shape in shapes.items()]
-    wrt = lock.wrt if lock.wrt not in lock.inputs else None
-    return replace(source, input_shape=source.input_shape or known, wrt=source.wrt or wrt)
+def analyzed_as(lock: Lock, path: object, source: Source) -> Analysis:
+    """The analysis of a model beside the lock in a file: asked for the same, where nothing else is said."""
+    from fastrf.checks.asking import asked_as
+
+    shapes, wrt = asked_as(lock, replace(source, input_shape=None).load)
+    texts = {name: "x".join(map(str, shape)) for name, shape in (shapes or {}).items()}
+    known = [*texts.values()] if len(texts) == 1 else [f"{name}={shape}" for name, shape in texts.items()]
+    try:
+        return replace(source, input_shape=source.input_shape or known or None, wrt=source.wrt or wrt).analyze()
+    except UnknownNodeError as error:
+        if source.wrt or wrt is None:
+            raise
+        raise UsageError(f"{path} was measured against {wrt!r}: {error}; --wrt gives another") from error

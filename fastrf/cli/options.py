@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -100,7 +101,7 @@ class Source:
         from fastrf.analysis import analyze
 
         with status(f"reading {self.model} ..."):
-            network = self._load()
+            network = self.load()
             _log.debug("read %s: %d layers", self.model, len(network.nodes))
             found = analyze(network, wrt=self.wrt, ignore=self.ignore or ())
             _log.debug("analysed every layer against %r", found.wrt)
@@ -125,7 +126,7 @@ class Source:
         from fastrf.analysis import analyze
 
         with status(f"reading {self.model} ..."):
-            network = self._load()
+            network = self.load()
             target = network.outputs[0] if node is None else node
             _log.debug("read %s: %d layers", self.model, len(network.nodes))
             found = analyze(network, wrt=self.wrt, targets=[target], ignore=self.ignore or ())
@@ -133,7 +134,8 @@ class Source:
             found[target]  # an unknown name is told at once
             return found
 
-    def _load(self) -> Network:
+    def load(self) -> Network:
+        """The network of the model."""
         from fastrf.loading import load
 
         return self._asked(load)
@@ -196,6 +198,15 @@ class Output:
 
     output: OutputOption = None
     overwrite: Annotated[bool, option(_OVERWRITE, "--overwrite")] = False
+
+    def require_apart(self, *read: object) -> None:
+        """Raise UsageError where the file is one of those that are read, by whatever name."""
+        for name in map(str, read):
+            is_same = False
+            with contextlib.suppress(OSError, ValueError):  # of what is not there, or no name of a file
+                is_same = self.output is not None and self.output.samefile(name)
+            if is_same:
+                raise UsageError(f"{self.output} is read as {name}; write to another file")
 
     def require(self, endings: Collection[str], what: str, asked: Sequence[str] = ()) -> str:
         """The ending of the file, "" without one, before there is work to lose; `asked` are endings chosen otherwise.
