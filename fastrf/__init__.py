@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastrf.budget import Limits, limits
     from fastrf.checks.changes import Change, Diff
     from fastrf.checks.checking import check
+    from fastrf.checks.comparing import Pixels
     from fastrf.checks.diffing import diff
     from fastrf.checks.locks import Entry, Lock
     from fastrf.checks.outcomes import Outcome
@@ -84,6 +85,7 @@ _NAMES = {
     "budget": "Limits limits",
     "checks.changes": "Change Diff",
     "checks.checking": "check",
+    "checks.comparing": "Pixels",
     "checks.diffing": "diff",
     "checks.locks": "Entry Lock",
     "checks.outcomes": "Outcome",
@@ -145,6 +147,7 @@ __all__ = [
     "Node",
     "Nominal",
     "Outcome",
+    "Pixels",
     "PositionError",
     "Progression",
     "Reason",

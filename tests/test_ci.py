@@ -170,6 +170,8 @@ def test_the_check_of_the_action(step, tmp_path):
     assert done.returncode == 1
     assert "::error file=rf.lock.json" in done.stdout
     assert "two" in (work / "out.sarif").read_text()
+    done = step("Check receptive fields", **given, FASTRF_SARIF="out.json")
+    assert (done.returncode, "sarif is the path of a .sarif file" in done.stdout) == (2, True)
 
 
 HOSTILE = ["\"; touch pwned; \"$(touch pwned)`touch pwned`';touch pwned;'", "--help", "a\n$(touch pwned)"]
@@ -221,3 +223,4 @@ def test_commands_of_the_action_and_the_hook_exist(action):
     assert (command, name in commands) == ("fastrf", True)
     assert 'fastrf = "fastrf.__main__:main"' in (ROOT / "pyproject.toml").read_text()
     assert {"name", "language", "pass_filenames"} <= set(hook)
+    assert hook["types"] == ["file"]  # what it is asked for may be a file of any kind

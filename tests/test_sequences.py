@@ -93,8 +93,15 @@ def test_what_is_not_known_is_asked_for():
     with pytest.raises(fastrf.PositionError, match="1 steps on 12 samples in no regular stride; say how many samples"):
         pooled.lookahead()
     assert ends(pooled, stride=12) == (0, 0, True)
-    with pytest.raises(fastrf.UsageError, match="stride must be a number of samples above 0, not -1"):
+    with pytest.raises(fastrf.UsageError, match=r"stride must be a number of samples above 0 .*, not -1"):
         pooled.is_causal(stride=-1)
+    for stride in (True, math.nan, 10**30):
+        with pytest.raises(fastrf.UsageError, match="stride must be a number of samples above 0"):
+            pooled.lookahead(stride=stride)
+    shifted = fastrf.analyze([fastrf.conv(1, 3, padding=1)], (1, 12)).output
+    assert not shifted.is_causal(stride=1)
+    with pytest.raises(fastrf.UsageError, match="covers 1 samples, as the network tells; leave out stride 3"):
+        shifted.is_causal(stride=3)
     with pytest.raises(fastrf.PositionError, match="axis 1 is not one of the 1 pixel axes"):
         pooled.lookback(1)
     patches = [fastrf.conv(2, 4, stride=4), fastrf.flatten(start_axis=1)]  # as many as there are rows, by chance

@@ -185,6 +185,7 @@ def test_the_command(capsys, tmp_path):
     assert (tmp_path / "s.csv").read_text().splitlines()[1].split(",")[:4] == ["Add_Skip_Connections", "0", "1", "252"]
     for words, said in [
         ("--chunk 16", "leave the options of tiles out"),
+        ("--costs --words", "leave one out"),
         ("--stream --tile 16", "leave the options of tiles out"),
         ("--stream --chunk 1.5", "--chunk '1.5'"),
         ("--stream --chunk 0", "no multiple of the period"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastrf.cli.options import NodeOption, Printed, Source, option
-from fastrf.errors import PositionError
+from fastrf.errors import PositionError, UsageError
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -52,6 +52,8 @@ def context(
     from fastrf.queries.context import checked_rate
 
     form, rate = printed.form, checked_rate(sample_rate)  # what does not fit is told before the work
+    if leaks and rate is not None:
+        raise UsageError("--leaks lists steps and samples; leave --sample-rate out")
     analysis = source.analyze()
     names = list(dict.fromkeys(analysis.network.outputs)) if node is None else [node]
     found, without = _contexts(analysis, names, rate, axis, stride)

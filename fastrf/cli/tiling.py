@@ -87,6 +87,8 @@ def tiling(source: Source, asked: Tiles, streamed: Streams, printed: Printed) ->
             raise UsageError("a stream has --stream, --chunk, --axis and --node; leave the options of tiles out")
         printed.table(streamed.table(source, asked.node or ()), form)
         return
+    if asked.costs and asked.words:
+        raise UsageError("--costs compares tiles, --words tells of one; leave one out")
     if asked.memory and (asked.tile or asked.costs):
         raise UsageError("--memory chooses the tiles; leave out --tile and --costs")
     size, image = asked.sizes, asked.image_shape

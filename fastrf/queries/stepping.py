@@ -24,6 +24,7 @@ from fastrf.engine.pieces import Piece
 from fastrf.engine.relation import Relation
 from fastrf.engine.terms import expand
 from fastrf.errors import PositionError, UsageError
+from fastrf.network import MAX_AXIS
 from fastrf.queries.counting import joined
 from fastrf.system.locks import cached_property
 
@@ -159,7 +160,8 @@ def steps_of(
 
     Which one that is and how far it goes in a step is what the nominal field tells; otherwise it is the axis of
     the same number, one sample a step if both are of the same length. `stride` says it where neither holds. Raises
-    PositionError where it is not known which axis or what stride, and UsageError for a stride that is none.
+    PositionError where it is not known which axis or what stride, and UsageError for a stride that is none, or another
+    than the network tells.
     """
     axis = checked_axis(axis, len(positional.input_shape), name)
     going = followed(nominal, axis)
@@ -169,10 +171,15 @@ def steps_of(
         raise PositionError(f"{name!r} of positions {positional.shape} has no steps: {several} along axis {axis}")
     relation = along(positional, own, axis)
     known, alone = going.get(own, set()), len(going) < 2
-    if stride is not None:
-        return Steps(own, _checked_stride(stride), relation, alone)
+    given = None if stride is None else _checked_stride(stride)
     if len(known) == 1 and (step := next(iter(known))) > 0:
+        if given not in (None, step):
+            raise UsageError(
+                f"a step of {name!r} covers {step} samples, as the network tells; leave out stride {stride}"
+            )
         return Steps(own, step, relation, alone)
+    if given is not None:
+        return Steps(own, given, relation, alone)
     if relation.n_rows != relation.n_cols or 0 in known:
         said = f"{relation.n_rows} steps on {relation.n_cols} samples in no regular stride"
         raise PositionError(f"{name!r} has {said}; say how many samples a step covers with stride=")
@@ -185,8 +192,8 @@ def _checked_stride(stride: float | Fraction) -> Fraction:
         given = Fraction(stride).limit_denominator(_FINEST)
     except (TypeError, ValueError, OverflowError):
         given = Fraction(0)
-    if given <= 0:
-        raise UsageError(f"stride must be a number of samples above 0, not {stride!r}")
+    if isinstance(stride, bool) or not 0 < given <= MAX_AXIS:
+        raise UsageError(f"stride must be a number of samples above 0 that an input may have, not {stride!r}")
     return given
 
 

@@ -131,7 +131,8 @@ class Sequential(Unbounded):
     `axis` is an axis of the pixels, 0 the first one; steps are the positions along the axis that goes through it. Step
     `o` covers the samples `[o * stride, (o + 1) * stride)`, rounded outwards to whole samples. `stride` says how many
     samples a step covers where the nominal field does not; without it, one, where there are as many steps as samples.
-    All raise PositionError for an axis without steps or of no known stride, and UsageError for a stride that is none.
+    All raise PositionError for an axis without steps or of no known stride, and UsageError for a stride that is none or
+    another than the network tells.
     """
 
     name: str
