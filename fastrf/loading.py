@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,8 @@ def sizes(
     `fastrf.load`; `input_shape` need not fit itself: then the network is read at the next size that does. `within`, a
     half-open range of sizes, limits what is listed. With several inputs, `wrt` names one; the others keep their shapes.
 
-    A PyTorch module is run with a symbol for the size, its own conditions included. Another network that is read for
+    A PyTorch module is run with a symbol for the size, its own conditions included. An ONNX file that fixes an axis at
+    the given size takes no other; give another size to ask its layers. Another network that is read for
     one input anew (a file, a built-in one) may hold numbers that follow its size: it is read
     at some sizes to find them and at others to look at the answer, which `assumes` says.
 
@@ -101,7 +102,10 @@ def sizes(
         source, input_shape = found
     ending = os.fspath(source).lower() if isinstance(source, str | os.PathLike) else ""
     fixed = isinstance(source, Network | Mapping | list | tuple) or str(ending).endswith((".toml", ".json"))
-    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, bounds, fixed=fixed)
+    stated = _stated if _is_onnx(source) or ending.endswith(".onnx") else lambda _: {}
+    return of_network(
+        lambda shape: read(source, shape, options), input_shape, wrt, bounds, fixed=fixed, stated=lambda: stated(source)
+    )
 
 
 def read(source: Any, input_shape: Any, options: Options) -> Network:
@@ -201,6 +205,13 @@ def _from_onnx(source: Any, input_shape: Any, options: Options) -> Network:
     name = source.graph.name or "model" if not isinstance(source, str) else Path(source).stem
     model = frontend.read(source) if isinstance(source, str) else source
     return frontend.to_network(model, input_shape, options, name=name)
+
+
+def _stated(source: Any) -> Mapping[str, Sequence[Any]]:
+    """Shapes that an ONNX file states for its inputs, with the batch."""
+    from fastrf.frontends import onnx as frontend
+
+    return frontend.stated(frontend.read(source) if isinstance(source, str | os.PathLike) else source)
 
 
 def _names_torch(source: Any) -> bool:

@@ -149,8 +149,13 @@ def test_ways_that_do_not_end():
     assert found.progressions == (((16, 30, 1),),)
     assert found.axes[0].input_for(5) == 25
     assert found.assumes == ("the network was read at every size from 16 to 29, and at no other",)
+    near = fastrf.sizes(Single(), (3, 16))
+    assert near.progressions == (((1, 49, 1),),)
+    assert "every size from 1 to 48, and at no other, which are not known" in near.assumes[0]
+    assert "--within" in near.assumes[0]
+    assert "--within" in near.axes[0].why(90).told
     with pytest.raises(fastrf.UnsupportedOpError, match="give within="):
-        fastrf.sizes(Single(), (3, 16))
+        fastrf.sizes(Single(), (3, 16), within=(1, 1000))
 
 
 def test_several_inputs_of_a_module():

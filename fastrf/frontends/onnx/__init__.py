@@ -18,7 +18,8 @@
 from __future__ import annotations
 
 from fastrf.frontends.onnx import rules_control, rules_dense, rules_pointwise, rules_shape, rules_windows  # noqa: F401 (registered so)
+from fastrf.frontends.onnx.inputs import stated
 from fastrf.frontends.onnx.reading import read, to_network
 from fastrf.frontends.onnx.shortening import cut, folded
 
-__all__ = ["cut", "folded", "read", "to_network"]
+__all__ = ["cut", "folded", "read", "stated", "to_network"]

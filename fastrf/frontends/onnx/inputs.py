@@ -15,7 +15,7 @@ from fastrf.frontends.onnx.constants import Constant, holding
 from fastrf.frontends.onnx.nodes import printable
 from fastrf.network import MAX_AXIS
 
-__all__ = ["control", "declared", "dtype_of_input", "fits", "solved"]
+__all__ = ["control", "declared", "dtype_of_input", "fits", "solved", "stated"]
 
 Entry = onnx.ValueInfoProto
 #: Sizes as the file has them: a number, the name of an open one, or None for one that has no name.
@@ -32,6 +32,11 @@ def declared(entry: Entry) -> Sizes | None:
         for d in tensor.shape.dim
     ]
     return [None if isinstance(n, int) and n < 0 else n for n in sizes]
+
+
+def stated(model: onnx.ModelProto) -> dict[str, Sizes]:
+    """What a file says of the shapes of its inputs, with the batch."""
+    return {printable(entry.name): sizes for entry in model.graph.input if (sizes := declared(entry)) is not None}
 
 
 def _names(text: str) -> bool:

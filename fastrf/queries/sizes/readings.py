@@ -16,10 +16,10 @@ import numpy as np
 from fastrf.errors import UnsupportedOpError
 from fastrf.network import Network, Node
 from fastrf.queries.sizes.layers import Followed, Hole, follow
-from fastrf.queries.sizes.lengths import Length, Places, length
+from fastrf.queries.sizes.lengths import FARTHEST, Length, Places, length
 from fastrf.queries.sizes.trace import Need, Piece
 
-__all__ = ["Read", "learned"]
+__all__ = ["Read", "learned", "only"]
 
 #: The network with one axis of the input of a size; what is wrong where it does not fit.
 Read = Callable[[int], Network | str]
@@ -32,6 +32,8 @@ MAX_PERIOD = 64
 MOST_APART = 65
 #: So many of the smallest sizes are read one by one.
 MOST_SINGLE = 512
+#: Where sizes are not solved, so many before the one given and after it are read one by one.
+NEAR = 32
 #: Sizes at which an answer is looked at.
 LOOKED_AT = 4
 
@@ -52,16 +54,37 @@ def learned(read: Read, name: str, axis: int, size: int, within: tuple[int, int 
     try:
         return _learned(read, name, axis, size)
     except UnsupportedOpError as error:
-        start, stop = within
-        if stop is None or stop - start > MOST_SINGLE:
-            raise UnsupportedOpError(f"{error}; give within=(start, stop) of at most {MOST_SINGLE} sizes") from error
-        others = ~Places.between(start, stop)
-        found = Followed(list(_single(_required(read(size)), {n: read(n) for n in range(start, stop)})))
-        found.pieces.append(
-            Piece(others, Places.between(0, 0), (_refusing("it is not within the sizes asked for"),), {})
-        )
-        found.assumes.append(f"the network was read at every size from {start} to {stop - 1}, and at no other")
-        return found
+        start, stop = within[0], within[1] or FARTHEST
+        named = (start, stop) != (1, FARTHEST)
+        if named and stop - start > MOST_SINGLE:
+            raise UnsupportedOpError(f"{error}; {_remedy(MOST_SINGLE)}") from error
+        if not named:
+            start, stop = max(size - NEAR, 1), size + NEAR + 1
+        return _each(read, size, (start, stop), None if named else str(error))
+
+
+def only(origin: Network, name: str, size: int, axis: int) -> Followed:
+    """The size that a file fixes an axis of an input at, and no other."""
+    refusal = _refusing(f"the file fixes it at {size}")
+    others = Piece(~Places.between(size, size + 1), Places.between(0, 0), (refusal,), {})
+    told = f"the file fixes axis {axis} of {name!r} at {size}; export it with an open size, or ask with another one"
+    return Followed([*_single(origin, {size: origin}), others], assumes=[told])
+
+
+def _remedy(most: int) -> str:
+    return f"give within=(start, stop) (--within START:STOP) of at most {most} sizes, each of which is tried"
+
+
+def _each(read: Read, size: int, within: tuple[int, int], why: str | None) -> Followed:
+    """Every size of a range by itself; `why` says why no others are known, where nobody asked for the range."""
+    start, stop = within
+    found = Followed(list(_single(_required(read(size)), {n: read(n) for n in range(start, stop)})))
+    told = "it is not within the sizes asked for" if why is None else f"it is not known; {_remedy(MOST_SINGLE)}"
+    found.pieces.append(Piece(~Places.between(start, stop), Places.between(0, 0), (_refusing(told),), {}))
+    found.assumes.append(f"the network was read at every size from {start} to {stop - 1}, and at no other")
+    if why is not None:
+        found.assumes[0] += f", which are not known, since {why}; for others {_remedy(MOST_SINGLE)}"
+    return found
 
 
 def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
@@ -80,7 +103,7 @@ def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
         found = _by_lengths(read, networks, (name, axis))
         if found is None:
             found, networks = first, {}
-        told = _differs(read, origin, found)
+        told = _differs(read, origin, found, size)
         if told is None:
             if networks:
                 found.assumes.append(f"numbers in layers follow the size elsewhere as at {_listed(networks)}")
@@ -88,9 +111,7 @@ def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
     except _UnlikeError:
         told = "layers that differ from size to size"
     if period > MAX_PERIOD:
-        raise UnsupportedOpError(
-            f"{told}, which repeat after {period} sizes only, are not solved; give within, or a spec"
-        )
+        raise UnsupportedOpError(f"{told}, which repeat after {period} sizes only, are not solved")
     said = ""
     for times in (1, 2):  # a factor such as 1.5 repeats after several periods of what fits
         try:
@@ -98,7 +119,7 @@ def _learned(read: Read, name: str, axis: int, size: int) -> Followed:
         except UnsupportedOpError as error:
             said = str(error)
             continue
-        told = _differs(read, origin, found, 3 * LOOKED_AT)
+        told = _differs(read, origin, found, size, 3 * LOOKED_AT)
         if told is None:
             return found
         said = f"{told} are not as those of others are; sizes are not solved"
@@ -204,8 +225,10 @@ def _merged_value(sizes: tuple[int, ...], values: Sequence[Any], key: str) -> An
 # What was found, looked at ---------------------------------------------------------------------------------------
 
 
-def _differs(read: Read, origin: Network, found: Followed, count: int = LOOKED_AT) -> str | None:
-    """What is wrong with an answer at some sizes, small and large; None where nothing is."""
+def _differs(read: Read, origin: Network, found: Followed, given: int, count: int = LOOKED_AT) -> str | None:
+    """What is wrong with an answer at some sizes, small and large, and the given one; None where nothing is."""
+    if not _agrees(read, origin, found, given):
+        return f"shapes at a size of {given}"
     n = np.arange(1, 4096)
     fits = np.zeros(n.size, bool)
     for piece in found.pieces:

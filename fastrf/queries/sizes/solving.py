@@ -10,18 +10,29 @@ from fastrf.network import Input, Network
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
 from fastrf.queries.sizes.layers import Followed, follow
 from fastrf.queries.sizes.lengths import FARTHEST
-from fastrf.queries.sizes.readings import Read, learned, weights_fit
+from fastrf.queries.sizes.readings import Read, learned, only, weights_fit
 
 __all__ = ["checked_range", "moved_shapes", "of_network", "spatial_axes"]
 
 Load: TypeAlias = Callable[[Any], Network]
+Stated: TypeAlias = Callable[[], Mapping[str, Sequence[Any]]]
 
 #: Sizes after one that does not fit at which a network is read instead.
 MOST_MOVED = 64
 
 
-def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int, int | None], *, fixed: bool) -> Sizes:
+def of_network(
+    load: Load,
+    input_shape: Any,
+    wrt: str | None,
+    within: tuple[int, int | None],
+    *,
+    fixed: bool,
+    stated: Stated = lambda: {},
+) -> Sizes:
     """The sizes that fit a network which `load` reads at a shape; `fixed` says that its layers are always the same.
+
+    `stated` gives shapes that a file states for its inputs, and that what runs it insists on.
 
     Raises what `load` raises, UsageError for a network of several inputs of which none is named, ShapeError for an
     input without spatial axes and UnsupportedOpError for layers whose shapes are not solved.
@@ -38,12 +49,16 @@ def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int,
         except (NetworkError, FormatError) as error:  # constants of a file that do not fit each other any more
             return str(error)
 
-    found = [
-        follow(network, given.name, axis)
-        if fixed
-        else learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis], within)
-        for axis in axes
-    ]
+    alone = _stated_axes(given, stated())
+
+    def found_of(axis: int) -> Followed:
+        if axis in alone:
+            return only(network, given.name, given.shape[axis], axis)
+        if fixed:
+            return follow(network, given.name, axis)
+        return learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis], within)
+
+    found = [found_of(axis) for axis in axes]
     answers = [AxisSizes(axis, given.shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
     assumes = dict.fromkeys([*moved, *network.assumes, *(text for one in found for text in one.assumes)])
 
@@ -57,6 +72,12 @@ def of_network(load: Load, input_shape: Any, wrt: str | None, within: tuple[int,
 
     tied = _tied(network, found)
     return Sizes(network.name, given.shape, tuple(answers), tied, tuple(assumes), None if tied is None else tried)
+
+
+def _stated_axes(given: Input, shapes: Mapping[str, Sequence[Any]]) -> list[int]:
+    """Axes that a file fixes at the size given."""
+    listed = list(shapes.get(given.name, ()))[-len(given.shape) :]
+    return [axis for axis, n in enumerate(listed) if n == given.shape[axis]] if len(listed) == len(given.shape) else []
 
 
 def _kept(axis: int, at: Callable[[Mapping[int, int]], Network | str], network: Network, given: Input) -> Read:
