@@ -16,12 +16,15 @@ _WITHIN = "List the sizes from START to before STOP only."
 _FOR = "Say which size gives an output of this length, e.g. 388, or 388x404 for each axis."
 _FITS = "Say whether a size fits, e.g. 570, or 570x572 for each axis, and where not; exit code 1 if it does not."
 
+_EVEN = "Take only sizes at which every layer with a stride gets a whole multiple of it."
+
 
 def sizes(
     source: Source,
     printed: Printed,
     within: Annotated[_Text, option(_WITHIN, "--within", metavar="START:STOP")] = None,
     wanted: Annotated[_Text, option(_FOR, "--for", metavar="LENGTH")] = None,
+    even: Annotated[bool, option(_EVEN, "--even")] = False,
     tried: Annotated[_Text, option(_FITS, "--fits", metavar="SIZE")] = None,
 ) -> None:
     """Which sizes of the input fit a network: the smallest, all of them, and the one for an output.
@@ -32,7 +35,8 @@ def sizes(
     """
     form = printed.form
     output, size = _lengths(wanted, "--for"), _lengths(tried, "--fits")
-    table = source.sizes(_range(within)).table_of(output, size)
+    answer = source.sizes(_range(within))
+    table = (answer.evenly if even else answer).table_of(output, size)
     printed.table(table, form)
     if not (table.head or {}).get("fits", True):
         raise typer.Exit(1)

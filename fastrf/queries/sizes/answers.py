@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrf.errors import ShapeError
+from fastrf.errors import LimitError, ShapeError
 from fastrf.queries.sizes.lengths import FARTHEST, Length, Number, Places, length
 from fastrf.queries.sizes.progressions import Progression, progressions_of, shown
 from fastrf.queries.sizes.trace import Piece
@@ -56,6 +56,23 @@ class AxisSizes:
     def progressions(self) -> tuple[Progression, ...]:
         """All sizes in the range that fit, as `(start, stop, step)`; `stop` is None where they go on."""
         return progressions_of(self.places, *self.within)
+
+    @property
+    def evenly(self) -> AxisSizes:
+        """The same of which only sizes fit at which every layer with a stride gets a whole multiple of it.
+
+        Nothing is cut off then, and padding is even. Raises ShapeError where layers are not known.
+        """
+        found = [_evenly(piece, self.axis) for piece in self.pieces]
+        return replace(self, pieces=found)
+
+    @cached_property
+    def even(self) -> tuple[Progression, ...] | None:
+        """Those of the progressions at which every layer with a stride gets a whole multiple; None: not known."""
+        try:
+            return self.evenly.progressions
+        except (ShapeError, LimitError):
+            return None
 
     @property
     def multiple(self) -> int:
@@ -133,6 +150,18 @@ class AxisSizes:
         return "".join(f"{' and' if k else '; a size of'} {text}" for k, text in enumerate(told))
 
 
+def _evenly(piece: Piece, axis: int) -> Piece:
+    """What is left of a piece where strides divide what layers get."""
+    if piece.fits.is_empty:
+        return piece
+    if piece.strides is None:
+        raise ShapeError(f"strides along axis {axis} are not known; give a spec, an ONNX file or a name of the zoo")
+    fits = piece.fits
+    for need in piece.strides:
+        fits = fits & need.met
+    return replace(piece, fits=fits, needs=(*piece.needs, *piece.strides))
+
+
 #: Sizes among which the nearest outputs are looked for.
 _TRIED = 1 << 14
 
@@ -182,6 +211,7 @@ class Sizes:
     _tried: Callable[[tuple[int, ...]], Mapping[str, Sequence[int]] | str] | None = field(
         default=None, repr=False, compare=False
     )
+    _even: bool = field(default=False, repr=False)
 
     @property
     def smallest(self) -> tuple[int | None, ...]:
@@ -198,6 +228,28 @@ class Sizes:
         """For each axis the largest number that every size that fits is a multiple of."""
         return tuple(axis.multiple for axis in self.axes)
 
+    @property
+    def even(self) -> tuple[tuple[Progression, ...] | None, ...]:
+        """For each axis the sizes at which every layer with a stride gets a whole multiple of it; None: not known."""
+        return tuple(axis.even for axis in self.axes)
+
+    @property
+    def evenly(self) -> Sizes:
+        """The same of which only sizes fit at which every layer with a stride gets a whole multiple of it.
+
+        Raises ShapeError where layers are not known, and when asked for several axes at once that are tied.
+        """
+        axes, tied, old = tuple(axis.evenly for axis in self.axes), self.tied_at, self._tried
+
+        def tried(sizes: tuple[int, ...]) -> Mapping[str, Sequence[int]] | str:
+            made = "" if old is None else old(sizes)
+            if tied is not None and not isinstance(made, str):
+                raise ShapeError(f"the axes are tied at node {tied!r}; ask one by itself, such as sizes.axes[0].evenly")
+            wrong = None if isinstance(made, str) else self._wrong(axes, sizes)
+            return made if wrong is None else wrong
+
+        return replace(self, axes=axes, _tried=None if old is None else tried, _even=True)
+
     def fits(self, size: int | Sequence[int]) -> bool:
         """Whether sizes fit: one for every axis, or one for each. Raises ShapeError for what is no size."""
         return self.why(size) is None
@@ -209,7 +261,12 @@ class Sizes:
         if self._tried is not None and len(moved) > 1:
             found = self._tried(sizes)
             return found if isinstance(found, str) else None
-        for axis, n in zip(self.axes, sizes, strict=True):
+        return self._wrong(self.axes, sizes)
+
+    @staticmethod
+    def _wrong(axes: Sequence[AxisSizes], sizes: Sequence[int]) -> str | None:
+        """Why one of some sizes does not fit its axis."""
+        for axis, n in zip(axes, sizes, strict=True):
             wrong = axis.why(n)
             if wrong is not None:
                 return f"{n} on axis {axis.axis}: node {wrong.node!r}: {wrong.told}"
@@ -259,7 +316,7 @@ class Sizes:
     def table_of(self, output: int | Sequence[int] | None = None, size: int | Sequence[int] | None = None) -> Table:
         """The table, with the sizes for an output, and why a size does not fit. Raises as `input_for` and `fits`."""
         records = [_record(axis) for axis in self.axes]
-        columns = list(_COLUMNS if any(p.goes_on for one in self.progressions for p in one) else _FINITE)
+        columns = _columns(_counted(self.progressions), _counted(self.even))
         notes = (
             [] if self.tied_at is None else [f"axes meet at {self.tied_at!r}: the sizes of one hold while others stay"]
         )
@@ -273,7 +330,7 @@ class Sizes:
             notes.insert(0, f"{_words(size)} fits" if why is None else f"{_words(size)} does not fit: {why}")
             head |= {"fits": why is None, "why": why}
         shape = "x".join(map(str, self.input_shape))
-        title, notes = f"{self.name}: sizes that fit, input {shape}", [*notes, *self.assumes]
+        title, notes = f"{self.name}: sizes that fit{' evenly' * self._even}, input {shape}", [*notes, *self.assumes]
         head |= {"assumes": self.assumes, "axes": None}
         return Table(records, columns, title, notes, _KEYS, drop=["output"], head=head)
 
@@ -284,15 +341,20 @@ class Sizes:
         return self.table.to_html()
 
 
-_KEYS = ("axis", "size", "smallest", "multiple", "progressions", "outputs")
+_KEYS = ("axis", "size", "smallest", "multiple", "progressions", "even", "outputs")
 
 
 def _record(axis: AxisSizes) -> dict[str, Any]:
     smallest = axis.smallest
     outputs = [] if smallest is None else [[n, axis.output_shape(n)] for n in _first(axis)]
-    listed = [{"start": p.start, "stop": p.stop, "step": p.step} for p in axis.progressions]
-    values = (axis.axis, axis.size, smallest, axis.multiple, listed, outputs)
+    values = (axis.axis, axis.size, smallest, axis.multiple, _listed(axis.progressions), _listed(axis.even), outputs)
     return dict(zip(_KEYS, values, strict=True))
+
+
+def _listed(progressions: Sequence[Progression] | None) -> list[dict[str, int | None]] | None:
+    if progressions is None:
+        return None
+    return [{"start": p.start, "stop": p.stop, "step": p.step} for p in progressions]
 
 
 def _first(axis: AxisSizes, count: int = 2) -> list[int]:
@@ -309,8 +371,8 @@ def _outputs(record: Mapping[str, Any]) -> str:
     return ", ".join(f"{n} gives {'x'.join(map(str, shape))}" for n, shape in record["outputs"])
 
 
-def _fitting(record: Mapping[str, Any]) -> str:
-    return shown((Progression(**p) for p in record["progressions"]), _SHOWN)
+def _fitting(record: Mapping[str, Any], key: str = "progressions") -> str:
+    return "not known" if record[key] is None else shown((Progression(**p) for p in record[key]), _SHOWN)
 
 
 def _words(sizes: int | Sequence[int]) -> str:
@@ -321,14 +383,22 @@ def _smallest(record: Mapping[str, Any]) -> str:
     return "-" if record["smallest"] is None else str(record["smallest"])
 
 
-def _columns(about: str) -> list[Column]:
+def _counted(found: Sequence[Sequence[Progression] | None]) -> str:
+    """What the letter in progressions counts; nothing without the letter."""
+    return "k is 0, 1, 2 and so on" if any(p.goes_on for one in found for p in one or ()) else ""
+
+
+def _columns(about: str, even: str) -> list[Column]:
+    divided = "every stride divides what its layer gets"
     return [
         Column("axis", lambda record: str(record["axis"])),
         Column("sizes that fit", _fitting, about=about),
         Column("smallest", _smallest),
         Column("multiple of", lambda record: str(record["multiple"])),
+        Column(
+            "even at",
+            lambda record: _fitting(record, "even"),
+            about=divided if about or not even else f"{divided}, {even}",
+        ),
         Column("output", _outputs),
     ]
-
-
-_COLUMNS, _FINITE = _columns("k is 0, 1, 2 and so on"), _columns("")

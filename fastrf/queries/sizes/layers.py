@@ -15,7 +15,7 @@ from fastrf.ops import apply
 from fastrf.ops.rules import RULES as OF_USERS
 from fastrf.queries.sizes import dense, shapes, windows
 from fastrf.queries.sizes.lengths import Length, NonLinearError, Number, Places, identity, is_fixed, length
-from fastrf.queries.sizes.trace import RULES, Need, Piece, SplitError, Trace, plain
+from fastrf.queries.sizes.trace import RULES, Need, Piece, Shape, SplitError, Trace, is_uncropped, plain
 
 __all__ = ["Followed", "Hole", "Settle", "follow"]
 
@@ -79,7 +79,7 @@ def follow(
             (where,) = split.args
             open_ += [half for half in (part & ~where, part & where) if not half.is_empty]
             continue
-        found.pieces.append(Piece(part, trace.fits, tuple(trace.needs), outputs))
+        found.pieces.append(Piece(part, trace.fits, tuple(trace.needs), outputs, trace.strides))
         found.sites |= trace.sites
     return found
 
@@ -97,7 +97,7 @@ def _outputs(network: Network, name: str, axis: int, way: _Way) -> dict[str, Seq
     """Shapes of the network's outputs; empty where nothing fits."""
     made: dict[str, Sequence[Number]] = {key: list(given.shape) for key, given in network.inputs.items()}
     made[name] = [identity() if k == axis else n for k, n in enumerate(network.inputs[name].shape)]
-    pool = [identity()]
+    pool, bare = [identity()], dict[str, Shape]()
     for node in network.nodes:
         way.trace.begin(node.name)
         given = [made[read] for read in node.inputs]
@@ -105,12 +105,16 @@ def _outputs(network: Network, name: str, axis: int, way: _Way) -> dict[str, Seq
         if not holes and all(is_fixed(n) for shape in given for n in shape):
             made[node.name] = node.shape
             continue
+        way.trace.bare = bare.get(node.inputs[0], given[0]) if given else ()
         try:
-            made[node.name] = _made(_settled(node, holes, pool, way), way, given)
+            settled = _settled(node, holes, pool, way)
+            made[node.name] = _made(settled, way, given)
         except NonLinearError as error:
             raise UnsupportedOpError(f"node {node.name!r} ({node.op}): sizes of {error} are not solved") from error
         if way.trace.fits.is_empty:
             return {}
+        if node.op == "pad" and is_uncropped(way.trace, settled.attributes["padding"]):
+            bare[node.name] = way.trace.bare
         for k, n in enumerate(made[node.name]):
             if isinstance(n, Length) and not is_fixed(n):
                 way.found.varying.add((node.name, k))
@@ -185,7 +189,14 @@ def _tried(node: Node, trace: Trace, given: list[Sequence[Number]], found: Follo
         trace.needs.append(Need(node.name, ~missed, lambda n: said.get(n, beyond)))
     if beyond not in found.assumes:
         found.assumes.append(beyond)
-    return [_column(shapes, k) for k in range(ranks.pop() if ranks else 0)]
+    made = [_column(shapes, k) for k in range(ranks.pop() if ranks else 0)]
+    if not any(len(made) == len(x) and all(_is_same(n, m, trace) for n, m in zip(made, x, strict=True)) for x in given):
+        trace.strides = None
+    return made
+
+
+def _is_same(one: Number, other: Number, trace: Trace) -> bool:
+    return (trace.fits & ~length(one).equals(other)).is_empty
 
 
 def _column(shapes: dict[int, tuple[int, ...]], axis: int) -> Number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastrf.ops.arguments import integers
-from fastrf.queries.sizes.lengths import Length, Number, choose, larger, length
+from fastrf.queries.sizes.lengths import Length, Number, choose, is_fixed, larger, length
 from fastrf.queries.sizes.trace import Attributes, Shape, Trace, plain, product, rule
 from fastrf.queries.sizes.windows import padded_axis
 
@@ -105,7 +105,7 @@ def center_crop(trace: Trace, _: Attributes, shapes: list[Shape]) -> Sequence[Nu
 
 
 @rule("slice")
-def slice_(_: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Number]:
+def slice_(trace: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Number]:
     """A stretch of an axis, as Python cuts it."""
     axis, step = attributes["axis"] % len(shapes[0]), attributes.get("step", 1)
     n, start, stop = length(shapes[0][axis]), attributes.get("start"), attributes.get("stop")
@@ -113,7 +113,11 @@ def slice_(_: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Nu
     first = _bound(start, n, low, high) if start is not None else (low if step > 0 else high)
     last = _bound(stop, n, low, high) if stop is not None else (high if step > 0 else low)
     distance = length(last) - first if step > 0 else length(first) - last
-    return _replaced(shapes[0], axis, larger(-(-distance // abs(step)), 0))
+    made = plain(larger(-(-distance // abs(step)), 0))
+    if not is_fixed(made):
+        whole = stop is None and isinstance(start, int | None) and (start or 0) in range(max(step, 1))
+        trace.stride(abs(step), n if whole else distance)
+    return _replaced(shapes[0], axis, made)
 
 
 def _bound(place: Number, n: Length, low: Number, high: Number) -> Length:

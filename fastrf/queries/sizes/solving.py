@@ -10,7 +10,8 @@ from fastrf.network import Input, Network
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
 from fastrf.queries.sizes.layers import Followed, follow
 from fastrf.queries.sizes.lengths import FARTHEST
-from fastrf.queries.sizes.readings import Read, learned, only, weights_fit
+from fastrf.queries.sizes.readings import learned, only, weights_fit
+from fastrf.queries.sizes.strides import with_strides
 
 __all__ = ["checked_range", "moved_shapes", "of_network", "spatial_axes"]
 
@@ -53,10 +54,11 @@ def of_network(
 
     def found_of(axis: int) -> Followed:
         if axis in alone:
-            return only(network, given.name, given.shape[axis], axis)
+            found = only(network, given.name, given.shape[axis], axis)
+            return with_strides(found, lambda _: network, {}, given.name, axis)
         if fixed:
             return follow(network, given.name, axis)
-        return learned(_kept(axis, at, network, given), given.name, axis, given.shape[axis], within)
+        return _followed(axis, at, network, given, within)
 
     found = [found_of(axis) for axis in axes]
     answers = [AxisSizes(axis, given.shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
@@ -80,8 +82,14 @@ def _stated_axes(given: Input, shapes: Mapping[str, Sequence[Any]]) -> list[int]
     return [axis for axis, n in enumerate(listed) if n == given.shape[axis]] if len(listed) == len(given.shape) else []
 
 
-def _kept(axis: int, at: Callable[[Mapping[int, int]], Network | str], network: Network, given: Input) -> Read:
-    """The network by the size of one axis, each read once."""
+def _followed(
+    axis: int,
+    at: Callable[[Mapping[int, int]], Network | str],
+    network: Network,
+    given: Input,
+    within: tuple[int, int | None],
+) -> Followed:
+    """An axis of the network, which is read once for each size."""
     known: dict[int, Network | str] = {given.shape[axis]: network}
 
     def read(size: int) -> Network | str:
@@ -89,7 +97,7 @@ def _kept(axis: int, at: Callable[[Mapping[int, int]], Network | str], network: 
             known[size] = at({axis: size})
         return known[size]
 
-    return read
+    return with_strides(learned(read, given.name, axis, given.shape[axis], within), read, known, given.name, axis)
 
 
 def _read(load: Load, input_shape: Any) -> tuple[Network, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from fastrf.queries.sizes.lengths import Length, Number, Places, choose, is_fixed, length
 
-__all__ = ["RULES", "Attributes", "Need", "Piece", "SplitError", "Trace", "plain", "product", "rule"]
+__all__ = ["RULES", "Attributes", "Need", "Piece", "SplitError", "Trace", "is_uncropped", "plain", "product", "rule"]
 
 Attributes: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Sequence[Number]
@@ -25,12 +25,16 @@ class Need:
 
 @dataclass(frozen=True)
 class Piece:
-    """What holds for some lengths: which of them fit, what the others lack, and the shapes of outputs."""
+    """What holds for some lengths: which of them fit, what the others lack, and the shapes of outputs.
+
+    `strides` are met where every layer with a stride gets a whole multiple of it; None where layers are not known.
+    """
 
     domain: Places
     fits: Places
     needs: Sequence[Need]
     outputs: Mapping[str, Sequence[Number]]
+    strides: Sequence[Need] | None = None
 
 
 class SplitError(Exception):
@@ -39,12 +43,17 @@ class SplitError(Exception):
 
 @dataclass
 class Trace:
-    """Needs so far, and the lengths that meet them all."""
+    """Needs so far, and the lengths that meet them all.
+
+    `bare` is the shape of the layer's first input ahead of layers that only pad it, as a convolution's own padding.
+    """
 
     fits: Places = field(default_factory=lambda: Places.between(1))
     node: str = ""
     needs: list[Need] = field(default_factory=list)
     sites: set[tuple[str, int]] = field(default_factory=set)
+    strides: list[Need] | None = field(default_factory=list)
+    bare: Shape = ()
     _asked: int = 0
 
     def begin(self, node: str) -> None:
@@ -60,6 +69,13 @@ class Trace:
         if not missed.is_empty:
             self.needs.append(Need(self.node, met, lambda n: told.format(*(length(v).of(n) for v in lengths))))
             self.fits = self.fits & met
+
+    def stride(self, stride: int, size: Number, parts: int = 1) -> None:
+        """Note that `parts` times a length should be a whole multiple of a stride; what is left over still fits."""
+        if stride > 1 and not is_fixed(size) and self.strides is not None:
+            told = f"a stride of {stride if parts == 1 else f'{stride}/{parts}'} does not divide {{}}"
+            need = Need(self.node, (length(size) * parts % stride).equals(0), lambda n: told.format(length(size).of(n)))
+            self.strides.append(need)
 
     def decide(self, where: Places) -> bool:
         """Whether all lengths that fit are in a set, or none is. Raises SplitError for neither."""
@@ -85,6 +101,11 @@ class Trace:
         met = a.equals(b) | ones | b.equals(1)
         self.require(met, "sizes {} and {} do not broadcast; make the sizes equal or 1", one, other)
         return plain(choose(ones, b, a))
+
+
+def is_uncropped(trace: Trace, padding: Sequence[Sequence[Number]]) -> bool:
+    """Whether padding removes nothing from an axis."""
+    return all((trace.fits & (length(n) < 0)).is_empty for pair in padding for n in pair)
 
 
 ShapeRule: TypeAlias = Callable[[Trace, Attributes, list[Shape]], Sequence[Number]]

@@ -64,6 +64,7 @@ def _slide(trace: Trace, attributes: Attributes, shape: Shape, *, pool: bool = F
     mode, sizes = attributes.get("padding_mode", "zeros"), []
     for axis, (n, w) in enumerate(zip(shape[1:], _windows(attributes, len(shape) - 1, pool=pool), strict=True)):
         before, after = _around(attributes, axis, n, w)
+        trace.stride(w.stride, trace.bare[axis + 1])
         size: Number = n
         if mode != "zeros":
             size, before, after = padded_axis(trace, n, (before, after), mode), 0, 0
@@ -170,24 +171,28 @@ def divided(trace: Trace, n: Number, parts: int) -> Number:
 
 
 @rule("resize")
-def resize(_: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Number]:
+def resize(trace: Trace, attributes: Attributes, shapes: list[Shape]) -> Sequence[Number]:
     """A given size, or axes times a factor."""
     (channels, *axes), scale = shapes[0], attributes.get("scale")
     if scale is None:
         wanted = attributes["output_size"]
         return [channels, *(wanted if isinstance(wanted, list | tuple) else [wanted] * len(axes))]
     factors = list(scale) if isinstance(scale, list | tuple) else [scale] * len(axes)
-    return [channels, *(scaled(n, f) for n, f in zip(axes, factors, strict=True))]
+    ratios = list(map(_ratio, factors))
+    for n, ratio in zip(axes, ratios, strict=True):
+        if ratio < 1:
+            trace.stride(ratio.denominator, n, ratio.numerator)
+    return [channels, *(plain(length(n) * r.numerator // r.denominator) for n, r in zip(axes, ratios, strict=True))]
 
 
-def scaled(n: Number, factor: float) -> Number:
-    """The floor of a length times a factor, as double precision has it. Raises ShapeError where that is irregular."""
+def _ratio(factor: float) -> Fraction:
+    """A factor of lengths as double precision has their product's floor. Raises ShapeError where that is irregular."""
     tries = np.arange(1 << 16)
     rounded = np.floor(tries * factor).astype(np.int64)
     for limit in (1 << 10, 1 << 20):
         near = Fraction(factor).limit_denominator(limit)
         if (tries * near.numerator // near.denominator == rounded).all():
-            return plain(length(n) * near.numerator // near.denominator)
+            return near
     raise ShapeError(
         f"sizes that a scale of {factor!r} gives are not regular; give output_size, or a ratio of integers"
     )
