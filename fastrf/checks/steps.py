@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fastrf.network import Node
-from fastrf.ops import OPERATORS
+from fastrf.ops import OPERATORS, find
 
 __all__ = ["NO_STEP", "Step", "steps"]
 
@@ -72,6 +72,6 @@ def _given(node: Node) -> list[tuple[str, object]]:
     attributes, names = node.attributes, [*_GIVEN]
     if "kernel_size" in attributes:
         names.append("padding")
-    if node.op in ("adaptive_avg_pool", "adaptive_max_pool"):
+    if find(node.op).role == "pool":
         names.append("output_size")
     return [(name, attributes[name]) for name in names if name in attributes]

@@ -55,7 +55,7 @@ def _matmul_cost(_: Attributes, inputs: Sequence[Shape], output: Shape) -> tuple
     return 0, math.prod(output) * inputs[0][-1]
 
 
-@operator(paths="sum", cost=_matmul_cost, fan_in=_features)
+@operator(paths="sum", cost=_matmul_cost, fan_in=_features, role="contraction")
 def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None) -> Tensor:
     """Matrix product `(..., M, K) x (..., K, N)`; leading axes broadcast, vectors as in NumPy.
 
@@ -85,7 +85,7 @@ def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None
     return result.reduce(result.ndim - 1) if b.ndim == 1 else result
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="contraction")
 def einsum(*operands: Tensor, equation: str) -> Tensor:
     """Einstein summation without ellipsis; a letter repeated in one operand takes its diagonal.
 
@@ -135,7 +135,7 @@ def _einsum_operand(x: Tensor, letters: str, output: str, sizes: dict[str, int])
     return x
 
 
-@operator("softmax", "log_softmax", "softmin", paths="data")
+@operator("softmax", "log_softmax", "softmin", paths="data", role="attention")
 def softmax(x: Tensor, *, axis: int) -> Tensor:
     """Couples its whole axis; over an axis of 1 it is constant and depends on nothing."""
     return _normalised(x, [x.axis(axis)])
@@ -145,7 +145,7 @@ def _attention_cost(_: Attributes, inputs: Sequence[Shape], output: Shape) -> tu
     return 0, math.prod(output[:-1]) * inputs[1][-2] * (inputs[0][-1] + output[-1])
 
 
-@operator(paths="data", cost=_attention_cost)
+@operator(paths="data", cost=_attention_cost, role="attention")
 def attention(
     query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, mask: Sequence[Sequence[bool]] | None = None
 ) -> Tensor:
@@ -248,8 +248,8 @@ def instance_norm(x: Tensor) -> Tensor:
     return _normalised(x, spatial_axes(x))
 
 
-@operator("sum", "prod", paths="sum")
-@operator("mean", "max", "min", "norm", "logsumexp", "any", "all", paths="mean")
+@operator("sum", "prod", paths="sum", role="pool")
+@operator("mean", "max", "min", "norm", "logsumexp", "any", "all", paths="mean", role="pool")
 def reduction(x: Tensor, *, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """One value per whole axis (default: all axes)."""
     return x.reduce(_axes(x, axes), keepdims=keepdims)
@@ -269,7 +269,7 @@ def arg_reduction(x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
     return deviation(x, axes=axis, keepdims=keepdims)
 
 
-@operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", paths="sum")
+@operator("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", paths="sum", role="total")
 def cumulation(x: Tensor, *, axis: int, reverse: bool = False, exclusive: bool = False) -> Tensor:
     """Running total: element `o` reads `[0, o]`; from `o` on when reversed; without `o` when exclusive."""
     return x.map_axis(axis, maps.cumulative(x.shape[x.axis(axis)], bool(reverse), bool(exclusive)))
@@ -288,7 +288,7 @@ def _recurrent_cost(attributes: Attributes, inputs: Sequence[Shape], _: Shape) -
     return parameters, macs
 
 
-@operator(paths="data", cost=_recurrent_cost, channel_axis=1)
+@operator(paths="data", cost=_recurrent_cost, channel_axis=1, role="state")
 def recurrent(
     x: Tensor,
     *,

@@ -29,8 +29,8 @@ OTHERS = ("add", "sub", "maximum", "minimum", "where", "elementwise", "compare",
 N_ARY = (*PRODUCTS, *OTHERS)
 
 
-@operator(*UNARY, paths="sum")
-@operator("batch_norm", paths="sum", cost=affine_cost)
+@operator(*UNARY, paths="sum", role="pointwise")
+@operator("batch_norm", paths="sum", cost=affine_cost, role="pointwise")
 def pointwise(x: Tensor) -> Tensor:
     """A function of one element: it reads the element itself.
 
@@ -39,8 +39,8 @@ def pointwise(x: Tensor) -> Tensor:
     return x
 
 
-@operator(*PRODUCTS, paths="sum", product=True)
-@operator(*OTHERS, paths="sum")
+@operator(*PRODUCTS, paths="sum", product=True, role="pointwise")
+@operator(*OTHERS, paths="sum", role="pointwise")
 def elementwise(*parts: Tensor) -> Tensor:
     """A function of elements at one place, broadcast by NumPy's rules: it reads all of its inputs there.
 
@@ -61,7 +61,7 @@ def _told(part: Tensor, wide: Tensor) -> int | None:
     return None if old is None or new is None or part.shape[old] != wide.shape[new] else new
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="pointwise")
 def constant(x: Tensor, *, shape: Ints) -> Tensor:
     """A tensor of a given shape that depends on nothing; `x` only says on what it might.
 
@@ -71,7 +71,7 @@ def constant(x: Tensor, *, shape: Ints) -> Tensor:
     return found.with_channel(x.channel_axis) if found.shape == x.shape else found
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="pointwise")
 def keep(x: Tensor, *, mask: Sequence[Any], axes: Ints) -> Tensor:
     """Elements where a constant mask over some axes is true; the others become constants.
 

@@ -18,6 +18,7 @@ Attributes: TypeAlias = Mapping[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Paths: TypeAlias = Literal["sum", "mean", "weighted", "through", "data"]
 Cost: TypeAlias = Callable[[Attributes, Sequence[Shape], Shape], tuple[int | None, int | None]]
+Role: TypeAlias = Literal["", "view", "pointwise", "pool", "contraction", "attention", "state", "total"]
 FanIn: TypeAlias = Callable[[Attributes, Sequence[Shape], Shape], float]
 
 
@@ -45,7 +46,9 @@ class Operator:
     `cost` gives parameters and multiply-accumulates, `fan_in` how many inputs an output reads through a kernel, both
     of attributes, input shapes and output shape. `channel_axis` is the axis of the first input that holds channels or
     features, where the operator tells ("axes": as that attribute says). A norm whose statistics are gathered over
-    positions or features says `statistics`; an operator whose factors can be gates says `product`.
+    positions or features says `statistics`; an operator whose factors can be gates says `product`. `role` says what an
+    operator is to who asks why a field is large or what is held: a view of what it reads, pointwise, a pool, a
+    contraction of two tensors, attention's own, or what keeps a state or a total of all steps before.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Operator:
     convolution: bool = False
     statistics: bool = False
     product: bool = False
+    role: Role = ""
 
     @cached_property
     def parameters(self) -> tuple[inspect.Parameter, ...]:

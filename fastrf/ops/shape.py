@@ -21,7 +21,7 @@ __all__: list[str] = []
 IntArray = npt.NDArray[np.int64]
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """Axes `start_axis` to `end_axis` as one. Source: torch.flatten."""
     if x.ndim == 0:
@@ -32,7 +32,7 @@ def flatten(x: Tensor, *, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     return x.reshape([*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]])
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tensor:
     """The same elements, row-major, in another shape; one size may be -1.
 
@@ -43,13 +43,13 @@ def reshape(x: Tensor, *, shape: Ints, channel_axis: int | None = None) -> Tenso
     return result if channel_axis is None else result.with_channel(result.axis(integer(channel_axis, "channel_axis")))
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def permute(x: Tensor, *, order: Ints) -> Tensor:
     """The axes in another order."""
     return x.permute(integers(order, "order"))
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
     """Two axes exchanged."""
     order = list(range(x.ndim))
@@ -58,7 +58,7 @@ def transpose(x: Tensor, *, axis0: int, axis1: int) -> Tensor:
     return x.permute(order)
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     """Axes of 1 dropped (default: all of them)."""
     listed = (
@@ -69,7 +69,7 @@ def squeeze(x: Tensor, *, axes: Ints | None = None) -> Tensor:
     return x.reshape([n for a, n in enumerate(x.shape) if a not in listed])
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
     """A new axis of 1; in front of what has no channels, it is their axis."""
     if not -x.ndim - 1 <= axis <= x.ndim:
@@ -78,7 +78,7 @@ def unsqueeze(x: Tensor, *, axis: int) -> Tensor:
     return x.reshape([*x.shape[:at], 1, *x.shape[at:]]) if x.channel_axis is None else x.insert(at, 1)
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def expand(x: Tensor, *, shape: Ints) -> Tensor:
     """Axes of 1 repeated to a shape; -1 keeps an axis. Source: torch.Tensor.expand."""
     sizes = integers(shape, "shape", -1)
@@ -123,7 +123,7 @@ def center_crop(x: Tensor, like: Tensor) -> Tensor:
     return x
 
 
-@operator("slice", paths="sum")
+@operator("slice", paths="sum", role="view")
 def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None = None, step: int = 1) -> Tensor:
     """Every `step`-th index from `start` to `stop`, as Python slices; `step` may be negative."""
     for name, value in (("start", start), ("stop", stop), ("step", step)):
@@ -135,7 +135,7 @@ def slice_(x: Tensor, *, axis: int, start: int | None = None, stop: int | None =
     return x.map_axis(axis, maps.strided_slice(x.shape[x.axis(axis)], picked.start, picked.step, len(picked)))
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def select(x: Tensor, *, axis: int, index: int) -> Tensor:
     """One index along an axis, which is dropped."""
     at = x.axis(integer(axis, "axis"))
@@ -226,7 +226,7 @@ def stack(*parts: Tensor, axis: int) -> Tensor:
     return raised[0].concat(axis if axis >= 0 else raised[0].ndim + axis, *raised[1:])
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     """Part `index` of an axis cut into pieces of one size (the last may be shorter) or of listed sizes.
 
@@ -250,7 +250,7 @@ def split(x: Tensor, *, axis: int, sections: Ints, index: int) -> Tensor:
     return x.map_axis(axis, maps.strided_slice(n, start, 1, length))
 
 
-@operator(paths="sum")
+@operator(paths="sum", role="view")
 def chunk(x: Tensor, *, axis: int, chunks: int, index: int) -> Tensor:
     """Part `index` of an axis cut into `chunks` equal pieces (the last may be shorter). Source: torch.chunk."""
     width = -(-x.shape[x.axis(axis)] // integer(chunks, "chunks", 1))

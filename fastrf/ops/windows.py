@@ -214,7 +214,7 @@ def pool(
     return slide(x, kernel_size, steps, padding, dilation, ceil_mode=ceil_mode)
 
 
-@operator("adaptive_avg_pool", "adaptive_max_pool", paths="mean", channel_axis=0)
+@operator("adaptive_avg_pool", "adaptive_max_pool", paths="mean", channel_axis=0, role="pool")
 def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> Tensor:
     """Pooling to a given size: output `o` reads `[floor(o n / m), ceil((o + 1) n / m))`.
 
@@ -233,7 +233,7 @@ def adaptive_pool(x: Tensor, *, output_size: int | list[int | None] | None) -> T
     return x
 
 
-@operator("global_avg_pool", "global_max_pool", paths="mean", channel_axis=0)
+@operator("global_avg_pool", "global_max_pool", paths="mean", channel_axis=0, role="pool")
 def global_pool(x: Tensor, *, keepdims: bool = True) -> Tensor:
     """Pooling of each channel over all positions, to one (`keepdims`) or to a vector of channels."""
     return x.reduce(list(spatial_axes(x)), keepdims=keepdims)

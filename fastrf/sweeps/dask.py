@@ -100,9 +100,8 @@ def run_on(client: Any, work: Work, spans: Spans, gathered: Gathered) -> None:
             start, stop = running.pop(future)
             batch = _result(distributed, future, work, start, stop)
             if batch is None:
-                middle = (start + stop) // 2
-                send(start, middle)
-                send(middle, stop)
+                send(start, (start + stop) // 2)
+                send((start + stop) // 2, stop)
             else:
                 gathered.add(start, batch)
                 todo.done(stop - start)

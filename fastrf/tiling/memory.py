@@ -17,15 +17,12 @@ import numpy.typing as npt
 
 from fastrf.analysis import Analysis
 from fastrf.network import Node
+from fastrf.ops import find
 
 __all__ = ["activations", "parameters"]
 
 #: Bytes of a number of float32.
 WIDTH = 4
-#: Operators whose result is a view of what they read, or that very thing.
-_RESHAPED = ("reshape", "flatten", "permute", "transpose", "squeeze", "unsqueeze", "expand", "dropout")
-VIEWS = frozenset((*_RESHAPED, "slice", "select", "split", "chunk"))
-
 Elements = npt.NDArray[np.float64]
 
 
@@ -41,7 +38,7 @@ def activations(analysis: Analysis, outputs: Sequence[str], tiles: npt.ArrayLike
     held = {name: _elements(analysis, name, sizes) for name in network.inputs}
     of = {name: name for name in held}  # whose memory a tensor lies in
     for node in nodes:
-        of[node.name] = of[node.inputs[0]] if node.op in VIEWS else node.name
+        of[node.name] = of[node.inputs[0]] if _is_view(node) else node.name
     reads = Counter(of[read] for node in nodes for read in node.inputs)
     reads.update([*network.inputs, *(of[name] for name in outputs)])  # held to the end
     now: Elements = np.sum(list(held.values()), axis=0)
@@ -53,6 +50,11 @@ def activations(analysis: Analysis, outputs: Sequence[str], tiles: npt.ArrayLike
         peak = np.maximum(peak, now)
         now = now - _released(node, of, reads, held)
     return np.ceil(peak * WIDTH).astype(np.int64)
+
+
+def _is_view(node: Node) -> bool:
+    """Whether its result is a view of what it reads, or that very thing."""
+    return find(node.op).role == "view" or node.op == "dropout"
 
 
 def _released(node: Node, of: dict[str, str], reads: Counter[str], held: dict[str, Elements]) -> Elements | float:

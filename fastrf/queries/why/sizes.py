@@ -28,14 +28,17 @@ from fastrf.queries.why.way import Way
 
 __all__ = ["irregular_at", "unbounded_by", "widest_steps"]
 
-#: What an attention is made of; its layers are one cause.
-_ATTENTION = ("matmul", "softmax", "attention", "einsum")
-#: Scores of it, and what may happen to them before a softmax.
-_SCORES = ("matmul", "einsum")
-_SCALED = ("add", "cast", "clip", "div", "dropout", "elementwise", "identity", "mul", "sub", "tanh")
-_UNMASKED = ("expand", "keep", "permute", "reshape", "squeeze", "unsqueeze", "where", *_SCALED)
-_CAUSES = {"recurrent": "the state of every earlier step", "cumsum": "the sum of every earlier step"}
-_POOLS = ("adaptive_avg_pool", "adaptive_max_pool", "global_avg_pool", "global_max_pool", "mean", "max", "sum", "amax")
+#: Roles of what an attention is made of; its layers are one cause.
+_ATTENTION = ("contraction", "attention")
+#: Roles of what may happen to its scores before a softmax.
+_UNMASKED = ("pointwise", "view")
+#: What a cause does, by its role.
+_CAUSES = {
+    **dict.fromkeys(_ATTENTION, "attention over all positions"),
+    "state": "the state of every earlier step",
+    "total": "the sum of every earlier step",
+    "pool": "pools all positions",
+}
 
 
 @dataclass
@@ -66,9 +69,7 @@ def _words(cause: _Cause) -> tuple[str, str]:
         return "a gate that is the same at every position", "gates"
     if find(op).statistics:
         return "statistics over all positions", "statistics"
-    if op in _ATTENTION:
-        return "attention over all positions", ""
-    return _CAUSES.get(op, "pools all positions" if op in _POOLS else "mixes all positions"), ""
+    return _CAUSES.get(find(op).role, "mixes all positions"), ""
 
 
 class _Walk:
@@ -115,8 +116,8 @@ class _Walk:
         if node.name == self.way.target:
             return False
         if scores:
-            return node.op in _UNMASKED
-        return node.op in _SCORES and not any(_is_one(cause.nodes[-1], node) for cause in before)
+            return find(node.op).role in _UNMASKED
+        return find(node.op).role == "contraction" and not any(_is_one(cause.nodes[-1], node) for cause in before)
 
     def _carried(self, node: Node) -> tuple[Nominal, Dependency]:
         shapes = {read: self.way.network.shape_of(read) for read in node.inputs}
@@ -170,7 +171,7 @@ def _is_one(one: Node, other: Node) -> bool:
     """Whether two layers belong to one attention, or are steps of one layer."""
     if one.name.partition("~")[0] == other.name.partition("~")[0]:
         return True
-    return one.op in _ATTENTION and other.op in _ATTENTION and one.scope == other.scope
+    return one.scope == other.scope and all(find(node.op).role in _ATTENTION for node in (one, other))
 
 
 def _cut_down(nominal: Nominal) -> Nominal:
@@ -238,7 +239,7 @@ def _is_known(way: Way, name: str) -> bool:
 def _shown(way: Way, nodes: Sequence[Node]) -> tuple[str, str]:
     """The name and the operator of some layers in a row: those of the module that they run in."""
     label, operator = way.shown(nodes[-1].name)
-    if not nodes[0].scope or (len(nodes) == 1 and nodes[0].op not in _ATTENTION):
+    if not nodes[0].scope or (len(nodes) == 1 and find(nodes[0].op).role not in _ATTENTION):
         return label, operator
     module = nodes[0].scope[-1].partition("@")[0]
     return module, way.network.classes.get(module, "") or operator
