@@ -119,16 +119,11 @@ def mask(
     """
     from fastrf.cli import drawing
     from fastrf.outputs import facts
-    from fastrf.system.files import opened
 
     ending = written.require(drawing.MASKS, "for a mask", [".json"] if json else ())
     if neuron is not None and at is not None:
         raise UsageError("--at and --neuron exclude each other; give one")
-    if image is not None and ending != ".png":
-        raise UsageError("--image lies under a picture; write one with -o mask.png")
-    if image is not None:
-        opened(image).close()  # what is not there is told before what draws it is missing
-    drawing.require_tools(ending)
+    drawing.require_tools(ending, image)
     analysis = source.analysis_of(node)
     field = analysis.output if node is None else analysis[node]
     origin = facts.origin(analysis.network, analysis.wrt)

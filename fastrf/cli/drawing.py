@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.errors import FormatError
+from fastrf.errors import FormatError, UsageError
 from fastrf.field import ReceptiveField
 from fastrf.system.extras import require
-from fastrf.system.files import whole_file
+from fastrf.system.files import opened, whole_file
 from fastrf.system.tables import document, spelled
 from fastrf.system.terminal import note, terminal_width
 
@@ -107,8 +107,12 @@ def _draw_plane(plane: Mask, label: str, width: int | None) -> list[str]:
     return [*_wrapped(head, width), *("".join(row) for row in signs)]
 
 
-def require_tools(ending: str) -> None:
-    """Raises MissingExtraError where what writes such a file is not installed."""
+def require_tools(ending: str, image: Path | None = None) -> None:
+    """Raises what a file of this ending, over such an image, would fail with in the end."""
+    if image is not None and ending != ".png":
+        raise UsageError("--image lies under a picture; write one with -o mask.png")
+    if image is not None:
+        opened(image).close()  # what is not there is told before what draws it is missing
     if ending == ".png":
         require("matplotlib.figure", "plot", "a .png")
 
