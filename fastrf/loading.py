@@ -91,10 +91,8 @@ def sizes(
     from fastrf.queries.sizes.answers import Sizes
     from fastrf.queries.sizes.solving import checked_range, of_network
 
-    options, bounds = (
-        Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture),
-        checked_range(within),
-    )
+    options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture)
+    bounds = checked_range(within)
     if _is_torch(source) or _names_torch(source):
         found = _module_sizes(source, input_shape, options, wrt, bounds)
         if isinstance(found, Sizes):

@@ -109,10 +109,8 @@ def mask(
 ) -> None:
     """Show exactly which pixels one position (or one neuron) sees.
 
-    Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to
-    .npy, .npz, .png, .txt or .json.
-
-    A .png shows it with axes, the tight box and the centre, over a picture if one is given.
+    Prints the part around the mask as text, `#` for a pixel that is seen, or writes it whole to .npy, .npz, .png, .txt
+    or .json. A .png shows it with axes, the tight box and the centre, over a picture if one is given.
 
     `fastrf mask unet --input 3x64x64 --node dec4.relu2 --at 0,0` or
     `fastrf mask resnet50 --node layer3 --at 3,3 -o mask.png --image photo.jpg`
