@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 
 import fastrf
 from fastrf.errors import NetworkError, ShapeError, UsageError
+from fastrf.frontends.torch import sizes as frontend
 
 torch = pytest.importorskip("torch")
 
@@ -180,3 +182,36 @@ def test_modules_that_take_nothing():
         fastrf.sizes(Never(), (3, 4, 4))
     with pytest.raises(NetworkError, match="input_shape"):
         fastrf.sizes(nn.ReLU())
+
+
+@functools.cache
+def ramp(size):
+    return torch.arange(float(size))
+
+
+class Ramped(nn.Module):
+    def forward(self, x):
+        return x + ramp(int(x.shape[-1]))
+
+
+def test_memoised_functions_keep_nothing_of_a_run():
+    ramp.cache_clear()
+    assert fastrf.sizes(Ramped(), (3, 8), within=(6, 12)).progressions == (((6, 12, 1),),)
+    assert type(Ramped()(torch.zeros(3, 8))) is torch.Tensor
+
+
+def test_kernels_are_no_ways_through_a_module():
+    sizes = fastrf.sizes(nn.Conv2d(3, 16, 3, padding=1), (3, 99, 64))
+    assert sizes.progressions == (((1, None, 1),),) * 2
+    assert len(sizes.axes[0].pieces) == 1
+
+
+def test_runs_that_are_too_dear_are_not_made(monkeypatch):
+    model, shape = MODELS["ceil"]
+    monkeypatch.setattr(frontend, "MOST_MET", 0)
+    found = fastrf.sizes(model, shape)
+    assert found.assumes[-1].startswith("some sizes of 1 and more are not known: runs meet 3 conditions")
+    assert "(--within START:STOP)" in found.assumes[-1]
+    assert found.axes[0].fits(30)
+    assert "is not known" in found.axes[0].why(1).told
+    assert fastrf.sizes(model, shape, within=(1, 8)).assumes == found.assumes[:1]

@@ -24,7 +24,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 
 from fastrf.frontends.torch.recording.tensors import Recorded
 
-__all__ = ["as_it_was", "evaluating", "forget_memoised"]
+__all__ = ["as_it_was", "evaluating", "forget_memoised", "memoised"]
 
 #: As many objects are remembered of one model.
 _MOST = 1_000_000
@@ -253,12 +253,17 @@ def _holds_fakes(now: Any, _before: Any = None, depth: int = 3) -> bool:
     return any(_holds_fakes(item, depth=depth - 1) for item in items)
 
 
-def forget_memoised() -> None:
-    """Empty the caches of memoised functions that hold tensors without data.
+def memoised() -> list[Any]:
+    """All memoised functions of users; to find them takes a look at every object."""
+    found = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
+    return [one for one in found if _is_users(str(getattr(one, "__module__", "")))]
+
+
+def forget_memoised(functions: Sequence[Any] | None = None) -> None:
+    """Empty the caches of memoised functions, by default all of users, that hold tensors without data.
 
     A cache without bounds refers to a table of its results, one with bounds to the results themselves.
     """
-    for function in [found for found in gc.get_objects() if type(found) is functools._lru_cache_wrapper]:
-        users = _is_users(str(getattr(function, "__module__", "")))
-        if users and any(_holds_fakes(item, depth=4) for item in gc.get_referents(function)):
+    for function in memoised() if functions is None else functions:
+        if any(_holds_fakes(item, depth=4) for item in gc.get_referents(function)):
             function.cache_clear()

@@ -22,7 +22,7 @@ from fastrf.frontends.options import Options
 from fastrf.frontends.torch.capture import captured
 from fastrf.frontends.torch.exporting import first_line, quiet
 from fastrf.frontends.torch.inputs import Inputs
-from fastrf.frontends.torch.keeping import as_it_was, evaluating
+from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised, memoised
 from fastrf.frontends.torch.program import to_network
 from fastrf.network import Input
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
@@ -38,6 +38,9 @@ __all__ = ["Module", "Ran", "UnfollowedError", "module_sizes"]
 MOST_RUNS = 48
 #: Other shapes at which a module is run that does not take the one given.
 MOST_MOVED = 20
+#: Where runs met so many conditions, no more are made unless a range is asked for: a condition takes some 0.05 s.
+MOST_MET = 200
+WITHIN = "give within=(start, stop) (--within START:STOP) to ask for some of them"
 _NOWHERE = Places.between(0, 0)
 
 
@@ -59,6 +62,7 @@ class Module:
 
     def __init__(self, model: torch.nn.Module, inputs: Inputs, given: Mapping[str, Any], wrt: str | None) -> None:
         self.model, self.inputs = model, inputs
+        self.memoised = memoised()
         self.names = {id(module): name for name, module in model.named_modules()}
         tensors = inputs.by_name(model, given)
         told = ", ".join(tensors)
@@ -89,11 +93,12 @@ class Module:
             return mode.from_tensor(example, symbolic_context=StatelessSymbolicContext(dynamic_sizes=kinds))
 
         inside: list[str] = []
-        with quiet(), as_it_was(self.model), torch.no_grad(), self._entered(inside):
+        with quiet(), as_it_was(self.model, self._left), torch.no_grad(), self._entered(inside):
             evaluating(self.model)
             arguments, named = pytree.tree_map(faked, (self.inputs.arguments, self.inputs.named))
             try:
-                with mode, enable_python_dispatcher():
+                # which kernel convolves is another way for each size, and none of them has other shapes
+                with mode, enable_python_dispatcher(), torch.backends.mkldnn.flags(enabled=False):
                     made = self.model(*arguments, **named)
             except Exception as error:
                 conditions = tuple(guard.expr for guard in env.guards)
@@ -101,6 +106,11 @@ class Module:
         tensors = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
         outputs = tuple(tuple(map(_plain, tensor.shape)) for tensor in tensors)
         return Ran(outputs, None, "", tuple(guard.expr for guard in env.guards))
+
+    def _left(self) -> bool:
+        """Empty caches of functions that were there before the first run; others are looked for at the end."""
+        forget_memoised(self.memoised)
+        return False
 
     @contextlib.contextmanager
     def _entered(self, inside: list[str]) -> Iterator[None]:
@@ -124,35 +134,38 @@ class Module:
 
     def follow(self, axis: int, names: Sequence[str], within: tuple[int, int | None]) -> Followed:
         """All sizes of an axis (with the batch), the others as they are. Raises UnfollowedError."""
-        found, left = Followed(), Places.between(within[0], within[1] or FARTHEST)
+        found, left, met = Followed(), Places.between(within[0], within[1] or FARTHEST), 0
         size: int | None = self.shape[axis]
         for _ in range(MOST_RUNS):
             if size is None:
                 return found
-            piece = self._piece(axis, size, names)
+            if met > MOST_MET and within == (1, None):
+                return _stopped(found, left, f"runs meet {met} conditions; {WITHIN}")
+            piece, more = self._piece(axis, size, names)
+            met += more
             found.pieces.append(piece)
             left = left & ~piece.domain
             size = left.first
             if size == LIMIT:
-                found.assumes.append(f"sizes of {LIMIT} and more are not known: layers hold products of lengths")
-                found.pieces.append(Piece(left, _NOWHERE, (Need("", _NOWHERE, lambda n: f"{n} is not known"),), {}))
-                return found
+                return _stopped(found, left, "layers hold products of lengths")
         raise UnfollowedError(f"more than {MOST_RUNS} ways through the module")
 
     def why(self, axis: int, size: int) -> str:
         """What the module says of a size."""
         ran = self.run((*self.shape[:axis], size, *self.shape[axis + 1 :]))
+        forget_memoised()
         return ran.failed or "it is not known why"
 
-    def _piece(self, axis: int, size: int, names: Sequence[str]) -> Piece:
-        """The sizes that go the way of one."""
+    def _piece(self, axis: int, size: int, names: Sequence[str]) -> tuple[Piece, int]:
+        """The sizes that go the way of one, and how many conditions it meets."""
         shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
         ran = self.run(shape, axis)
         if ran.failed is not None and self.run(shape).failed is None:
             raise UnfollowedError(ran.failed)  # the symbol is to blame
         try:
             domain = Places.between(1)
-            for condition in dict.fromkeys(ran.conditions):
+            conditions = dict.fromkeys(ran.conditions)
+            for condition in conditions:
                 domain = domain & places_of(condition)
             outputs = [[number_of(n) for n in _without_batch(output)] for output in ran.outputs]
         except (UnreadError, FastRFError) as error:
@@ -160,8 +173,19 @@ class Module:
         if not domain.holds(size):
             raise UnfollowedError(f"conditions at {size} that do not hold there")
         if ran.failed is not None:
-            return Piece(domain, _NOWHERE, (Need(ran.module, _NOWHERE, lambda n: self.why(axis, n)),), {})
-        return Piece(domain, domain, (), dict(zip(named(names, outputs), outputs, strict=True)))
+            need = Need(ran.module, _NOWHERE, lambda n: self.why(axis, n))
+            return Piece(domain, _NOWHERE, (need,), {}), len(conditions)
+        return Piece(domain, domain, (), dict(zip(named(names, outputs), outputs, strict=True))), len(conditions)
+
+
+def _stopped(found: Followed, left: Places, why: str) -> Followed:
+    """What is found, and that nothing is known of other sizes."""
+    first, last = left.first or 0, int(left.inside.nonzero()[0][-1])
+    which = "sizes" if left.inside[first : last + 1].all() else "some sizes"
+    told = f"{which} of {first} " + ("and more" if last == FARTHEST - 1 else f"to {last}")
+    found.assumes.append(f"{told} are not known: {why}")
+    found.pieces.append(Piece(left, _NOWHERE, (Need("", _NOWHERE, lambda n: f"{n} is not known: {why}"),), {}))
+    return found
 
 
 def module_sizes(
@@ -176,7 +200,10 @@ def module_sizes(
     module, assumes = _fitting(model, input_shape, options, wrt)
     shape, names, axes = _described(module, options, wrt)
     batch = len(module.shape) - len(shape)
-    found = [module.follow(axis + batch, names, within) for axis in axes]
+    try:
+        found = [module.follow(axis + batch, names, within) for axis in axes]
+    finally:
+        forget_memoised()
     answers = [AxisSizes(axis, shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
     if len(axes) > 1:
         assumes.append(f"each axis is solved for {'x'.join(map(str, shape))}, the others as they are there")
@@ -186,6 +213,7 @@ def module_sizes(
         wanted = dict(zip(axes, sizes, strict=True))
         full = [wanted.get(axis - batch, n) for axis, n in enumerate(module.shape)]
         ran = module.run(full)
+        forget_memoised()
         return ran.failed or dict(zip(named(names, ran.outputs), map(_without_batch, ran.outputs), strict=True))
 
     return Sizes(name, shape, tuple(answers), None, tuple(dict.fromkeys(assumes)), tried)
