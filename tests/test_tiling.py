@@ -36,7 +36,7 @@ def test_wrapped_axes_are_read_around():
     circular = [fastrf.layer("pad", padding=[[0, 0], [1, 1]], mode="circular"), fastrf.conv(1, 3)]
     made = plan(fastrf.analyze(circular, (1, 12)), 6, wrap=0)
     assert [tile.read for tile in made.tiles] == [((-1, 5),), ((3, 9),), ((7, 13),)]
-    assert made.assumes == ()
+    assert not any("around" in told for told in made.assumes)
     ring = plan(fastrf.analyze([fastrf.conv(1, 3, padding=1)], (1, 12)), 6, wrap=-1)
     assert next(ring.tiles).read == ((-1, 5),)
     assert "read around" in ring.assumes[0]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fastrf.analysis import Analysis, analyze
-from fastrf.errors import FastRFError, ShapeError
+from fastrf.errors import FastRFError, ShapeError, UsageError, a_kind
 from fastrf.field import ReceptiveField
 from fastrf.queries.halo import Halo, goes_around
+from fastrf.tiling.places import require_free, taken
 from fastrf.tiling.tiles import Axis, cut
 
-__all__ = ["Sizes", "Wanted"]
+__all__ = ["Sizes", "Wanted", "require_analysis", "whole"]
 
 Sizes = int | Sequence[int | None] | None
 
@@ -37,13 +40,19 @@ class Wanted:
         outputs: Sequence[str] | str | None,
         image_shape: Sequence[int] | None,
     ) -> Wanted:
-        """What `fastrf.tiling.plan` was given. Raises ShapeError, UnknownNodeError and PositionError."""
+        """What `fastrf.tiling.plan` was given. Raises ShapeError, UsageError, UnknownNodeError and PositionError."""
+        require_analysis(analysis)
         fields = _fields(analysis, outputs)
         n = len(fields[0].pixel_shape)
         around, shape, sizes = _axes(wrap, n), _image_shape(fields[0], image_shape), tuple(_tile(tile, n))
         known = tuple((field, field.halo(around)) for field in fields)
         circular = tuple(k for k in around if _all_go_around(analysis, known, k))
         return cls(analysis, known, shape, sizes, around, circular)
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the outputs."""
+        return [field.name for field, _ in self.known]
 
     @property
     def channel_axis(self) -> int | None:
@@ -72,6 +81,7 @@ class Wanted:
             wrapped = False  # the network itself goes around
         if wrapped or not whole or size != self.analysed[k]:
             self._require_bounded(k)
+            require_free(self.analysis, self.names, k)
         self._require_fit(k, period, wrapped)
         if tile is None:
             context = sum(-(-int(reach) // period) * period for reach in (before, after)) if wrapped else 0
@@ -148,7 +158,7 @@ class Wanted:
             if k not in self.circular:
                 told = f"axis {k} is read around, though not all of the network goes around it"
                 found[f"{told}: its ends are those of a ring"] = None
-        return tuple(found)
+        return (*found, *taken(self.analysis, self.names))
 
 
 def _is_bounded(halo: Halo, axis: int) -> bool:
@@ -188,7 +198,9 @@ def _fields(analysis: Analysis | ReceptiveField, outputs: Sequence[str] | str | 
     """The fields of the outputs asked for."""
     if isinstance(analysis, ReceptiveField):
         return [analysis]
-    names = [outputs] if isinstance(outputs, str) else analysis.network.outputs if outputs is None else outputs
+    names = analysis.network.outputs if outputs is None else _listed(outputs)
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"outputs must be names of nodes, not {outputs!r}")
     if not names:
         raise ShapeError("outputs names no node; name some, or leave it out")
     return [analysis[name] for name in names]
@@ -196,22 +208,47 @@ def _fields(analysis: Analysis | ReceptiveField, outputs: Sequence[str] | str | 
 
 def _axes(wrap: Sequence[int] | int, n: int) -> tuple[int, ...]:
     """Pixel axes by number, from 0."""
-    given = [wrap] if isinstance(wrap, int) else list(wrap)
-    for axis in given:
-        if isinstance(axis, bool) or not isinstance(axis, int) or not -n <= axis < n:
-            raise ShapeError(f"wrap names axis {axis!r}; the image has {n} pixel axes, counted from 0")
-    return tuple(sorted({axis % n for axis in given}))
+    found = set()
+    for given in _listed(wrap):
+        axis = whole(given)
+        if axis is None or not -n <= axis < n:
+            raise ShapeError(f"wrap names axis {given!r}; the image has {n} pixel axes, counted from 0")
+        found.add(axis % n)
+    return tuple(sorted(found))
 
 
 def _tile(tile: Sizes, n: int) -> list[int | None]:
     """A size per pixel axis, None for one that is not cut."""
-    sizes = [tile] * n if tile is None or isinstance(tile, int) else list(tile)
-    if len(sizes) != n:
-        raise ShapeError(f"tile {tuple(sizes)} has {len(sizes)} sizes; give one for each of the {n} pixel axes")
-    for size in sizes:
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise ShapeError(f"tile {tuple(sizes)} must hold whole numbers of 1 or more, or None for a whole axis")
+    given = list(tile) if _is_listed(tile) else [tile] * n  # type: ignore[arg-type]
+    if len(given) != n:
+        raise ShapeError(f"tile {tuple(given)} has {len(given)} sizes; give one for each of the {n} pixel axes")
+    sizes = [whole(size) for size in given]
+    if any(asked is not None and (size is None or size < 1) for asked, size in zip(given, sizes, strict=True)):
+        raise ShapeError(f"tile {tuple(given)} must hold whole numbers of 1 or more, or None for a whole axis")
     return sizes
+
+
+def require_analysis(given: Any) -> None:
+    """Raises UsageError for what is neither an analysis nor a field."""
+    if not isinstance(given, Analysis | ReceptiveField):
+        told = "tiles and streams are those of an analysis or one of its fields"
+        raise UsageError(f"{told}, not of {a_kind(given)}; give fastrf.analyze(network, input_shape)")
+
+
+def whole(value: Any) -> int | None:
+    """A whole number of Python's or NumPy's as an int; None for what is none."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if _is_listed(value) else [value]
 
 
 def _image_shape(field: ReceptiveField, given: Sequence[int] | None) -> tuple[int, ...]:
@@ -219,11 +256,12 @@ def _image_shape(field: ReceptiveField, given: Sequence[int] | None) -> tuple[in
     if given is None:
         return field.input_shape
     channel = field.input_channel_axis
-    shape = [int(n) for n in given]
+    asked = _listed(given)
+    shape = [whole(n) or 0 for n in asked]
     if channel is not None and len(shape) == len(field.pixel_shape):
         shape.insert(channel, field.input_shape[channel])
     if len(shape) != len(field.input_shape) or min(shape, default=1) < 1:
-        raise ShapeError(f"image_shape {tuple(given)} does not fit an input of shape {field.input_shape}")
+        raise ShapeError(f"image_shape {tuple(asked)} does not fit an input of shape {field.input_shape}")
     if channel is not None and shape[channel] != field.input_shape[channel]:
         told = f"image_shape {tuple(shape)} has {shape[channel]} channels"
         raise ShapeError(f"{told}, but the network takes {field.input_shape[channel]} on axis {channel}")

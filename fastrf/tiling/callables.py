@@ -17,6 +17,9 @@ from fastrf.tiling.tiles import Tile
 
 __all__ = ["Runner", "as_function", "is_tensor", "run_tile", "to_numpy"]
 
+#: Types of ONNX that are no names of NumPy.
+_TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
+
 #: A tile with the batch, or without one where the image has none, to the outputs in order.
 Runner = Callable[[Any], Sequence[Any]]
 
@@ -58,7 +61,8 @@ def run_tile(plan: Grid, function: Runner, pixels: Any, tile: Tile, batch: tuple
         expected = (*batch, *output.of_tile(tile, plan.axes))
         if tuple(value.shape) != expected:
             told = f"tile {tile.index}, pixels {tile.read}: {output.name!r} has shape {tuple(value.shape)}"
-            raise ShapeError(f"{told} where {expected} was planned; is this the network that was analysed?")
+            remedy = "is this the network that was analysed, and are no sizes fixed in it?"
+            raise ShapeError(f"{told} where {expected} was planned; {remedy}")
         kept.append(value[output.slices(part.keep, batch)])
     return kept
 
@@ -85,12 +89,20 @@ def _require_eval(torch: Any, module: Any) -> None:
 def _of_module(torch: Any, module: Any) -> Callable[[Any], Any]:
     """A module on its own device; where there is no tensor, neither is the answer one."""
     device = next((value.device for value in (*module.parameters(), *module.buffers())), None)
+    dtype = next((value.dtype for value in module.parameters()), None)
 
     def run(tile: Any) -> Any:
+        given = tile if is_tensor(tile) else torch.from_numpy(np.ascontiguousarray(tile))
         with torch.no_grad():
-            if is_tensor(tile):
-                return module(tile if device is None else tile.to(device))
-            return _each(to_numpy, module(torch.from_numpy(np.ascontiguousarray(tile)).to(device)))
+            try:
+                made = module(given if device is None else given.to(device))
+            except (RuntimeError, TypeError) as error:
+                if dtype is None or given.dtype == dtype:
+                    raise
+                weights = str(dtype).removeprefix("torch.")
+                told = f"the image is {str(given.dtype).removeprefix('torch.')}, the module's weights are {weights}"
+                raise UsageError(f"{told}; give the image as {weights}") from error
+        return made if is_tensor(tile) else _each(to_numpy, made)
 
     return run
 
@@ -102,8 +114,12 @@ def _of_session(session: Any) -> Callable[[Any], Any]:
         names = ", ".join(one.name for one in inputs)
         raise UsageError(f"the session has inputs {names}; give a function of one that calls session.run")
 
+    wanted = _TYPES.get(getattr(inputs[0], "type", ""))
+
     def run(tile: Any) -> Any:
-        fixed = inputs[0].shape
+        fixed, dtype = inputs[0].shape, str(tile.dtype).removeprefix("torch.")
+        if wanted not in (None, dtype):
+            raise UsageError(f"the image is {dtype}, the session takes {wanted}; give the image as {wanted}")
         if any(isinstance(n, int) and n != m for n, m in zip(fixed, tile.shape, strict=False)):
             told = f"the session takes {'x'.join(map(str, fixed))}, tiles are {'x'.join(map(str, tile.shape))}"
             raise ShapeError(f"{told}; plan tiles of that size, or export with dynamic axes")

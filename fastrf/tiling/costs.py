@@ -22,7 +22,7 @@ from fastrf.system.tables import Column, Table, brief_count, count, document, sh
 from fastrf.tiling.asked import Sizes, Wanted
 from fastrf.tiling.memory import activations, parameters
 from fastrf.tiling.plans import plan
-from fastrf.tiling.tiles import Axis
+from fastrf.tiling.tiles import Axis, counted
 
 __all__ = ["Cost", "Costs", "best", "costs"]
 
@@ -179,15 +179,15 @@ def _choices(whole: Axis, wrapped: bool) -> list[_Choice]:
     axis = replace(whole, wrapped=wrapped)
     length = _least(axis)
     while length < whole.read:
-        found.append(_Choice(length, _n_tiles(axis, length), axis.size))
+        found.append(_Choice(length, counted(axis, length), axis.size))
         length = _with_fewer(axis, length, whole.read)
     return found
 
 
 def _with_fewer(axis: Axis, length: int, longest: int) -> int:
     """The shortest tile of which an axis takes fewer than of a given one."""
-    n, longer = _n_tiles(axis, length), range(length + axis.period, longest, axis.period)
-    k = bisect.bisect_left(longer, True, key=lambda tried: _n_tiles(axis, tried) < n)
+    n, longer = counted(axis, length), range(length + axis.period, longest, axis.period)
+    k = bisect.bisect_left(longer, True, key=lambda tried: counted(axis, tried) < n)
     return length + (k + 1) * axis.period
 
 
@@ -198,15 +198,6 @@ def _least(axis: Axis) -> int:
         return (before + 1 + after) * axis.period
     least = (before + 1) * axis.period + int(axis.after)
     return least + (axis.size - least) % axis.period
-
-
-def _n_tiles(axis: Axis, length: int) -> int:
-    """How many tiles of a length, from the shortest on, an axis is cut into."""
-    before, after = (-(-int(size) // axis.period) for size in (axis.before, axis.after))
-    if axis.wrapped:
-        return -(-(axis.size // axis.period) // (length // axis.period - before - after))
-    kept = (length - int(axis.after)) // axis.period - before
-    return 1 - -max(axis.size - length, 0) // (kept * axis.period)
 
 
 def _doubling(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrf.errors import ShapeError, a_kind
+from fastrf.errors import ShapeError, UsageError, a_kind
 from fastrf.tiling.callables import is_tensor
 from fastrf.tiling.tiles import Pair
 
@@ -27,6 +27,8 @@ class Image:
     def __init__(self, data: Any, shape: tuple[int, ...], channel_axis: int | None) -> None:
         if not (hasattr(data, "shape") and hasattr(data, "__getitem__")):
             raise ShapeError(f"{a_kind(data)} is no image; give an array, a tensor, or what has a shape and slices")
+        if getattr(getattr(data, "dtype", None), "kind", "f") in "OSUTMm":
+            raise UsageError(f"the image holds {data.dtype}; give numbers, such as float32")
         found = tuple(int(n) for n in data.shape)
         skip = len(found) - len(shape)
         if skip not in (0, 1) or found[skip:] != shape:

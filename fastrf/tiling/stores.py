@@ -20,6 +20,7 @@ from fastrf.budget import require_memory
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system.extras import require
 from fastrf.system.files import read_text, whole_file
+from fastrf.tiling.apart import place_of, require_apart, require_writable
 from fastrf.tiling.callables import is_tensor, to_numpy
 from fastrf.tiling.grids import Grid, Output
 from fastrf.tiling.images import Image
@@ -38,6 +39,7 @@ class Stores:
         self.plan, self.image = plan, image
         self.outs: list[Any] = _per_output(plan, out)
         self.dtypes: list[Any] = [None] * len(plan.outputs)
+        require_apart(image.data, self.outs)
         self.record = Record.beside(self.outs[0], plan, image, resume)
         self.done = self.record.done if self.record else set()
         for k, output in enumerate(plan.outputs):
@@ -90,6 +92,7 @@ class Stores:
         if tuple(found.shape) != self._shape(output):
             told = f"out has shape {tuple(found.shape)}, {output.name!r} of the whole has {self._shape(output)}"
             raise ShapeError(f"{told}; make it anew")
+        require_writable(found)
         return found
 
     def _made(self, path: Path | None, output: Output, kept: Any) -> Any:
@@ -122,7 +125,7 @@ class Record:
     @classmethod
     def beside(cls, out: Any, plan: Grid, image: Image, resume: bool) -> Record | None:
         """That of an output on a disk; None in memory. Raises FormatError where there is none to resume, or another."""
-        place = _place(out)
+        place = place_of(out)
         if place is None:
             if resume:
                 raise UsageError("resume needs an output on a disk; give out= a path that ends in .zarr or .npy")
@@ -192,14 +195,3 @@ def _open(path: Path) -> Any:
         return require("zarr", "zarr", "a .zarr").open_array(store=str(path), mode="r+")
     except (OSError, ValueError, KeyError) as error:
         raise FormatError(f"{path}: cannot be resumed ({error}); choose another name") from error
-
-
-def _place(out: Any) -> Path | None:
-    """Where an output is on a disk."""
-    if isinstance(out, Path):
-        return out
-    if isinstance(out, np.memmap) and out.filename is not None:
-        return Path(out.filename)
-    store = getattr(out, "store_path", None)
-    root = getattr(getattr(store, "store", None), "root", None)
-    return None if root is None else Path(root) / getattr(store, "path", "")

@@ -21,7 +21,9 @@ from fastrf.errors import PositionError, ShapeError, UsageError, a_kind
 from fastrf.field import ReceptiveField
 from fastrf.queries.halo import Halo
 from fastrf.system.tables import Column, Table, count, document, share
+from fastrf.tiling.asked import require_analysis
 from fastrf.tiling.callables import Runner, as_function, is_tensor
+from fastrf.tiling.places import require_free, taken
 
 __all__ = ["Call", "Stream", "stream"]
 
@@ -156,6 +158,8 @@ class Stream:
         made as soon as its samples are there, the last one when the chunks end. Raises ShapeError for arrays, in or
         out, that do not fit, UsageError for what cannot run them.
         """
+        if not isinstance(chunks, Iterable):
+            raise UsageError(f"chunks must be arrays one after another, not {a_kind(chunks)}; give a list of them")
         held, done = _Held(self), 0
         call: Runner | None = None
         for piece in chunks:
@@ -218,6 +222,7 @@ def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: 
     Raises ShapeError where an output reads all of the past or of what is to come, naming the node that makes it so, and
     for a chunk that does not fit, PositionError for a node without such an axis.
     """
+    require_analysis(analysis)
     asked = analysis.output if isinstance(analysis, Analysis) else analysis
     halo = asked.halo()
     n = len(halo.period)
@@ -227,14 +232,16 @@ def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: 
     before, after, period = halo.before[axis], halo.after[axis], halo.period[axis]
     if math.isinf(before) or math.isinf(after):
         raise ShapeError(_refusal(asked, analysis if isinstance(analysis, Analysis) else None, axis, halo))
+    require_free(analysis, [asked.name], axis)
     chunk = period if chunk is None else chunk
     if type(chunk) is not int or chunk < 1 or chunk % period:
         near = sorted({max(chunk // period + k, 1) * period for k in (0, 1)}) if type(chunk) is int else [period]
         remedy = f"use {' or '.join(map(str, near))}"
         raise ShapeError(f"chunk {chunk!r} is no multiple of the period of {asked.name!r}, {period} samples; {remedy}")
     axes = _array_axis(axis, asked.input_channel_axis), _array_axis(axis, asked.channel_axis)
+    assumes = (*asked.assumes, *taken(analysis, [asked.name]))
     lengths = int(before), int(after), period, halo.positions[axis]
-    return Stream(asked.name, axis, chunk, *lengths, asked.shape, asked.input_shape, axes, asked.assumes)
+    return Stream(asked.name, axis, chunk, *lengths, asked.shape, asked.input_shape, axes, assumes)
 
 
 def _refusal(asked: ReceptiveField, analysis: Analysis | None, axis: int, halo: Halo) -> str:

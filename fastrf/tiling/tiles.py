@@ -7,11 +7,14 @@ to a period; a tile keeps whole blocks, and the last one what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from fastrf.errors import ShapeError
+from fastrf.errors import LimitError, ShapeError
 
-__all__ = ["Axis", "Pair", "Part", "Span", "Tile"]
+__all__ = ["Axis", "Pair", "Part", "Span", "Tile", "counted", "cut"]
+
+#: An axis is not cut into more tiles than these.
+MOST = 1 << 20
 
 Pair = tuple[int, int]
 
@@ -105,15 +108,42 @@ def cut(axis: Axis, where: str) -> tuple[Span, ...]:
     """The tiles along an axis. Raises ShapeError where a tile has no room for the context and a period."""
     if axis.tile >= axis.size and not axis.wrapped:
         return (Span(0, axis.size, 0, None, 0),)
-    return _around(axis, where) if axis.wrapped else _inside(axis, where)
+    if _room(axis) < 1:
+        raise _too_small(axis, where, 0 if axis.wrapped else axis.size % axis.period)
+    if (n := counted(axis, axis.tile)) > MOST:
+        raise LimitError(f"{where}: {n:,} tiles along one axis are more than the {MOST:,} that are listed; take larger")
+    return _around(axis) if axis.wrapped else _inside(axis)
 
 
-def _inside(axis: Axis, where: str) -> tuple[Span, ...]:
+def _steps(axis: Axis) -> tuple[int, int]:
+    """Context before and after in whole periods."""
+    return -(-int(axis.before) // axis.period), -(-int(axis.after) // axis.period)
+
+
+def _length(axis: Axis) -> int:
+    """The longest tile of at most what was asked that leaves the rest that the image does."""
+    return axis.tile - (axis.tile - axis.size) % axis.period
+
+
+def _room(axis: Axis) -> int:
+    """How many blocks a tile keeps."""
+    before, after = _steps(axis)
+    if axis.wrapped:
+        return axis.tile // axis.period - before - after
+    return (_length(axis) - int(axis.after)) // axis.period - before
+
+
+def counted(axis: Axis, tile: int) -> int:
+    """How many tiles of a size, from the smallest on, an axis is cut into."""
+    given = replace(axis, tile=tile)
+    if axis.wrapped:
+        return -(-(axis.size // axis.period) // _room(given))
+    return 1 - -max(axis.size - _length(given), 0) // (_room(given) * axis.period)
+
+
+def _inside(axis: Axis) -> tuple[Span, ...]:
     """Tiles that stay within the image; the last one is shifted back until it ends where the image does."""
-    period, context = axis.period, -(-int(axis.before) // axis.period)
-    length = axis.tile - (axis.tile - axis.size) % period
-    if (length - axis.after) // period - context < 1:
-        raise _too_small(axis, where, axis.size % period)
+    period, (context, _), length = axis.period, _steps(axis), _length(axis)
     spans: list[Span] = []
     first = 0
     while True:
@@ -126,13 +156,10 @@ def _inside(axis: Axis, where: str) -> tuple[Span, ...]:
         first = last
 
 
-def _around(axis: Axis, where: str) -> tuple[Span, ...]:
+def _around(axis: Axis) -> tuple[Span, ...]:
     """Tiles that stick out of the image, which goes on at its other side."""
-    period = axis.period
-    before, after = (-(-int(size) // period) for size in (axis.before, axis.after))
-    kept = min(axis.tile // period - before - after, axis.size // period)
-    if kept < 1:
-        raise _too_small(axis, where, 0)
+    period, (before, after) = axis.period, _steps(axis)
+    kept = min(_room(axis), axis.size // period)
     return tuple(
         Span((at - before) * period, (at + kept + after) * period, at, min(at + kept, axis.size // period), at - before)
         for at in range(0, axis.size // period, kept)
