@@ -10,7 +10,9 @@ import pytest
 import fastrf
 from fastrf import Lock, UsageError
 from fastrf.checks.asking import require_lock
+from fastrf.checks.outcomes import Outcome
 from fastrf.cli.commands import main
+from fastrf.system.tables import wrapped
 from fastrf.testing import assert_receptive_field as asserted
 
 LAYERS = [{"name": "a", "op": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}]
@@ -129,3 +131,87 @@ def test_other_inputs_are_not_looked_at_which_is_said():
     assert told in result.notes
     assert told in fastrf.diff(old, fastrf.analyze(two(kernel=5))).notes
     assert "not looked at" not in str(fastrf.check(fastrf.analyze(LAYERS, (2, 12, 9)), "a.size == 3"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t[:200], "--update"),
+        (lambda t: t.replace(' "wrt"', '<<<<<<< HEAD\n "wrt"'), "merge conflict"),
+        (lambda t: t.replace('"size": [3, 3]', '"size": [-3, 3]'), "'a': '-3' is no size"),
+        (lambda t: t.replace('"reads": ["input"]', '"reads": ["a"]'), "'a': reads itself"),
+        (lambda t: t.replace('"reads": ["input"]', '"reads": ["no"]'), "'a': reads 'no', which is no entry"),
+    ],
+)
+def test_spoilt_locks_are_told_with_a_remedy(change, told, here, capsys):
+    (here / "rf.lock.json").write_text(change(Lock.of(fastrf.analyze(LAYERS, (2, 12, 9))).to_text()))
+    for words in (("check", "net.json", "--against", "rf.lock.json"), ("diff", "rf.lock.json", "net.json")):
+        code, _, err = run(capsys, *words)
+        assert (code, err.count("\n"), told in err, "--update" in err) == (2, 1, True, True), err
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (".size >= 1", "no node stands before '.size'"),
+        ("# comment", "has no comments"),
+        ("a.size >= 1__0", "'1__0' is no value"),
+        ("a.size >= 1_", "'1_' is no value"),
+    ],
+)
+def test_mistakes_in_rules_are_named(rule, told):
+    with pytest.raises(UsageError, match=told) as error:
+        fastrf.check(fastrf.analyze(LAYERS, (2, 12, 9)), rule)
+    assert ".size.size" not in str(error.value)
+
+
+def test_examples_say_how_many_pixels_are_others(capsys, here):
+    def old(**more):
+        return fastrf.analyze([LAYERS[0] | more], (2, 24, 24))
+
+    note = fastrf.diff(old(), old(dilation=2, padding=2)).notes[0]
+    assert note.startswith("a, position (12, 12) sees 9 pixels as before, of which 8 are others; gains 8")
+    assert "as before" not in fastrf.diff(old(), old(kernel_size=5, padding=2)).notes[0]
+    assert fastrf.diff(old(), old()).title.endswith("no changes in 1 module")
+    assert run(capsys, "check", "net.json", "--against", "l.json", "--update")[2] == "wrote l.json: 1 module\n"
+    for width in range(40, 120):  # indices stay on one line
+        assert all(line.count("(") == line.count(")") for line in wrapped([note], width))
+
+
+def outcomes(n, rule, kind="rule", name="n"):
+    return tuple(Outcome(rule, f"{name}{k}", 1, False, kind=kind) for k in range(n))
+
+
+def errors(failed):
+    result = fastrf.CheckResult("net", {}, "input", tuple(failed))
+    return [line for line in result.to("github").splitlines() if line.startswith("::error ")]
+
+
+def test_every_check_has_an_annotation():
+    failed = *outcomes(30, "*.size >= 9"), *outcomes(2, "as in l", "cause", "c"), *outcomes(3, "as in l", "inherited")
+    lines = [line for line in errors(failed) if "as in l" in line]
+    assert "::c0" in lines[0]
+    assert "::4 more: c1, n0, n1, n2" in lines[-1]
+    assert len(errors(failed)) == 10
+    assert sum("more: " in line and "*.size" in line for line in errors(failed)) == 1
+    many = [one for k in range(8) for one in outcomes(3, f"r{k}.size >= 1")]
+    assert len(errors(many)) == 10
+    assert sum(line.endswith("; 2 more: n1, n2") for line in errors(many)) == 7
+    told = errors([one for k in range(20) for one in outcomes(2, f"r{k}.size >= 1")])
+    assert len(told) == 10
+    assert "11 more checks: r9.size >= 1, " in told[-1]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_names_stay_whole_in_a_narrow_terminal(width):
+    rule = f"as in /{'very/' * 18}long.json"
+    said = "sees other pixels at the same size: holes, borders or channels"
+    one = Outcome(rule, "layer3.2.conv2", said, False, "changed itself", kind="cause")
+    text = fastrf.CheckResult("net", {}, "input", (one, Outcome(rule, "b", "size 1 -> 2", False))).to_text(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "layer3.2.conv2" in text
+    assert all(word in text for word in ("changed", "itself", "channels"))
+    rules = [Outcome(f"layer3.2.conv2.size >= {'9' * 90}{k}", "layer3.2.conv2", (3, 3), False) for k in range(2)]
+    text = fastrf.CheckResult("net", {}, "input", tuple(rules)).to_text(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "  layer3.2.conv2   FAIL     layer3" in text

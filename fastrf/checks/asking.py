@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastrf.checks.locks import SCHEMA, Lock
+from fastrf.checks.locks import Lock, begins_as_lock, is_schema
 from fastrf.errors import FastRFError, FormatError, UsageError
 from fastrf.system.files import opened, parse_json, read_text
 
@@ -16,16 +15,7 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.network import Network
 
-__all__ = ["asked_as", "is_schema", "require_lock", "write_lock"]
-
-_FAMILY = SCHEMA.rpartition("/")[0] + "/"
-#: How a lock file begins, whatever became of the rest.
-_BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"schema"\s*:\s*"' + re.escape(_FAMILY.encode()))
-
-
-def is_schema(schema: object) -> bool:
-    """Whether a schema is that of lock files, of any version."""
-    return isinstance(schema, str) and schema.startswith(_FAMILY)
+__all__ = ["asked_as", "require_lock", "write_lock"]
 
 
 def require_lock(path: str | os.PathLike[str]) -> None:
@@ -44,7 +34,7 @@ def _is_lock(path: str | os.PathLike[str]) -> bool:
         found = parse_json(read_text(path, "file"), path)
     except FormatError:
         with opened(path) as file:
-            return _BEGINS.match(file.read(200)) is not None
+            return begins_as_lock(file.read(200).decode(errors="replace"))
     return isinstance(found, dict) and is_schema(found.get("schema"))
 
 

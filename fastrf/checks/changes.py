@@ -116,8 +116,9 @@ class Diff:
         """How many modules changed, in a sentence."""
         names = dict.fromkeys((self.old.model, self.new.model))
         told = " -> ".join(names)
+        n = len(self.new.entries)
         if not self:
-            return f"{told}: no changes in {len(self.new.entries)} modules"
+            return f"{told}: no changes in {n} module{'s' * (n != 1)}"
         counts = [(len(self._of(kind)), kind) for kind in KINDS]
         words = {"cause": "changed", "inherited": "inherited"}
         return f"{told}: {', '.join(f'{n} {words.get(kind, kind)}' for n, kind in counts if n)}"
@@ -304,12 +305,22 @@ def _example(found: Pixels | None) -> str:
     """What an example gains and loses, in words."""
     if found is None:
         return ""
-    told = [f"{found.of} {_index(found.position)} sees {count(found.after)} pixels, not {count(found.before)}"]
+    told = [f"{found.of} {_index(found.position)} {_seen(found)}"]
     for word, number_of, places in (("gains", found.gained, found.gained_at), ("loses", found.lost, found.lost_at)):
         if number_of:
             shown = ", ".join(map(_index, places[:3]))
             told.append(f"{word} {count(number_of)}" + (f", such as {shown}" if shown else ""))
     return "; ".join(told)
+
+
+def _seen(found: Pixels) -> str:
+    """How many pixels an example sees and saw."""
+    pixels = f"pixel{'s' * (found.before != 1)}"
+    if found.before != found.after:
+        return f"sees {count(found.after)} pixel{'s' * (found.after != 1)}, not {count(found.before)}"
+    if found.lost == found.before:
+        return f"sees {count(found.after)} other {pixels}"
+    return f"sees {count(found.after)} {pixels} as before, of which {count(found.gained)} are others"
 
 
 def _index(place: Sequence[int]) -> str:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from fastrf.analysis import Analysis, analyze
-from fastrf.checks.asking import asked_as, is_schema
+from fastrf.checks.asking import asked_as
 from fastrf.checks.changes import COSTS, FIGURES, KINDS, Change, Diff
 from fastrf.checks.comparing import compared
-from fastrf.checks.locks import Entry, Lock
+from fastrf.checks.locks import Entry, Lock, begins_as_lock, is_schema
 from fastrf.checks.matching import Matching, matched
 from fastrf.errors import FormatError, UsageError
 from fastrf.loading import load
@@ -70,6 +70,8 @@ def read_lock(path: str | os.PathLike[str]) -> Lock | None:
     if not name.lower().endswith(".json"):
         return None
     text = read_text(name, "file")
+    if begins_as_lock(text):
+        return Lock.parse(text, name)
     found = parse_json(text, name)
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema is None:

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from fastrf.analysis import Analysis
     from fastrf.field import ReceptiveField
 
-__all__ = ["SCHEMA", "Entry", "Lock"]
+__all__ = ["SCHEMA", "Entry", "Lock", "begins_as_lock", "is_schema"]
 
 SCHEMA = "fastrf/lock/1"
+_FAMILY = SCHEMA.rpartition("/")[0] + "/"
+#: How a lock file begins, whatever became of the rest; and a line of what a merge left.
+_BEGINS = re.compile(r"\ufeff?\s*\{\s*\"schema\"\s*:\s*\"" + re.escape(_FAMILY))
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 #: Texts are not longer: sentences of what is taken for granted name nodes.
 _MAX_TEXT = 4 * MAX_NAME
 
@@ -123,7 +127,13 @@ class Lock:
     @classmethod
     def parse(cls, text: str, source: object = "lock file") -> Lock:
         """The lock in a text; `source` is what errors call it. Raises FormatError."""
-        given = parse_json(text, source, once=True)
+        try:
+            given = parse_json(text, source, once=True)
+        except FormatError as error:
+            if not begins_as_lock(text):
+                raise
+            told = f"{source}: holds a merge conflict" if _CONFLICT.search(text) else str(error)
+            raise FormatError(f"{told}; {_REMEDY}") from None
         check_nesting(given, f"{source}")
         try:
             return _lock(given)
@@ -143,6 +153,16 @@ class Lock:
         """Write the file, whole or not at all. Raises FormatError where it cannot be written."""
         with whole_file(path) as file:
             file.write(self.to_text().encode())
+
+
+def begins_as_lock(text: str) -> bool:
+    """Whether a text is a lock file, or what is left of one."""
+    return _BEGINS.match(text) is not None
+
+
+def is_schema(schema: object) -> bool:
+    """Whether a schema is that of lock files, of any version."""
+    return isinstance(schema, str) and schema.startswith(_FAMILY)
 
 
 _REMEDY = "write it anew with fastrf check MODEL --against FILE --update"
@@ -239,6 +259,12 @@ def _lock(given: Any) -> Lock:
     unknown = [name for name in outputs if name not in entries]
     if unknown:
         raise FormatError(f"output {unknown[0][:60]!r} is no entry")
+    known = {*inputs, *entries}
+    for name, entry in entries.items():
+        for read in entry.reads:
+            if read == name or read not in known:
+                told = "itself" if read == name else f"{read[:60]!r}, which is no entry and no input"
+                raise FormatError(f"entry {name[:60]!r}: reads {told}")
     return Lock(_name(given["model"]), inputs, _name(given["wrt"]), outputs, entries, _name(given["fastrf"]))
 
 
@@ -310,5 +336,7 @@ def _number(given: Any) -> Number:
 
 
 def _range(given: Any) -> tuple[Number, Number]:
-    low, high = given if isinstance(given, list) else (given, given)
-    return _number(low), _number(high)
+    low, high = map(_number, given if isinstance(given, list) else (given, given))
+    if min(low or 0, high or 0) < 0 or (low is not None and high is not None and low > high):
+        raise ValueError(f"{str(given)[:40]!r} is no size, nor a smallest and a largest")
+    return low, high

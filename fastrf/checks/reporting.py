@@ -47,21 +47,58 @@ def _where(outcome: Outcome) -> dict[str, str]:
 
 
 def github(result: Outcomes) -> str:
-    """Annotations of GitHub: an error for each failure, those that follow from others in one, and a notice at the end.
+    """Annotations of GitHub: errors, at least one for each check as far as GitHub shows them, and a notice at the end.
 
     https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
     """
-    first = [outcome for outcome in result.failures if outcome.kind != "inherited"]
-    rest = [outcome for outcome in result.failures if outcome.kind == "inherited"]
-    if len(first) >= MAX_ANNOTATIONS:
-        first, rest = first[: MAX_ANNOTATIONS - 2], [*first[MAX_ANNOTATIONS - 2 :], *rest]
-    lines = [_annotation("error", one.rule, one.message, one) for one in first]
-    if rest:
-        message = f"{len(rest)} more: {', '.join(one.node for one in rest)}"
-        lines.append(_annotation("error", rest[0].rule, message, rest[0]))
+    chosen, left = _chosen(result.failures)
+    is_full = len(chosen) + len(left) > MAX_ANNOTATIONS  # then what is left of a check stands in its line
+    lines = []
+    for rule in dict.fromkeys(one.rule for one in chosen):
+        own = [one for one in chosen if one.rule == rule]
+        more = _more(own, left.get(rule, []))
+        messages = [one.message for one in own]
+        if more and is_full:
+            messages[-1] += f"; {more}"
+        lines += [_annotation("error", rule, text, one) for text, one in zip(messages, own, strict=True)]
+        if more and not is_full:
+            lines.append(_annotation("error", rule, more, left[rule][0]))
+    others = [rule for rule in left if all(one.rule != rule for one in chosen)]
+    if others:
+        lines.append(_annotation("error", "fastrf check", f"{len(others)} more checks: {', '.join(others)}"))
     shape = ", ".join(f"{name} {'x'.join(map(str, sizes))}" for name, sizes in result.inputs.items())
     lines += [_annotation("notice", "fastrf check", f"{result.model}, {shape}: {result.verdict}")]
     return "\n".join(lines)
+
+
+def _chosen(failures: Sequence[Outcome]) -> tuple[list[Outcome], dict[str, list[Outcome]]]:
+    """The failures that have a line of their own, one of each check before others; and what is left, by check.
+
+    Failures that follow from others are left. What is left of a check takes a line, too.
+    """
+    first: dict[str, int] = {}
+    for k in sorted(range(len(failures)), key=lambda k: failures[k].kind == "inherited"):
+        first.setdefault(failures[k].rule, k)
+    firsts, taken = sorted(first.values()), {*first.values()}
+    others = [k for k, one in enumerate(failures) if one.kind != "inherited" and k not in taken]
+    if len(firsts) > MAX_ANNOTATIONS:
+        firsts, others = firsts[: MAX_ANNOTATIONS - 1], []
+    room = max(MAX_ANNOTATIONS - len(firsts), 0)
+    for more in (*range(room, -1, -1), room):  # where there is no room for what is left, all is for failures
+        chosen = {*firsts, *others[:more]}
+        left: dict[str, list[Outcome]] = {}
+        for k, one in enumerate(failures):
+            if k not in chosen:
+                left.setdefault(one.rule, []).append(one)
+        if len(chosen) + len(left) <= MAX_ANNOTATIONS:
+            break
+    return [failures[k] for k in sorted(chosen)], left
+
+
+def _more(own: Sequence[Outcome], left: Sequence[Outcome]) -> str:
+    """What is left of a check, by name."""
+    names = [name for name in dict.fromkeys(one.node for one in left) if all(one.node != name for one in own)]
+    return f"{len(names)} more: {', '.join(names)}" if names else ""
 
 
 def _annotation(level: str, title: str, message: str, outcome: Outcome | None = None) -> str:

@@ -40,6 +40,8 @@ class CheckResult(Outcomes):
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in self.inputs.items())
         columns = [column for column in _COLUMNS if column.title in _ALWAYS or any(map(column.show, records))]
         looks: dict[str, Any] = {"names": 1, "left": 5, "drop": ("what for", "note"), "strong": "result"}
+        rules = {record["rule"] for record in records}
+        looks |= {"cut": ("rule", "node"), "fold": ("note", "seen"), "idle": rules.pop() if len(rules) == 1 else None}
         keys, notes = list(asdict(_EMPTY)), (*self.notes, self.verdict)
         return Table(records, columns, f"{self.model}, {shapes}", notes, keys, head=self._head, **looks)
 
@@ -78,23 +80,16 @@ class CheckResult(Outcomes):
         return str(getattr(reporting, form)(self))
 
 
-#: Rules of more letters are shortened for a narrow terminal.
-_LONG = 40
 _EMPTY = Outcome("", "", None, True)
 _ALWAYS = ("node", "result", "rule", "seen")
 _COLUMNS = (
     Column("node", lambda r: r["node"]),
     Column("result", lambda r: "pass" if r["passed"] else "FAIL"),
-    Column("rule", lambda r: r["rule"], lambda r: _brief(r["rule"])),
+    Column("rule", lambda r: r["rule"]),
     Column("seen", lambda r: r["seen"]),
     Column("note", lambda r: r["about"]),
     Column("what for", lambda r: r["why"]),
 )
-
-
-def _brief(text: str) -> str:
-    """A long rule without its middle."""
-    return text if len(text) <= _LONG else f"{text[: _LONG // 2]}..{text[-_LONG // 2 + 2 :]}"
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<op>==|!=|<=|>=|<|>)|(?P<mark>[(),])|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[^\s()<>=!,"']+)|(?P<bad>.))""",
     re.DOTALL,
 )
-_NUMBER = re.compile(r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _OPERAND = re.compile(r"(?:(?P<node>.+)\.)?(?P<figure>[A-Za-z_]\w*)(?:\[(?P<axis>[^\[\]]*)\])?", re.DOTALL | re.ASCII)
 _FORM = "a rule is NODE.figure OP value, such as layer4.size >= 224"
 
@@ -142,6 +142,10 @@ class _Parser:
             name = quoted or word
             if quoted is None and _is_number(word):
                 raise UsageError(f"{name!r} is a number, and the figure stands first: layer4.size >= 224")
+            if word.startswith("#"):
+                raise UsageError("a rule has no comments; say in 'why' of a file what it is for")
+            if word.startswith("."):
+                raise UsageError(f"no node stands before {word!r}; {_FORM}")
             raise UsageError(f"{name!r} names no figure of a node; write one, such as {name}.size")
         node = found["node"] if quoted is None else quoted[1:-1]
         if quoted is not None and found["node"] != "q":

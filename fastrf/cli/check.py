@@ -137,7 +137,8 @@ def _checked(analysis: Analysis, rules: Rules, asked: CheckOptions) -> CheckResu
         if rules.rules:
             checked(analysis, rules)
         lock, is_new = write_lock(analysis, asked.against)
-        terminal.note(f"{'wrote' if is_new else 'unchanged'} {asked.against}: {len(lock.entries)} modules")
+        n = len(lock.entries)
+        terminal.note(f"{'wrote' if is_new else 'unchanged'} {asked.against}: {n} module{'s' * (n != 1)}")
     return checked(analysis, rules, asked.against)
 
 

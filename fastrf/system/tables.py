@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastrf.errors import UsageError, shown
@@ -44,7 +46,11 @@ Record = Mapping[str, Any]
 
 #: Names are not shortened below so many characters as long as a column can be left out instead.
 _NAME = 24
+#: What is cut is not shorter than this as long as names can give way, what is folded not narrower.
+_CUT, _FOLDED = 12, 14
 _MARGIN, _GAP = 2, 3
+#: Indices such as (11, 12) stay on one line: a letter that nobody writes stands for their spaces meanwhile.
+_PLACE, _JOINED = re.compile(r"\(-?\d+(?:, -?\d+)*,?\)"), "\ue000"
 #: Rows that a notebook shows.
 _SHOWN = 300
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -71,8 +77,10 @@ class Table:
     terminal, the first `names` columns may be shortened, the first `left` stand on the left. `drop` are the columns
     that may be left out, the first of them first; without it, all but the first from the right, except those in `keep`.
     Columns of which every cell is `idle` go before anything else is done. `strong` is the heading of what people look
-    for, in bold where a terminal shows it. `above` are records that only people see, before the others. `head` is what
-    a JSON document says before its records, which stand there by the last key.
+    for, in bold where a terminal shows it. With `cut`, cells of these columns are shortened, the first of them first,
+    names not below half the terminal; those of `fold` stand on several lines before names are shortened further.
+    `above` are records that only people see, before the others. `head` is what a JSON document says before its records,
+    which stand there by the last key.
     """
 
     records: Sequence[Record]
@@ -87,6 +95,8 @@ class Table:
     keep: Sequence[str | None] = ()
     idle: str | None = None
     strong: str = ""
+    cut: Sequence[str] = ()
+    fold: Sequence[str] = ()
     above: Sequence[Record] = ()
     head: Mapping[str, Any] | None = None
 
@@ -176,10 +186,10 @@ class Table:
         kept |= {k: max(_narrowest(title), *map(_width, cells), 0) for k, (title, *cells) in enumerate(columns)}
 
         def fits() -> bool:
-            return _total(min(n, _NAME) if k < self.names else n for k, n in kept.items()) <= width
+            return _total(min(n, self._least(k, header[k], width)) for k, n in kept.items()) <= width
 
         idle = [k for k, (_, *cells) in enumerate(columns) if k >= self.names and set(cells) == {self.idle}]
-        dropped = [kept.pop(k) and k for k in idle if not fits()]
+        dropped = [kept.pop(k) and k for k in idle if not fits() or (self.cut and _total(kept.values()) > width)]
         brief = [] if fits() else self._briefly(columns, kept)
         for name in reversed(header[1:]) if self.drop is None else self.drop:
             if name in header and name not in self.keep and header.index(name) in kept and not fits():
@@ -207,12 +217,23 @@ class Table:
     def _shorten(self, widths: dict[int, int], header: Sequence[str], width: int) -> bool:
         """Take what is too much from the columns of names, the widest first; whether there was any."""
         names, was = [k for k in widths if k < self.names], dict(widths)
+        for title in filter(header.__contains__, (*self.cut, *self.fold)):
+            k, over = header.index(title), _total(widths.values()) - width
+            if k in widths and over > 0:
+                widths[k] = max(widths[k] - over, min(widths[k], self._least(k, title, width)))
+        was |= {k: n for k, n in widths.items() if header[k] in self.fold}
         while names and _total(widths.values()) > width:
             widest = max(names, key=widths.__getitem__)
             if widths[widest] <= max(_narrowest(header[widest]), 4):
                 break
             widths[widest] -= 1
         return widths != was
+
+    def _least(self, k: int, title: str, width: int) -> int:
+        """How narrow a column may become before another is left out."""
+        if k < self.names:
+            return max(_NAME, width // 2) if self.cut else _NAME
+        return _CUT if title in self.cut else _FOLDED if title in self.fold else sys.maxsize
 
     def _drawn(self, columns: list[list[str]], widths: dict[int, int], strong: int | None) -> Iterator[str]:
         rule, dots = ("-", "..") if _is_ascii_only() else ("\u2500", "\u2026")
@@ -222,7 +243,14 @@ class Table:
             yield self._line(line, widths, strong)
         yield " " + rule * (_total(widths.values()) - 1)
         for row in range(1, 1 + len(self._seen)):
-            yield self._line([_middle(columns[k][row], n, dots) for k, n in widths.items()], widths, strong)
+            cells = [self._cell(k, columns[k][row], n, dots) for k, n in widths.items()]
+            for line in zip_longest(*cells, fillvalue=""):
+                yield self._line(line, widths, strong)
+
+    def _cell(self, k: int, text: str, width: int, dots: str) -> list[str]:
+        """The lines of a cell."""
+        is_folded = self._columns[k].title in self.fold
+        return (textwrap.wrap(text, max(width, 1)) if is_folded else []) or [_middle(text, width, dots)]
 
     def _line(self, texts: Sequence[str], widths: dict[int, int], strong: int | None) -> str:
         parts = []
@@ -310,8 +338,9 @@ def wrapped(texts: Sequence[str], width: int | None) -> list[str]:
         return [spelled(shown(text)) for text in texts]
     fit = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     dots = ".." if _is_ascii_only() else "\u2026"
-    words = [[_middle(word, max(width - 2, 1), dots) for word in spelled(shown(text)).split()] for text in texts]
-    return [line for told in words for line in fit.wrap(" ".join(told))]
+    whole = (_PLACE.sub(lambda place: place[0].replace(" ", _JOINED), spelled(shown(text))) for text in texts)
+    words = [[_middle(word, max(width - 2, 1), dots) for word in text.split()] for text in whole]
+    return [line.replace(_JOINED, " ") for told in words for line in fit.wrap(" ".join(told))]
 
 
 def spelled(text: str) -> str:
