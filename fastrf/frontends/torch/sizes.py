@@ -232,14 +232,15 @@ def _fitting(model: torch.nn.Module, input_shape: Any, options: Options, wrt: st
         module = None if other is None else Module(model, other, options.values, wrt)
         if module is not None and module.run(module.shape).failed is None:
             return module, []
-    wanted = getattr(input_shape, "shape", input_shape)
+    wanted, near = getattr(input_shape, "shape", input_shape), ""
     if isinstance(wanted, list | tuple) and len(wanted) > 1 and all(type(n) is int for n in wanted):
         for shape in itertools.islice(moved_shapes(wanted), MOST_MOVED):
             module = Module(model, Inputs.of(model, shape, options.values), options.values, wrt)
             if module.run(module.shape).failed is None:
                 told = "x".join(map(str, wanted))
                 return module, [f"the model was run at {'x'.join(map(str, shape))}, since {told} does not fit"]
-    raise ShapeError(f"{type(model).__name__} does not take {inputs}: {said}; give an input_shape that fits")
+        near = f"; none of {MOST_MOVED} larger shapes near it fits either"
+    raise ShapeError(f"{type(model).__name__} does not take {inputs}: {said}{near}; give an input_shape that fits")
 
 
 def _described(module: Module, options: Options, wrt: str | None) -> tuple[tuple[int, ...], Sequence[str], list[int]]:
