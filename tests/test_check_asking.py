@@ -165,6 +165,11 @@ def test_mistakes_in_rules_are_named(rule, told):
     assert ".size.size" not in str(error.value)
 
 
+def test_of_another_file_it_is_not_said_that_update_replaces_it(here, capsys):
+    code, _, err = run(capsys, "check", "net.json", "--against", "two.json")
+    assert (code, "anew" in err, "give a file that" in err) == (2, False, True), err
+
+
 def test_examples_say_how_many_pixels_are_others(capsys, here):
     def old(**more):
         return fastrf.analyze([LAYERS[0] | more], (2, 24, 24))

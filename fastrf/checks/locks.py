@@ -139,7 +139,9 @@ class Lock:
             return _lock(given)
         except (FormatError, LookupError, TypeError, ValueError, OverflowError) as error:
             said = f"key {error} is missing" if isinstance(error, KeyError) else error
-            raise FormatError(f"{source}: no lock file that can be read: {said}; {_REMEDY}") from None
+            is_lock = isinstance(given, dict) and is_schema(given.get("schema"))
+            remedy = _REMEDY if is_lock else "give a file that fastrf check MODEL --against FILE --update wrote"
+            raise FormatError(f"{source}: no lock file that can be read: {said}; {remedy}") from None
 
     def to_text(self) -> str:
         """As the file has it: JSON with a line for each entry, the same bytes for equal locks."""
