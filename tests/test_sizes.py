@@ -225,6 +225,44 @@ SPECS = {
 }
 
 
+T, SAME = {"name": "t", "op": "permute", "order": [1, 0], "inputs": ["input"]}, {"inputs": ["t", "t", "t"]}
+MIXED = {
+    "matmul": [T, {"op": "matmul", "inputs": ["input", "t"]}],
+    "vectors": [T, {"name": "v", "op": "mean", "axes": 1, "inputs": ["t"]}, {"op": "matmul", "inputs": ["input", "v"]}],
+    "einsum": [{"op": "einsum", "equation": "ij,kj->ik", "inputs": ["input", "input"]}],
+    "diagonal": [T, {"op": "matmul", "inputs": ["t", "input"]}, {"op": "einsum", "equation": "ii"}],
+    "attention": [T, {"op": "attention", **SAME}],
+    "masked": [T, {"op": "attention", "mask": np.tri(12, dtype=bool).tolist(), **SAME}],
+    "reduced": [{"op": "mean", "axes": [-1], "keepdims": True}, {"op": "sum"}],
+    "argmax": [{"op": "argmax", "axis": 1}],
+    "topk": [{"op": "topk", "axis": 1, "k": 5}],
+    "recurrent": [T, {"op": "recurrent", "mode": "lstm", "hidden_size": 3, "direction": "bidirectional"}],
+    "linear": [T, {"op": "linear", "out_features": 5}],
+    "last": [{"op": "linear", "out_features": 5}],
+    "norm": [{"op": "layer_norm", "axes": [1]}],
+    "kept": [{"op": "keep", "mask": [True] * 12, "axes": [1]}],
+    "constant": [{"name": "c", "op": "constant", "shape": [4, 1]}, {"op": "add", "inputs": ["input", "c"]}],
+    "gathered": [
+        {"name": "i", "op": "slice", "axis": 0, "start": 0, "stop": 1},
+        {"name": "j", "op": "reshape", "shape": [12]},
+        {"op": "dynamic_gather", "axis": 1, "inputs": ["input", "j"]},
+    ],
+    "halves": [{"op": "slice", "axis": 1, "start": 2, "stop": -2, "step": 3}, {"op": "cumsum", "axis": 1}],
+    "joined": [T, {"op": "concat", "axis": 0, "inputs": ["input", "input"]}, {"op": "unsqueeze", "axis": 0}],
+    "repeated": [
+        {"op": "flip", "axes": 1},
+        {"op": "repeat", "repeats": [1, 2]},
+        {"op": "roll", "shifts": 1, "axes": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", MIXED)
+def test_layers_that_mix_positions_are_solved(kind):
+    network = Network.from_dict({"input_shape": [4, 12], "layers": MIXED[kind]})
+    require_as_tried(network, "input", 1, range(1, 30))
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_specs_fit_where_they_can_be_read(name):
     shapes = {

@@ -203,7 +203,7 @@ def test_memoised_functions_keep_nothing_of_a_run():
 def test_kernels_are_no_ways_through_a_module():
     sizes = fastrf.sizes(nn.Conv2d(3, 16, 3, padding=1), (3, 99, 64))
     assert sizes.progressions == (((1, None, 1),),) * 2
-    assert len(sizes.axes[0].pieces) == 1
+    assert len(sizes.axes[0]._pieces) == 1
 
 
 def test_runs_that_are_too_dear_are_not_made(monkeypatch):

@@ -36,14 +36,14 @@ class AxisSizes:
 
     axis: int
     size: int
-    pieces: Sequence[Piece] = field(repr=False)
+    _pieces: Sequence[Piece] = field(repr=False)
     within: tuple[int, int | None] = (1, None)
 
     @cached_property
-    def places(self) -> Places:
+    def _places(self) -> Places:
         """All that fit, within the range or not."""
         found = Places.between(0, 0)
-        for piece in self.pieces:
+        for piece in self._pieces:
             found = found | piece.fits
         return found
 
@@ -55,7 +55,7 @@ class AxisSizes:
     @cached_property
     def progressions(self) -> tuple[Progression, ...]:
         """All sizes in the range that fit, as `(start, stop, step)`; `stop` is None where they go on."""
-        return progressions_of(self.places, *self.within)
+        return progressions_of(self._places, *self.within)
 
     @property
     def evenly(self) -> AxisSizes:
@@ -63,8 +63,8 @@ class AxisSizes:
 
         Nothing is cut off then, and padding is even. Raises ShapeError where layers are not known.
         """
-        found = [_evenly(piece, self.axis) for piece in self.pieces]
-        return replace(self, pieces=found)
+        found = [_evenly(piece, self.axis) for piece in self._pieces]
+        return replace(self, _pieces=found)
 
     @cached_property
     def even(self) -> tuple[Progression, ...] | None:
@@ -81,12 +81,12 @@ class AxisSizes:
 
     def fits(self, size: int) -> bool:
         """Whether a size fits. Raises ShapeError for what is no size."""
-        return self.places.holds(checked(size))
+        return self._places.holds(checked(size))
 
     def why(self, size: int) -> Unfit | None:
         """The layer that a size does not fit, and what is wrong there; None for one that fits."""
         n = checked(size)
-        for piece in self.pieces:
+        for piece in self._pieces:
             if piece.domain.holds(n):
                 return next((Unfit(need.node, need.told(n)) for need in piece.needs if not need.met.holds(n)), None)
         return Unfit("", f"{n} is not known")
@@ -96,7 +96,7 @@ class AxisSizes:
         wrong = self.why(size)
         if wrong is not None:
             raise ShapeError(f"a size of {size} on axis {self.axis} does not fit: node {wrong.node!r}: {wrong.told}")
-        piece = next(piece for piece in self.pieces if piece.domain.holds(size))
+        piece = next(piece for piece in self._pieces if piece.domain.holds(size))
         return tuple(length(n).of(size) for n in _output(piece, node))
 
     def inputs_for(self, output: int, node: str | None = None) -> tuple[Progression, ...]:
@@ -121,7 +121,7 @@ class AxisSizes:
 
     def _followed(self, node: str | None) -> list[tuple[Piece, Length]]:
         """The length of the output's axis that follows the input, piece by piece."""
-        fitting = [piece for piece in self.pieces if not piece.fits.is_empty]
+        fitting = [piece for piece in self._pieces if not piece.fits.is_empty]
         shapes = [_output(piece, node) for piece in fitting]
         if len({len(shape) for shape in shapes}) > 1:
             raise ShapeError(f"the number of axes of the output follows axis {self.axis}; ask for output_shape(size)")
@@ -134,7 +134,7 @@ class AxisSizes:
 
     def _near(self, output: int, node: str | None) -> str:
         """The next outputs below and above, in words."""
-        sizes = np.flatnonzero(self.places.at(np.arange(_TRIED)))
+        sizes = np.flatnonzero(self._places.at(np.arange(_TRIED)))
         outputs = np.zeros(_TRIED, np.int64)
         for piece, n in self._followed(node):
             mine = sizes[piece.fits.at(sizes)]

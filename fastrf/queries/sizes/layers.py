@@ -11,7 +11,9 @@ import numpy as np
 
 from fastrf.errors import FastRFError, UnsupportedOpError
 from fastrf.network import Network, Node
-from fastrf.ops import apply
+from fastrf.ops import OPERATORS, apply
+from fastrf.ops.dense import affine_cost
+from fastrf.ops.registry import free
 from fastrf.ops.rules import RULES as OF_USERS
 from fastrf.queries.sizes import dense, shapes, windows
 from fastrf.queries.sizes.lengths import Length, NonLinearError, Number, Places, identity, is_fixed, length
@@ -23,11 +25,6 @@ _FAMILIES = (dense, shapes, windows)
 
 #: Operators of users are applied to each length up to this.
 MAX_TRIED = 1 << 10
-#: Axes that the weights of an operator are made for; those of `layer_norm` are its attribute.
-_WEIGHED = {
-    **dict.fromkeys(("conv", "conv_transpose", "depthwise_conv", "deform_conv", "batch_norm", "group_norm"), (0,)),
-    **{"squeeze_excitation": (0,), "linear": (-1,), "recurrent": (1,)},
-}
 
 
 class Hole(NamedTuple):
@@ -154,11 +151,21 @@ def _weigh(node: Node, way: _Way, given: Sequence[Sequence[Number]]) -> None:
     """What a layer's weights are made for stays as it is in the network."""
     if not node.parameters or node.name not in way.origin.by_name:
         return
-    axes = node.attributes.get("axes", -1) if node.op == "layer_norm" else _WEIGHED.get(node.op, ())
-    listed = range(len(given[0])) if axes is None else [axes] if isinstance(axes, int) else axes
-    for axis in listed:
+    for axis in _weighed(node, len(given[0])):
         wanted = way.origin.shape_of(way.origin.by_name[node.name].inputs[0])[axis]
         way.trace.same(given[0][axis], wanted, "its weights are for an axis of {1}, not {0}")
+
+
+def _weighed(node: Node, ndim: int) -> Sequence[int]:
+    """The axes that the weights of a layer are made for."""
+    own = OPERATORS.get(node.op)
+    if own is None or own.cost is free:
+        return ()
+    axes = 0 if own.cost is affine_cost else own.channel_axis
+    if axes == "axes":
+        axes = node.attributes.get("axes", -1)
+        return range(ndim) if axes is None else [axes] if isinstance(axes, int) else axes
+    return [axes] if isinstance(axes, int) else ()
 
 
 def _made(node: Node, way: _Way, given: list[Sequence[Number]]) -> Sequence[Number]:
