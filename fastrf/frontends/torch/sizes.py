@@ -38,7 +38,7 @@ __all__ = ["Module", "Ran", "UnfollowedError", "module_sizes"]
 MOST_RUNS = 48
 #: Other shapes at which a module is run that does not take the one given.
 MOST_MOVED = 20
-#: Where runs met so many conditions, no more are made unless a range is asked for: a condition takes some 0.05 s.
+#: Where a run met so many conditions, no more are made unless a range is asked for: a condition takes some 0.05 s.
 MOST_MET = 200
 WITHIN = "give within=(start, stop) (--within START:STOP) to ask for some of them"
 _NOWHERE = Places.between(0, 0)
@@ -142,7 +142,7 @@ class Module:
             if met > MOST_MET and within == (1, None):
                 return _stopped(found, left, f"runs meet {met} conditions; {WITHIN}")
             piece, more = self._piece(axis, size, names)
-            met += more
+            met = max(met, more)
             found.pieces.append(piece)
             left = left & ~piece.domain
             size = left.first
