@@ -9,12 +9,13 @@ import pytest
 
 import fastrf
 from fastrf.errors import NetworkError, ShapeError, UsageError
-from fastrf.frontends.torch import sizes as frontend
 
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
+
+from fastrf.frontends.torch import sizes as frontend  # noqa: E402
 
 
 class Skip(nn.Module):

@@ -135,7 +135,7 @@ def _parts(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Parts
 
 def _margins(given: Any, n: int) -> tuple[tuple[int, int], ...]:
     """Two lengths per axis; any exception where they are none."""
-    sizes = [_sizes(pair) for pair in given]
+    sizes = [tuple(map(_natural, pair)) for pair in given]
     if len(sizes) not in (0, n) or any(len(pair) != 2 for pair in sizes):
         raise ValueError("the margins do not fit the shapes")
     return tuple((pair[0], pair[1]) for pair in sizes)
