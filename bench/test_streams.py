@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastrf
-from fastrf.outputs import streams
+from fastrf.queries import streams
 
 pytest.importorskip("zarr")
 

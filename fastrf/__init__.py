@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         relu,
         resize,
     )
-    from fastrf.loading import load, sizes
+    from fastrf.frontends.loading import load, sizes
     from fastrf.network import Input, Network, Node
     from fastrf.ops.rules import rule
     from fastrf.queries.context import Context
@@ -100,7 +100,7 @@ _NAMES = {
     "field": "ReceptiveField load_field",
     "frontends.layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv "
     "flatten global_avg_pool layer linear max_pool relu resize",
-    "loading": "load sizes",
+    "frontends.loading": "load sizes",
     "network": "Input Network Node",
     "ops": "ops",
     "ops.rules": "rule",

@@ -67,7 +67,7 @@ def analyze(
     Raises what `fastrf.load` raises, UnknownNodeError for an unknown name, and LimitError where an exact dependency
     would need more memory or terms than allowed.
     """
-    from fastrf.loading import read
+    from fastrf.frontends.loading import read
 
     network = read(source, input_shape, Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture))
     origin = next(iter(network.inputs)) if wrt is None else resolve(network, wrt)

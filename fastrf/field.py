@@ -20,8 +20,7 @@ from fastrf.engine.dependency import Dependency
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.terms import Term
 from fastrf.errors import PositionError, UsageError
-from fastrf.outputs import facts, storage, streams
-from fastrf.queries import counting, masks
+from fastrf.queries import counting, facts, masks, storage, streams
 from fastrf.queries.digests import digest
 from fastrf.queries.halo import FAR, Halo, follows, halo_of
 from fastrf.queries.positions import checked_index, flat_indices, hinted

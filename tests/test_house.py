@@ -20,9 +20,9 @@ SOURCE = Path(fastrf.__file__).parent
 
 #: The parts of fastrf, lower ones first: a module imports only from parts at or below its own.
 ORDER = [
-    *["errors", "budget", "system", "engine", "ops", "network", "zoo", "queries", "outputs", "field"],
-    *["frontends", "loading", "summary", "analysis", "columns", "spaces", "sweeps", "erf", "anchors"],
-    *["tiling", "checks", "testing", "__init__", "cli", "__main__"],
+    *["errors", "budget", "system", "engine", "ops", "network", "zoo", "queries", "field"],
+    *["frontends", "summary", "analysis", "spaces", "sweeps", "erf", "anchors"],
+    *["plot", "tiling", "checks", "explorer", "testing", "__init__", "cli", "__main__"],
 ]
 
 

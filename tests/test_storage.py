@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrf.engine.relation import Relation
-from fastrf.outputs import storage
+from fastrf.queries import storage
 
 ROWS = [[(0, 2), (4, 5)], [], [(5, 7)], [(0, 7)]]
 GOOD = {"n_cols": 7, "indptr": [0, 2, 2, 3, 4], "start": [0, 4, 5, 0], "stop": [2, 5, 7, 7]}

@@ -12,7 +12,7 @@ import pytest
 import fastrf
 from fastrf import budget as limits
 from fastrf.cli.commands import main
-from fastrf.outputs import streams
+from fastrf.queries import streams
 
 zarr = pytest.importorskip("zarr")
 da = pytest.importorskip("dask.array")

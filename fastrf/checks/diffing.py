@@ -19,7 +19,7 @@ from fastrf.checks.comparing import compared
 from fastrf.checks.locks import Entry, Lock, begins_as_lock, is_schema
 from fastrf.checks.matching import Matching, matched
 from fastrf.errors import FormatError, UsageError
-from fastrf.loading import load
+from fastrf.frontends.loading import load
 from fastrf.system.files import parse_json, read_text
 
 __all__ = ["compare", "diff", "read_lock"]

@@ -116,7 +116,7 @@ def mask(
     `fastrf mask resnet50 --node layer3 --at 3,3 -o mask.png --image photo.jpg`
     """
     from fastrf.cli import drawing
-    from fastrf.outputs import facts
+    from fastrf.queries import facts
 
     ending = written.require(drawing.MASKS, "for a mask", [".json"] if json else ())
     if neuron is not None and at is not None:
@@ -157,7 +157,7 @@ def masks(
 
     `fastrf masks unet --input 1x224x224 -o masks.zarr` or `fastrf masks resnet50 --node layer4 --packed -o masks.npy`
     """
-    from fastrf.outputs import streams
+    from fastrf.queries import streams
 
     if resume and output.suffix != ".zarr":
         raise UsageError("--resume needs a .zarr; other files appear whole or not at all")
@@ -190,7 +190,7 @@ def boxes(
     `fastrf boxes resnet50 --node layer4 --csv` or `fastrf boxes unet --at 100,100`
     """
     from fastrf.cli import drawing
-    from fastrf.outputs import facts
+    from fastrf.queries import facts
     from fastrf.system.tables import Table, document
 
     only = None if at is None else parse_index(at, "--at")

@@ -78,7 +78,7 @@ def _contexts(
 
 
 def _table(analysis: Analysis, found: Mapping[str, Context], without: Sequence[str], axis: int) -> Table:
-    from fastrf.outputs.facts import origin
+    from fastrf.queries.facts import origin
     from fastrf.system.tables import Column, Table, document, number
 
     rows = [{"output": name, **_record(one)} for name, one in found.items()]
@@ -129,7 +129,7 @@ def _notes(found: Mapping[str, Context]) -> list[str]:
 
 def _leaks(analysis: Analysis, names: Sequence[str], axis: int, stride: float | None) -> Table:
     """A row for every node at which pairs of a step and a later sample first appear."""
-    from fastrf.outputs.facts import origin
+    from fastrf.queries.facts import origin
     from fastrf.system.tables import Column, Table, count, document
 
     rows = [

@@ -109,7 +109,7 @@ class Source:
 
     def sizes(self, within: tuple[int, int] | None) -> Sizes:
         """The sizes of the model's input that fit."""
-        from fastrf.loading import sizes
+        from fastrf.frontends.loading import sizes
 
         if self.ignore:
             raise UsageError("--ignore changes no sizes; leave it out")
@@ -136,7 +136,7 @@ class Source:
 
     def load(self) -> Network:
         """The network of the model."""
-        from fastrf.loading import load
+        from fastrf.frontends.loading import load
 
         return self._asked(load)
 

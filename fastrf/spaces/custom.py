@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastrf.errors import FormatError, NetworkError
-from fastrf.loading import load
+from fastrf.frontends.loading import load
 from fastrf.network import Network
 from fastrf.spaces.space import Candidates, Codes, Seed, Space, generator, short
 from fastrf.system.locks import cached_property

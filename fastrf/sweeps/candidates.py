@@ -20,7 +20,7 @@ from typing import Any
 from fastrf import spaces, zoo
 from fastrf.budget import limits
 from fastrf.errors import FormatError, UsageError, a_kind, did_you_mean, shown
-from fastrf.loading import load
+from fastrf.frontends.loading import load
 from fastrf.network import Network
 from fastrf.spaces.space import Candidates, Space
 from fastrf.sweeps.onnx import Shapes, parsed

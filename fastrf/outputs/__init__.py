@@ -1,1 +1,0 @@
-"""What leaves the process: tables, pictures, files, streams of masks."""
