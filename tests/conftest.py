@@ -75,7 +75,8 @@ class LeftOut:
             terminalreporter.write_line(f"left out: {self.slow} slow tests; pytest --slow runs them")
         if absent:
             which = ", ".join(f"{name} ({count} skips)" for name, count in sorted(absent.items()))
-            terminalreporter.write_line(f"not installed: {which}; pip install 'fastrf[torch,test]' torchvision timm")
+            remedy = "pip install 'fastrf[browser,torch,test]' torchvision timm"
+            terminalreporter.write_line(f"not installed: {which}; {remedy}")
 
 
 @pytest.fixture
