@@ -45,8 +45,15 @@ def decoders(repeats: int, smoke: bool) -> Iterator[Figure]:
 
 def _proofs(repeats: int, tokens: int) -> Iterator[Figure]:
     """From the captured network to a verdict on all pairs of tokens, or to the leaking ones; beside the capture."""
-    for kind, ahead in (("is_causal", None), ("explicit window mask", 0), ("mask off by one", 1)):
-        model = _decoder(tokens, explicit=ahead is not None, ahead=ahead or 0)
+    kinds = (
+        ("is_causal", None, False),
+        ("explicit window mask", 0, False),
+        ("mask off by one", 1, False),
+        ("attention spelled out", 0, True),
+        ("spelled out, mask off by one", 1, True),
+    )
+    for kind, ahead, eager in kinds:
+        model = _decoder(tokens, explicit=ahead is not None, eager=eager, ahead=ahead or 0)
         capture = median_seconds(lambda: fastrf.load(model, (tokens, WIDTH)), 1)  # noqa: B023 (called at once)
         network = fastrf.load(model, (tokens, WIDTH))
         proof = median_seconds(lambda: _proved(network, ahead), repeats)  # noqa: B023 (called at once)

@@ -8,12 +8,13 @@ from fastrf.engine import crossed as crossing
 from fastrf.engine.contents import content
 from fastrf.engine.crossed import Crossed, crossed
 from fastrf.engine.deferred import Deferred
-from fastrf.engine.paired import Paired, everywhere, paired
+from fastrf.engine.paired import Paired, SomePairs, everywhere, paired, some_pairs
+from fastrf.engine.regular import factored
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import stretched_from
 
 pytestmark = pytest.mark.usefixtures("short")
-KINDS = ["paired", "crossed"]
+KINDS = ["paired", "crossed", "some pairs"]
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def draws(rng, kind, count=40):
     """Relations of (n, m) rows, each with others of as many rows and columns, whatever their form."""
     for _ in range(count):
         n, m = map(int, rng.integers(1, 6, 2))
-        if kind == "paired":
+        if kind == "some pairs":
+            relation, *others = (some_pairs(drawn(rng, n, m, rng.choice([0.2, 0.6, 1]))) for _ in range(3))
+        elif kind == "paired":
             columns, own = int(rng.integers(1, 5)), int(rng.integers(2))
             relation = drawn_pair(rng, (n, m), columns, own)
             others = [drawn_pair(rng, (n, m), columns, k) for k in (0, 1)]
@@ -72,6 +75,12 @@ def test_a_pair_holds_what_its_own_row_holds_where_the_guard_holds_it():
     relation = paired(guard, inner, 1)
     assert isinstance(relation, Paired)
     assert [relation.row(k) for k in range(6)] == [[(0, 1)], [], [(2, 4)], [], [(1, 3)], [(2, 4)]]
+
+
+def test_a_mask_over_two_axes_keeps_its_pairs():
+    relation = some_pairs(Relation.from_mask([[1, 0, 1], [0, 0, 1]]))
+    assert isinstance(relation, SomePairs)
+    assert [relation.row(k) for k in range(6)] == [[(0, 1)], [], [(2, 3)], [], [], [(5, 6)]]
 
 
 def test_a_row_of_a_product_is_that_of_its_parts():
@@ -135,6 +144,17 @@ def test_unions_and_containment(rng, kind):
             assert both is other.union(relation) or whole(both) is whole(other.union(relation))
             for big, small in ((relation, other), (other, relation), (both, relation), (both, other)):
                 assert big.contains(small) == bool((big.to_mask() | ~small.to_mask()).all())
+
+
+def test_a_mask_is_read_with_what_pairs_hold_as_every_row_of_it_is(rng):
+    for mask, (n, m), _ in draws(rng, "some pairs"):
+        for own in (0, 1):
+            inner = drawn_pair(rng, (n, m), 3, own)
+            composed = mask.compose(inner)
+            assert whole(composed) is whole(mask).compose(whole(inner))
+            assert isinstance(composed, Paired) or not isinstance(inner, Paired)
+        for sizes in ((n, m), (m, n), (1, n * m)):
+            assert factored(mask, sizes) == factored(whole(mask), sizes)
 
 
 def test_equal_products_are_one_object(rng):

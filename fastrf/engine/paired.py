@@ -17,7 +17,7 @@ from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation, intern_as
 from fastrf.system.locks import cached_property
 
-__all__ = ["Paired", "everywhere", "paired"]
+__all__ = ["Paired", "SomePairs", "everywhere", "paired", "some_pairs"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -164,6 +164,81 @@ class Paired(Deferred):
         return paired(self.guard, self.inner.project(before, middle, after), self.own)
 
 
+class SomePairs(Deferred):
+    """Row `(i, j)` holds the column of its own number, where row `i` of `guard` holds `j`: a mask over two axes."""
+
+    __slots__ = ("guard",)
+
+    guard: Relation
+
+    def _rows(self) -> kernels.Runs:
+        own = self.points()
+        indptr = np.zeros(self.n_rows + 1, np.int64)
+        indptr[own + 1] = 1
+        return np.cumsum(indptr, out=indptr), own, own + 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return some_pairs, (self.guard,)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of output indices."""
+        return self.guard.n_rows * self.guard.n_cols
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return self.guard.n_points
+
+    n_points = n_runs
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.guard.nbytes
+
+    @property
+    def is_chain(self) -> bool:
+        """Rows of one column each do not touch each other."""
+        return False
+
+    @property
+    def is_empty(self) -> bool:
+        """No row holds anything."""
+        return self.guard.is_empty
+
+    @property
+    def is_identity(self) -> bool:
+        """Every row holds the column of its own number."""
+        return self.guard.is_full
+
+    @property
+    def is_full(self) -> bool:
+        """Every row holds every column, which none of several does."""
+        return False
+
+    @cached_property
+    def occupied(self) -> Relation:
+        """Which rows hold anything, as a relation to a single column."""
+        return paired(self.guard, Relation.full(self.guard.n_rows, 1), 0)
+
+    def points(self) -> IntArray:
+        """int64[n_points]: the columns of every row, one row after another."""
+        first, second = self.guard.pairs()
+        return first * self.guard.n_cols + second
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """int64[n_points] twice: the row and the column of every pair, which are the same."""
+        return (own := self.points()), own
+
+
+def some_pairs(guard: Relation) -> Relation:
+    """The identity of pairs, where the guard holds them; one of few rows is made whole."""
+    new = object.__new__(SomePairs)
+    new.guard, new.n_cols = guard, guard.n_rows * guard.n_cols
+    return new.whole() if new.n_rows <= stretched.MIN_ROWS else intern_as(("some pairs", guard), new)
+
+
 def everywhere(inner: Relation, own: int, sizes: tuple[int, int]) -> Relation | None:
     """The rows of a relation for all pairs of two axes; None where these are few, and as well kept whole."""
     few = sizes[0] * sizes[1] <= stretched.MIN_ROWS
@@ -197,6 +272,8 @@ def _only(rows: npt.NDArray[np.bool_]) -> Relation:
 
 def _kept(outer: Relation, n: int, m: int) -> Relation | None:
     """Which pairs an identity with some rows left out keeps; None for any other relation."""
+    if isinstance(outer, SomePairs) and (outer.guard.n_rows, outer.guard.n_cols) == (n, m):
+        return outer.guard
     if not outer.is_whole or not outer.n_rows == outer.n_cols == n * m:
         return None
 
@@ -222,7 +299,7 @@ def _both(left: Relation, right: Relation) -> Relation:
 def _runs(relation: Paired) -> kernels.Runs:
     """`indptr`, `start` and `stop` of all rows."""
     guard, inner = relation.guard, relation.inner
-    first, second = np.repeat(np.arange(guard.n_rows), guard.counts), guard.points()
+    first, second = guard.pairs()
     own = second if relation.own else first
     widths = np.diff(inner.indptr)[own]
     indptr = np.zeros(relation.n_rows + 1, np.int64)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastrf.engine.memo import remembered
 from fastrf.engine.relation import Relation
 
 __all__ = ["Rule", "factored", "rule_of"]
@@ -40,11 +41,11 @@ def rule_of(relation: Relation) -> Rule | None:
 
     None where there is none. The shortest period wins; a rule needs two periods to be seen.
     """
-    rows, n = np.flatnonzero(relation.counts), relation.n_cols
-    if rows.size == 0:
+    if relation.is_empty:
         return Rule(1, 1, np.array([np.inf]), np.array([-np.inf]))
     if relation.n_rows > MAX_WORK:
         return None
+    rows, n = np.flatnonzero(relation.counts), relation.n_cols
     hulls = relation.hulls[rows]
     if (hulls == hulls[0]).all():
         whole = n > 1 and hulls[0].tolist() == [0, n] and rows.size > 1
@@ -120,7 +121,11 @@ def factored(relation: Relation, sizes: tuple[int, ...]) -> list[Relation] | Non
     size = math.prod(sizes)
     if (relation.n_rows, relation.n_cols) != (size, size) or not 0 < relation.n_points <= MAX_POINTS:
         return None
-    rows, columns = np.repeat(np.arange(size), relation.counts), relation.points()
+    return remembered(("factored", relation, sizes), lambda: (_factors(relation, sizes),))[0]
+
+
+def _factors(relation: Relation, sizes: tuple[int, ...]) -> list[Relation] | None:
+    rows, columns = relation.pairs()
     found: list[Relation] = []
     for outer, inner in zip(np.unravel_index(rows, sizes), np.unravel_index(columns, sizes), strict=True):
         n = sizes[len(found)]

@@ -387,14 +387,18 @@ class Relation:
         check_size(self.n_rows, self.n_cols)
         new_index = np.empty(self.n_cols, np.int64)
         new_index[np.arange(self.n_cols).reshape(sizes).transpose(order).ravel()] = np.arange(self.n_cols)
-        rows = np.repeat(np.arange(self.n_rows), self.counts)
-        return self.from_points(self.n_rows, self.n_cols, rows, new_index[self.points()])
+        rows, columns = self.pairs()
+        return self.from_points(self.n_rows, self.n_cols, rows, new_index[columns])
 
     def points(self) -> IntArray:
         """int64[n_points]: the columns of every row, one row after another."""
         out = np.empty(self.n_points, np.int64)
         kernels.points_of_runs(self.runs, out)
         return out
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """int64[n_points] twice: the row and the column of every pair, one row after another."""
+        return np.repeat(np.arange(self.n_rows), self.counts), self.points()
 
     def to_scipy(self) -> csr_array:
         """As a boolean `scipy.sparse.csr_array` of shape `(n_rows, n_cols)`."""

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from fastrf.engine import axis_map as maps
 from fastrf.engine.axis_map import AxisMap
+from fastrf.engine.paired import some_pairs
 from fastrf.engine.recipe import Tensor
+from fastrf.engine.relation import Relation
 from fastrf.errors import ShapeError
 from fastrf.ops.arguments import Ints, integers
 from fastrf.ops.dense import affine_cost, broadcast_shape
@@ -92,4 +94,6 @@ def keep(x: Tensor, *, mask: Sequence[Any], axes: Ints) -> Tensor:
 
 def _kept(mask: npt.NDArray[np.bool_]) -> AxisMap:
     """The elements of a table, in order, of which some read nothing."""
+    if mask.ndim == 2:
+        return maps.from_relation(some_pairs(Relation.from_mask(mask)))
     return maps.take(mask.size, np.where(mask.ravel(), np.arange(mask.size), -1))

@@ -69,7 +69,7 @@ def listed(relation: Relation, *, runs: bool) -> npt.NDArray[np.int64]:
         rows = np.repeat(np.arange(relation.n_rows), np.diff(relation.indptr))
         return np.stack([rows, relation.start, relation.stop], axis=1)
     require_memory(40 * relation.n_points, f"{relation.n_points} leaking pairs", "ask for leaks(axis, runs=True)")
-    return np.stack([np.repeat(np.arange(relation.n_rows), relation.counts), relation.points()], axis=1)
+    return np.stack(relation.pairs(), axis=1)
 
 
 class _Field(Protocol):
