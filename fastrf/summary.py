@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastrf.errors import NetworkError
 from fastrf.network import Input, Network, Node, split_name, total
 from fastrf.queries.naming import labelled, result_within, row_name
-from fastrf.system.tables import Column, Table, agreed, brief_count, count, document, number, share, spans
+from fastrf.system.tables import Column, Shown, Table, agreed, brief_count, count, document, number, share, spans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class Row:
 
 
 @dataclass(frozen=True, repr=False)
-class Summary:
+class Summary(Shown):
     """Rows in the network's order. `str()` is the table; `to_json`, `to_csv`, `to_markdown`, `to_pandas` the rest.
 
     A parameter counts in the row that uses it first; `unused` counts those that no layer uses, by module.
@@ -115,15 +115,6 @@ class Summary:
         measured = network.inputs.get(wrt) or Input(wrt, network.shape_of(wrt), network.channel_axis_of(wrt))
         told = network.name, wrt, tuple(network.inputs.values()), len(told_of)
         return cls(f"{title}, {measured.told_axis}", tuple(rows), network.unused, *told)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
     @property
     def table(self) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastrf.checks.comparing import Pixels
 from fastrf.checks.locks import Entry, Lock
 from fastrf.checks.outcomes import unlooked
-from fastrf.system.tables import Column, Table, agreed, brief_count, count, document, number, spans
+from fastrf.system.tables import Column, Shown, Table, agreed, brief_count, count, document, number, spans
 from fastrf.system.texts import markdown_text
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Change:
 
 
 @dataclass(frozen=True, repr=False)
-class Diff:
+class Diff(Shown):
     """What differs between two networks: `changes`, of which `causes` are the modules that changed themselves.
 
     `renamed` pairs old and new names of modules that see the same, `same` names modules that are made otherwise and
@@ -102,14 +102,8 @@ class Diff:
     def _of(self, kind: str) -> tuple[Change, ...]:
         return tuple(change for change in self.changes if change.kind == kind)
 
-    def __repr__(self) -> str:
-        return str(self)
-
     def __str__(self) -> str:
         return self.to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
     @property
     def title(self) -> str:

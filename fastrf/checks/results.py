@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.checks import reporting
 from fastrf.checks.outcomes import Outcome, Outcomes
-from fastrf.system.tables import Column, Table, document, to_json
+from fastrf.system.tables import Column, Shown, Table, document, to_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,20 +18,11 @@ __all__ = ["CheckResult"]
 
 
 @dataclass(frozen=True, repr=False)
-class CheckResult(Outcomes):
+class CheckResult(Outcomes, Shown):
     """What was checked: `outcomes`, those that failed among them. True where none failed. `str()` is the table.
 
     `notes` say what is no failure and worth knowing.
     """
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
     @property
     def table(self) -> Table:

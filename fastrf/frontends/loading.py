@@ -81,9 +81,9 @@ def sizes(
     half-open range of sizes, limits what is listed. With several inputs, `wrt` names one; the others keep their shapes.
 
     A PyTorch module is run with a symbol for the size, its own conditions included. An ONNX file that fixes an axis at
-    the given size takes no other; give another size to ask its layers. Another network that is read for
-    one input anew (a file, a built-in one) may hold numbers that follow its size: it is read
-    at some sizes to find them and at others to look at the answer, which `assumes` says.
+    the given size takes no other; give another size to ask its layers. Another network that is read for one input anew
+    (a file, a built-in one) may hold numbers that follow its size: it is read at some sizes to find them and at others
+    to look at the answer, which `assumes` says.
 
     Raises what `fastrf.load` raises, UsageError for a range that is none or an input that is not named, ShapeError for
     an input without spatial axes, and UnsupportedOpError for layers whose shapes are not solved.
@@ -98,12 +98,15 @@ def sizes(
         if isinstance(found, Sizes):
             return found
         source, input_shape = found
-    ending = os.fspath(source).lower() if isinstance(source, str | os.PathLike) else ""
-    fixed = isinstance(source, Network | Mapping | list | tuple) or str(ending).endswith((".toml", ".json"))
-    stated = _stated if _is_onnx(source) or ending.endswith(".onnx") else lambda _: {}
-    return of_network(
-        lambda shape: read(source, shape, options), input_shape, wrt, bounds, fixed=fixed, stated=lambda: stated(source)
-    )
+    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, bounds, **_about(source))
+
+
+def _about(source: Any) -> dict[str, Any]:
+    """What `of_network` is told of a source: whether it is one network for any size, and the sizes that it states."""
+    ending = str(os.fspath(source)).lower() if isinstance(source, str | os.PathLike) else ""
+    fixed = isinstance(source, Network | Mapping | list | tuple) or ending.endswith((".toml", ".json"))
+    states = _is_onnx(source) or ending.endswith(".onnx")
+    return {"fixed": fixed, "stated": lambda: _stated(source) if states else {}}
 
 
 def read(source: Any, input_shape: Any, options: Options) -> Network:

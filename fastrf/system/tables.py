@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Column",
+    "Shown",
     "Table",
     "agreed",
     "brief_count",
@@ -259,6 +260,26 @@ class Table:
             told = f"{_BOLD}{text}{_PLAIN}" if k == strong and text else text
             parts.append(told + space if k < self.left else space + told)
         return (" " * _MARGIN + (" " * _GAP).join(parts)).rstrip()
+
+
+class Shown:
+    """An answer that is shown as its `table`, as text and in a notebook."""
+
+    __slots__ = ()
+
+    @property
+    def table(self) -> Table:
+        """The table that all forms are made of."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return self.table.to_text()
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html()
 
 
 def to_json(records: Any) -> str:

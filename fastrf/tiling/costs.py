@@ -18,7 +18,7 @@ from fastrf.analysis import Analysis
 from fastrf.budget import Limits
 from fastrf.errors import LimitError, UsageError
 from fastrf.field import ReceptiveField
-from fastrf.system.tables import Column, Table, brief_count, count, document, share
+from fastrf.system.tables import Column, Shown, Table, brief_count, count, document, share
 from fastrf.tiling.asked import Sizes, Wanted
 from fastrf.tiling.memory import activations, parameters
 from fastrf.tiling.plans import plan
@@ -74,7 +74,7 @@ _KEYS = ("tile", "n_tiles", "pixels_read", "pixels", "pixels_again", "waste", "a
 _NOTE = "memory: float32 activations at their peak and parameters, without the framework's workspace"
 
 
-class Costs(tuple[Cost, ...]):
+class Costs(tuple[Cost, ...], Shown):
     """Costs of several sizes of tiles. `str()` is a table; `table` has the other forms."""
 
     __slots__ = ()
@@ -85,12 +85,6 @@ class Costs(tuple[Cost, ...]):
         records = [{key: getattr(cost, key) for key in _KEYS} for cost in self]
         notes = [_NOTE] if any(cost.memory for cost in self) else []
         return Table(records, _COLUMNS, notes=notes, keys=_KEYS, head=document("costs", units="pixels", costs=None))
-
-    def __str__(self) -> str:
-        return self.table.to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
 
 def costs(

@@ -1,4 +1,4 @@
-"""Every reader of files: what a good case looks like, how it is spoilt, and what is done with it then."""
+"""Every reader of files: what a good case looks like, and what is done with it when it is spoilt."""
 
 from __future__ import annotations
 
@@ -6,69 +6,23 @@ import functools
 import importlib.util
 import io
 import json
-import os
 import random
 import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import fastrf
-from fastrf import anchors
-from fastrf.anchors.levels import levels_of
 
-from .spoiling import Spoil, applied, in_archive, of_array, of_bytes, of_json, of_text
+from . import boxes
+from .reader import CONV, Reader, seen, the
 
-__all__ = ["READERS", "Reader"]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """`seeds()` are files by name, one of which is spoilt by the rule for its ending; `read` is called in the folder.
-
-    `warm` does once what needs files of its own.
-    """
-
-    seeds: Callable[[], list[dict[str, bytes]]]
-    read: Callable[[], Any]
-    weight: float = 1.0
-    warm: Callable[[], Any] = lambda: None
-
-    def make(self, rng: random.Random, folder: Path) -> None:
-        """Write a spoilt case."""
-        files = dict(rng.choice(self.seeds()))
-        spoilt = rng.choice([name for name in files if "/" not in name or rng.random() < 0.9] or list(files))
-        files[spoilt] = applied(_rule(spoilt), rng, files[spoilt]) if rng.random() < 0.98 else b""
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-
-
-def _rule(name: str) -> Spoil:
-    ending = Path(name).suffix
-    if ending in (".json", ".jsonl"):
-        return of_json if ending == ".json" else _of_lines
-    if ending in (".npz", ".pt2"):
-        return in_archive
-    if ending == ".npy":
-        return of_array
-    return of_bytes if ending in (".jpg", ".png", ".parquet", ".arrow", "") else of_text
-
-
-def _of_lines(rng: random.Random, data: bytes) -> bytes:
-    lines = data.splitlines(keepends=True)
-    where = rng.randrange(len(lines))
-    lines[where] = of_json(rng, lines[where])
-    return b"".join(lines)
+__all__ = ["READERS"]
 
 
 # Networks ------------------------------------------------------------------------------------------------------
 
-CONV = {"op": "conv", "out_channels": 4, "kernel_size": 3, "padding": 1}
 NETWORKS: tuple[dict[str, Any], ...] = (
     {
         "name": "branches",
@@ -121,25 +75,14 @@ def _specs() -> list[dict[str, bytes]]:
     ]
 
 
-def _the(*names: str) -> str:
-    """The first of the files that is there."""
-    return next(name for name in names if os.path.lexists(name))
-
-
 def _analyse() -> None:
-    name = _the("net.json", "net.toml", "net.onnx", "net.pt2")
+    name = the("net.json", "net.toml", "net.onnx", "net.pt2")
     text = Path(name).read_bytes() if Path(name).is_file() else b""
     shape = None if re.search(b"layers|onnx|models", text) or not text else (3, 200, 200)
     analysis = fastrf.analyze(name, shape, targets=None)
     summary = analysis.summary()
-    _seen(str(summary), summary.to_csv(), summary.to_markdown())
+    seen(str(summary), summary.to_csv(), summary.to_markdown())
     summary.to_json()
-
-
-def _seen(*texts: str) -> None:
-    """Nothing that a terminal obeys is in what is shown."""
-    for text in texts:
-        assert all(line.isprintable() for line in text.split("\n")), "an unprintable character is shown"
 
 
 @functools.cache
@@ -193,7 +136,7 @@ def _fields() -> list[dict[str, bytes]]:
 
 def _ask() -> None:
     field = fastrf.load_field("field.npz")
-    _seen(repr(field), field.name, *field.approximate_at)
+    seen(repr(field), field.name, *field.approximate_at)
     questions: list[Callable[[], Any]] = [
         lambda: (field.size, field.stride, field.start, field.padding, field.size_range, field.center),
         field.halo,
@@ -213,103 +156,13 @@ def _ask() -> None:
         try:
             question()
         except fastrf.FastRFError as error:
-            _seen(str(error))
-
-
-# Boxes and anchors ---------------------------------------------------------------------------------------------
-
-_ROWS = [[10, 20, 30, 40], [0.5, 1.5, 100, 80], [300, 200, 64, 64]]
-_CLASSES = "Genotype(normal=[('skip_connect', 0)], normal_concat=range(2, 6), reduce=[], reduce_concat=[2])"
-_FORMS = {
-    "anchors.yaml": "nc: 80\nanchors:\n  - [10,13, 16,30, 33,23]  # P3\n  - [30,61, 62,45, 59,119]\n",
-    "anchors.py": "s = [2, 4]\nanchor_generator = dict(type='AnchorGenerator', strides=s, ratios=[0.5, 1.0],\n"
-    "    octave_base_scale=4, scales_per_octave=3)\n",
-    "anchors.txt": "AnchorGenerator(sizes=((32,), (64,)), aspect_ratios=((0.5, 1.0),) * 2)",
-    "anchors.json": "[[[10, 13], [16, 30]], [[30, 61], [62, 45]]]",
-}
-_LFFD = (
-    "param_receptive_field_stride = [2, 4]\nparam_receptive_field_center_start = [1, 3]\n"
-    "param_bbox_small_list = [10, 20]\nparam_bbox_large_list = [20, 40]\n"
-)
-
-
-def _npy(values: Any) -> bytes:
-    out = io.BytesIO()
-    np.save(out, np.asarray(values, float))
-    return out.getvalue()
-
-
-def _boxes() -> list[dict[str, bytes]]:
-    images = [{"id": 7, "width": 640, "height": 480}, {"id": "b", "width": 320, "height": 320}]
-    marks = [{"image_id": 7, "bbox": row, "category_id": 1, "iscrowd": k % 2} for k, row in enumerate(_ROWS)]
-    parts = "".join(
-        f"<object><name>c</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
-        "</bndbox></object>"
-        for x, y, w, h in _ROWS
-    )
-    xml = f"<annotation><size><width>640</width><height>480</height></size>{parts}</annotation>"
-    png = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">II", 640, 480) + b"\x08\x02"
-    jpg = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08" + struct.pack(">HH", 480, 640) + b"\3"
-    labels = b"0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.3 0.1 0.3 0.4\n"
-    table = "image,xmin,ymin,xmax,ymax,width,height\na,1,2,30,40,640,480\nb,5,5,60,70,320,320\n"
-    return [
-        {"boxes.json": json.dumps({"images": images, "annotations": marks}).encode()},
-        {"boxes.json": json.dumps(marks).encode()},
-        {"boxes.xml": xml.encode()},
-        {"boxes.csv": table.encode()},
-        {"boxes.csv": b"x,y,w,h\n" + b"".join(b"%g,%g,%g,%g\n" % tuple(row) for row in _ROWS)},
-        {"boxes.npy": _npy(_ROWS)},
-        {"boxes.npy": _npy([row[2:] for row in _ROWS])},
-        {
-            "boxes/labels/a.txt": labels,
-            "boxes/images/a.jpg": jpg,
-            "boxes/labels/b.txt": labels,
-            "boxes/labels/b.png": png,
-        },
-        {
-            "data.yaml": b"path: boxes  # root\ntrain: [images/a, list.txt]\nnames:\n  0: cat\n",
-            "boxes/list.txt": b"./images/b.png\n",
-            "boxes/images/a/a.jpg": jpg,
-            "boxes/labels/a/a.txt": labels,
-            "boxes/images/b.png": png,
-            "boxes/labels/b.txt": labels,
-        },
-    ]
-
-
-@functools.cache
-def _levels() -> Any:
-    layers = [{"name": f"p{k}", **CONV, "stride": 2} for k in range(2)]
-    return fastrf.analyze({"input_shape": [3, 64, 64], "layers": layers})
-
-
-def _match() -> None:
-    boxes = anchors.read_boxes(
-        _the("boxes.json", "boxes.xml", "boxes.csv", "boxes.npy", "data.yaml", "boxes"), image_size=(480, 640)
-    )
-    told = [repr(boxes), *map(str, boxes.rejected)]
-    assert len(boxes.corners) == len(boxes) > 0
-    if len(boxes) < 2000:
-        report = anchors.report(_levels(), ["p0", "p1"], [[(8, 8)], [(16, 16)]], boxes)
-        told += [str(report), report.to_markdown(), report.to_csv()]
-        report.to_json()
-    _seen(*told)
-
-
-def _forms() -> list[dict[str, bytes]]:
-    return [*({name: text.encode()} for name, text in _FORMS.items()), {"anchors.py": _LFFD.encode()}]
-
-
-def _read_anchors() -> None:
-    levels = levels_of(_levels(), ["p0", "p1"])
-    found = anchors.read_anchors(_the(*_FORMS), levels)
-    _seen(repr(found), *(found.on(levels).to_form(form) for form in ("yolo", "mmdetection")))
+            seen(str(error))
 
 
 # Candidates and tables -----------------------------------------------------------------------------------------
 
 
-_OPS = ["input", "conv1x1-bn-relu", "output"]
+_CLASSES = "Genotype(normal=[('skip_connect', 0)], normal_concat=range(2, 6), reduce=[], reduce_concat=[2])"
 
 
 def _lines() -> list[dict[str, bytes]]:
@@ -337,7 +190,7 @@ def _sweep_lines() -> None:
     given = candidates_of(["lines.jsonl"], None, 0)
     result = fastrf.sweep(given, (3, 32, 32), ["size", "area_max"], workers=1, output="table.csv", progress=False)
     assert len(result) == len(given)
-    _seen(Path("table.csv").read_text(), str(result))
+    seen(Path("table.csv").read_text(), str(result))
     assert result.to_rows() is not None
 
 
@@ -366,9 +219,9 @@ def _parts() -> list[dict[str, bytes]]:
 
 
 def _resume() -> None:
-    name = _the("t.parquet.parts", "t.parquet", "t.arrow").removesuffix(".parts")
+    name = the("t.parquet.parts", "t.parquet", "t.arrow").removesuffix(".parts")
     result = fastrf.sweep(_some(), metrics=["size"], output=name, resume=True, progress=False)
-    _seen(str(result))
+    seen(str(result))
     result.to_rows()
 
 
@@ -392,7 +245,6 @@ def _resume_store() -> None:
     assert array.shape == (12, 6, 5)
 
 
-#: By name, programs where PyTorch is there; the weights make a run of 10,000 cases take ten minutes on one core.
 def _locks() -> list[dict[str, bytes]]:
     return [{"rf.lock.json": fastrf.Lock.of(_checked()).to_text().encode()}]
 
@@ -423,13 +275,14 @@ def _check() -> None:
         result.to(form)
 
 
+#: By name, programs where PyTorch is there; the weights make a run of 10,000 cases take ten minutes on one core.
 READERS = {
     "spec": Reader(_specs, _analyse, 6),
     "onnx": _Onnx(list, _analyse, 4),
     **({"pt2": Reader(_programs, _analyse, 0.8, _programs)} if importlib.util.find_spec("torch") else {}),
     "field": Reader(_fields, _ask, 6),
-    "boxes": Reader(_boxes, _match, 6),
-    "anchors": Reader(_forms, _read_anchors, 4),
+    "boxes": Reader(boxes.boxes, boxes.match, 6),
+    "anchors": Reader(boxes.forms, boxes.read_anchors, 4),
     "lines": Reader(_lines, _sweep_lines, 3),
     "parts": Reader(_parts, _resume, 3),
     "zarr": Reader(_stores, _resume_store, 1),

@@ -14,7 +14,7 @@ from fastrf.queries.sizes.lengths import FARTHEST, Length, Number, Places, lengt
 from fastrf.queries.sizes.progressions import Progression, progressions_of, shown
 from fastrf.queries.sizes.trace import Piece
 from fastrf.system.locks import cached_property
-from fastrf.system.tables import Column, Table, document
+from fastrf.system.tables import Column, Shown, Table, document
 
 __all__ = ["AxisSizes", "Sizes"]
 
@@ -194,7 +194,7 @@ def checked(size: object) -> int:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(Shown):
     """Which sizes of a network's input fit its layers and their weights: a value for each spatial axis.
 
     `axes` holds the answer of each spatial axis, in the order of the input's shape; `input_shape` the shape that the
@@ -333,12 +333,6 @@ class Sizes:
         title, notes = f"{self.name}: sizes that fit{' evenly' * self._even}, input {shape}", [*notes, *self.assumes]
         head |= {"assumes": self.assumes, "axes": None}
         return Table(records, columns, title, notes, _KEYS, drop=["output"], head=head)
-
-    def __str__(self) -> str:
-        return self.table.to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
 
 _KEYS = ("axis", "size", "smallest", "multiple", "progressions", "even", "outputs")
