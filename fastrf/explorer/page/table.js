@@ -1,0 +1,238 @@
+// The table of layers: searched, sorted by its headers, only rows in view are in the page.
+
+import {setAttributes} from "./attributes.js";
+import {element, oncePerFrame, write} from "./dom.js";
+import {
+  LAYER_COLUMNS,
+  columnParts,
+  columnsWithin,
+  matchingRows,
+  movedRow,
+  nextDirection,
+  rowWindow,
+  scrolledTo,
+  sortedRows,
+} from "./rows.js";
+
+const TABLE_ROW = 32;
+
+// Fills an empty element with the table; choosing a row sets the store's node.
+export function mountTable(root, doc, store) {
+  const table = new LayerTable(root, doc, store);
+  table.refresh();
+  store.subscribe((state, changed) => table.follow(state, new Set(changed)));
+}
+
+class LayerTable {
+  constructor(root, doc, store) {
+    Object.assign(this, {doc, store, columns: LAYER_COLUMNS, rows: [], cursor: 0, sort: {key: "", direction: "none"}});
+    this.shown = new Map();
+    this.search = element("input", {
+      type: "search",
+      id: "layer-query",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "name, operator, not-exact",
+      on: {input: () => store.set({query: this.search.value})},
+    });
+    this.count = element("output", {class: "layer-count", for: "layer-query", role: "status"});
+    this.head = element("div", {role: "row", "aria-rowindex": 1, class: "layer-row layer-head"});
+    this.body = element("div", {role: "rowgroup", class: "layer-body"});
+    this.grid = element(
+      "div",
+      {role: "grid", tabindex: 0, class: "layer-grid", "aria-label": "Layers", "aria-colcount": LAYER_COLUMNS.length},
+      element("div", {role: "rowgroup", class: "layer-heads"}, this.head),
+      this.body,
+    );
+    const label = element("label", {for: "layer-query", text: "Find layers"});
+    root.classList.add("layer-table");
+    root.append(element("div", {class: "layer-search"}, label, this.search, this.count), this.grid);
+    this.drawSoon = oncePerFrame(() => this.draw());
+    this.grid.addEventListener("scroll", this.drawSoon, {passive: true});
+    this.grid.addEventListener("keydown", (event) => this.onKey(event));
+    this.body.addEventListener("click", (event) => this.onClick(event));
+    new ResizeObserver(() => this.resize()).observe(this.grid);
+  }
+
+  get nodes() {
+    return this.doc.models[this.store.get().model].nodes;
+  }
+
+  // What another part of the page, or this one, has set.
+  follow(state, changed) {
+    if (changed.has("model") || changed.has("query")) this.refresh();
+    else if (changed.has("node")) this.showChosen();
+    else if (changed.has("list")) this.resize();
+  }
+
+  // Finds and orders the rows anew.
+  refresh() {
+    const {query = ""} = this.store.get();
+    if (this.search.value !== query) this.search.value = query;
+    this.rows = sortedRows(this.nodes, matchingRows(this.nodes, query), this.sort.key, this.sort.direction);
+    const all = this.nodes.length;
+    const [found, total] = [this.rows.length, all].map((count) => count.toLocaleString("en-US"));
+    write(this.count, this.rows.length === all ? `${total} layers` : `${found} of ${total} layers`);
+    setAttributes(this.grid, {"aria-rowcount": this.rows.length + 1});
+    this.body.style.height = `${this.rows.length * TABLE_ROW}px`;
+    this.shown.clear();
+    this.body.replaceChildren();
+    this.heads();
+    this.showChosen();
+  }
+
+  // Puts the cursor on the chosen layer's row, where it is among the rows, and scrolls to it.
+  showChosen() {
+    const at = this.rows.indexOf(this.store.get().node);
+    this.moveTo(at < 0 ? Math.min(this.cursor, Math.max(0, this.rows.length - 1)) : at);
+  }
+
+  moveTo(row) {
+    this.cursor = row;
+    const height = this.grid.clientHeight - this.head.offsetHeight;
+    if (height > 0) this.grid.scrollTop = scrolledTo(row, this.grid.scrollTop, height, TABLE_ROW);
+    this.draw();
+  }
+
+  resize() {
+    const columns = columnsWithin(this.grid.clientWidth || 1200);
+    if (columns.length !== this.columns.length) {
+      this.columns = columns;
+      this.shown.clear();
+      this.body.replaceChildren();
+    }
+    this.heads();
+    this.moveTo(this.cursor);
+  }
+
+  heads() {
+    this.grid.style.setProperty(
+      "--layer-columns",
+      columnParts(this.columns, this.grid.clientWidth)
+        .map((part) => `minmax(0, ${part}fr)`)
+        .join(" "),
+    );
+    const focused = this.head.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    this.head.replaceChildren(...this.columns.map((column) => this.headOf(column)));
+    if (focused) this.head.querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  headOf(column) {
+    const direction = this.sort.key === column.key ? this.sort.direction : "none";
+    const mark = element("span", {
+      "aria-hidden": "true",
+      class: "layer-mark",
+      text: {none: "", ascending: "▲", descending: "▼"}[direction],
+    });
+    const button = element(
+      "button",
+      {type: "button", "data-key": column.key, on: {click: () => this.sortBy(column.key, nextDirection(direction))}},
+      column.label,
+      mark,
+    );
+    return element(
+      "div",
+      {
+        role: "columnheader",
+        class: `layer-cell column-${column.key}`,
+        "aria-colindex": LAYER_COLUMNS.indexOf(column) + 1,
+        "aria-sort": direction,
+      },
+      button,
+    );
+  }
+
+  sortBy(key, direction) {
+    this.sort = {key, direction};
+    this.refresh();
+  }
+
+  // Puts rows in view into the page and takes others out; the cursor's row stays, as it is named to assistive tools.
+  draw() {
+    const [first, last] = rowWindow(this.grid.scrollTop, this.grid.clientHeight, TABLE_ROW, this.rows.length);
+    const wanted = new Set(this.rows.length ? [this.cursor] : []);
+    for (let row = first; row < last; row++) wanted.add(row);
+    for (const [row, line] of this.shown) {
+      if (wanted.has(row)) continue;
+      line.remove();
+      this.shown.delete(row);
+    }
+    for (const row of [...wanted].sort((a, b) => a - b)) if (!this.shown.has(row)) this.insert(row);
+    this.mark();
+  }
+
+  insert(row) {
+    const line = this.rowOf(row);
+    const next = [...this.body.children].find((other) => Number(other.dataset.row) > row);
+    this.body.insertBefore(line, next ?? null);
+    this.shown.set(row, line);
+  }
+
+  mark() {
+    const chosen = this.store.get().node;
+    for (const [row, line] of this.shown) {
+      setAttributes(line, {"aria-selected": String(this.rows[row] === chosen)});
+      line.classList.toggle("layer-cursor", row === this.cursor);
+    }
+    setAttributes(this.grid, {"aria-activedescendant": this.shown.get(this.cursor)?.id ?? null});
+  }
+
+  rowOf(row) {
+    const node = this.nodes[this.rows[row]];
+    const cells = this.columns.map((column) => tableCell(node, column));
+    const line = element(
+      "div",
+      {
+        role: "row",
+        id: `layer-row-${row}`,
+        "data-row": row,
+        "aria-rowindex": row + 2,
+        class: node.exact ? "layer-row" : "layer-row layer-inexact",
+      },
+      ...cells,
+    );
+    line.style.top = `${row * TABLE_ROW}px`;
+    return line;
+  }
+
+  onClick(event) {
+    const line = event.target.closest("[data-row]");
+    if (!line) return;
+    this.cursor = Number(line.dataset.row);
+    this.choose();
+  }
+
+  onKey(event) {
+    if (event.target !== this.grid || event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.grid.clientHeight / TABLE_ROW) - 2);
+    const target = movedRow(event.key, this.cursor, this.rows.length, page);
+    if (target >= 0) this.moveTo(target);
+    else if (event.key === "Enter" || event.key === " ") this.choose();
+    else return;
+    event.preventDefault();
+  }
+
+  choose() {
+    if (this.rows.length) this.store.set({node: this.rows[this.cursor]});
+    this.mark();
+  }
+}
+
+// A cell; of a name that is too long the beginning is shortened, since its end tells layers apart.
+function tableCell(node, column) {
+  const text = column.text(node);
+  const attributes = {
+    role: "gridcell",
+    class: `layer-cell column-${column.key}`,
+    title: column.full?.(node) ?? text,
+    "aria-colindex": LAYER_COLUMNS.indexOf(column) + 1,
+  };
+  if (column.key !== "name") return element("div", {...attributes, text});
+  const cut = Math.max(0, text.length - 14);
+  return element(
+    "div",
+    attributes,
+    element("span", {class: "layer-start", text: text.slice(0, cut)}),
+    element("span", {class: "layer-end", text: text.slice(cut)}),
+  );
+}
