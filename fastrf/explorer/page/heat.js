@@ -1,0 +1,276 @@
+// Heat maps of a layer: areas, density, what the border cuts; and of the input, how many positions see each pixel.
+
+import {imageOf, onDarkness, paletteNow} from "./canvas.js";
+import {CLEAR, HEAT_PALETTE} from "./colours.js";
+import {element, oncePerFrame, write} from "./dom.js";
+import {areas, blind, clippedMap, coverage, densities} from "./engine/maps.js";
+import {elementsOf, indexOfCell, movedIndex, planeOf, windowWith} from "./geometry.js";
+import {announce} from "./live.js";
+import {cellsShown, slicesShown} from "./looking.js";
+import {makePane, paintBase, paintOver, panePart, setPane, showTyped} from "./pane.js";
+import {cellOfIndex, groundScene} from "./scenes.js";
+import {makeSlices} from "./slices.js";
+import {curvePoints, heatCells, statisticsOf} from "./values.js";
+import {axisWords, numberWord, placeWord, shapeWord, shareWord, unitWord} from "./words.js";
+
+const boxSize = (box) => box.reduce((n, [low, high]) => n * (high - low), 1);
+
+// What each tab shows: its title, its map, one value asked exactly, its unit, and over which of the two shapes.
+const KINDS = {
+  areas: {
+    title: "Areas", told: "How many pixels each position sees.", map: areas, over: "positionShape",
+    value: (field, at) => field.seenFrom(at).count(), unit: (field) => unitWord(field.pixelShape.length),
+  },
+  density: {
+    title: "Density", told: "Which share of its box each position sees: below 1 there are holes.", map: densities,
+    over: "positionShape", unit: () => "of the box", scale: {low: 0, high: 1},
+    value: (field, at) => {
+      const seen = field.seenFrom(at);
+      return seen.isEmpty ? 0 : seen.count() / boxSize(seen.box());
+    },
+  },
+  clipped: {
+    title: "Clipped", told: "Which positions' fields the border cuts.", map: clippedMap, over: "positionShape",
+    value: (field, at) => (field.isClipped(at) ? 1 : 0), unit: () => "", scale: {low: 0, high: 1}, isShare: true,
+  },
+  blind: {
+    title: "Coverage", told: "How many positions see each pixel; blind spots are seen by none.", map: coverage,
+    over: "pixelShape", value: (field, at) => field.seers(at).count(), unit: () => "positions", blind: true,
+  },
+};
+
+export function mountMaps(root, doc, store, key) {
+  const kind = KINDS[key];
+  const heat = {doc, store, key, kind, root, palette: paletteNow(), map: null, field: null, point: null};
+  heat.isInput = kind.over === "pixelShape";
+  heat.repaint = oncePerFrame(() => paintHeat(heat));
+  heat.told = element("p", {class: "quiet", text: kind.told});
+  heat.busy = element("p", {class: "note", role: "status"});
+  heat.pane = makePane({
+    title: kind.title, what: heat.isInput ? "pixel" : "position", onPaint: heat.repaint,
+    roomFor: (frame) => ({width: Math.max(120, frame.clientWidth), height: Math.max(240, Math.min(globalThis.innerHeight * 0.62, 900))}),
+    ...heatCallbacks(heat),
+  });
+  heat.slices = makeSlices(kind.title, (axis, index) => moveTo(heat, indexNow(heat).map((i, k) => (k === axis ? index : i))));
+  heat.pane.frame.after(heat.slices.root);
+  heat.legend = makeLegend();
+  heat.facts = element("dl", {class: "pairs heat-told"});
+  const side = element("div", {class: "side"}, heat.legend.root, heat.facts);
+  root.append(heat.told, heat.busy, element("div", {class: "beside"}, heat.pane.root, side));
+  store.subscribe((state, changed) => {
+    if (changed.includes("theme")) heat.palette = paletteNow();
+    heat.repaint();
+  });
+  if (doc.image) imageOf(doc.image.uri, heat.repaint);
+  onDarkness(() => {
+    heat.palette = paletteNow();
+    heat.repaint();
+  });
+  paintHeat(heat);
+  return {picture: () => heatPicture(heat)};
+}
+
+function nodeNow({doc, store}) {
+  const {model, node} = store.get();
+  return doc.models[model].nodes[node];
+}
+
+function shapeNow(heat) {
+  return nodeNow(heat).field?.[heat.kind.over] ?? [];
+}
+
+// The index that is marked: the position, or the pixel chosen, else the middle of the slices shown.
+function indexNow(heat) {
+  const {at, pixel, slice} = heat.store.get();
+  if (!heat.isInput) return at ?? [];
+  return pixel ?? shapeNow(heat).map((n, axis) => (slice[axis] >= 0 ? slice[axis] : n >> 1));
+}
+
+function paintHeat(heat) {
+  const state = heat.store.get();
+  if (state.tab !== heat.key) return;
+  const {field, name} = nodeNow(heat);
+  const shape = shapeNow(heat);
+  const nothing = !field ? `${name} was not among the layers that were analysed.`
+    : elementsOf(shape) ? "" : `${name} has no ${heat.isInput ? "pixels" : "positions"} here: its shape is ${shapeWord(shape)}.`;
+  for (const part of [heat.pane.root, heat.legend.root, heat.facts]) part.hidden = Boolean(nothing);
+  if (nothing) {
+    heat.busy.hidden = false;
+    write(heat.busy, nothing);
+    return;
+  }
+  if (heat.field !== field) askMap(heat, field);
+  heat.busy.hidden = Boolean(heat.map);
+  showHeatPane(heat, state, shape, name);
+  if (heat.map) showHeatFacts(heat, field);
+}
+
+// Asks the engine for the map; what it answers is shown if it is still wanted then.
+async function askMap(heat, field) {
+  Object.assign(heat, {field, map: null, statistics: null});
+  write(heat.busy, "Counting…");
+  try {
+    const map = await heat.kind.map(field);
+    if (heat.field !== field) return;
+    heat.statistics = statisticsOf(map.values);
+    heat.scale = heat.kind.scale ?? heat.statistics ?? {low: 0, high: 1};
+    heat.blind = heat.kind.blind ? blind(field) : null;
+    heat.map = map;
+    heat.repaint();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    if (heat.field === field) write(heat.busy, `This cannot be counted here: ${error.message}.`);
+  }
+}
+
+function showHeatPane(heat, state, shape, name) {
+  const {pane, palette} = heat;
+  const words = axisWords(shape.length);
+  const index = indexNow(heat);
+  const slices = slicesShown(shape, index, null);
+  setPane(pane, {
+    plane: planeOf(shape), shape, window: heat.isInput ? state.zoomInput : state.zoomMap,
+    names: [words.at(-2) ?? "", words.at(-1) ?? ""], label: `${heat.kind.title} of ${name}`, extent: shapeWord(shape),
+  });
+  heat.slices.show(shape, index.slice(0, -2), slices);
+  paintBase(pane, heatScene(heat, shape, slices), palette);
+  const [rows, columns] = cellOfIndex(index);
+  const marks = [];
+  if (!heat.isInput || state.pixel) {
+    marks.push({kind: "box", rows, columns, least: 9, colour: palette.halo, width: 4});
+    marks.push({kind: "box", rows, columns, least: 9, colour: palette.text, width: 2});
+  }
+  paintOver(pane, marks);
+  showTyped(pane, heat.isInput ? state.pixel : index);
+}
+
+function heatScene(heat, shape, slices) {
+  const {pane, palette, map, scale} = heat;
+  const scene = groundScene({...pane, palette});
+  const cells = map && heatCells(map, shape, slices, pane.view, pane.ratio, scale);
+  if (cells) scene.push({kind: "cells", ...cells, colours: HEAT_PALETTE});
+  const points = map && shape.length === 1 ? curvePoints(map, shape[0], pane.view, scale) : [];
+  if (points.length > 1) {
+    scene.push({kind: "path", points, colour: [0, 0, 0], width: 4}, {kind: "path", points, colour: [255, 255, 255], width: 2});
+  }
+  if (map && heat.blind && !heat.blind.isEmpty) scene.push(...blindItems(heat, shape, slices));
+  return scene;
+}
+
+function blindItems({pane, palette, blind: seen}, shape, slices) {
+  const look = {seen, axes: shape.map((_, axis) => axis)};
+  const cells = cellsShown([look], shape, slices, pane.view, pane.ratio);
+  return cells ? [{kind: "cells", ...cells, colours: [CLEAR, [...palette.box.slice(0, 3), 1]]}] : [];
+}
+
+// ---- Legend and figures -----------------------------------------------------------------------------------------
+
+function makeLegend() {
+  const [low, high, unit] = ["", "", ""].map(() => element("span", {class: "number"}));
+  const scale = element("canvas", {width: 255, height: 1, role: "img"});
+  const context = scale.getContext("2d");
+  const image = context.createImageData(255, 1);
+  for (let k = 0; k < 255; k++) image.data.set([...HEAT_PALETTE[k + 1].slice(0, 3), 255], 4 * k);
+  context.putImageData(image, 0, 0);
+  const marked = element("span", {class: "labelled"}, element("span", {class: "swatch blind", "aria-hidden": "true"}), "blind: seen by none");
+  return {root: element("div", {class: "legend"}, low, scale, high, unit, marked), low, high, unit, scale, marked};
+}
+
+function showHeatFacts(heat, field) {
+  const {kind, statistics, scale, map, legend} = heat;
+  const unit = kind.unit(field);
+  write(legend.low, kind.isShare ? "whole" : numberWord(scale.low));
+  write(legend.high, kind.isShare ? "cut by the border" : numberWord(scale.high));
+  write(legend.unit, unit);
+  legend.scale.setAttribute("aria-label", `Scale from ${legend.low.textContent} to ${legend.high.textContent} ${unit}`);
+  legend.marked.hidden = !heat.blind || heat.blind.isEmpty;
+  const index = heat.point ?? (heat.isInput ? heat.store.get().pixel : heat.store.get().hover ?? heat.store.get().at);
+  const pairs = [[heat.isInput ? "Pixel" : "Position", index ? pointWord(heat, field, index) : "point at one"]];
+  const n = map.values.length;
+  const sampled = n < elementsOf(shapeNow(heat));
+  const cut = statistics && statistics.mean * n;
+  if (kind.isShare && statistics) pairs.push(["Cut", `${numberWord(Math.round(cut))} of ${numberWord(n)} positions, ${shareWord(cut, n)}`]);
+  else if (statistics) {
+    pairs.push(["From, to", `${numberWord(statistics.low)} to ${numberWord(statistics.high)} ${unit}`]);
+    pairs.push(["Middle, mean", `${numberWord(statistics.middle)}, ${numberWord(statistics.mean)} ${unit}`]);
+  }
+  if (heat.blind) {
+    const [count, all] = [heat.blind.count(), elementsOf(field.pixelShape)];
+    pairs.push(["Blind", count ? `${numberWord(count)} of ${numberWord(all)} ${unitWord(field.pixelShape.length)}, ${shareWord(count, all)}` : "none"]);
+  }
+  if (statistics?.unknown) pairs.push(["Unknown", `${numberWord(statistics.unknown)}: too large to count exactly`]);
+  if (sampled) pairs.push(["Sampled", `every ${map.step.map(numberWord).join(" × ")}; the value under the pointer is exact`]);
+  heat.said = pairs.map((pair) => pair.join(": ")).join(". ");
+  heat.facts.replaceChildren(...pairs.flatMap(([name, text]) => [element("dt", {text: name}), element("dd", {text})]));
+}
+
+function pointWord(heat, field, index) {
+  const value = heat.kind.value(field, index);
+  const told = heat.kind.isShare ? (value ? "cut by the border" : "whole") : `${numberWord(value)} ${heat.kind.unit(field)}`;
+  return `${placeWord(index)}: ${told}`;
+}
+
+// ---- Where one points -------------------------------------------------------------------------------------------
+
+function moveTo(heat, index) {
+  const cell = [index.at(-2) ?? 0, index.at(-1) ?? 0];
+  const zoom = heat.isInput ? "zoomInput" : "zoomMap";
+  const window = heat.store.get()[zoom];
+  heat.point = null;
+  const patch = {[zoom]: window && windowWith(window, cell, heat.pane.plane), hover: null};
+  if (!heat.isInput) heat.store.set({...patch, at: index});
+  else heat.store.set({...patch, pixel: index, slice: heat.store.get().slice.map((shown, axis) => (shown === null ? null : index[axis]))});
+  announce(pointWord(heat, nodeNow(heat).field, index));
+}
+
+function heatCallbacks(heat) {
+  const whole = (cell) => indexOfCell(cell, indexNow(heat), shapeNow(heat));
+  return {
+    marked: () => [indexNow(heat).at(-2) ?? 0, indexNow(heat).at(-1) ?? 0],
+    onPoint(cell) {
+      heat.point = cell && whole(cell);
+      if (!heat.isInput) heat.store.set({hover: heat.point});
+      heat.repaint();
+    },
+    onChoose: (cell) => (cell ? moveTo(heat, whole(cell)) : announce(heat.said ?? "", true)),
+    onMove: (step) => moveTo(heat, movedIndex(indexNow(heat), step, shapeNow(heat))),
+    onTyped: (index) => moveTo(heat, index),
+    onZoom: (window) => heat.store.set({[heat.isInput ? "zoomInput" : "zoomMap"]: window}),
+    onKey: (event) => heatKey(heat, event),
+  };
+}
+
+function heatKey(heat, event) {
+  const by = {PageUp: -1, PageDown: 1}[event.key];
+  if (!by) return false;
+  const shape = shapeNow(heat);
+  const index = [...indexNow(heat)];
+  if (shape.length < 3) moveTo(heat, movedIndex(index, [10 * by, 10 * by], shape));
+  else {
+    const axis = shape.length - 3;
+    index[axis] = Math.max(0, Math.min(index[axis] + by, shape[axis] - 1));
+    moveTo(heat, index);
+  }
+  return true;
+}
+
+// The picture to download, with its scale below.
+function heatPicture(heat) {
+  if (!heat.map) return null;
+  const {pane, legend} = heat;
+  const part = panePart(pane, 0, 44);
+  const {left, top, width, height} = part.view;
+  const bytes = Uint8Array.from({length: 255}, (_, k) => k + 1);
+  const below = top + height + 46;
+  const view = {left, top: below, width: Math.min(240, width), height: 12, window: [[0, 1], [0, 255]]};
+  const scene = [{kind: "cells", window: [[0, 1], [0, 255]], size: [1, 255], bytes, colours: HEAT_PALETTE}];
+  const high = `${legend.high.textContent} ${legend.unit.textContent}`;
+  const notes = [
+    {x: left, y: below + 28, text: legend.low.textContent, style: {}},
+    {x: left + view.width, y: below + 28, text: high, style: {"text-anchor": "end"}},
+  ];
+  return {
+    title: heat.kind.title, parts: [part, {view, plane: [1, 1], names: ["", ""], scene}], notes, caption: heat.said,
+    width: Math.max(360, left + width + 20), height: below + 60,
+  };
+}
