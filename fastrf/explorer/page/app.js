@@ -3,7 +3,7 @@
 import {mountChanges} from "./changes.js";
 import {element, oncePerFrame, rove, write} from "./dom.js";
 import {openDocument} from "./engine/document.js";
-import {copyLink, downloadPng, downloadSvg, fileName} from "./exporting.js";
+import {copyLink, downloadPng, downloadSvg} from "./exporting.js";
 import {mountFacts} from "./facts.js";
 import {mountGraph} from "./graph.js";
 import {mountGrowth} from "./growth.js";
@@ -15,7 +15,7 @@ import {mountStage} from "./stage.js";
 import {THEMES, makeStore, settler, stateFromHash, stateToHash} from "./state.js";
 import {mountTable} from "./table.js";
 import {makeTabs} from "./tabs.js";
-import {numberWord, shapeWord} from "./words.js";
+import {fileName, shapeWord} from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const MAP_TABS = [

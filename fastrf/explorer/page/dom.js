@@ -47,6 +47,10 @@ export function rove(group, selector, {vertical = false} = {}) {
 export function oncePerFrame(work) {
   let asked = 0;
   return () => {
-    if (!asked) asked = requestAnimationFrame(() => { asked = 0; work(); });
+    if (!asked)
+      asked = requestAnimationFrame(() => {
+        asked = 0;
+        work();
+      });
   };
 }

@@ -5,6 +5,7 @@ import {cssColour} from "./colours.js";
 import {element} from "./dom.js";
 import {notify} from "./live.js";
 import {svgOf} from "./scene.js";
+import {wrappedLines} from "./words.js";
 
 const PNG_SCALE = 2;
 const LINE_LENGTH = 7;
@@ -16,19 +17,14 @@ function framedPicture(given, heading) {
   const notes = [{x: 12, y: 24, text: heading, style: {"font-size": 15, "font-weight": 600}}];
   lines.forEach((text, k) => notes.push({x: 12, y: given.height + 4 + 17 * k, text, style: {}}));
   return {
-    ...given, notes: [...notes, ...(given.notes ?? [])], palette, height: given.height + 17 * lines.length + 8,
-    ground: cssColour(palette.panel), text: cssColour(palette.text), line: cssColour(palette.frame),
+    ...given,
+    notes: [...notes, ...(given.notes ?? [])],
+    palette,
+    height: given.height + 17 * lines.length + 8,
+    ground: cssColour(palette.panel),
+    text: cssColour(palette.text),
+    line: cssColour(palette.frame),
   };
-}
-
-export function wrappedLines(text, width) {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line && line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
-  }
-  return lines.filter(Boolean);
 }
 
 export function downloadSvg(given, heading, name) {
@@ -37,13 +33,20 @@ export function downloadSvg(given, heading, name) {
 
 export async function downloadPng(given, heading, name) {
   const picture = framedPicture(given, heading);
-  const canvas = element("canvas", {width: Math.ceil(picture.width * PNG_SCALE), height: Math.ceil(picture.height * PNG_SCALE)});
+  const canvas = element("canvas", {
+    width: Math.ceil(picture.width * PNG_SCALE),
+    height: Math.ceil(picture.height * PNG_SCALE),
+  });
   const context = canvas.getContext("2d");
   context.scale(PNG_SCALE, PNG_SCALE);
   context.fillStyle = picture.ground;
   context.fillRect(0, 0, picture.width, picture.height);
   for (const {view, plane, names, scene} of picture.parts) {
-    for (const item of scene) if (item.kind === "image") await imageOf(item.uri).decode().catch(() => {});
+    for (const item of scene)
+      if (item.kind === "image")
+        await imageOf(item.uri)
+          .decode()
+          .catch(() => {});
     paintScene(context, view, scene);
     paintFrame(context, view, plane, names, picture.palette);
   }
@@ -53,7 +56,9 @@ export async function downloadPng(given, heading, name) {
     context.textAlign = {middle: "center", end: "right"}[style["text-anchor"]] ?? "left";
     context.fillText(text, x, y);
   }
-  const blob = await new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+  const blob = await new Promise((resolve) => {
+    canvas.toBlob(resolve, "image/png");
+  });
   save(blob, `${name}.png`);
 }
 
@@ -63,11 +68,6 @@ function save(blob, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
   notify(`Saved ${name}.`);
-}
-
-// A name for a file: of letters, digits, dots and dashes.
-export function fileName(text) {
-  return text.replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 80) || "receptive-field";
 }
 
 // Copies the address; where the browser does not let a page do so, it is shown to be copied by hand.

@@ -127,7 +127,8 @@ export function isWhole(window, plane) {
 // The whole elements of a window that lie in `box`, too; null where none do.
 export function elementWindow(window, box) {
   const found = window.map(([low, high], axis) => [
-    Math.max(Math.floor(low), box[axis][0]), Math.min(Math.ceil(high), box[axis][1]),
+    Math.max(Math.floor(low), box[axis][0]),
+    Math.min(Math.ceil(high), box[axis][1]),
   ]);
   return found.every(([low, high]) => low < high) ? found : null;
 }

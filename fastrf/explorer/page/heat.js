@@ -4,10 +4,10 @@ import {imageOf, onDarkness, paletteNow} from "./canvas.js";
 import {CLEAR, HEAT_PALETTE} from "./colours.js";
 import {element, oncePerFrame, write} from "./dom.js";
 import {areas, blind, clippedMap, coverage, densities} from "./engine/maps.js";
-import {elementsOf, indexOfCell, movedIndex, planeOf, windowWith} from "./geometry.js";
+import {elementsOf, indexOfCell, movedIndex, planeOf, wholeWindow, windowWith} from "./geometry.js";
 import {announce} from "./live.js";
 import {cellsShown, slicesShown} from "./looking.js";
-import {makePane, paintBase, paintOver, panePart, setPane, showTyped} from "./pane.js";
+import {makePane, paintBase, paintOver, panePart, setPane, showTyped, wideRoom} from "./pane.js";
 import {cellOfIndex, groundScene} from "./scenes.js";
 import {makeSlices} from "./slices.js";
 import {curvePoints, heatCells, statisticsOf} from "./values.js";
@@ -18,24 +18,43 @@ const boxSize = (box) => box.reduce((n, [low, high]) => n * (high - low), 1);
 // What each tab shows: its title, its map, one value asked exactly, its unit, and over which of the two shapes.
 const KINDS = {
   areas: {
-    title: "Areas", told: "How many pixels each position sees.", map: areas, over: "positionShape",
-    value: (field, at) => field.seenFrom(at).count(), unit: (field) => unitWord(field.pixelShape.length),
+    title: "Areas",
+    told: "How much of the input each position sees.",
+    map: areas,
+    over: "positionShape",
+    value: (field, at) => field.seenFrom(at).count(),
+    unit: (field) => unitWord(field.pixelShape.length),
   },
   density: {
-    title: "Density", told: "Which share of its box each position sees: below 1 there are holes.", map: densities,
-    over: "positionShape", unit: () => "of the box", scale: {low: 0, high: 1},
+    title: "Density",
+    told: "Which share of its box each position sees: below 1 there are holes.",
+    map: densities,
+    over: "positionShape",
+    unit: () => "of the box",
+    scale: {low: 0, high: 1},
     value: (field, at) => {
       const seen = field.seenFrom(at);
       return seen.isEmpty ? 0 : seen.count() / boxSize(seen.box());
     },
   },
   clipped: {
-    title: "Clipped", told: "Which positions' fields the border cuts.", map: clippedMap, over: "positionShape",
-    value: (field, at) => (field.isClipped(at) ? 1 : 0), unit: () => "", scale: {low: 0, high: 1}, isShare: true,
+    title: "Clipped",
+    told: "Which positions' fields the border cuts.",
+    map: clippedMap,
+    over: "positionShape",
+    value: (field, at) => (field.isClipped(at) ? 1 : 0),
+    unit: () => "",
+    scale: {low: 0, high: 1},
+    isShare: true,
   },
   blind: {
-    title: "Coverage", told: "How many positions see each pixel; blind spots are seen by none.", map: coverage,
-    over: "pixelShape", value: (field, at) => field.seers(at).count(), unit: () => "positions", blind: true,
+    title: "Coverage",
+    told: "How many positions see each pixel; blind spots are seen by none.",
+    map: coverage,
+    over: "pixelShape",
+    value: (field, at) => field.seers(at).count(),
+    unit: () => "positions",
+    blind: true,
   },
 };
 
@@ -47,11 +66,18 @@ export function mountMaps(root, doc, store, key) {
   heat.told = element("p", {class: "quiet", text: kind.told});
   heat.busy = element("p", {class: "note", role: "status"});
   heat.pane = makePane({
-    title: kind.title, what: heat.isInput ? "pixel" : "position", onPaint: heat.repaint,
-    roomFor: (frame) => ({width: Math.max(120, frame.clientWidth), height: Math.max(240, Math.min(globalThis.innerHeight * 0.62, 900))}),
+    title: kind.title,
+    what: heat.isInput ? "pixel" : "position",
+    onPaint: heat.repaint,
+    roomFor: wideRoom,
     ...heatCallbacks(heat),
   });
-  heat.slices = makeSlices(kind.title, (axis, index) => moveTo(heat, indexNow(heat).map((i, k) => (k === axis ? index : i))));
+  heat.slices = makeSlices(kind.title, (axis, index) =>
+    moveTo(
+      heat,
+      indexNow(heat).map((i, k) => (k === axis ? index : i)),
+    ),
+  );
   heat.pane.frame.after(heat.slices.root);
   heat.legend = makeLegend();
   heat.facts = element("dl", {class: "pairs heat-told"});
@@ -91,8 +117,11 @@ function paintHeat(heat) {
   if (state.tab !== heat.key) return;
   const {field, name} = nodeNow(heat);
   const shape = shapeNow(heat);
-  const nothing = !field ? `${name} was not among the layers that were analysed.`
-    : elementsOf(shape) ? "" : `${name} has no ${heat.isInput ? "pixels" : "positions"} here: its shape is ${shapeWord(shape)}.`;
+  const nothing = !field
+    ? `${name} was not among the layers that were analysed.`
+    : elementsOf(shape)
+      ? ""
+      : `${name} has no ${heat.isInput ? "pixels" : "positions"} here: its shape is ${shapeWord(shape)}.`;
   for (const part of [heat.pane.root, heat.legend.root, heat.facts]) part.hidden = Boolean(nothing);
   if (nothing) {
     heat.busy.hidden = false;
@@ -129,8 +158,12 @@ function showHeatPane(heat, state, shape, name) {
   const index = indexNow(heat);
   const slices = slicesShown(shape, index, null);
   setPane(pane, {
-    plane: planeOf(shape), shape, window: heat.isInput ? state.zoomInput : state.zoomMap,
-    names: [words.at(-2) ?? "", words.at(-1) ?? ""], label: `${heat.kind.title} of ${name}`, extent: shapeWord(shape),
+    plane: planeOf(shape),
+    shape,
+    window: heat.isInput ? state.zoomInput : state.zoomMap,
+    names: [words.at(-2) ?? "", words.at(-1) ?? ""],
+    label: `${heat.kind.title} of ${name}`,
+    extent: shapeWord(shape),
   });
   heat.slices.show(shape, index.slice(0, -2), slices);
   paintBase(pane, heatScene(heat, shape, slices), palette);
@@ -151,7 +184,10 @@ function heatScene(heat, shape, slices) {
   if (cells) scene.push({kind: "cells", ...cells, colours: HEAT_PALETTE});
   const points = map && shape.length === 1 ? curvePoints(map, shape[0], pane.view, scale) : [];
   if (points.length > 1) {
-    scene.push({kind: "path", points, colour: [0, 0, 0], width: 4}, {kind: "path", points, colour: [255, 255, 255], width: 2});
+    scene.push(
+      {kind: "path", points, colour: [0, 0, 0], width: 4},
+      {kind: "path", points, colour: [255, 255, 255], width: 2},
+    );
   }
   if (map && heat.blind && !heat.blind.isEmpty) scene.push(...blindItems(heat, shape, slices));
   return scene;
@@ -166,47 +202,59 @@ function blindItems({pane, palette, blind: seen}, shape, slices) {
 // ---- Legend and figures -----------------------------------------------------------------------------------------
 
 function makeLegend() {
-  const [low, high, unit] = ["", "", ""].map(() => element("span", {class: "number"}));
+  const [low, high] = ["number", "number"].map((kind) => element("span", {class: kind}));
   const scale = element("canvas", {width: 255, height: 1, role: "img"});
   const context = scale.getContext("2d");
   const image = context.createImageData(255, 1);
   for (let k = 0; k < 255; k++) image.data.set([...HEAT_PALETTE[k + 1].slice(0, 3), 255], 4 * k);
   context.putImageData(image, 0, 0);
-  const marked = element("span", {class: "labelled"}, element("span", {class: "swatch blind", "aria-hidden": "true"}), "blind: seen by none");
-  return {root: element("div", {class: "legend"}, low, scale, high, unit, marked), low, high, unit, scale, marked};
+  const swatch = element("span", {class: "swatch blind", "aria-hidden": "true"});
+  const marked = element("p", {}, swatch, "blind: seen by none");
+  const line = element("div", {class: "legend"}, low, scale, high);
+  return {root: element("div", {}, line, marked), low, high, scale, marked};
 }
 
 function showHeatFacts(heat, field) {
   const {kind, statistics, scale, map, legend} = heat;
   const unit = kind.unit(field);
   write(legend.low, kind.isShare ? "whole" : numberWord(scale.low));
-  write(legend.high, kind.isShare ? "cut by the border" : numberWord(scale.high));
-  write(legend.unit, unit);
-  legend.scale.setAttribute("aria-label", `Scale from ${legend.low.textContent} to ${legend.high.textContent} ${unit}`);
+  write(legend.high, kind.isShare ? "cut by the border" : `${numberWord(scale.high)} ${unit}`);
+  legend.scale.setAttribute("aria-label", `Scale from ${legend.low.textContent} to ${legend.high.textContent}`);
   legend.marked.hidden = !heat.blind || heat.blind.isEmpty;
-  const index = heat.point ?? (heat.isInput ? heat.store.get().pixel : heat.store.get().hover ?? heat.store.get().at);
+  const index = heat.point ?? (heat.isInput ? heat.store.get().pixel : (heat.store.get().hover ?? heat.store.get().at));
   const pairs = [[heat.isInput ? "Pixel" : "Position", index ? pointWord(heat, field, index) : "point at one"]];
   const n = map.values.length;
   const sampled = n < elementsOf(shapeNow(heat));
   const cut = statistics && statistics.mean * n;
-  if (kind.isShare && statistics) pairs.push(["Cut", `${numberWord(Math.round(cut))} of ${numberWord(n)} positions, ${shareWord(cut, n)}`]);
+  if (kind.isShare && statistics)
+    pairs.push(["Cut", `${numberWord(Math.round(cut))} of ${numberWord(n)} positions, ${shareWord(cut, n)}`]);
   else if (statistics) {
     pairs.push(["From, to", `${numberWord(statistics.low)} to ${numberWord(statistics.high)} ${unit}`]);
     pairs.push(["Middle, mean", `${numberWord(statistics.middle)}, ${numberWord(statistics.mean)} ${unit}`]);
   }
   if (heat.blind) {
     const [count, all] = [heat.blind.count(), elementsOf(field.pixelShape)];
-    pairs.push(["Blind", count ? `${numberWord(count)} of ${numberWord(all)} ${unitWord(field.pixelShape.length)}, ${shareWord(count, all)}` : "none"]);
+    pairs.push([
+      "Blind",
+      count
+        ? `${numberWord(count)} of ${numberWord(all)} ${unitWord(field.pixelShape.length)}, ${shareWord(count, all)}`
+        : "none",
+    ]);
   }
   if (statistics?.unknown) pairs.push(["Unknown", `${numberWord(statistics.unknown)}: too large to count exactly`]);
-  if (sampled) pairs.push(["Sampled", `every ${map.step.map(numberWord).join(" × ")}; the value under the pointer is exact`]);
+  if (sampled)
+    pairs.push(["Sampled", `every ${map.step.map(numberWord).join(" × ")}; the value under the pointer is exact`]);
   heat.said = pairs.map((pair) => pair.join(": ")).join(". ");
   heat.facts.replaceChildren(...pairs.flatMap(([name, text]) => [element("dt", {text: name}), element("dd", {text})]));
 }
 
 function pointWord(heat, field, index) {
   const value = heat.kind.value(field, index);
-  const told = heat.kind.isShare ? (value ? "cut by the border" : "whole") : `${numberWord(value)} ${heat.kind.unit(field)}`;
+  const told = heat.kind.isShare
+    ? value
+      ? "cut by the border"
+      : "whole"
+    : `${numberWord(value)} ${heat.kind.unit(field)}`;
   return `${placeWord(index)}: ${told}`;
 }
 
@@ -219,7 +267,12 @@ function moveTo(heat, index) {
   heat.point = null;
   const patch = {[zoom]: window && windowWith(window, cell, heat.pane.plane), hover: null};
   if (!heat.isInput) heat.store.set({...patch, at: index});
-  else heat.store.set({...patch, pixel: index, slice: heat.store.get().slice.map((shown, axis) => (shown === null ? null : index[axis]))});
+  else
+    heat.store.set({
+      ...patch,
+      pixel: index,
+      slice: heat.store.get().slice.map((shown, axis) => (shown === null ? null : index[axis])),
+    });
   announce(pointWord(heat, nodeNow(heat).field, index));
 }
 
@@ -257,20 +310,28 @@ function heatKey(heat, event) {
 // The picture to download, with its scale below.
 function heatPicture(heat) {
   if (!heat.map) return null;
-  const {pane, legend} = heat;
-  const part = panePart(pane, 0, 44);
+  const part = panePart(heat.pane, 0, 44);
   const {left, top, width, height} = part.view;
-  const bytes = Uint8Array.from({length: 255}, (_, k) => k + 1);
   const below = top + height + 46;
-  const view = {left, top: below, width: Math.min(240, width), height: 12, window: [[0, 1], [0, 255]]};
-  const scene = [{kind: "cells", window: [[0, 1], [0, 255]], size: [1, 255], bytes, colours: HEAT_PALETTE}];
-  const high = `${legend.high.textContent} ${legend.unit.textContent}`;
+  const size = {left, top: below, width: Math.min(240, width), height: 12};
   const notes = [
-    {x: left, y: below + 28, text: legend.low.textContent, style: {}},
-    {x: left + view.width, y: below + 28, text: high, style: {"text-anchor": "end"}},
+    {x: left, y: below + 28, text: heat.legend.low.textContent, style: {}},
+    {x: left + size.width, y: below + 28, text: heat.legend.high.textContent, style: {"text-anchor": "end"}},
   ];
   return {
-    title: heat.kind.title, parts: [part, {view, plane: [1, 1], names: ["", ""], scene}], notes, caption: heat.said,
-    width: Math.max(360, left + width + 20), height: below + 60,
+    title: heat.kind.title,
+    parts: [part, scalePart(size)],
+    notes,
+    caption: heat.said,
+    width: Math.max(360, left + width + 20),
+    height: below + 60,
   };
+}
+
+// The scale from low to high as a part of a picture.
+function scalePart(size) {
+  const strip = wholeWindow([1, 255]);
+  const bytes = Uint8Array.from({length: 255}, (_, k) => k + 1);
+  const scene = [{kind: "cells", window: strip, size: [1, 255], bytes, colours: HEAT_PALETTE}];
+  return {view: {...size, window: strip}, plane: [1, 1], names: ["", ""], scene};
 }

@@ -24,7 +24,9 @@ export function notify(sentence) {
   note.hidden = false;
   announce(sentence, true);
   clearTimeout(hiding);
-  hiding = setTimeout(() => { note.hidden = true; }, SHOWN_FOR);
+  hiding = setTimeout(() => {
+    note.hidden = true;
+  }, SHOWN_FOR);
 }
 
 // A problem stays on the page until it is put away.
@@ -36,7 +38,10 @@ export function showProblem(sentence) {
   const close = document.createElement("button");
   close.type = "button";
   close.textContent = "Dismiss";
-  close.addEventListener("click", () => { banner.hidden = true; banner.replaceChildren(); });
+  close.addEventListener("click", () => {
+    banner.hidden = true;
+    banner.replaceChildren();
+  });
   const span = document.createElement("span");
   span.textContent = text;
   banner.replaceChildren(span, close);

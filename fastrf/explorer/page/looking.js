@@ -24,7 +24,7 @@ function rememberedAs(key, field, make) {
 }
 
 // A look: {seen, axes: those of `seen` that are pixel axes, field, at, neuron, inputChannel}. Without a `neuron` (the
-// channel of one) what any channel of the position sees; with one its exact mask, and with an `inputChannel` of that alone.
+// channel of one) what any channel of the position sees; with one its exact mask, of an `inputChannel` or of all.
 export function lookFrom(field, at, neuron = null, inputChannel = null) {
   return rememberedAs(`seen ${at} ${neuron} ${inputChannel}`, field, () => freshLook(field, at, neuron, inputChannel));
 }
@@ -32,7 +32,8 @@ export function lookFrom(field, at, neuron = null, inputChannel = null) {
 // The same without keeping it, for those who ask once for many.
 export function freshLook(field, at, neuron, inputChannel) {
   const asked = {field, at, neuron, inputChannel};
-  if (neuron === null) return {...asked, inputChannel: null, seen: field.seenFrom(at), axes: field.pixelShape.map((_, k) => k)};
+  if (neuron === null)
+    return {...asked, inputChannel: null, seen: field.seenFrom(at), axes: field.pixelShape.map((_, k) => k)};
   const axes = axesBeside(field.inputShape, field.inputChannelAxis);
   return {...asked, seen: neuronSeen(field, at, neuron, inputChannel), axes};
 }
@@ -50,7 +51,9 @@ export function seersOf(field, pixel, neuron = null, inputChannel = null) {
     const inputs = inputChannel === null ? [...Array(every).keys()] : [inputChannel];
     const kinds = new Map();
     for (const channel of inputs) {
-      const seen = field.neuronSeers(withChannel(pixel, field.inputChannelAxis, channel)).at({[field.channelAxis]: neuron});
+      const seen = field
+        .neuronSeers(withChannel(pixel, field.inputChannelAxis, channel))
+        .at({[field.channelAxis]: neuron});
       for (const term of seen.terms) kinds.set(JSON.stringify(term), term);
     }
     return {seen: new Seen(field.shape, [...kinds.values()]), axes: axesBeside(field.shape, field.channelAxis)};
@@ -91,7 +94,10 @@ export function slicesShown(shape, slice, box) {
 // The cells of what is seen that are on the screen: {window, size, bytes}; null where there are none.
 // `shape` is that of the map (pixels or positions), `looks` up to two of it: the first counts 1, the second 2.
 export function cellsShown(looks, shape, slices, view, ratio) {
-  const boxes = looks.map(pixelBox).filter(Boolean).map((box) => planeBox(box));
+  const boxes = looks
+    .map(pixelBox)
+    .filter(Boolean)
+    .map((box) => planeBox(box));
   if (!boxes.length) return null;
   const hull = [0, 1].map((k) => [Math.min(...boxes.map((b) => b[k][0])), Math.max(...boxes.map((b) => b[k][1]))]);
   const window = elementWindow(view.window, hull);
@@ -141,9 +147,18 @@ export function tellLook(look) {
   const spread = elementsOf((perChannel ? seen.box() : box)?.map(([low, high]) => high - low) ?? [0]);
   const place = at.length ? `position ${placeWord(at)}` : "every output";
   return {
-    what: neuron === null ? `${place[0].toUpperCase()}${place.slice(1)}` : `Neuron ${neuron}${at.length ? ` at ${placeWord(at)}` : ""}`,
-    count, total, box, density: box ? count / spread : NaN, centre: centreFrom(field, at), clipped: field.isClipped(at),
-    unit: perChannel ? "input values (all channels)" : unitWord(rank), axes: axisWords(rank),
+    what:
+      neuron === null
+        ? `${place[0].toUpperCase()}${place.slice(1)}`
+        : `Neuron ${neuron}${at.length ? ` at ${placeWord(at)}` : ""}`,
+    count,
+    total,
+    box,
+    density: box ? count / spread : NaN,
+    centre: centreFrom(field, at),
+    clipped: field.isClipped(at),
+    unit: perChannel ? "input values (all channels)" : unitWord(rank),
+    axes: axisWords(rank),
     channels: perChannel && box ? seen.box()[field.inputChannelAxis] : null,
   };
 }

@@ -1,4 +1,4 @@
-// What the stage shows for the present state: looks, pins, who sees the pixel, and the slices. `stage` has `doc`, `store`.
+// What the stage shows for the present state: looks, pins, who sees the pixel, and the slices.
 
 import {lookFrom, pixelBox, seersOf, slicesShown} from "./looking.js";
 import {shapeWord} from "./words.js";
@@ -7,7 +7,7 @@ export function nodeShown(stage, {model, node} = stage.store.get()) {
   return stage.doc.models[model].nodes[node];
 }
 
-// What is looked at now: the look of the position, that of the first pin where it can be compared, and who sees the pixel.
+// The look of the position, that of the first pin where it can be compared, and who sees the pixel.
 export function looksNow(stage) {
   const state = stage.store.get();
   const node = nodeShown(stage, state);

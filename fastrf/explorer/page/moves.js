@@ -29,13 +29,16 @@ export function mapCallbacks(stage) {
     onMove: (step) => store.get().at && go(movedIndex(store.get().at, step, shape())),
     onTyped: (at) => go(at),
     onZoom: (zoomMap) => store.set({zoomMap}),
-    onKey: (event) => stageKey(stage, event, (by) => {
-      const {at} = store.get();
-      const n = shape();
-      const moved = at.map((i, axis) => (axis === Math.max(0, n.length - 3) ? Math.max(0, Math.min(i + by, n[axis] - 1)) : i));
-      if (n.length > 2) go(moved);
-      else go(movedIndex(at, [10 * by, n.length === 1 ? 10 * by : 0], n));
-    }),
+    onKey: (event) =>
+      stageKey(stage, event, (by) => {
+        const {at} = store.get();
+        const n = shape();
+        const moved = at.map((i, axis) =>
+          axis === Math.max(0, n.length - 3) ? Math.max(0, Math.min(i + by, n[axis] - 1)) : i,
+        );
+        if (n.length > 2) go(moved);
+        else go(movedIndex(at, [10 * by, n.length === 1 ? 10 * by : 0], n));
+      }),
   };
 }
 
@@ -94,7 +97,8 @@ function choosePixel(stage, pixel) {
 function pixelSentence(stage) {
   const {mine} = looksNow(stage);
   const {cursor} = stage;
-  if (!mine || mine.axes.length !== cursor.length || mine.seen.shape.length !== cursor.length) return `Pixel ${placeWord(cursor)}`;
+  if (!mine || mine.axes.length !== cursor.length || mine.seen.shape.length !== cursor.length)
+    return `Pixel ${placeWord(cursor)}`;
   return `Pixel ${placeWord(cursor)}: ${mine.seen.has(cursor) ? "seen" : "not seen"}`;
 }
 

@@ -18,11 +18,31 @@ export function makePane(told) {
   const name = `pane${(panesMade += 1)}`;
   const parts = paneParts(name, told);
   const pane = {
-    ...parts, told, plane: [1, 1], names: ["row", "column"], shape: [], window: [[0, 1], [0, 1]],
-    view: {left: 0, top: 0, width: 1, height: 1, window: [[0, 1], [0, 1]]}, ratio: 1, scenes: {base: [], over: []},
+    ...parts,
+    told,
+    plane: [1, 1],
+    names: ["row", "column"],
+    window: [
+      [0, 1],
+      [0, 1],
+    ],
+    view: {
+      left: 0,
+      top: 0,
+      width: 1,
+      height: 1,
+      window: [
+        [0, 1],
+        [0, 1],
+      ],
+    },
+    ratio: 1,
+    scenes: {base: [], over: []},
   };
   const repaint = oncePerFrame(() => told.onPaint());
-  pane.observer = new ResizeObserver(() => { if (measurePane(pane)) repaint(); });
+  pane.observer = new ResizeObserver(() => {
+    if (measurePane(pane)) repaint();
+  });
   pane.observer.observe(parts.frame);
   listenToPointer(pane);
   listenToKeys(pane);
@@ -30,29 +50,49 @@ export function makePane(told) {
   return pane;
 }
 
+// The room of a pane that stands alone.
+export function wideRoom(frame) {
+  const height = Math.max(260, Math.min(globalThis.innerHeight * 0.62, 900));
+  return {width: Math.max(120, frame.clientWidth), height};
+}
+
 function paneParts(name, {title, what}) {
   const base = element("canvas", {"aria-hidden": "true"});
   const over = element("canvas", {"aria-hidden": "true"});
-  const plot = element("div", {
-    class: "plot", tabindex: 0, role: "application", "aria-roledescription": "map",
-    "aria-describedby": `${name}-keys`,
-  }, base, over);
+  const role = {role: "application", "aria-roledescription": "map", "aria-describedby": `${name}-keys`};
+  const plot = element("div", {class: "plot", tabindex: 0, ...role}, base, over);
   const frame = element("div", {class: "plot-frame"}, plot);
-  const typed = element("input", {
-    class: "typed", type: "text", inputmode: "numeric", autocomplete: "off", spellcheck: "false",
-    "aria-label": `Go to ${what}`, "aria-describedby": `${name}-problem`,
-  });
   const problem = element("p", {class: "problem", id: `${name}-problem`, "aria-live": "polite"});
-  const button = (text, label) => element("button", {type: "button", class: "small", text, "aria-label": label, title: label});
-  const zoom = {out: button("−", `${title}: zoom out`), in: button("+", `${title}: zoom in`), fit: button("Fit", `${title}: fit, show all`)};
-  const shape = element("span", {class: "quiet shape"});
-  const head = element("div", {class: "pane-head"}, element("h3", {text: title}), shape,
-    element("span", {class: "push"}), typed, element("span", {class: "joined"}, zoom.out, zoom.in, zoom.fit));
-  const keys = element("span", {
-    id: `${name}-keys`, class: "unseen", text: "Arrow keys move, Enter chooses, plus and minus zoom, question mark lists all keys.",
+  const text = "Arrow keys move, Enter chooses, plus and minus zoom, question mark lists all keys.";
+  const keys = element("span", {id: `${name}-keys`, class: "unseen", text});
+  const head = paneHead(name, title, what);
+  const root = element("section", {class: "pane", "aria-label": title}, head.head, frame, problem, keys);
+  return {root, frame, plot, base, over, problem, ...head};
+}
+
+function paneHead(name, title, what) {
+  const typed = element("input", {
+    class: "typed",
+    type: "text",
+    inputmode: "numeric",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": `Go to ${what}`,
+    title: `Go to ${what}`,
+    "aria-describedby": `${name}-problem`,
   });
-  const root = element("section", {class: "pane", "aria-label": title}, head, frame, problem, keys);
-  return {root, head, frame, plot, base, over, typed, problem, zoom, shape};
+  const button = (text, label) =>
+    element("button", {type: "button", class: "small", text, "aria-label": label, title: label});
+  const zoom = {
+    out: button("−", `${title}: zoom out`),
+    in: button("+", `${title}: zoom in`),
+    fit: button("Fit", `${title}: fit, show all`),
+  };
+  const shape = element("span", {class: "quiet shape"});
+  const space = element("span", {class: "push"});
+  const buttons = element("span", {class: "joined"}, zoom.out, zoom.in, zoom.fit);
+  const head = element("div", {class: "pane-head"}, element("h3", {text: title}), shape, space, typed, buttons);
+  return {head, typed, zoom, shape};
 }
 
 // Takes the map to show; `window` null is all of it.
@@ -147,15 +187,19 @@ function listenToPointer(pane) {
     held = null;
     if (chosen) told.onChoose(chosen);
   });
-  plot.addEventListener("pointercancel", () => { held = null; });
+  plot.addEventListener("pointercancel", () => {
+    held = null;
+  });
   plot.addEventListener("pointerleave", () => told.onPoint(null));
-  plot.addEventListener("wheel", (event) => {
-    // A page that is scrolled past must not zoom: only with the focus inside, or with the control key.
-    if (!event.ctrlKey && document.activeElement !== plot) return;
-    event.preventDefault();
-    const about = under(pane.view, ...pointIn(pane, event));
-    zoomTo(pane, zoomed(pane.window, Math.exp(-event.deltaY / 400), about, pane.plane));
-  }, {passive: false});
+  plot.addEventListener("wheel", (event) => wheelOn(pane, event), {passive: false});
+}
+
+// A page that is scrolled past must not zoom: only with the focus inside, or with the control key.
+function wheelOn(pane, event) {
+  if (!event.ctrlKey && document.activeElement !== pane.plot) return;
+  event.preventDefault();
+  const about = under(pane.view, ...pointIn(pane, event));
+  zoomTo(pane, zoomed(pane.window, Math.exp(-event.deltaY / 400), about, pane.plane));
 }
 
 function listenToKeys(pane) {
@@ -165,8 +209,19 @@ function listenToKeys(pane) {
     if (event.altKey || event.metaKey) return;
     if (step && event.ctrlKey) {
       const lengths = pane.window.map(([low, high]) => (high - low) / 4);
-      zoomTo(pane, panned(pane.window, step.map((by, axis) => by * lengths[axis]), pane.plane));
-    } else if (step) told.onMove(step.map((by) => by * (event.shiftKey ? LEAP : 1)), false);
+      zoomTo(
+        pane,
+        panned(
+          pane.window,
+          step.map((by, axis) => by * lengths[axis]),
+          pane.plane,
+        ),
+      );
+    } else if (step)
+      told.onMove(
+        step.map((by) => by * (event.shiftKey ? LEAP : 1)),
+        false,
+      );
     else if (event.key === "Home" || event.key === "End") {
       const by = event.key === "Home" ? -Infinity : Infinity;
       told.onMove(event.ctrlKey ? [by, by] : [0, by], true);
@@ -199,7 +254,9 @@ function listenToControls(pane) {
     write(pane.problem, problem);
     if (index) told.onTyped(index);
   };
-  typed.addEventListener("keydown", (event) => { if (event.key === "Enter") take(); });
+  typed.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") take();
+  });
   typed.addEventListener("change", take);
 }
 

@@ -7,10 +7,23 @@ import {placeWord} from "./words.js";
 
 export function makePins(doc, store) {
   const list = element("ul", {class: "pin-list", "aria-label": "Pins"});
-  const pinButton = element("button", {type: "button", class: "small", text: "Pin this", title: "Keep this place to compare with (key p)"});
-  const exchangeButton = element("button", {type: "button", class: "small", text: "Exchange", title: "Go to the first pin and pin this place (key x)"});
+  const pinButton = element("button", {
+    type: "button",
+    class: "small",
+    text: "Pin this",
+    title: "Keep this place to compare with (key p)",
+  });
+  const exchangeButton = element("button", {
+    type: "button",
+    class: "small",
+    text: "Exchange",
+    title: "Go to the first pin and pin this place (key x)",
+  });
   const clear = element("button", {type: "button", class: "small", text: "Clear pins"});
-  const hint = element("span", {class: "quiet", text: "Pin a position, then point at another or choose another layer: both masks and what they share are drawn."});
+  const hint = element("span", {
+    class: "quiet",
+    text: "Pin a position, then point at another or choose another layer: both masks and what they share are drawn.",
+  });
   const root = element("div", {class: "pins"}, pinButton, exchangeButton, clear, list, hint);
   const pins = {root, doc, store, list, hint, exchangeButton, clear, shown: ""};
   pins.pin = () => pinHere(pins);
@@ -18,7 +31,10 @@ export function makePins(doc, store) {
   pins.show = (state) => showPins(pins, state);
   pinButton.addEventListener("click", pins.pin);
   exchangeButton.addEventListener("click", pins.exchange);
-  clear.addEventListener("click", () => { store.set({pins: []}); pinButton.focus(); });
+  clear.addEventListener("click", () => {
+    store.set({pins: []});
+    pinButton.focus();
+  });
   return pins;
 }
 
@@ -63,19 +79,21 @@ function showPins(pins, {pins: places}) {
   pins.shown = shown;
   pins.exchangeButton.hidden = pins.clear.hidden = !places.length;
   pins.hint.hidden = places.length > 0;
-  list.replaceChildren(...places.map((pin, k) => {
-    const word = pinWord(doc, pin);
-    const rest = places.filter((_, other) => other !== k);
-    return element("li", {class: k ? "pin" : "pin compared"},
-      element("span", {class: "swatch", "aria-hidden": "true"}),
-      element("button", {type: "button", class: "link", text: word, title: `Go to ${word}`, on: {click: () => goToPin(store, pin)}}),
-      k ? element("button", {
-        type: "button", class: "small", text: "Compare", "aria-label": `Compare with ${word}`,
-        on: {click: () => store.set({pins: [pin, ...rest]})},
-      }) : element("span", {class: "quiet", text: "compared"}),
-      element("button", {
-        type: "button", class: "small", text: "×", "aria-label": `Remove the pin ${word}`, title: "Remove",
-        on: {click: () => store.set({pins: rest})},
-      }));
-  }));
+  list.replaceChildren(...places.map((pin, k) => pinItem(doc, store, places, k)));
+}
+
+function pinItem(doc, store, places, k) {
+  const pin = places[k];
+  const word = pinWord(doc, pin);
+  const rest = places.filter((_, other) => other !== k);
+  const button = (kind, text, label, click) =>
+    element("button", {type: "button", class: kind, text, title: label, "aria-label": label, on: {click}});
+  return element(
+    "li",
+    {class: k ? "pin" : "pin compared"},
+    element("span", {class: "swatch", "aria-hidden": "true"}),
+    button("link", word, `${word}: go there`, () => goToPin(store, pin)),
+    k ? button("small", "Compare", `Compare with ${word}`, () => store.set({pins: [pin, ...rest]})) : null,
+    button("small", "×", `× remove the pin ${word}`, () => store.set({pins: rest})),
+  );
 }

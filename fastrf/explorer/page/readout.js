@@ -18,22 +18,37 @@ const ROWS = [
 ];
 
 export function makeReadout() {
-  const heads = ["Here", "Pinned"].map((text, k) => element("th", {scope: "col"},
-    element("span", {class: `swatch ${["here", "other"][k]}`, "aria-hidden": "true"}), text));
+  const heads = ["Here", "Pinned"].map((text, k) =>
+    element(
+      "th",
+      {scope: "col"},
+      element("span", {class: `swatch ${["here", "other"][k]}`, "aria-hidden": "true"}),
+      text,
+    ),
+  );
   const rows = ROWS.map(([name]) => {
     const cells = [element("td"), element("td")];
     return {cells, root: element("tr", {}, element("th", {scope: "row", text: name}), ...cells)};
   });
-  const table = element("table", {class: "readout-table"},
+  const table = element(
+    "table",
+    {class: "readout-table"},
     element("caption", {class: "unseen", text: "What is seen"}),
     element("thead", {}, element("tr", {}, element("td"), ...heads)),
-    element("tbody", {}, ...rows.map((row) => row.root)));
-  const common = element("p", {class: "told common"}, element("span", {class: "swatch both", "aria-hidden": "true"}), element("span"));
-  const seers = element("p", {class: "told seers"}, element("span", {class: "swatch seen-by", "aria-hidden": "true"}), element("span"));
+    element("tbody", {}, ...rows.map((row) => row.root)),
+  );
+  const marked = (kind, colour) =>
+    element(
+      "p",
+      {class: `told ${kind}`},
+      element("span", {class: `swatch ${colour}`, "aria-hidden": "true"}),
+      element("span"),
+    );
+  const [common, seers] = [marked("common", "both"), marked("seers", "seen-by")];
   const pointed = element("p", {class: "told pointed"});
   const readout = {
     root: element("div", {class: "readout"}, table, element("div", {class: "told-list"}, seers, common, pointed)),
-    heads, rows, common, seers, pointed, cursor: null, last: "",
+    ...{heads, rows, common, seers, pointed, cursor: null, last: ""},
   };
   readout.show = (now) => showReadout(readout, now);
   readout.sentence = () => readout.last;
@@ -53,7 +68,10 @@ function showReadout(readout, now) {
   const common = commonWord(now);
   const seers = seersWord(now);
   const pointed = pointedWord(now, readout.cursor);
-  for (const [part, text] of [[readout.common, common], [readout.seers, seers]]) {
+  for (const [part, text] of [
+    [readout.common, common],
+    [readout.seers, seers],
+  ]) {
     part.hidden = !text;
     write(part.lastChild, text);
   }
@@ -66,10 +84,12 @@ function showReadout(readout, now) {
 
 function commonWord({mine, other}) {
   if (!mine || !other) return "";
-  if (mine.seen.shape.length !== other.seen.shape.length) return "Both are drawn; a neuron and a position are not counted against each other.";
+  if (mine.seen.shape.length !== other.seen.shape.length)
+    return "Both are drawn; a neuron and a position are not counted against each other.";
   const {both, either} = overlapOf(mine, other);
   const unit = mine.axes.length === mine.seen.shape.length ? unitWord(mine.axes.length) : "input values";
-  return `Both see ${numberWord(both)} ${unit}: ${shareWord(both, either)} of the ${numberWord(either)} that either sees.`;
+  const share = shareWord(both, either);
+  return `Both see ${numberWord(both)} ${unit}: ${share} of the ${numberWord(either)} that either sees.`;
 }
 
 function seersWord({state, node, seers}) {
@@ -81,12 +101,14 @@ function seersWord({state, node, seers}) {
   if (!positionShape.length) return `${place} is ${box ? "seen" : "not seen"} by this layer.`;
   const where = box ? `, box ${boxWord(seers.axes.map((axis) => box[axis]))}` : "";
   const total = elementsOf(positionShape);
-  return box ? `${place} is seen by ${numberWord(count)} of ${numberWord(total)} positions (${shareWord(count, total)})${where}.`
+  return box
+    ? `${place} is seen by ${numberWord(count)} of ${numberWord(total)} positions (${shareWord(count, total)})${where}.`
     : `${place} is seen by no position.`;
 }
 
 function pointedWord({mine}, cursor) {
   if (!cursor || !mine) return "";
-  if (mine.seen.shape.length !== cursor.length) return `Pointing at ${unitWord(cursor.length, 1)} ${placeWord(cursor)}.`;
-  return `Pointing at ${unitWord(cursor.length, 1)} ${placeWord(cursor)}: ${mine.seen.has(cursor) ? "seen" : "not seen"} from here.`;
+  const place = `Pointing at ${unitWord(cursor.length, 1)} ${placeWord(cursor)}`;
+  if (mine.seen.shape.length !== cursor.length) return `${place}.`;
+  return `${place}: ${mine.seen.has(cursor) ? "seen" : "not seen"} from here.`;
 }

@@ -1,9 +1,9 @@
 // Pictures as plain data: a scene is a list of items in elements of a map, a picture some scenes with their views.
 // `canvas.js` paints them, `svgOf` writes them as SVG: what is downloaded is what is seen. No document here.
 //
-// Items: {kind: "image", uri, rows, columns}, {kind: "cells", window, size, bytes, colours}, {kind: "box", rows, columns,
-// colour, width, dash, fill, least: pixels}, {kind: "cross", at, colour, halo}, {kind: "lines", rows, columns, colour},
-// {kind: "path", points: [[row, column]], colour, width}. Rows and columns of boxes are [low, high].
+// Items: {kind: "image", uri, rows, columns}, {kind: "cells", window, size, bytes, colours}, {kind: "box", rows,
+// columns, colour, width, dash, fill, least: pixels}, {kind: "cross", at, colour, halo}, {kind: "lines", rows,
+// columns, colour}, {kind: "path", points: [[row, column]], colour, width}. Rows and columns of boxes are [low, high].
 
 import {cssColour} from "./colours.js";
 import {screenBox, ticksOf, toX, toY} from "./geometry.js";
@@ -76,9 +76,11 @@ ${[...parts, ...notes].join("\n")}
 function svgPart({view, plane, scene, names}, k, {text, line}) {
   const {left, top, width, height} = view;
   const frame = `x="${left}" y="${top}" width="${width}" height="${height}"`;
-  const ticks = axisTicks(view, plane).map(({axis, at, text: label}) => (axis
-    ? svgText(toX(view, at), top + height + 14, label, {"text-anchor": "middle", fill: text})
-    : svgText(left - 6, toY(view, at) + 4, label, {"text-anchor": "end", fill: text})));
+  const ticks = axisTicks(view, plane).map(({axis, at, text: label}) =>
+    axis
+      ? svgText(toX(view, at), top + height + 14, label, {"text-anchor": "middle", fill: text})
+      : svgText(left - 6, toY(view, at) + 4, label, {"text-anchor": "end", fill: text}),
+  );
   return `<clipPath id="part${k}"><rect ${frame}/></clipPath>
 <g clip-path="url(#part${k})">${scene.map((item) => svgItem(item, view)).join("\n")}</g>
 <rect ${frame} fill="none" stroke="${escaped(line)}"/>
@@ -86,7 +88,10 @@ ${ticks.join("")}${svgText(left + width / 2, top + height + 29, names[1], {"text
 }
 
 function svgItem(item, view) {
-  return {image: svgImage, cells: svgCells, box: svgBox, cross: svgCross, lines: svgLines, path: svgPath}[item.kind](item, view);
+  return {image: svgImage, cells: svgCells, box: svgBox, cross: svgCross, lines: svgLines, path: svgPath}[item.kind](
+    item,
+    view,
+  );
 }
 
 function svgImage({uri, rows, columns}, view) {
@@ -96,15 +101,17 @@ function svgImage({uri, rows, columns}, view) {
 function svgCells({window, size, bytes, colours}, view) {
   const [[top, bottom], [left, right]] = window;
   const [high, wide] = [(bottom - top) / size[0], (right - left) / size[1]];
-  return [...rectanglesOf(bytes, size)].map(([value, rectangles]) => {
-    const path = rectangles.map(([row, column, rows, columns]) => {
-      const [x, y] = [toX(view, left + column * wide), toY(view, top + row * high)];
-      const [w, h] = [toX(view, left + (column + columns) * wide) - x, toY(view, top + (row + rows) * high) - y];
-      return `M${svgNumber(x)} ${svgNumber(y)}h${svgNumber(w)}v${svgNumber(h)}h${svgNumber(-w)}z`;
-    });
-    const [red, green, blue, alpha] = colours[value];
-    return `<path d="${path.join("")}" fill="${cssColour([red, green, blue])}" fill-opacity="${alpha}"/>`;
-  }).join("");
+  return [...rectanglesOf(bytes, size)]
+    .map(([value, rectangles]) => {
+      const path = rectangles.map(([row, column, rows, columns]) => {
+        const [x, y] = [toX(view, left + column * wide), toY(view, top + row * high)];
+        const [w, h] = [toX(view, left + (column + columns) * wide) - x, toY(view, top + (row + rows) * high) - y];
+        return `M${svgNumber(x)} ${svgNumber(y)}h${svgNumber(w)}v${svgNumber(h)}h${svgNumber(-w)}z`;
+      });
+      const [red, green, blue, alpha] = colours[value];
+      return `<path d="${path.join("")}" fill="${cssColour([red, green, blue])}" fill-opacity="${alpha}"/>`;
+    })
+    .join("");
 }
 
 function svgBox({rows, columns, colour, width = 1.5, dash = [], fill = null, least = 0}, view) {
@@ -133,7 +140,9 @@ function svgPath({points, colour, width = 1.5}, view) {
 
 function svgPlaced(rows, columns, view, least = 0) {
   const box = screenBox(view, rows, columns, least);
-  return Object.entries(box).map(([name, value]) => `${name}="${svgNumber(value)}"`).join(" ");
+  return Object.entries(box)
+    .map(([name, value]) => `${name}="${svgNumber(value)}"`)
+    .join(" ");
 }
 
 function svgText(x, y, text, style) {
@@ -147,5 +156,7 @@ function svgNumber(value) {
 
 function escaped(text) {
   const named = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"};
-  return String(text).replace(/[&<>"']/g, (mark) => named[mark]).replace(/[\0-\x08\x0b\x0c\x0e-\x1f]/g, "\ufffd");
+  return String(text)
+    .replace(/[&<>"']/g, (mark) => named[mark])
+    .replace(/[\0-\x08\x0b\x0c\x0e-\x1f]/g, "\ufffd");
 }

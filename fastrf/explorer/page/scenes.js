@@ -56,9 +56,18 @@ export function inputScene({view, ratio, palette, shape, slices, looks, centres,
     scene.push({kind: "box", rows, columns, least: 3, colour: palette.box, width: 1.75, dash});
   });
   centres.forEach((centre) => {
-    if (centre) scene.push({kind: "cross", at: [(centre.at(-2) ?? 0) + 0.5, centre.at(-1) + 0.5], colour: palette.centre, halo: palette.halo});
+    if (centre)
+      scene.push({
+        kind: "cross",
+        at: [(centre.at(-2) ?? 0) + 0.5, centre.at(-1) + 0.5],
+        colour: palette.centre,
+        halo: palette.halo,
+      });
   });
-  for (const [index, colour] of [[pixel, palette.seers], [cursor, palette.accent]]) {
+  for (const [index, colour] of [
+    [pixel, palette.seers],
+    [cursor, palette.accent],
+  ]) {
     if (!index || !isInSlice(index, slices)) continue;
     const [rows, columns] = cellOfIndex(index);
     scene.push({kind: "box", rows, columns, least: 9, colour: faded(palette.halo, 0.9), width: 4});

@@ -25,16 +25,32 @@ export function makeSlices(title, onSlice, {follows = false} = {}) {
 function sliceRow(title, word, axis, onSlice, follows) {
   const slider = element("input", {type: "range", min: 0, step: 1, "aria-label": `${title}: ${word}`});
   const told = element("output", {class: "number"});
-  const toggle = (text, label, value) => element("button", {
-    type: "button", class: "small", text, title: label, "aria-label": `${title}, ${word}: ${label}`,
-    on: {click: (event) => onSlice(axis, event.currentTarget.getAttribute("aria-pressed") === "true" ? Number(slider.value) : value)},
-  });
+  const toggle = (text, label, value) =>
+    element("button", {
+      type: "button",
+      class: "small",
+      text,
+      title: label,
+      "aria-label": `${title}, ${word}: ${label}`,
+      on: {
+        click: (event) =>
+          onSlice(axis, event.currentTarget.getAttribute("aria-pressed") === "true" ? Number(slider.value) : value),
+      },
+    });
   const follow = follows ? toggle("Follow", "keep to the middle of what is seen", null) : null;
   const all = follows ? toggle("All", "all slices at once, projected", EVERY_SLICE) : null;
   const seen = element("span", {class: "slice-seen"});
   const track = element("span", {class: "slice-track"}, slider, seen);
   slider.addEventListener("input", () => onSlice(axis, Number(slider.value)));
-  const root = element("div", {class: "slice"}, element("span", {class: "label", text: word}), track, told, follow, all);
+  const root = element(
+    "div",
+    {class: "slice"},
+    element("span", {class: "label", text: word}),
+    track,
+    told,
+    follow,
+    all,
+  );
   return {root, slider, told, follow, all, seen};
 }
 

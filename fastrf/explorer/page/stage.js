@@ -101,11 +101,18 @@ function paintGrounds(stage, {state, node, at}, slices) {
   stage.note.hidden = here;
   if (!here) stage.note.textContent = withoutPositions(node);
   setPane(map, {
-    plane: planeOf(positionShape), shape: positionShape, window: state.zoomMap, names: paneNames(positionShape),
-    label: `Feature map of ${node.name}`, extent: here ? shapeWord(positionShape) : "no positions",
+    plane: planeOf(positionShape),
+    shape: positionShape,
+    window: state.zoomMap,
+    names: paneNames(positionShape),
+    label: `Feature map of ${node.name}`,
+    extent: here ? shapeWord(positionShape) : "no positions",
   });
   setPane(input, {
-    plane: planeOf(pixelShape), shape: pixelShape, window: state.zoomInput, names: paneNames(pixelShape),
+    plane: planeOf(pixelShape),
+    shape: pixelShape,
+    window: state.zoomInput,
+    names: paneNames(pixelShape),
     label: `Input ${stage.doc.models[state.model].wrt}`,
     extent: pixelShape.length ? `${shapeWord(pixelShape)} ${unitWord(pixelShape.length)}` : "no axes beside channels",
   });
@@ -118,8 +125,10 @@ function paintGrounds(stage, {state, node, at}, slices) {
 
 function withoutPositions(node) {
   const n = elementsOf(node.shape);
-  return `No positions: ${node.name} has ${n === 1 ? "one output" : `${shapeWord(node.shape)} outputs`} and no map, as a `
-    + "classifier has. What any of them sees of the whole input is drawn; choose “one neuron” for a single one.";
+  return (
+    `No positions: ${node.name} has ${n === 1 ? "one output" : `${shapeWord(node.shape)} outputs`} and no map, as a ` +
+    "classifier has. What any of them sees of the whole input is drawn; choose “one neuron” for a single one."
+  );
 }
 
 function paneNames(shape) {
@@ -132,7 +141,16 @@ function paintMasks(stage, {state, node, at, mine, other, pin, pinned, fits, see
   const {positionShape, pixelShape} = node.field;
   const pins = state.pins.filter((p) => p.model === state.model && p.node === state.node).map((p) => p.at);
   if (positionShape.length) {
-    const scene = mapScene({...map, palette, shape: positionShape, slices: slices.map, seers, pins, at: state.at, hover: state.hover});
+    const scene = mapScene({
+      ...map,
+      palette,
+      shape: positionShape,
+      slices: slices.map,
+      seers,
+      pins,
+      at: state.at,
+      hover: state.hover,
+    });
     paintOver(map, scene);
   }
   const looks = [mine, other].filter(Boolean);
@@ -157,5 +175,11 @@ function stagePicture(stage) {
     x += parseFloat(pane.plot.style.width) + 16;
   }
   const height = Math.max(...parts.map(({view}) => view.top + view.height)) + 70;
-  return {title: `${node.name}: ${stage.readout.sentence()}`, parts, width: Math.ceil(x), height, caption: stage.readout.sentence()};
+  return {
+    title: `${node.name}: ${stage.readout.sentence()}`,
+    parts,
+    width: Math.ceil(x),
+    height,
+    caption: stage.readout.sentence(),
+  };
 }

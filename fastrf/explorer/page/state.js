@@ -39,9 +39,23 @@ function sameValue(one, other) {
 export function firstState(doc) {
   const model = doc.models.length - 1;
   return {
-    model, node: firstNode(doc.models[model]), tab: "stage", at: null, pixel: null, neuron: null, pins: [], slice: [],
-    list: doc.changes.length ? "changes" : "table", query: "", theme: "auto",
-    inputChannel: null, axes: [0, 0], zoomMap: null, zoomInput: null, zoomMatrix: null, hover: null,
+    model,
+    node: firstNode(doc.models[model]),
+    tab: "stage",
+    at: null,
+    pixel: null,
+    neuron: null,
+    pins: [],
+    slice: [],
+    list: doc.changes.length ? "changes" : "table",
+    query: "",
+    theme: "auto",
+    inputChannel: null,
+    axes: [0, 0],
+    zoomMap: null,
+    zoomInput: null,
+    zoomMatrix: null,
+    hover: null,
   };
 }
 
@@ -51,7 +65,9 @@ function firstNode(model) {
   const shown = [...known].reverse().find((index) => model.nodes[index].field.positionShape.length);
   if (shown !== undefined) return shown;
   const last = known[known.length - 1] ?? model.nodes.findLast((node) => node.field)?.index ?? 0;
-  const spread = model.nodes.findLast((node) => node.index <= last && node.field?.positionShape.length && node.op !== "input");
+  const spread = model.nodes.findLast(
+    (node) => node.index <= last && node.field?.positionShape.length && node.op !== "input",
+  );
   return spread?.index ?? last;
 }
 
@@ -73,7 +89,8 @@ export function settler(doc) {
     if (!isIndexOf(next.pixel, pixelShape) || !pixelShape.length) next.pixel = null;
     if (!isIndexOf(next.hover, positionShape) || (before && before !== field)) next.hover = null;
     next.neuron = withinAxis(next.neuron, field.shape, field.channelAxis);
-    next.inputChannel = next.neuron === null ? null : withinAxis(next.inputChannel, field.inputShape, field.inputChannelAxis);
+    next.inputChannel =
+      next.neuron === null ? null : withinAxis(next.inputChannel, field.inputShape, field.inputChannelAxis);
     next.slice = pixelShape.slice(0, -2).map((n, axis) => settledSlice(next.slice[axis], n));
     next.axes = [positionShape, pixelShape].map((shape, k) => Math.max(0, Math.min(next.axes[k], shape.length - 1)));
     if (before && before !== field && sameValue(next.zoomMap, previous.zoomMap)) next.zoomMap = null;
@@ -145,15 +162,24 @@ export function stateFromHash(hash, doc) {
   if (model >= 0 && model < doc.models.length) state.model = model;
   const layer = nodeNamed(doc, state.model, asked.get("layer"), problems);
   state.node = layer ?? (state.model === doc.models.length - 1 ? state.node : firstNode(doc.models[state.model]));
-  for (const [key, known] of [["tab", TABS], ["list", LISTS], ["theme", THEMES]]) {
+  for (const [key, known] of [
+    ["tab", TABS],
+    ["list", LISTS],
+    ["theme", THEMES],
+  ]) {
     const value = asked.get(key);
     if (known.includes(value)) state[key] = value;
-    else if (value !== null) problems.push(`The link asks for the ${key} "${value}", which is none of ${known.join(", ")}.`);
+    else if (value !== null)
+      problems.push(`The link asks for the ${key} "${value}", which is none of ${known.join(", ")}.`);
   }
   state.query = asked.get("query") ?? "";
   const field = doc.models[state.model].nodes[state.node].field;
   if (field) Object.assign(state, placesFromHash(asked, field, problems));
-  state.pins = asked.getAll("pin").map((text) => pinFromText(text, doc, problems)).filter(Boolean).slice(0, MOST_PINS);
+  state.pins = asked
+    .getAll("pin")
+    .map((text) => pinFromText(text, doc, problems))
+    .filter(Boolean)
+    .slice(0, MOST_PINS);
   return {state: settler(doc)(state, null), problems};
 }
 
@@ -166,17 +192,29 @@ function nodeNamed(doc, model, name, problems) {
 
 function placesFromHash(asked, field, problems) {
   const found = {};
-  for (const [key, shape] of [["at", field.positionShape], ["pixel", field.pixelShape]]) {
+  for (const [key, shape] of [
+    ["at", field.positionShape],
+    ["pixel", field.pixelShape],
+  ]) {
     if (!asked.has(key)) continue;
     const index = indexFromText(asked.get(key));
     if (isIndexOf(index, shape)) found[key] = index;
-    else problems.push(`The link asks for ${key} ${asked.get(key)}, which is outside ${shape.join(" x ") || "a single place"}.`);
+    else
+      problems.push(
+        `The link asks for ${key} ${asked.get(key)}, which is outside ${shape.join(" x ") || "a single place"}.`,
+      );
   }
-  for (const [key, name] of [["channel", "neuron"], ["input", "inputChannel"]]) {
+  for (const [key, name] of [
+    ["channel", "neuron"],
+    ["input", "inputChannel"],
+  ]) {
     if (asked.has(key)) found[name] = Number(asked.get(key));
   }
   if (asked.has("slice")) {
-    found.slice = asked.get("slice").split(",").map((s) => (s === "auto" ? null : s === "all" ? EVERY_SLICE : Number(s)));
+    found.slice = asked
+      .get("slice")
+      .split(",")
+      .map((s) => (s === "auto" ? null : s === "all" ? EVERY_SLICE : Number(s)));
   }
   if (asked.has("axes") && indexFromText(asked.get("axes")).filter(Number.isInteger).length === 2) {
     found.axes = indexFromText(asked.get("axes"));
@@ -187,7 +225,9 @@ function placesFromHash(asked, field, problems) {
 
 function windowFromText(text) {
   const window = text.split(",").map((part) => part.split(":").map(Number));
-  const good = window.length === 2 && window.every((ends) => ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1]);
+  const good =
+    window.length === 2 &&
+    window.every((ends) => ends.length === 2 && ends.every(Number.isFinite) && ends[0] < ends[1]);
   return good ? window : null;
 }
 

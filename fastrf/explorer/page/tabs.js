@@ -28,7 +28,12 @@ export function makeTabs(list, panels, entries, onChoose) {
 function tabOf(entry, group, onChoose) {
   const id = `${group}-${entry.key}`;
   const tab = element("button", {
-    type: "button", role: "tab", id: `${id}-tab`, "aria-controls": id, text: entry.label, on: {click: () => onChoose(entry.key)},
+    type: "button",
+    role: "tab",
+    id: `${id}-tab`,
+    "aria-controls": id,
+    text: entry.label,
+    on: {click: () => onChoose(entry.key)},
   });
   const panel = element("div", {id, role: "tabpanel", "aria-labelledby": `${id}-tab`, hidden: true});
   return {entry, tab, panel, mounted: null};

@@ -56,7 +56,10 @@ export function runsWord(runs, most = 4) {
 
 // The index that someone typed, or a sentence that says what would be one.
 export function typedIndex(text, shape, what = "position") {
-  const parts = text.trim().split(/[\s,;x×]+/).filter((part) => part !== "");
+  const parts = text
+    .trim()
+    .split(/[\s,;x×]+/)
+    .filter((part) => part !== "");
   const index = parts.map(Number);
   const wanted = `${shape.length} whole number${shape.length === 1 ? "" : "s"}`;
   if (index.length !== shape.length || !index.every(Number.isInteger)) {
@@ -65,7 +68,10 @@ export function typedIndex(text, shape, what = "position") {
   const axis = index.findIndex((i, k) => i < 0 || i >= shape[k]);
   if (axis < 0) return {index, problem: ""};
   const name = axisWords(shape.length)[axis];
-  return {index: null, problem: `${name[0].toUpperCase()}${name.slice(1)} ${index[axis]} is outside 0 to ${shape[axis] - 1}.`};
+  return {
+    index: null,
+    problem: `${name[0].toUpperCase()}${name.slice(1)} ${index[axis]} is outside 0 to ${shape[axis] - 1}.`,
+  };
 }
 
 // One sentence for the live region: who is looked at, how much it sees, and where.
@@ -74,5 +80,27 @@ export function seenSentence({what, count, total, box, centre, unit, clipped}) {
   const share = Number.isNaN(count) ? "" : ` (${shareWord(count, total)})`;
   const middle = centre ? ` Centre ${centre.map(numberWord).join(", ")}.` : "";
   const border = clipped ? " The border cuts it." : "";
-  return `${what} sees ${numberWord(count)} of ${numberWord(total)} ${unit}${share}, box ${boxWord(box)}, size ${sizeWord(box)}.${middle}${border}`;
+  const much = `${what} sees ${numberWord(count)} of ${numberWord(total)} ${unit}${share}`;
+  return `${much}, box ${boxWord(box)}, size ${sizeWord(box)}.${middle}${border}`;
+}
+
+// Text cut into lines of at most so many letters, at spaces.
+export function wrappedLines(text, width) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
+  }
+  return lines.filter(Boolean);
+}
+
+// A name for a file: of letters, digits, dots and dashes.
+export function fileName(text) {
+  return (
+    text
+      .replace(/[^\w.-]+/g, "-")
+      .replace(/^[-.]+|[-.]+$/g, "")
+      .slice(0, 80) || "receptive-field"
+  );
 }
