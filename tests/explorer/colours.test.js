@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
 import test from "node:test";
 
-import {HEAT_PALETTE, contrastOf, cssColour, heatByte, heatColour, parsedColour} from "../../fastrf/explorer/page/colours.js";
+import {
+  HEAT_PALETTE,
+  contrastOf,
+  cssColour,
+  heatByte,
+  heatColour,
+  parsedColour,
+} from "../../fastrf/explorer/page/colours.js";
 
 const style = readFileSync(new URL("../../fastrf/explorer/page/style.css", import.meta.url), "utf8");
 
@@ -22,8 +29,12 @@ test("the theme that is chosen is the one of the system", () => {
 });
 
 test("text has a contrast of at least 4.5 on every ground, marks one of 3", () => {
-  for (const [theme, name] of [[light, "light"], [dark, "dark"]]) {
-    const contrast = (one, other) => contrastOf(parsedColour(theme[one]).slice(0, 3), parsedColour(theme[other]).slice(0, 3));
+  for (const [theme, name] of [
+    [light, "light"],
+    [dark, "dark"],
+  ]) {
+    const contrast = (one, other) =>
+      contrastOf(parsedColour(theme[one]).slice(0, 3), parsedColour(theme[other]).slice(0, 3));
     for (const text of ["--text", "--quiet", "--accent", "--accent-2", "--bad", "--good"]) {
       for (const ground of ["--panel", "--ground", "--raised"]) {
         assert.ok(contrast(text, ground) >= 4.5, `${name}: ${text} on ${ground} ${contrast(text, ground)}`);

@@ -17,8 +17,12 @@ export function windowField({positions, pixels, size, stride = 1, start = 0, cha
   const seen = (shape, runs) => new Seen(shape, [runs.map((own, axis) => ({axes: [axis], runs: own}))]);
   const own = (index, shape, of) => index.map((i, axis) => of(i, shape[axis]));
   return {
-    shape: [channels, ...positions], inputShape: [channels, ...pixels], channelAxis: 0, inputChannelAxis: 0,
-    positionShape: positions, pixelShape: pixels,
+    shape: [channels, ...positions],
+    inputShape: [channels, ...pixels],
+    channelAxis: 0,
+    inputChannelAxis: 0,
+    positionShape: positions,
+    pixelShape: pixels,
     seenFrom: (at) => seen(pixels, own(at, pixels, run)),
     neuronSeenFrom: ([c, ...at]) => seen([channels, ...pixels], [[c, c + 1], ...own(at, pixels, run)]),
     seers: (pixel) => seen(positions, own(pixel, positions, seersRun)),
@@ -33,9 +37,14 @@ export function documentOf(...models) {
   const told = models.map((nodes, k) => ({
     name: `net${k}`,
     wrt: "input",
-    nodes: Object.entries(nodes).map(([name, field], index) => (
-      {index, name, op: index ? "conv" : "input", module: "", shape: field?.shape ?? [1], field}
-    )),
+    nodes: Object.entries(nodes).map(([name, field], index) => ({
+      index,
+      name,
+      op: index ? "conv" : "input",
+      module: "",
+      shape: field?.shape ?? [1],
+      field,
+    })),
     outputs: [Object.keys(nodes).length - 1],
   }));
   return {format: "fastrf explorer 1", title: "a test", image: null, models: told, changes: []};

@@ -2,11 +2,39 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  cellUnder, cellsOf, centreOf, elementWindow, indexOfCell, isIndexOf, isWhole, movedIndex, panned, planeOf, plotSize,
-  scaledIndex, screenBox, ticksOf, toX, toY, under, wholeWindow, windowAround, windowWith, zoomed,
+  cellUnder,
+  cellsOf,
+  centreOf,
+  elementWindow,
+  indexOfCell,
+  isIndexOf,
+  isWhole,
+  movedIndex,
+  panned,
+  planeOf,
+  plotSize,
+  scaledIndex,
+  screenBox,
+  ticksOf,
+  toX,
+  toY,
+  under,
+  wholeWindow,
+  windowAround,
+  windowWith,
+  zoomed,
 } from "../../fastrf/explorer/page/geometry.js";
 
-const view = {left: 10, top: 20, width: 300, height: 200, window: [[0, 4], [0, 6]]};
+const view = {
+  left: 10,
+  top: 20,
+  width: 300,
+  height: 200,
+  window: [
+    [0, 4],
+    [0, 6],
+  ],
+};
 
 test("indices of maps of any rank, and none of an empty one", () => {
   assert.ok(isIndexOf([], []));
@@ -24,7 +52,12 @@ test("the screen and the map: there and back", () => {
   assert.deepEqual(under(view, 160, 70), [1, 3]);
   assert.deepEqual(cellUnder(view, 10, 20, [4, 6]), [0, 0]);
   assert.deepEqual(cellUnder(view, 309, 219, [4, 6]), [3, 5]);
-  for (const [x, y] of [[9, 20], [310, 100], [100, 220]]) assert.equal(cellUnder(view, x, y, [4, 6]), null);
+  for (const [x, y] of [
+    [9, 20],
+    [310, 100],
+    [100, 220],
+  ])
+    assert.equal(cellUnder(view, x, y, [4, 6]), null);
 });
 
 test("plots are true to scale, lines and very long maps are strips that can be seen", () => {
@@ -36,28 +69,152 @@ test("plots are true to scale, lines and very long maps are strips that can be s
 });
 
 test("zoom keeps the point under the pointer and stays inside", () => {
-  const window = zoomed([[0, 100], [0, 100]], 4, [50, 20], [100, 100]);
-  assert.deepEqual(window, [[37.5, 62.5], [15, 40]]);
-  assert.deepEqual(zoomed(window, 1 / 100, [50, 20], [100, 100]), [[0, 100], [0, 100]]);
-  assert.deepEqual(zoomed([[0, 1], [0, 50]], 1000, [0.5, 50], [1, 50]), [[0, 1], [48, 50]]);
-  assert.deepEqual(panned([[10, 20], [0, 5]], [-30, 2], [100, 100]), [[0, 10], [2, 7]]);
+  const window = zoomed(
+    [
+      [0, 100],
+      [0, 100],
+    ],
+    4,
+    [50, 20],
+    [100, 100],
+  );
+  assert.deepEqual(window, [
+    [37.5, 62.5],
+    [15, 40],
+  ]);
+  assert.deepEqual(zoomed(window, 1 / 100, [50, 20], [100, 100]), [
+    [0, 100],
+    [0, 100],
+  ]);
+  assert.deepEqual(
+    zoomed(
+      [
+        [0, 1],
+        [0, 50],
+      ],
+      1000,
+      [0.5, 50],
+      [1, 50],
+    ),
+    [
+      [0, 1],
+      [48, 50],
+    ],
+  );
+  assert.deepEqual(
+    panned(
+      [
+        [10, 20],
+        [0, 5],
+      ],
+      [-30, 2],
+      [100, 100],
+    ),
+    [
+      [0, 10],
+      [2, 7],
+    ],
+  );
   assert.ok(isWhole(wholeWindow([3, 4]), [3, 4]));
 });
 
 test("a window follows the cell, as little as needed", () => {
-  const window = [[10, 20], [10, 20]];
+  const window = [
+    [10, 20],
+    [10, 20],
+  ];
   assert.equal(windowWith(window, [15, 19], [100, 100]), window);
-  assert.deepEqual(windowWith(window, [25, 3], [100, 100]), [[16, 26], [3, 13]]);
-  assert.deepEqual(windowAround([[40, 60], [50, 60]], [100, 200]), [[35, 65], [25, 85]]);
-  assert.deepEqual(windowAround([[0, 1], [0, 1]], [1, 1]), [[0, 1], [0, 1]]);
+  assert.deepEqual(windowWith(window, [25, 3], [100, 100]), [
+    [16, 26],
+    [3, 13],
+  ]);
+  assert.deepEqual(
+    windowAround(
+      [
+        [40, 60],
+        [50, 60],
+      ],
+      [100, 200],
+    ),
+    [
+      [35, 65],
+      [25, 85],
+    ],
+  );
+  assert.deepEqual(
+    windowAround(
+      [
+        [0, 1],
+        [0, 1],
+      ],
+      [1, 1],
+    ),
+    [
+      [0, 1],
+      [0, 1],
+    ],
+  );
 });
 
 test("cells are never more than elements, nor more than dots of the screen", () => {
-  assert.deepEqual(elementWindow([[0.5, 3.2], [2, 6]], [[0, 2], [3, 9]]), [[0, 2], [3, 6]]);
-  assert.equal(elementWindow([[0, 2], [0, 2]], [[2, 3], [0, 1]]), null);
-  assert.deepEqual(cellsOf([[0, 4], [0, 6]], view, 2), [4, 6]);
-  const far = {...view, window: [[0, 1e7], [0, 1e7]]};
-  assert.deepEqual(cellsOf([[0, 1e7], [0, 10]], far, 1), [200, 1]);
+  assert.deepEqual(
+    elementWindow(
+      [
+        [0.5, 3.2],
+        [2, 6],
+      ],
+      [
+        [0, 2],
+        [3, 9],
+      ],
+    ),
+    [
+      [0, 2],
+      [3, 6],
+    ],
+  );
+  assert.equal(
+    elementWindow(
+      [
+        [0, 2],
+        [0, 2],
+      ],
+      [
+        [2, 3],
+        [0, 1],
+      ],
+    ),
+    null,
+  );
+  assert.deepEqual(
+    cellsOf(
+      [
+        [0, 4],
+        [0, 6],
+      ],
+      view,
+      2,
+    ),
+    [4, 6],
+  );
+  const far = {
+    ...view,
+    window: [
+      [0, 1e7],
+      [0, 1e7],
+    ],
+  };
+  assert.deepEqual(
+    cellsOf(
+      [
+        [0, 1e7],
+        [0, 10],
+      ],
+      far,
+      1,
+    ),
+    [200, 1],
+  );
 });
 
 test("marks have at least the size asked for, about the same middle", () => {

@@ -6,7 +6,7 @@ import {documentOf, windowField} from "./fields.js";
 
 const small = () => windowField({positions: [4, 6], pixels: [8, 12], size: 3, stride: 2, start: -1});
 const input = () => windowField({positions: [8, 12], pixels: [8, 12], size: 1});
-const odd = "a layer/@:&=#?,~ \"<script>\" ümlaut";
+const odd = 'a layer/@:&=#?,~ "<script>" ümlaut';
 const doc = () => documentOf({input: input(), [odd]: small()});
 
 test("a store tells what changed, once, and nothing where nothing did", () => {
@@ -46,9 +46,27 @@ test("the address and back: every part of a view, with names that hold anything"
   const {state} = stateFromHash("", doc());
   const store = makeStore(state, settler(doc()));
   store.set({
-    tab: "areas", at: [3, 5], pixel: [7, 0], neuron: 1, inputChannel: 0, list: "graph", query: "conv & <b>", theme: "dark",
-    axes: [1, 0], zoomMap: [[0.5, 2.5], [1, 4]], zoomInput: [[1, 3], [2, 6]],
-    pins: [{model: 0, node: 1, at: [0, 0]}, {model: 0, node: 0, at: [2, 2], neuron: 1}],
+    tab: "areas",
+    at: [3, 5],
+    pixel: [7, 0],
+    neuron: 1,
+    inputChannel: 0,
+    list: "graph",
+    query: "conv & <b>",
+    theme: "dark",
+    axes: [1, 0],
+    zoomMap: [
+      [0.5, 2.5],
+      [1, 4],
+    ],
+    zoomInput: [
+      [1, 3],
+      [2, 6],
+    ],
+    pins: [
+      {model: 0, node: 1, at: [0, 0]},
+      {model: 0, node: 0, at: [2, 2], neuron: 1},
+    ],
   });
   const hash = stateToHash(store.get(), doc());
   const again = stateFromHash(`#${hash}`, doc());
@@ -78,7 +96,10 @@ test("what the comparison matched is the same layer in the other model", () => {
 });
 
 test("an address that asks for what is not there says so and shows the rest", () => {
-  const {state, problems} = stateFromHash(`layer=nowhere&tab=cake&at=9,9&pixel=1,1&zoomMap=3:1,2:4&pin=x&channel=z`, doc());
+  const {state, problems} = stateFromHash(
+    `layer=nowhere&tab=cake&at=9,9&pixel=1,1&zoomMap=3:1,2:4&pin=x&channel=z`,
+    doc(),
+  );
   assert.equal(problems.length, 4);
   assert.match(problems[0], /nowhere/);
   assert.deepEqual(state.at, [2, 3]);
@@ -90,7 +111,14 @@ test("an address that asks for what is not there says so and shows the rest", ()
 
 test("another layer: the position stays where it lies, channels and zoom fit", () => {
   const store = makeStore(stateFromHash("", doc()).state, settler(doc()));
-  store.set({at: [3, 5], neuron: 1, zoomMap: [[0, 2], [0, 2]]});
+  store.set({
+    at: [3, 5],
+    neuron: 1,
+    zoomMap: [
+      [0, 2],
+      [0, 2],
+    ],
+  });
   store.set({node: 0});
   assert.deepEqual(store.get().at, [7, 11]);
   assert.equal(store.get().zoomMap, null);
@@ -99,7 +127,10 @@ test("another layer: the position stays where it lies, channels and zoom fit", (
 
 test("a layer without a field, and a map that is empty, have no position", () => {
   const empty = {...small(), positionShape: [0, 4]};
-  const store = makeStore(stateFromHash("", doc()).state, settler(documentOf({input: input(), conv: small(), none: null, empty})));
+  const store = makeStore(
+    stateFromHash("", doc()).state,
+    settler(documentOf({input: input(), conv: small(), none: null, empty})),
+  );
   store.set({node: 2});
   assert.equal(store.get().at, null);
   store.set({node: 3});

@@ -2,8 +2,19 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  axisWords, boxWord, fileName, numberWord, placeWord, runsWord, seenSentence, shapeWord, shareWord, sizeWord, typedIndex,
-  unitWord, wrappedLines,
+  axisWords,
+  boxWord,
+  fileName,
+  numberWord,
+  placeWord,
+  runsWord,
+  seenSentence,
+  shapeWord,
+  shareWord,
+  sizeWord,
+  typedIndex,
+  unitWord,
+  wrappedLines,
 } from "../../fastrf/explorer/page/words.js";
 
 test("numbers: unknown and unbounded are said so", () => {
@@ -28,12 +39,27 @@ test("places, shapes and boxes of every rank", () => {
   assert.equal(placeWord([3, 12345]), "3, 12\u202f345");
   assert.equal(placeWord([]), "the whole");
   assert.equal(shapeWord([3, 1024]), "3 × 1,024");
-  assert.equal(boxWord([[0, 3], [4, 9]]), "[0,\u00a03) × [4,\u00a09)");
+  assert.equal(
+    boxWord([
+      [0, 3],
+      [4, 9],
+    ]),
+    "[0,\u00a03) × [4,\u00a09)",
+  );
   assert.equal(boxWord(null), "nothing");
-  assert.equal(sizeWord([[0, 3], [4, 9]]), "3 × 5");
+  assert.equal(
+    sizeWord([
+      [0, 3],
+      [4, 9],
+    ]),
+    "3 × 5",
+  );
   assert.deepEqual(axisWords(3), ["slice", "row", "column"]);
   assert.equal(axisWords(5)[4], "axis 4");
-  assert.deepEqual([0, 1, 2, 3, 4].map((rank) => unitWord(rank)), ["values", "samples", "pixels", "voxels", "elements"]);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4].map((rank) => unitWord(rank)),
+    ["values", "samples", "pixels", "voxels", "elements"],
+  );
   assert.equal(unitWord(2, 1), "pixel");
 });
 
@@ -52,7 +78,18 @@ test("what is typed is an index, or a sentence with the remedy", () => {
 });
 
 test("one sentence says position, size, box and count", () => {
-  const told = {what: "Position 1, 2", count: 6, total: 24, box: [[0, 2], [0, 3]], centre: [0.5, 1], unit: "pixels", clipped: true};
+  const told = {
+    what: "Position 1, 2",
+    count: 6,
+    total: 24,
+    box: [
+      [0, 2],
+      [0, 3],
+    ],
+    centre: [0.5, 1],
+    unit: "pixels",
+    clipped: true,
+  };
   assert.equal(
     seenSentence(told),
     "Position 1, 2 sees 6 of 24 pixels (25.0 %), box [0,\u00a02) × [0,\u00a03), size 2 × 3. Centre 0.5, 1. The border cuts it.",

@@ -31,7 +31,7 @@ function sliceRow(title, word, axis, onSlice, follows) {
       class: "small",
       text,
       title: label,
-      "aria-label": `${title}, ${word}: ${label}`,
+      "aria-label": `${title}, ${word}: ${text}, ${label}`,
       on: {
         click: (event) =>
           onSlice(axis, event.currentTarget.getAttribute("aria-pressed") === "true" ? Number(slider.value) : value),
