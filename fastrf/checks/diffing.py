@@ -90,11 +90,23 @@ def compare(old: Lock | Analysis, new: Lock | Analysis) -> Diff:
     names.moved |= {name for _, name, changed in pairs if not set(FIGURES).isdisjoint(changed)}
     found = [_changed(names, was, name, changed) for was, name, changed in pairs if changed]
     found = [_with_pixels(change, old, new) for change in found]
-    found += [Change(name, "added", None, after.entries[name]) for name in match.added]
-    found += [Change(name, "removed", before.entries[name], None, was=name) for name in match.removed]
+    added, removed = (
+        [name for name in left if not _is_idle(side, name)]
+        for side, left in ((after, match.added), (before, match.removed))
+    )
+    found += [Change(name, "added", None, after.entries[name]) for name in added]
+    found += [Change(name, "removed", before.entries[name], None, was=name) for name in removed]
     found.sort(key=lambda change: KINDS.index(change.kind))
     same = [n for was, n, changed in pairs if not changed and before.entries[was].made != after.entries[n].made]
     return Diff(before, after, tuple(found), match.renamed, tuple(same))
+
+
+def _is_idle(side: Lock, name: str) -> bool:
+    """Whether an entry hands on what it reads: files of ONNX name their outputs by such."""
+    own = side.entries[name]
+    read = side.entries.get(own.reads[0]) if len(own.reads) == 1 else None
+    is_bare = not own.module and not own.made and not own.parameters
+    return is_bare and read is not None and (own.digest, own.shape) == (read.digest, read.shape) and bool(own.digest)
 
 
 _LOCKED = "pixels are told of two models; a lock file holds none"

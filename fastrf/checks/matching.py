@@ -1,10 +1,15 @@
-"""Which module of one network is which of another: by name, and where names differ, by what it sees."""
+"""Which module of one network is which of another: by name, and where names differ, by what it sees.
+
+Names that count (of a Sequential, of functions) shift where something is put in: where there are more or fewer than
+before, they are aligned in their order (`aligning`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
+from fastrf.checks.aligning import aligned
 from fastrf.checks.locks import Entry
 
 __all__ = ["Matching", "matched"]
@@ -24,12 +29,12 @@ class Matching(NamedTuple):
 
 
 def matched(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> Matching:
-    """Entries of the same name; of the rest, in order, those of the same digest and shape.
+    """Entries of the same name; of the rest, in order, those of the same digest and shape that do the same.
 
-    Of several that see the same, those are taken first whose names end alike, then those of the same class.
+    Of several that see the same, those are taken first whose names say so; what costs otherwise is not the same.
     """
-    found = {name: name for name in new if name in old}
-    for alike in (_ending, _class, _seen):
+    found = aligned(old, new)
+    for alike in _LIKENESSES:
         taken, waiting = set(found.values()), dict[Hashable, list[str]]()
         for name, entry in old.items():
             if name not in taken and entry.digest is not None:
@@ -43,14 +48,31 @@ def matched(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> Matching:
     return Matching(pairs, tuple(n for n in new if n not in found), tuple(n for n in old if n not in was))
 
 
-def _seen(_: str, entry: Entry) -> Hashable:
+def _place(name: str) -> str:
+    """The module that a name tells of: files of ONNX write `/layer1/layer1.0/conv1/Conv` for `layer1.0.conv1`."""
+    place = last = ""
+    for part in name.strip("/").split("/")[: -1 if "/" in name else None]:
+        own = part.removeprefix(f"{last}.")
+        place, last = f"{place}.{own}" if place else own, part
+    return place
+
+
+def _ending(name: str) -> str:
+    return _place(name).rpartition(".")[2]
+
+
+def _seen(entry: Entry) -> Hashable:
     """What two entries share that may be one module under two names."""
     return entry.digest, entry.shape
 
 
-def _class(name: str, entry: Entry) -> Hashable:
-    return entry.module, _seen(name, entry)
-
-
-def _ending(name: str, entry: Entry) -> Hashable:
-    return name.rpartition(".")[2], _class(name, entry)
+#: What those share that are taken for each other, the surest first.
+_LIKENESSES: tuple[Callable[[str, Entry], Hashable], ...] = (
+    lambda name, entry: (_place(name), entry.made, _seen(entry)),
+    lambda name, entry: (_ending(name), entry.module, entry.made, _seen(entry)),
+    lambda name, entry: (_place(name), entry.macs, _seen(entry)),
+    lambda _, entry: (entry.module, entry.made, _seen(entry)),
+    lambda _, entry: (entry.made, _seen(entry)),
+    lambda name, entry: (_ending(name), entry.module, _seen(entry)),
+    lambda _, entry: (entry.parameters, entry.macs, _seen(entry)),
+)
