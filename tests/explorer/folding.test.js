@@ -34,6 +34,15 @@ test("modules are the prefixes that layers share", () => {
   assert.equal(modulesAround(BLOCKS[5], modulesOf(BLOCKS)).length, 0);
 });
 
+test("of modules around the same layers the innermost counts", () => {
+  const nodes = layersOf(["x"], ["net.body.a", ["x"]], ["net.body.b", ["net.body.a"]]);
+  assert.deepEqual(
+    [...modulesOf(nodes).values()].map(({label}) => label),
+    ["net.body"],
+  );
+  assert.equal(modulesAround(nodes[2], modulesOf(nodes)).length, 1);
+});
+
 test("what is folded is one box, and edges within it are gone", () => {
   const whole = foldedGraph(BLOCKS, new Set());
   assert.deepEqual(

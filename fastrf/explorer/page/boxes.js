@@ -2,10 +2,12 @@
 
 import {element, svgElement} from "./dom.js";
 import {BOX, edgePath, ranksBetween} from "./layout.js";
+import {shortened, textWidth} from "./rulers.js";
 import {spanClass, tellAxes, tellKind} from "./telling.js";
 
 export const BRACKET = 20;
 const FAR = 0.4; // below this scale no text is legible, and colours alone are drawn
+const SMALL = "11.5px";
 const SPANS = ["0", "1", "2", "3", "4", "5", "unbounded", "unknown"];
 const SPAN_WORDS = [
   "under 1/16",
@@ -54,8 +56,11 @@ export function graphPart(graph, part, scale, marks) {
 // Brackets of the modules that stand open, in the window's own units: a click on one folds it.
 export function bracketsPart(brackets, view, window) {
   const shown = brackets.filter(
-    ({top, bottom}) =>
-      view.y + bottom * view.scale > 0 && view.y + top * view.scale < window.height && (bottom - top) * view.scale > 16,
+    ({top, bottom, column}) =>
+      (column + 1) * BRACKET <= window.left &&
+      view.y + bottom * view.scale > 0 &&
+      view.y + top * view.scale < window.height &&
+      (bottom - top) * view.scale > 16,
   );
   return shown.map((bracket) => drawnBracket(bracket, view, window));
 }
@@ -63,8 +68,8 @@ export function bracketsPart(brackets, view, window) {
 function drawnBracket({module, top, bottom, column}, view, window) {
   const x = column * BRACKET + BRACKET / 2;
   const [y0, y1] = [Math.max(2, view.y + top * view.scale), Math.min(window.height - 2, view.y + bottom * view.scale)];
-  const room = Math.floor((y1 - y0 - 24) / 6.5);
-  const label = room < 3 ? "" : shortened(module.label, room);
+  const room = y1 - y0 - 24;
+  const label = room < 24 ? "" : shortened(module.label, room, "11px");
   const text = svgElement("text", {
     transform: `translate(${x + 4} ${(y0 + y1) / 2 + 6}) rotate(-90)`,
     "text-anchor": "middle",
@@ -116,8 +121,9 @@ function nearBox(graph, box, marks) {
   const {layout, boxes} = graph;
   const {node, exact, title, kind} = faceOf(graph, box);
   const isFolded = boxes[box].module !== null;
-  const size = node.figures.size.length ? `${exact ? "" : "≈ "}${tellAxes(node.figures.size)}` : "";
-  const wide = BOX.width - 18;
+  const told = node.figures.size.length ? `${exact ? "" : "≈ "}${tellAxes(node.figures.size)}` : "";
+  const size = shortened(told, 100, SMALL, false);
+  const room = BOX.width - 32 - textWidth(size, SMALL);
   const name = `layer-box span-${spanClass(node, graph.extents)} ${exact ? "" : "layer-inexact"} ${markOf(box, marks)}`;
   return svgElement(
     "g",
@@ -135,9 +141,9 @@ function nearBox(graph, box, marks) {
       class: "box-title",
       x: isFolded ? 28 : 15,
       y: 19,
-      text: shortened(title, Math.floor((wide - (isFolded ? 14 : 0)) / 6.9)),
+      text: shortened(title, BOX.width - (isFolded ? 36 : 23), "600 12.5px"),
     }),
-    svgElement("text", {class: "box-detail", x: 15, y: 35, text: shortenedEnd(kind, Math.max(4, 24 - size.length))}),
+    svgElement("text", {class: "box-detail", x: 15, y: 35, text: shortened(kind, room, SMALL, false)}),
     svgElement("text", {class: "box-size", x: BOX.width - 9, y: 35, "text-anchor": "end", text: size}),
   );
 }
@@ -159,13 +165,4 @@ function markOf(box, marks) {
 function rectPath(layout, box, around) {
   const [width, height] = [BOX.width + 2 * around, BOX.height + 2 * around];
   return `M${layout.x[box] - width / 2} ${layout.y[box] - around}h${width}v${height}h-${width}z`;
-}
-
-// Of a name that is too long the end, which tells layers apart.
-function shortened(text, most) {
-  return text.length <= most ? text : `…${text.slice(text.length - most + 1)}`;
-}
-
-function shortenedEnd(text, most) {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }

@@ -1,7 +1,16 @@
 // What is known of the chosen layer: its figures with units, what they take for granted, and its neighbours.
 
 import {element} from "./dom.js";
-import {measuredInput, tellAxes, tellNumber, tellRanges, tellShape, tellShare, unitOfAxes} from "./telling.js";
+import {
+  measuredInput,
+  tellAxes,
+  tellNumber,
+  tellRanges,
+  tellShape,
+  tellShare,
+  tellUnit,
+  unitOfAxes,
+} from "./telling.js";
 
 const NEIGHBOURS = 12; // as many stand before the rest is asked for
 
@@ -58,13 +67,13 @@ function factParts(model, node, readers, store) {
       "Reads",
       node.inputs.map((input) => model.nodes[input]),
       store,
-      "nothing: it is an input",
+      "nothing",
     ),
     ...chooserPart(
       "Read by",
       readers.map((reader) => model.nodes[reader]),
       store,
-      "no layer: it is an output",
+      model.outputs.includes(node.index) ? "no layer; it is an output of the network" : "no layer",
     ),
     networkPart(model),
   ];
@@ -84,8 +93,7 @@ function warnings(node, model) {
 function figureRows(model, node) {
   const {figures} = node;
   const extents = measuredInput(model).positionShape;
-  const unit = unitOfAxes(extents.length);
-  const withUnit = (text) => (["unknown", "unbounded", "none"].includes(text) ? text : `${text} ${unit}`);
+  const withUnit = (text) => tellUnit(text, extents.length);
   const axis =
     node.channelAxis === null
       ? "none"

@@ -5,7 +5,8 @@
 
 const PATH_JOINT = "\u0001";
 
-// Modules of two or more layers by key: {key, label, depth, first, last, count}; layers count by their numbers.
+// Modules of two or more layers by key: {key, label, depth, first, last, count}, of several around the same layers the
+// innermost.
 export function modulesOf(nodes) {
   const modules = new Map();
   for (const node of nodes) {
@@ -23,7 +24,11 @@ export function modulesOf(nodes) {
       modules.set(key, module);
     }
   }
-  for (const [key, module] of modules) if (module.count < 2) modules.delete(key);
+  for (const [key, {depth, count}] of modules) {
+    const outer = modules.get(key.slice(0, key.lastIndexOf(PATH_JOINT)));
+    if (depth > 1 && outer.count === count) outer.isShell = true;
+  }
+  for (const [key, {count, isShell}] of modules) if (count < 2 || isShell) modules.delete(key);
   return modules;
 }
 
@@ -51,7 +56,7 @@ export function foldedGraph(nodes, folded) {
   const groups = nodes.map((node) => outermostFolded(node, folded));
   const whole = numberedNames(groups);
   const circles = circularGroups(whole.count, edgesBetween(nodes, whole.of));
-  const parted = numberedNames(partsOf(groups, whole.of, circles));
+  const parted = numberedNames(groupParts(groups, whole.of, circles));
   const order = forwardOrder(parted.count, edgesBetween(nodes, parted.of));
   const place = Int32Array.from(order.keys());
   order.forEach((box, at) => (place[box] = at));
@@ -141,7 +146,7 @@ function closeCircle(group, open, found) {
 
 // Names of groups in which those on a circle are told apart by run: a new part begins where another group of the circle
 // stood between.
-function partsOf(groups, of, circles) {
+function groupParts(groups, of, circles) {
   const [running, parts] = [new Map(), new Map()];
   return groups.map((group, index) => {
     const circle = circles[of[index]];
@@ -200,18 +205,7 @@ export function openBrackets(modules, folded, boxOf, nodes, layout) {
       found.set(key, bracket);
     }
   }
-  return inColumns(
-    [...found.values()].filter(({module}) => !isOnlyChild(module, modules, nodes)),
-    modules,
-    nodes,
-  );
-}
-
-// Whether the module around one holds nothing else, so that its bracket would be drawn twice.
-function isOnlyChild(module, modules, nodes) {
-  const around = modulesAround(nodes[module.first], modules);
-  const outer = modules.get(around[around.indexOf(module.key) - 1]);
-  return outer !== undefined && outer.count === module.count;
+  return inColumns([...found.values()], modules, nodes);
 }
 
 function inColumns(brackets, modules, nodes) {

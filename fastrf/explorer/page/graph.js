@@ -6,6 +6,7 @@ import {element, oncePerFrame, svgElement, write} from "./dom.js";
 import {foldedGraph, modulesAround, modulesOf, openBrackets, startFolded} from "./folding.js";
 import {BOX, boxAt, boxBeside, layoutGraph} from "./layout.js";
 import {followPointers} from "./pointers.js";
+import {setFamily} from "./rulers.js";
 import {measuredInput, tellLayer} from "./telling.js";
 import {clampedView, fittedView, openingView, revealingView, shownPart, zoomedAt} from "./viewport.js";
 
@@ -67,6 +68,13 @@ class LayerGraph {
     return this.foldedBy.get(this.store.get().model);
   }
 
+  // The layer under the cursor: of a folded module the chosen one, where it is within, otherwise its last.
+  get current() {
+    const {nodes} = this.boxes[this.cursor];
+    const {node} = this.store.get();
+    return nodes.includes(node) ? node : nodes.at(-1);
+  }
+
   // The other model, or the first: its own folds, the whole drawing anew.
   showModel() {
     const {model, node} = this.store.get();
@@ -87,14 +95,22 @@ class LayerGraph {
     Object.assign(this, foldedGraph(this.nodes, this.folded));
     this.layout = layoutGraph(this.boxes.length, this.edges);
     this.brackets = openBrackets(this.modules, this.folded, this.boxOf, this.nodes, this.layout);
-    this.window.left = this.brackets.reduce((most, {column}) => Math.max(most, column + 1), 0) * BRACKET;
     this.drawn = null;
+    this.bound();
+  }
+
+  // The part of the window that the drawing has: brackets take a quarter of it at most, inner ones are left out first.
+  bound() {
+    const columns = this.brackets.reduce((most, {column}) => Math.max(most, column + 1), 0);
+    const {width} = this.window;
+    this.window.left = Math.min(columns, Math.max(1, Math.floor(width / 4 / BRACKET))) * BRACKET;
   }
 
   resize() {
     const [width, height] = [this.pane.clientWidth, this.pane.clientHeight];
     if (!width || !height) return;
     Object.assign(this.window, {width, height});
+    this.bound();
     setAttributes(this.svg, {width, height, viewBox: `0 0 ${width} ${height}`});
     this.view ??= openingView(this.layout, this.window, [this.layout.x[this.cursor], this.layout.y[this.cursor]]);
     this.drawn = null;
@@ -133,6 +149,7 @@ class LayerGraph {
     if (!isDrawn) {
       this.drawn = {far: isFar(view.scale), part: shownPart(view, window, 0.6)};
       const marks = {chosen: this.boxOf[this.store.get().node], cursor: this.cursor};
+      setFamily(getComputedStyle(this.pane).fontFamily);
       this.stage.replaceChildren(...graphPart({...this, layout}, this.drawn.part, view.scale, marks));
     }
     setAttributes(this.stage, {transform: `translate(${view.x} ${view.y}) scale(${view.scale})`});
@@ -169,19 +186,19 @@ class LayerGraph {
   showCrumbs() {
     const {module, nodes: members} = this.boxes[this.cursor];
     const around = modulesAround(this.nodes[members.at(-1)], this.modules);
-    const crumbs = around.slice(0, module === null ? around.length : around.indexOf(module) + 1).map((key) => {
-      const isOpen = !this.folded.has(key);
-      return element("button", {
-        type: "button",
-        "aria-expanded": String(isOpen),
-        "data-module": key,
-        text: this.modules.get(key).label,
-        on: {click: () => this.toggle(key)},
-      });
-    });
+    const shown = around.slice(0, module === null ? around.length : around.indexOf(module) + 1);
+    const crumbs = shown.map((key, at) => this.crumb(key, at ? this.modules.get(shown[at - 1]).label.length + 1 : 0));
     const focused = this.crumbs.contains(document.activeElement) ? document.activeElement.dataset.module : null;
     this.crumbs.replaceChildren(...crumbs);
     if (focused) crumbs.find((crumb) => crumb.dataset.module === focused)?.focus();
+  }
+
+  // A module's button; of its name only what the buttons before it do not say.
+  crumb(key, from) {
+    const {label} = this.modules.get(key);
+    const names = {"aria-label": label, title: label, "aria-expanded": String(!this.folded.has(key))};
+    const click = () => this.toggle(key);
+    return element("button", {type: "button", ...names, "data-module": key, text: label.slice(from), on: {click}});
   }
 
   // Folds or unfolds a module; what was under the cursor stays where it is in the window.
@@ -190,14 +207,14 @@ class LayerGraph {
     if (folded.has(key)) folded.delete(key);
     else folded.add(key);
     const within = (node) => modulesAround(node, this.modules).includes(key);
-    const current = this.nodes[this.boxes[this.cursor].nodes.at(-1)];
+    const current = this.nodes[this.current];
     const {node} = this.store.get();
     this.rearrange(within(current) ? current.index : within(this.nodes[node]) ? node : this.modules.get(key).first);
   }
 
   foldAll(isFolded) {
     this.foldedBy.set(this.store.get().model, new Set(isFolded ? this.modules.keys() : []));
-    this.rearrange(this.boxes[this.cursor].nodes.at(-1));
+    this.rearrange(this.current);
   }
 
   unfoldChosen() {

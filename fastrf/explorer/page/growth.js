@@ -30,9 +30,10 @@ class GrowthPlot {
     this.log = element("input", {type: "checkbox", id: "growth-log", on: {change: () => this.drawSoon()}});
     this.caption = element("p", {class: "growth-caption"});
     this.told = element("p", {class: "layer-told"});
+    this.key = element("ul", {class: "growth-key", "aria-label": "Axes"});
     root.classList.add("layer-growth");
     const label = element("label", {for: "growth-log", class: "growth-switch"}, this.log, "Logarithmic");
-    root.append(element("div", {class: "growth-head"}, this.caption, label), this.pane, this.told);
+    root.append(element("div", {class: "growth-head"}, this.caption, this.key, label), this.pane, this.told);
     this.drawSoon = oncePerFrame(() => this.draw());
     this.pane.addEventListener("keydown", (event) => this.onKey(event));
     this.pane.addEventListener("pointermove", (event) => this.hover(this.pointUnder(event)));
@@ -55,6 +56,8 @@ class GrowthPlot {
     this.log.checked = this.limit > 3 * widest || widest > 4 * Math.max(1, ...this.extents);
     setAttributes(this.pane, {"aria-valuemax": Math.max(0, this.growth.nodes.length - 1)});
     this.caption.textContent = this.sentence();
+    this.key.replaceChildren(...growthKey(this.growth));
+    this.key.hidden = this.growth.series.length < 2;
     this.showChosen();
   }
 
@@ -65,7 +68,7 @@ class GrowthPlot {
     const input = `the input, ${tellAxes(this.extents)} ${unitOfAxes(this.extents.length)}`;
     if (saturated < 0) return `No field is as large as ${input}.`;
     const depth = `at depth ${tellNumber(depths[saturated])} of ${tellNumber(deepest)}`;
-    return `From ${this.nodes[saturated].name} on, ${depth}, fields are as large as ${input}.`;
+    return `The first field as large as ${input}, is that of ${this.nodes[saturated].name}, ${depth}.`;
   }
 
   showChosen() {
@@ -168,7 +171,6 @@ class GrowthPlot {
           }),
         ),
       ),
-      ...growthKey(growth, scales),
     );
   }
 }
@@ -205,6 +207,11 @@ function saturationLines({series}, {width, top, y}) {
   const extents = [...new Set(series.map(({extent}) => extent))];
   if (!extents.length) return [];
   const lowest = y(Math.min(...extents));
+  const namesOf = (extent) =>
+    series
+      .filter((one) => one.extent === extent)
+      .map((one) => one.name)
+      .join(" and ");
   return [
     svgElement("rect", {
       class: "growth-beyond",
@@ -219,7 +226,7 @@ function saturationLines({series}, {width, top, y}) {
         class: "growth-tick growth-label",
         x: PLOT.left + 6,
         y: y(extent) - 5,
-        text: `input ${tellNumber(extent)}`,
+        text: `input ${tellNumber(extent)}${extents.length > 1 ? `, ${namesOf(extent)}` : ""}`,
       }),
     ]),
   ];
@@ -246,16 +253,11 @@ function growthDot(x, y, number) {
   ][number % 3];
 }
 
-function growthKey({series}, {width, bottom}) {
+// What marks stand for, where there is more than one kind.
+function growthKey({series}) {
   if (series.length < 2) return [];
-  return series.flatMap(({name}, number) => {
-    const y = bottom - 12 - 18 * (series.length - 1 - number);
-    return [
-      svgElement("path", {
-        class: `growth-dots growth-${number % 3}`,
-        d: growthDot(width - PLOT.right - 96, y - 4, number),
-      }),
-      svgElement("text", {class: "growth-tick growth-label", x: width - PLOT.right - 86, y, text: name}),
-    ];
+  return series.map(({name}, number) => {
+    const mark = svgElement("path", {class: `growth-dots growth-${number % 3}`, d: growthDot(7, 7, number)});
+    return element("li", {}, svgElement("svg", {width: 14, height: 14, "aria-hidden": "true"}, mark), name);
   });
 }

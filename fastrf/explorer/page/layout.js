@@ -7,8 +7,8 @@
 export const BOX = {width: 172, height: 44, gap: 34, cell: 14};
 const HALF_BOX = 7; // cells of a box on either side of its middle, and the space beside it
 
-// The drawing of boxes 0..count-1 with edges [from, to], from lower numbers to higher: {ranks, rows, x, y, edges,
-// width, height}, where x is a box's middle, y its top, and `edges` holds {from, to, lane}, of which `lane` is an x or null.
+// The drawing of boxes 0..count-1 with edges [from, to], from lower numbers to higher: {ranks, rows, x, y, edges, width,
+// height}; x is a box's middle, y its top, and `edges` holds {from, to, lane}, of which `lane` is an x or null.
 export function layoutGraph(count, edges) {
   const graph = linkedBoxes(count, edges);
   const ranks = boxRanks(graph);

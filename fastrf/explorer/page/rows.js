@@ -2,8 +2,8 @@
 
 import {tellAxes, tellBriefly, tellKind, tellNumber, tellRanges, tellShape, tellShare} from "./telling.js";
 
-const productOf = (values) => values.reduce((a, b) => a * b, 1);
-const figureProduct = (values) => (values.length ? productOf(values) : NaN);
+const multiplied = (values) => values.reduce((a, b) => a * b, 1);
+const figureProduct = (values) => (values.length ? multiplied(values) : NaN);
 
 // Columns as they stand, `width` in pixels; those of the highest `drop` go first where it is narrow.
 export const LAYER_COLUMNS = [
@@ -15,14 +15,14 @@ export const LAYER_COLUMNS = [
     width: 146,
     drop: 3,
     text: (n) => tellShape(n.shape),
-    value: (n) => productOf(n.shape),
+    value: (n) => multiplied(n.shape),
   },
   {
     key: "size",
     label: "Field size",
-    width: 96,
+    width: 104,
     drop: 1,
-    text: (n) => tellRanges(n.figures.sizeRange),
+    text: (n) => tellRanges(n.figures.sizeRange, "–"),
     value: (n) => figureProduct(n.figures.size),
   },
   {

@@ -4,7 +4,7 @@
 export function tellNumber(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "unknown";
   if (!Number.isFinite(value)) return "unbounded";
-  return Number(value.toPrecision(10)).toLocaleString("en-US", {maximumFractionDigits: 10});
+  return Number(value.toPrecision(10)).toLocaleString("en-US", {maximumFractionDigits: 10}).replace("-", "−");
 }
 
 // What axes have: one value where all agree, otherwise each.
@@ -13,12 +13,10 @@ export function tellAxes(values) {
 }
 
 // The smallest and largest size per axis, one where they are equal.
-export function tellRanges(ranges) {
-  return agreeingAxes(
-    ranges.map(([low, high]) =>
-      Object.is(low, high) ? tellNumber(high) : `${tellNumber(low)} to ${tellNumber(high)}`,
-    ),
-  );
+export function tellRanges(ranges, to = " to ") {
+  const told = ([low, high]) =>
+    Object.is(low, high) ? tellNumber(high) : `${tellNumber(low)}${to}${tellNumber(high)}`;
+  return agreeingAxes(ranges.map(told));
 }
 
 // A shape, every axis.
@@ -52,6 +50,11 @@ export function unitOfAxes(axes, count = 2) {
   return count === 1 ? unit : `${unit}s`;
 }
 
+// A size with its unit; words stand alone.
+export function tellUnit(text, axes) {
+  return ["unknown", "unbounded", "none"].includes(text) ? text : `${text} ${unitOfAxes(axes)}`;
+}
+
 // The layer that everything is measured against.
 export function measuredInput(model) {
   return model.nodes.find((node) => node.name === model.wrt) ?? model.nodes[0];
@@ -76,8 +79,8 @@ export function spanClass(node, extents) {
 
 // A line about a layer, for those who hover it and those who hear it.
 export function tellLayer(node) {
-  const unit = unitOfAxes(node.figures.size.length);
-  const size = node.figures.size.length ? `, field ${tellAxes(node.figures.size)} ${unit}` : "";
+  const axes = node.figures.size.length;
+  const size = axes ? `, field ${tellUnit(tellAxes(node.figures.size), axes)}` : "";
   return `${node.name}, ${tellKind(node)}, ${tellShape(node.shape)}${size}, ${node.exact ? "exact" : "not exact"}`;
 }
 
