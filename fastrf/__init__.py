@@ -17,7 +17,7 @@ __version__ = _VERSION
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastrf import anchors, ops, spaces, testing, tiling, zoo
+    from fastrf import anchors, ops, plot, spaces, testing, tiling, zoo
     from fastrf.analysis import Analysis, analyze
     from fastrf.budget import Limits, limits
     from fastrf.checks.changes import Change, Diff
@@ -104,6 +104,7 @@ _NAMES = {
     "network": "Input Network Node",
     "ops": "ops",
     "ops.rules": "rule",
+    "plot": "plot",
     "system.tables": "Column Table",
     "queries.context": "Context",
     "queries.halo": "Halo",
@@ -188,6 +189,7 @@ __all__ = [
     "load_field",
     "max_pool",
     "ops",
+    "plot",
     "relu",
     "resize",
     "rule",

@@ -14,7 +14,7 @@ import pytest
 
 import fastrf
 from bench import reference
-from fastrf import anchors, ops, spaces, testing, tiling, zoo
+from fastrf import anchors, ops, plot, spaces, testing, tiling, zoo
 from fastrf.cli.commands import app
 from fastrf.ops.rules import MODULES, RULES
 from tests import snippets
@@ -100,7 +100,7 @@ def test_every_page_is_in_the_navigation_and_can_be_reached():
     assert sorted(listed) == PAGES
 
 
-PLACES = {part.__name__: part for part in (fastrf, anchors, ops, spaces, testing, tiling, zoo)}
+PLACES = {part.__name__: part for part in (fastrf, anchors, ops, plot, spaces, testing, tiling, zoo)}
 
 
 @pytest.mark.parametrize("name", [f"{place}.{name}" for place, module in PLACES.items() for name in module.__all__])

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 import fastrf
-from fastrf import anchors, ops, spaces, tiling, zoo
+from fastrf import anchors, ops, plot, spaces, tiling, zoo
 
-PLACES = (fastrf, anchors, ops, spaces, tiling, zoo)
+PLACES = (fastrf, anchors, ops, plot, spaces, tiling, zoo)
 PUBLIC = [getattr(place, name) for place in PLACES for name in place.__all__]
 
 

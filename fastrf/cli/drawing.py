@@ -146,53 +146,19 @@ def write_mask(
 
 
 def _write_png(field: ReceptiveField, where: tuple[int, ...], mask: Mask, path: Path, image: Path | None) -> None:
-    """A picture with axes: the mask, over an image if there is one, its tight box, and the centre of the position."""
+    """A picture as `fastrf.plot.mask` draws it: over an image if there is one, with the box and the centre."""
     if mask.ndim > 2:
         raise FormatError(f"{path}: a mask of {mask.ndim} axes is no picture; write .npy or .npz")
+    from fastrf.plot import images, places
+
     figure = require("matplotlib.figure", "plot", "a .png").Figure(layout="constrained")
-    plane, axes = np.atleast_2d(mask), figure.subplots()
-    height, width = plane.shape
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    if image is not None:
-        picture = _pixels(image)
-        _note_stretched(image, picture.shape, plane.shape)
-        axes.imshow(picture, extent=extent)
-    seen = np.zeros((*plane.shape, 4))
-    seen[plane] = (0.85, 0.15, 0.1, 1.0 if image is None else 0.45)
-    axes.imshow(seen, extent=extent, interpolation="nearest")
-    (top, bottom), (left, right) = _box(plane)
-    axes.plot(*zip(*_corners(top - 0.5, bottom - 0.5, left - 0.5, right - 0.5), strict=True), color="0.3", linewidth=1)
-    place = where[len(where) - len(field.position_shape) :]  # a neuron's channel comes first
-    center = [c + s * k for c, s, k in zip(field.center, field.stride, place, strict=False)]
-    if len(center) == len(place) == mask.ndim and np.isfinite(center).all():
-        axes.plot(center[-1], center[0] if mask.ndim > 1 else 0, "+", color="black")
-    axes.set_aspect("auto" if mask.ndim < 2 else "equal")
-    for axis in (axes.xaxis, axes.yaxis):  # pixels are whole
-        axis.set_major_locator(require("matplotlib.ticker", "plot", "a .png").MaxNLocator("auto", integer=True))
-    axes.set_title(f"{field.name} at {','.join(map(str, where))}: {mask.sum():,} of {mask.size:,} pixels")
+    picture = None if image is None else images.read_picture(image)
+    if picture is not None and mask.ndim == 2 and (told := picture.stretched(*mask.shape)):
+        note(f"{image} of {told}; cut it to these proportions if the network does not stretch its images, too")
+    kind = {"position": where} if len(where) == len(field.position_shape) else {"neuron": where}
+    places.mask(field, image=picture, ax=figure, **kind)
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=150)
-
-
-def _corners(top: float, bottom: float, left: float, right: float) -> list[tuple[float, float]]:
-    return [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-
-
-def _note_stretched(path: Path, given: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
-    """Say where a picture has other proportions than the input: by more than a row or column that rounding takes."""
-    (height, width), (rows, columns) = given[:2], input_shape
-    if abs(width * rows - height * columns) >= max(width, height, rows, columns):
-        told = f"{path} of {height}x{width} is stretched to the {rows}x{columns} of the input"
-        note(f"{told}; cut it to these proportions if the network does not stretch its images, too")
-
-
-def _pixels(path: Path) -> Any:
-    try:
-        return require("matplotlib.image", "plot", "--image").imread(path)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise FormatError(
-            f"{path}: {getattr(error, 'strerror', None) or error}; give a picture such as a .png"
-        ) from error
 
 
 def box_rows(field: ReceptiveField, only: tuple[int, ...] | None) -> list[dict[str, Any]]:

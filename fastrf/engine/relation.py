@@ -299,6 +299,8 @@ class Relation:
 
     def _compose(self, inner: Relation, before: int, after: int) -> Relation:
         if before == after == 1 and not inner.is_whole and self.n_runs:
+            if self.n_rows == self.n_runs == self.n_points:  # one index each
+                return inner.take(self.start)
             low, high = int(self.start.min()), int(self.stop.max())
             if high - low < inner.n_rows:
                 outer = Relation.from_arrays(high - low, self.indptr, self.start - low, self.stop - low)

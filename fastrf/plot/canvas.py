@@ -1,0 +1,176 @@
+"""What all pictures share: axes to draw on, colours that everybody tells apart, labels, extents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastrf.errors import UsageError, a_kind
+from fastrf.field import ReceptiveField
+from fastrf.queries.rasters import Cells
+from fastrf.system.extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    Where = Axes | Figure | Sequence[Axes] | None
+
+__all__ = [
+    "COLORS",
+    "MOST",
+    "SERIES",
+    "between",
+    "checked",
+    "colorbar",
+    "colours",
+    "extent",
+    "frame",
+    "joined",
+    "legend",
+    "one",
+    "one_of",
+    "outline",
+    "said",
+    "several",
+    "short",
+]
+
+#: Okabe and Ito 2008, "Color Universal Design".
+COLORS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "purple": "#CC79A7",
+    "grey": "#ECECEC",
+    "quiet": "#666666",
+}
+#: In this order where things are told apart by colour.
+SERIES = tuple(COLORS[name] for name in ("blue", "orange", "green", "vermillion", "purple", "sky", "black"))
+#: No axis has more cells than these: about the pixels of a picture.
+MOST = 1024
+#: An image that is longer than so many times its width is stretched.
+LONGEST = 8
+
+
+def checked(field: Any) -> ReceptiveField:
+    """A field. Raises UsageError for anything else."""
+    if isinstance(field, ReceptiveField):
+        return field
+    raise UsageError(f"a picture is of a field such as analysis['layer4'] or analysis.output, not of {a_kind(field)}")
+
+
+def one(ax: Where, size: tuple[float, float] = (6.0, 4.8)) -> Axes:
+    """Axes to draw on: the ones given, new ones of a figure, or (None) those of a new figure."""
+    return several(ax, 1, size)[0]
+
+
+def several(ax: Where, n: int, size: tuple[float, float] = (3.0, 3.2), columns: int | None = None) -> list[Axes]:
+    """`n` Axes: those given, new ones in a figure, or (None) those of a new figure, in so many columns.
+
+    Raises UsageError for another number of them.
+    """
+    figure = require("matplotlib.figure", "plot", "a picture")
+    axes = require("matplotlib.axes", "plot", "a picture").Axes
+    columns = columns or n
+    if ax is None:
+        pyplot = require("matplotlib.pyplot", "plot", "a picture")
+        rows = -(-n // columns)
+        ax = pyplot.figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    if isinstance(ax, figure.FigureBase):
+        made = ax.subplots(-(-n // columns), columns, squeeze=False).ravel()
+        for spare in made[n:]:
+            spare.set_axis_off()
+        return [*made[:n]]
+    given = [ax] if isinstance(ax, axes) else [*np.ravel(np.asarray(ax, object))]
+    if len(given) != n or not all(isinstance(item, axes) for item in given):
+        told = "Axes or a Figure" if n == 1 else f"{n} Axes or a Figure"
+        raise UsageError(f"ax must be {told}, not {len(given)} of {a_kind(given[0] if given else ax)}")
+    return given
+
+
+def extent(cells: Sequence[Cells]) -> tuple[float, float, float, float]:
+    """Where `imshow` puts rows and columns of cells, in indices; the last ones may reach beyond the axis."""
+    (rows, columns) = cells if len(cells) == 2 else (Cells(1, 1), cells[0])
+    return (-0.5, columns.number * columns.step - 0.5, rows.number * rows.step - 0.5, -0.5)
+
+
+def frame(ax: Axes, shape: Sequence[int], what: str = "pixels") -> None:
+    """Axes of whole indices around all of a shape of one or two axes: of pixels, or of positions."""
+    locator = require("matplotlib.ticker", "plot", "a picture").MaxNLocator
+    height, width = (1, *shape) if len(shape) == 1 else shape
+    ax.set_xlim(-0.5, max(width, 1) - 0.5)
+    ax.set_ylim(max(height, 1) - 0.5, -0.5)
+    long = max(height, width) > LONGEST * min(height, width)
+    ax.set_aspect("auto" if len(shape) == 1 or long else "equal")
+    ax.xaxis.set_major_locator(locator("auto", integer=True))
+    ax.yaxis.set_major_locator(locator("auto", integer=True))
+    if len(shape) == 1:
+        ax.set_yticks([])
+        ax.set_xlabel("sample" if what == "pixels" else "position")
+    else:
+        unit = f"x ({what}), y ({what})".split(", ")
+        ax.set_xlabel(unit[0])
+        ax.set_ylabel(unit[1])
+
+
+def colours(*names: str) -> Any:
+    """A colour map of these, in equal steps."""
+    return require("matplotlib.colors", "plot", "a picture").ListedColormap([COLORS.get(name, name) for name in names])
+
+
+def colorbar(ax: Axes, drawn: Any, label: str) -> None:
+    """What colours mean, as high as the picture."""
+    ax.figure.colorbar(drawn, cax=ax.inset_axes((1.03, 0, 0.045, 1)), label=label)
+
+
+def legend(ax: Axes) -> None:
+    """What signs mean, below the picture, where it hides nothing."""
+    moved = require("matplotlib.transforms", "plot", "a picture").ScaledTranslation
+    below = ax.transAxes + moved(0, -36 / 72, ax.figure.dpi_scale_trans)
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "borderaxespad": 0, "ncols": 3}
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, **style)
+
+
+def outline(ax: Axes, box: Any, color: str) -> None:
+    """The edges of a box, int[2, 2] of rows and columns or int[1, 2] of samples."""
+    (top, bottom), (left, right) = ([(0, 1), *np.asarray(box).tolist()])[-2:]
+    x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
+    style: dict[str, Any] = {"color": COLORS[color], "linewidth": 1.4, "clip_on": False}
+    ax.plot(np.array(x) - 0.5, np.array(y) - 0.5, label="box of what is seen", **style)
+
+
+def short(name: str) -> str:
+    """A name of modest length."""
+    return name if len(name) <= 18 else f"{name[:8]}…{name[-8:]}"
+
+
+def between(low: str, high: str) -> Any:
+    """A colour map from one to another."""
+    colors = require("matplotlib.colors", "plot", "a picture").LinearSegmentedColormap
+    return colors.from_list(f"{low} to {high}", [COLORS[low], COLORS[high]])
+
+
+def said(ax: Axes, text: str) -> Axes:
+    """An empty frame that says why there is no picture."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=ax.transAxes, color=COLORS["quiet"])
+    return ax
+
+
+def joined(values: Iterable[Any]) -> str:
+    """Numbers as `3 x 4`; whole ones of any size, others short."""
+    return " x ".join(f"{int(v):,}" if math.isfinite(v) and v == int(v) else f"{v:.4g}" for v in values)
+
+
+def one_of(field: ReceptiveField) -> str:
+    """The name of a field, and what is not exact about it."""
+    return field.name if field.exact else f"{field.name} (over-approximated)"
