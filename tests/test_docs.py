@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -47,10 +48,13 @@ def folder(tmp_path, monkeypatch):
         for name in ("model.onnx", "a.onnx", "models/a.onnx", "models/b.onnx"):
             write_model(name)
     if snippets.installed("matplotlib"):
+        monkeypatch.setenv("MPLBACKEND", "agg")
         from matplotlib import image
 
         image.imsave("photo.png", np.linspace(0, 1, 260 * 260).reshape(260, 260))
-    return tmp_path
+    yield tmp_path
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def write_model(path):

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     Where = Axes | Figure | Sequence[Axes] | None
+else:  # for those who ask functions for their types
+    Where = Any
 
 __all__ = [
     "COLORS",
     "MOST",
     "SERIES",
+    "Where",
     "between",
     "checked",
     "colorbar",
@@ -83,7 +86,9 @@ def several(ax: Where, n: int, size: tuple[float, float] = (3.0, 3.2), columns: 
     if ax is None:
         pyplot = require("matplotlib.pyplot", "plot", "a picture")
         rows = -(-n // columns)
-        ax = pyplot.figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+        engine = require("matplotlib.layout_engine", "plot", "a picture").ConstrainedLayoutEngine
+        layout = engine(w_pad=0.1, h_pad=0.06)  # tick labels at the ends of an axis need room
+        ax = pyplot.figure(figsize=(size[0] * columns, size[1] * rows), layout=layout)
     if isinstance(ax, figure.FigureBase):
         made = ax.subplots(-(-n // columns), columns, squeeze=False).ravel()
         for spare in made[n:]:
@@ -135,7 +140,7 @@ def legend(ax: Axes) -> None:
     """What signs mean, below the picture, where it hides nothing."""
     moved = require("matplotlib.transforms", "plot", "a picture").ScaledTranslation
     below = ax.transAxes + moved(0, -36 / 72, ax.figure.dpi_scale_trans)
-    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "borderaxespad": 0, "ncols": 3}
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "borderaxespad": 0, "ncols": 2}
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, **style)
 
 

@@ -67,7 +67,7 @@ def _from_file(path: str | os.PathLike[str]) -> Picture:
             with pillow.open(file) as image:
                 return _from_pillow(image, str(path))
     except pillow.DecompressionBombError as error:
-        raise FormatError(f"{path}: an image of too many pixels ({error}); make it smaller") from error
+        raise FormatError(f"{path}: an image of more pixels than Pillow opens; make it smaller") from error
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise

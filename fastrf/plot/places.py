@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,7 +97,7 @@ def masks(
     columns = None
     if positions is None:
         ends = [sorted({0, n // 2, n - 1}) for n in field.position_shape]
-        positions = [tuple(p) for p in np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, len(ends)).tolist()]
+        positions = [*itertools.product(*ends)]
         columns = len(ends[-1]) if ends else 1
     seen, picture = [_seen(field, position, None) for position in positions], _picture(field, image)
     axes = _row(ax, [one.field for one in seen], columns or min(len(seen), 4))
