@@ -43,6 +43,15 @@ test("of modules around the same layers the innermost counts", () => {
   assert.equal(modulesAround(nodes[2], modulesOf(nodes)).length, 1);
 });
 
+test("a layer with a module's own name is within it", () => {
+  const nodes = layersOf(["x"], ["block.conv", ["x"]], ["block", ["block.conv"]], ["head", ["block"]]);
+  const folded = new Set(modulesOf(nodes).keys());
+  assert.deepEqual(
+    foldedGraph(nodes, folded).boxes.map((box) => box.nodes),
+    [[0], [1, 2], [3]],
+  );
+});
+
 test("what is folded is one box, and edges within it are gone", () => {
   const whole = foldedGraph(BLOCKS, new Set());
   assert.deepEqual(

@@ -1,4 +1,4 @@
-// Two models compared: what changed first, what follows from it folded; the switch says in whose terms the page speaks.
+// Two models compared: what changed first, what follows from it folded. The page's switch says in whose terms it speaks.
 
 import {setAttributes} from "./attributes.js";
 import {element} from "./dom.js";
@@ -18,38 +18,12 @@ export function mountChanges(root, doc, store) {
   }
   const buttons = new Map();
   const groups = groupedChanges(doc.changes).map((group) => groupPart(group, doc, store, buttons));
-  const choice = modelChoice(doc, store);
-  root.append(choice, element("p", {class: "layer-count", text: `${tellChanges(doc.changes)}.`}), ...groups);
-  const mark = () => markChanges(root, doc, store, buttons);
+  root.append(element("p", {class: "layer-count", text: `${tellChanges(doc.changes)}.`}), ...groups);
+  const mark = () => markChanges(store.get(), buttons);
   mark();
   store.subscribe((_, changed) => {
     if (changed.includes("node") || changed.includes("model")) mark();
   });
-}
-
-function modelChoice(doc, store) {
-  const option = (word, model) => {
-    const radio = element("input", {
-      type: "radio",
-      name: "shown-model",
-      id: `shown-model-${word}`,
-      value: model,
-      on: {change: () => store.set({model})},
-    });
-    return element(
-      "label",
-      {for: `shown-model-${word}`},
-      radio,
-      element("span", {}, element("b", {text: word}), ` ${doc.models[model].name}`),
-    );
-  };
-  return element(
-    "fieldset",
-    {class: "changes-models"},
-    element("legend", {text: "Model shown"}),
-    option("old", 0),
-    option("new", 1),
-  );
 }
 
 function groupPart({kind, title, changes}, doc, store, buttons) {
@@ -97,21 +71,19 @@ function appendChanges(list, changes, from, doc, store, buttons) {
 function changeButton(change, doc, store) {
   const {model, node} = changedLayer(change, 1);
   const choose = () => store.set(changedLayer(change, store.get().model));
+  const [name, told] = [changeName(change, doc.models), change.told.replaceAll("->", "→")];
   return element(
     "button",
     {type: "button", class: "changes-item", on: {click: choose}},
-    element("span", {class: "changes-name", text: changeName(change, doc.models)}),
+    element("span", {class: "changes-name", text: name}),
     element("span", {class: "changes-kind", text: `${tellKind(doc.models[model].nodes[node])}, ${change.kind}`}),
-    element("span", {class: "changes-told", text: change.told.replaceAll("->", "→")}),
+    told === name ? null : element("span", {class: "changes-told", text: told}),
   );
 }
 
-// Marks the switch and the chosen layer's change.
-function markChanges(root, doc, store, buttons) {
-  const state = store.get();
-  root
-    .querySelectorAll("input[name=shown-model]")
-    .forEach((radio) => (radio.checked = Number(radio.value) === state.model));
-  for (const [button, change] of buttons)
+// Marks the chosen layer's change.
+function markChanges(state, buttons) {
+  for (const [button, change] of buttons) {
     setAttributes(button, {"aria-current": isChangeOf(change, state) ? "true" : null});
+  }
 }

@@ -106,7 +106,7 @@ function figureRows(model, node) {
     [
       "Field size",
       withUnit(tellRanges(figures.sizeRange)),
-      extents.length ? `of ${tellAxes(extents)}, before the border cuts it` : "",
+      extents.length ? `of ${tellShape(extents)}, before the border cuts it` : "",
     ],
     ["Stride", withUnit(tellAxes(figures.stride)), "from one position to the next"],
     ["Padding", withUnit(tellAxes(figures.padding)), "the first field begins so far before the input"],

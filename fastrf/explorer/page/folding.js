@@ -6,12 +6,14 @@
 const PATH_JOINT = "\u0001";
 
 // Modules of two or more layers by key: {key, label, depth, first, last, count}, of several around the same layers the
-// innermost.
+// innermost. A layer that bears a module's own name, since the module returns it, is within.
 export function modulesOf(nodes) {
   const modules = new Map();
+  const prefixes = new Set(nodes.flatMap(({path}) => path.slice(1).map((_, depth) => moduleKey(path, depth + 1))));
   for (const node of nodes) {
-    for (let depth = 1; depth < node.path.length; depth++) {
+    for (let depth = 1; depth <= node.path.length; depth++) {
       const key = moduleKey(node.path, depth);
+      if (!prefixes.has(key)) continue;
       const module = modules.get(key) ?? {
         key,
         label: node.path.slice(0, depth).join("."),
@@ -34,10 +36,7 @@ export function modulesOf(nodes) {
 
 // Keys of the modules around a layer, outermost first.
 export function modulesAround(node, modules) {
-  return node.path
-    .slice(1)
-    .map((_, depth) => moduleKey(node.path, depth + 1))
-    .filter((key) => modules.has(key));
+  return node.path.map((_, depth) => moduleKey(node.path, depth + 1)).filter((key) => modules.has(key));
 }
 
 // What a large network starts with: as deep as `limit` boxes allow; modules within folded ones are folded too.
@@ -69,7 +68,7 @@ function moduleKey(path, depth) {
 }
 
 function outermostFolded(node, folded) {
-  for (let depth = 1; depth < node.path.length; depth++) {
+  for (let depth = 1; depth <= node.path.length; depth++) {
     const key = moduleKey(node.path, depth);
     if (folded.has(key)) return key;
   }

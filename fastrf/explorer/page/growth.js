@@ -4,7 +4,7 @@ import {setAttributes} from "./attributes.js";
 import {envelopeOf, growthLimit, growthOf, nearestPoint, roundTicks, scaleOnto} from "./curves.js";
 import {element, oncePerFrame, svgElement, write} from "./dom.js";
 import {movedRow} from "./rows.js";
-import {measuredInput, tellAxes, tellLayer, tellNumber, unitOfAxes} from "./telling.js";
+import {measuredInput, tellLayer, tellNumber, tellShape, unitOfAxes} from "./telling.js";
 
 const PLOT = {left: 58, right: 14, top: 14, bottom: 40, band: 22};
 
@@ -65,7 +65,7 @@ class GrowthPlot {
   sentence() {
     const {nodes, saturated, depths, deepest} = this.growth;
     if (!nodes.length || !this.extents.length) return "Nothing here has a size along an axis of the input.";
-    const input = `the input, ${tellAxes(this.extents)} ${unitOfAxes(this.extents.length)}`;
+    const input = `the input, ${tellShape(this.extents)} ${unitOfAxes(this.extents.length)}`;
     if (saturated < 0) return `No field is as large as ${input}.`;
     const depth = `at depth ${tellNumber(depths[saturated])} of ${tellNumber(deepest)}`;
     return `The first field as large as ${input}, is that of ${this.nodes[saturated].name}, ${depth}.`;

@@ -8,6 +8,22 @@ const figureProduct = (values) => (values.length ? multiplied(values) : NaN);
 // Columns as they stand, `width` in pixels; those of the highest `drop` go first where it is narrow.
 export const LAYER_COLUMNS = [
   {key: "name", label: "Layer", width: 180, drop: 0, text: (n) => n.name, value: (n) => n.name},
+  {
+    key: "size",
+    label: "Field size",
+    width: 104,
+    drop: 1,
+    text: (n) => `${n.exact ? "" : "≈ "}${tellRanges(n.figures.sizeRange, "–")}`,
+    value: (n) => figureProduct(n.figures.size),
+  },
+  {
+    key: "stride",
+    label: "Stride",
+    width: 90,
+    drop: 2,
+    text: (n) => tellAxes(n.figures.stride),
+    value: (n) => figureProduct(n.figures.stride),
+  },
   {key: "kind", label: "Operator", width: 110, drop: 4, text: tellKind, value: tellKind},
   {
     key: "shape",
@@ -18,20 +34,12 @@ export const LAYER_COLUMNS = [
     value: (n) => multiplied(n.shape),
   },
   {
-    key: "size",
-    label: "Field size",
-    width: 104,
-    drop: 1,
-    text: (n) => tellRanges(n.figures.sizeRange, "–"),
-    value: (n) => figureProduct(n.figures.size),
-  },
-  {
-    key: "stride",
-    label: "Stride",
-    width: 74,
-    drop: 2,
-    text: (n) => tellAxes(n.figures.stride),
-    value: (n) => figureProduct(n.figures.stride),
+    key: "exact",
+    label: "Exact",
+    width: 66,
+    drop: 5,
+    text: (n) => (n.exact ? "yes" : "no"),
+    value: (n) => Number(n.exact),
   },
   {
     key: "padding",
@@ -67,14 +75,6 @@ export const LAYER_COLUMNS = [
     value: (n) => n.figures.macs,
     full: (n) => tellNumber(n.figures.macs),
   },
-  {
-    key: "exact",
-    label: "Exact",
-    width: 66,
-    drop: 5,
-    text: (n) => (n.exact ? "yes" : "no"),
-    value: (n) => Number(n.exact),
-  },
 ];
 
 // The columns that fit a width; the layer's name and its field's size always stand.
@@ -89,12 +89,18 @@ export function columnsWithin(width, columns = LAYER_COLUMNS) {
   return columns.filter((column) => kept.has(column));
 }
 
-// What each column takes of a width, as parts; names, which are long, get most of what is left.
+// What each column takes of a width, in pixels. Names, which are long, get most of what is left; where columns go beyond
+// the width, names leave room for the sizes beside them.
 export function columnParts(columns, width) {
+  const [name, size] = columns;
   const left = Math.max(0, width - columns.reduce((sum, column) => sum + column.width, 0));
-  return columns.map((column) =>
-    Math.round(column.width + (column.drop === 0 ? 0.6 * left : (0.4 * left) / (columns.length - 1 || 1))),
-  );
+  if (!left) return columns.map((column) => (column === name ? nameWidth(name, size, width) : column.width));
+  const share = (0.4 * left) / (columns.length - 1 || 1);
+  return columns.map((column) => Math.round(column.width + (column === name ? 0.6 * left : share)));
+}
+
+function nameWidth(name, size, width) {
+  return Math.min(name.width, Math.max(110, width - (size?.width ?? 0)));
 }
 
 // Numbers of the layers in whose name, operator, class or remarks every word of the query occurs.

@@ -27,6 +27,7 @@ class LayerTable {
   constructor(root, doc, store) {
     Object.assign(this, {doc, store, columns: LAYER_COLUMNS, rows: [], cursor: 0, sort: {key: "", direction: "none"}});
     this.shown = new Map();
+    this.isWide = matchMedia("(min-width: 720px)"); // narrower screens drop columns, wider ones scroll aside
     this.search = element("input", {
       type: "search",
       id: "layer-query",
@@ -95,7 +96,7 @@ class LayerTable {
   }
 
   resize() {
-    const columns = columnsWithin(this.grid.clientWidth || 1200);
+    const columns = this.isWide.matches ? LAYER_COLUMNS : columnsWithin(this.grid.clientWidth);
     if (columns.length !== this.columns.length) {
       this.columns = columns;
       this.shown.clear();
@@ -106,12 +107,9 @@ class LayerTable {
   }
 
   heads() {
-    this.grid.style.setProperty(
-      "--layer-columns",
-      columnParts(this.columns, this.grid.clientWidth)
-        .map((part) => `minmax(0, ${part}fr)`)
-        .join(" "),
-    );
+    const parts = columnParts(this.columns, this.grid.clientWidth);
+    this.grid.style.setProperty("--layer-columns", parts.map((part) => `minmax(0, ${part}fr)`).join(" "));
+    this.grid.style.setProperty("--layer-width", `${parts.reduce((a, b) => a + b, 0)}px`);
     const focused = this.head.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     this.head.replaceChildren(...this.columns.map((column) => this.headOf(column)));
     if (focused) this.head.querySelector(`[data-key="${focused}"]`)?.focus();
