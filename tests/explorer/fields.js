@@ -43,6 +43,7 @@ export function documentOf(...models) {
       op: index ? "conv" : "input",
       module: "",
       shape: field?.shape ?? [1],
+      positionShape: field?.positionShape ?? [],
       field,
     })),
     outputs: [Object.keys(nodes).length - 1],

@@ -15,6 +15,7 @@ import {
   plotSize,
   scaledIndex,
   screenBox,
+  tickWord,
   ticksOf,
   toX,
   toY,
@@ -65,7 +66,8 @@ test("plots are true to scale, lines and very long maps are strips that can be s
   assert.equal(plotSize({width: 400, height: 300}, [1, 1000]).width, 400);
   const {width, height} = plotSize({width: 400, height: 300}, [80, 100_000]);
   assert.ok(width === 400 && height === 80);
-  assert.deepEqual(plotSize({width: 400, height: 300}, [1, 1]), {width: 400, height: 84});
+  assert.deepEqual(plotSize({width: 400, height: 300}, [9, 1_000_000], true), {width: 400, height: 240});
+  assert.deepEqual(plotSize({width: 400, height: 300}, [1, 1]), {width: 84, height: 84});
 });
 
 test("zoom keeps the point under the pointer and stays inside", () => {
@@ -227,6 +229,15 @@ test("ticks are whole, round, and few", () => {
   assert.deepEqual(ticksOf([0, 3], 600), [0, 1, 2]);
   assert.ok(ticksOf([0, 1e7], 700).length < 14);
   assert.deepEqual(ticksOf([3.5, 5.5], 100), [4]);
+  assert.deepEqual([0, 999, 9_500, 20_000, 20_001, 1_500_000, 1_234_567].map(tickWord), [
+    "0",
+    "999",
+    "9500",
+    "20k",
+    "20001",
+    "1.5M",
+    "1234567",
+  ]);
 });
 
 test("steps move along the last axes and stop at the ends", () => {

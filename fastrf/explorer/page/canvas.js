@@ -2,7 +2,7 @@
 
 import {cssColour, parsedColour} from "./colours.js";
 import {screenBox, toX, toY} from "./geometry.js";
-import {axisTicks} from "./scene.js";
+import {MARGIN, axisTicks} from "./scene.js";
 
 const scratch = document.createElement("canvas");
 const pictures = new Map();
@@ -135,7 +135,7 @@ export function paintFrame(context, view, plane, names, palette) {
   if (plane[1] > 1) context.fillText(names[1], left + width / 2, top + height + 29);
   if (plane[0] <= 1) return;
   context.save();
-  context.translate(11, top + height / 2);
+  context.translate(left - MARGIN.left + 11, top + height / 2);
   context.rotate(-Math.PI / 2);
   context.fillText(names[0], 0, 0);
   context.restore();

@@ -35,12 +35,14 @@ export function wholeWindow(plane) {
   return plane.map((n) => [0, Math.max(n, 1)]);
 }
 
-// The size of a plot within the room there is: true to scale where that leaves something to see.
-export function plotSize(room, plane) {
+// The size of a plot within the room there is: true to scale where that leaves something to see. Axes that are not of
+// one space are `free` of that.
+export function plotSize(room, plane, free = false) {
   const [rows, columns] = plane;
+  if (rows <= 1 && columns <= 1) return {width: STRIP_HEIGHT, height: STRIP_HEIGHT};
   if (rows <= 1) return {width: room.width, height: Math.min(STRIP_HEIGHT, room.height)};
   if (columns <= 1) return {width: Math.min(STRIP_HEIGHT, room.width), height: room.height};
-  const ratio = Math.max(0.2, Math.min(rows / columns, 5));
+  const ratio = Math.max(free ? 0.6 : 0.2, Math.min(rows / columns, free ? 1.2 : 5));
   const width = Math.min(room.width, room.height / ratio);
   return {width: Math.max(1, Math.round(width)), height: Math.max(1, Math.round(width * ratio))};
 }
@@ -169,4 +171,11 @@ export function movedIndex(index, step, shape) {
 export function indexOfCell(cell, index, shape) {
   if (shape.length < 2) return shape.length ? [cell[1]] : [];
   return [...index.slice(0, -2), ...cell];
+}
+
+// The number of a tick, short where it is round: 20k, 1.5M.
+export function tickWord(tick) {
+  if (tick >= 1e6 && tick % 1e5 === 0) return `${tick / 1e6}M`;
+  if (tick >= 1e4 && tick % 1000 === 0) return `${tick / 1000}k`;
+  return String(tick);
 }

@@ -49,6 +49,7 @@ function matrixParts(matrix, renew) {
   matrix.pane = makePane({
     title: "Matrix",
     what: "position",
+    free: true,
     onPaint: renew,
     roomFor: wideRoom,
     ...matrixCallbacks(matrix),

@@ -68,6 +68,7 @@ export function inputCallbacks(stage) {
       store.set({pixel, slice, zoomInput: following(stage.input, store.get().zoomInput, pixel)});
     },
     onZoom: (zoomInput) => store.set({zoomInput}),
+    onSeen: () => zoomToSeen(stage),
     onKey: (event) => stageKey(stage, event, (by) => moveSlice(stage, by)),
   };
 }

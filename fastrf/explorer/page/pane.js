@@ -5,7 +5,7 @@ import {paintFrame, paintScene} from "./canvas.js";
 import {element, oncePerFrame, write} from "./dom.js";
 import {cellUnder, isWhole, panned, plotSize, under, wholeWindow, zoomed} from "./geometry.js";
 import {MARGIN} from "./scene.js";
-import {typedIndex} from "./words.js";
+import {axisWords, typedIndex} from "./words.js";
 
 const STEPS = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]};
 const LEAP = 10;
@@ -13,7 +13,8 @@ const ZOOM = 1.5;
 let panesMade = 0;
 
 // `told` has: title, what (the word for an index), roomFor() -> {width, height}, and the callbacks onPoint(cell|null),
-// onChoose(cell), onMove([rows, columns], toEnd), onTyped(index), onZoom(window|null), onKey(event), onPaint().
+// onChoose(cell), onMove([rows, columns], toEnd), onTyped(index), onZoom(window|null), onKey(event), onPaint(),
+// and may have onSeen() (zoom to what is seen) and `free` (rows and columns are of two spaces).
 export function makePane(told) {
   const name = `pane${(panesMade += 1)}`;
   const parts = paneParts(name, told);
@@ -56,7 +57,8 @@ export function wideRoom(frame) {
   return {width: Math.max(120, frame.clientWidth), height};
 }
 
-function paneParts(name, {title, what}) {
+function paneParts(name, told) {
+  const {title} = told;
   const base = element("canvas", {"aria-hidden": "true"});
   const over = element("canvas", {"aria-hidden": "true"});
   const role = {role: "application", "aria-roledescription": "map", "aria-describedby": `${name}-keys`};
@@ -65,12 +67,12 @@ function paneParts(name, {title, what}) {
   const problem = element("p", {class: "problem", id: `${name}-problem`, "aria-live": "polite"});
   const text = "Arrow keys move, Enter chooses, plus and minus zoom, question mark lists all keys.";
   const keys = element("span", {id: `${name}-keys`, class: "unseen", text});
-  const head = paneHead(name, title, what);
+  const head = paneHead(name, told);
   const root = element("section", {class: "pane", "aria-label": title}, head.head, frame, problem, keys);
   return {root, frame, plot, base, over, problem, ...head};
 }
 
-function paneHead(name, title, what) {
+function paneHead(name, {title, what, onSeen}) {
   const typed = element("input", {
     class: "typed",
     type: "text",
@@ -90,7 +92,8 @@ function paneHead(name, title, what) {
   };
   const shape = element("span", {class: "quiet shape"});
   const space = element("span", {class: "push"});
-  const buttons = element("span", {class: "joined"}, zoom.out, zoom.in, zoom.fit);
+  if (onSeen) zoom.seen = button("Field", `${title}: field, zoom to what is seen, and back`);
+  const buttons = element("span", {class: "joined"}, ...Object.values(zoom));
   const head = element("div", {class: "pane-head"}, element("h3", {text: title}), shape, space, typed, buttons);
   return {head, typed, zoom, shape};
 }
@@ -100,6 +103,7 @@ export function setPane(pane, {plane, shape, names, window, label, extent}) {
   Object.assign(pane, {plane, names, window: window ?? wholeWindow(plane), indexShape: shape});
   pane.plot.setAttribute("aria-label", label);
   write(pane.shape, extent);
+  pane.typed.placeholder = axisWords(shape.length).join(", ");
   const whole = isWhole(pane.window, plane);
   pane.zoom.out.disabled = pane.zoom.fit.disabled = whole;
   measurePane(pane);
@@ -109,7 +113,11 @@ export function setPane(pane, {plane, shape, names, window, label, extent}) {
 function measurePane(pane) {
   const room = pane.told.roomFor(pane.frame);
   const inner = {width: room.width - MARGIN.left - MARGIN.right, height: room.height - MARGIN.top - MARGIN.bottom};
-  const plot = plotSize({width: Math.max(60, inner.width), height: Math.max(60, inner.height)}, pane.plane);
+  const plot = plotSize(
+    {width: Math.max(60, inner.width), height: Math.max(60, inner.height)},
+    pane.plane,
+    pane.told.free,
+  );
   const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
   const {left, top} = MARGIN;
   const changed = plot.width !== pane.view.width || plot.height !== pane.view.height || ratio !== pane.ratio;
@@ -247,6 +255,7 @@ function listenToControls(pane) {
   zoom.in.addEventListener("click", () => zoomAbout(pane, ZOOM));
   zoom.out.addEventListener("click", () => zoomAbout(pane, 1 / ZOOM));
   zoom.fit.addEventListener("click", () => told.onZoom(null));
+  zoom.seen?.addEventListener("click", () => told.onSeen());
   const take = () => {
     if (typed.value.trim() === "" || typed.value === pane.typedLast) return;
     const {index, problem} = typedIndex(typed.value, pane.indexShape, told.what);

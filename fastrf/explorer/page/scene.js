@@ -6,9 +6,9 @@
 // columns, colour}, {kind: "path", points: [[row, column]], colour, width}. Rows and columns of boxes are [low, high].
 
 import {cssColour} from "./colours.js";
-import {screenBox, ticksOf, toX, toY} from "./geometry.js";
+import {screenBox, tickWord, ticksOf, toX, toY} from "./geometry.js";
 
-export const MARGIN = {left: 46, right: 10, top: 6, bottom: 34};
+export const MARGIN = {left: 52, right: 10, top: 6, bottom: 34};
 const SPACE = "http://www.w3.org/2000/svg";
 
 // Lines between elements, where these are large enough on the screen.
@@ -29,7 +29,7 @@ export function axisTicks(view, plane) {
   return view.window.flatMap(([low, high], axis) => {
     if (plane[axis] <= 1) return [];
     const ticks = ticksOf([low, high - 0.5], sides[axis], axis ? 64 : 40);
-    return ticks.filter((tick) => tick < plane[axis]).map((tick) => ({axis, at: tick + 0.5, text: String(tick)}));
+    return ticks.filter((tick) => tick < plane[axis]).map((tick) => ({axis, at: tick + 0.5, text: tickWord(tick)}));
   });
 }
 
@@ -66,8 +66,8 @@ export function svgOf(picture) {
   const parts = picture.parts.map((part, k) => svgPart(part, k, picture));
   const notes = picture.notes.map((note) => svgText(note.x, note.y, note.text, {fill: text, ...note.style}));
   return `<svg xmlns="${SPACE}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ${font}>
-<title>${escaped(picture.title)}</title>
-<rect width="${width}" height="${height}" fill="${escaped(ground)}"/>
+<title>${svgEscaped(picture.title)}</title>
+<rect width="${width}" height="${height}" fill="${svgEscaped(ground)}"/>
 ${[...parts, ...notes].join("\n")}
 </svg>
 `;
@@ -81,10 +81,14 @@ function svgPart({view, plane, scene, names}, k, {text, line}) {
       ? svgText(toX(view, at), top + height + 14, label, {"text-anchor": "middle", fill: text})
       : svgText(left - 6, toY(view, at) + 4, label, {"text-anchor": "end", fill: text}),
   );
+  const [x, y] = [left - MARGIN.left + 11, top + height / 2];
+  const turned = {"text-anchor": "middle", fill: text, transform: `rotate(-90 ${x} ${y})`};
+  const [rows, columns] = [plane[0] > 1 ? names[0] : "", plane[1] > 1 ? names[1] : ""];
+  const below = {"text-anchor": "middle", fill: text};
   return `<clipPath id="part${k}"><rect ${frame}/></clipPath>
 <g clip-path="url(#part${k})">${scene.map((item) => svgItem(item, view)).join("\n")}</g>
-<rect ${frame} fill="none" stroke="${escaped(line)}"/>
-${ticks.join("")}${svgText(left + width / 2, top + height + 29, names[1], {"text-anchor": "middle", fill: text})}`;
+<rect ${frame} fill="none" stroke="${svgEscaped(line)}"/>
+${ticks.join("")}${svgText(left + width / 2, top + height + 29, columns, below)}${svgText(x, y, rows, turned)}`;
 }
 
 function svgItem(item, view) {
@@ -95,7 +99,7 @@ function svgItem(item, view) {
 }
 
 function svgImage({uri, rows, columns}, view) {
-  return `<image href="${escaped(uri)}" preserveAspectRatio="none" ${svgPlaced(rows, columns, view)}/>`;
+  return `<image href="${svgEscaped(uri)}" preserveAspectRatio="none" ${svgPlaced(rows, columns, view)}/>`;
 }
 
 function svgCells({window, size, bytes, colours}, view) {
@@ -146,15 +150,15 @@ function svgPlaced(rows, columns, view, least = 0) {
 }
 
 function svgText(x, y, text, style) {
-  const told = Object.entries(style).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return `<text x="${svgNumber(x)}" y="${svgNumber(y)}" ${told.join(" ")}>${escaped(text)}</text>`;
+  const told = Object.entries(style).map(([name, value]) => `${name}="${svgEscaped(value)}"`);
+  return `<text x="${svgNumber(x)}" y="${svgNumber(y)}" ${told.join(" ")}>${svgEscaped(text)}</text>`;
 }
 
 function svgNumber(value) {
   return Number(value.toFixed(2));
 }
 
-function escaped(text) {
+function svgEscaped(text) {
   const named = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"};
   return String(text)
     .replace(/[&<>"']/g, (mark) => named[mark])

@@ -1,10 +1,12 @@
 // The scenes of the stage: what stands on the feature map and on the input for a state. No document here.
 
 import {CLEAR} from "./colours.js";
+import {screenBox} from "./geometry.js";
 import {pixelBox, cellsShown, planeBox} from "./looking.js";
 import {linesItem} from "./scene.js";
 
 const MASK_ALPHA = 0.62;
+const SMALL_FIELD = 20;
 
 const faded = (colour, alpha) => [...colour.slice(0, 3), alpha];
 
@@ -52,17 +54,13 @@ export function inputScene({view, ratio, palette, shape, slices, looks, centres,
     if (!box) return;
     const [rows, columns] = planeBox(box);
     const dash = k ? [6, 4] : [];
-    scene.push({kind: "box", rows, columns, least: 3, colour: faded(palette.halo, 0.8), width: 3.5, dash});
-    scene.push({kind: "box", rows, columns, least: 3, colour: palette.box, width: 1.75, dash});
+    scene.push({kind: "box", rows, columns, least: 9, colour: faded(palette.halo, 0.8), width: 3.5, dash});
+    scene.push({kind: "box", rows, columns, least: 9, colour: palette.box, width: 1.75, dash});
   });
-  centres.forEach((centre) => {
-    if (centre)
-      scene.push({
-        kind: "cross",
-        at: [(centre.at(-2) ?? 0) + 0.5, centre.at(-1) + 0.5],
-        colour: palette.centre,
-        halo: palette.halo,
-      });
+  centres.forEach((centre, k) => {
+    if (!centre || (looks[k] && isSmall(looks[k], view))) return;
+    const at = [(centre.at(-2) ?? 0) + 0.5, centre.at(-1) + 0.5];
+    scene.push({kind: "cross", at, colour: palette.centre, halo: palette.halo});
   });
   for (const [index, colour] of [
     [pixel, palette.seers],
@@ -74,4 +72,13 @@ export function inputScene({view, ratio, palette, shape, slices, looks, centres,
     scene.push({kind: "box", rows, columns, least: 9, colour, width: 2});
   }
   return scene;
+}
+
+// Whether a cross would hide what is seen.
+function isSmall(look, view) {
+  const box = pixelBox(look);
+  if (!box) return false;
+  const {width, height} = screenBox(view, ...planeBox(box));
+  const isLine = view.window[0][1] - view.window[0][0] <= 1;
+  return width < SMALL_FIELD && (isLine || height < SMALL_FIELD);
 }

@@ -47,7 +47,7 @@ export function mountStage(root, doc, store) {
 
 function makeParts(stage, root) {
   const {doc, store} = stage;
-  const roomFor = (frame) => roomOf(root, frame);
+  const roomFor = (frame) => roomOf(root, frame, stage.stacked);
   stage.map = makePane({title: "Feature map", what: "position", roomFor, onPaint: stage.renew, ...mapCallbacks(stage)});
   stage.input = makePane({title: "Input", what: "pixel", roomFor, onPaint: stage.renew, ...inputCallbacks(stage)});
   stage.note = element("p", {class: "note", hidden: true});
@@ -61,15 +61,15 @@ function makeParts(stage, root) {
   stage.map.head.after(stage.note);
   stage.map.frame.after(stage.mapSlices.root);
   stage.input.frame.after(stage.inputSlices.root);
-  const panes = element("div", {class: "panes"}, stage.map.root, stage.input.root);
-  stage.body = element("div", {class: "stage-body"}, panes, stage.pins.root, stage.readout.root);
+  stage.panes = element("div", {class: "panes"}, stage.map.root, stage.input.root);
+  stage.body = element("div", {class: "stage-body"}, stage.panes, stage.pins.root, stage.readout.root);
 }
 
-// Two panes share a wide stage, and stand below each other on a narrow one.
-function roomOf(root, frame) {
-  const wide = root.clientWidth >= SIDE_BY_SIDE;
-  const width = Math.max(120, wide ? (root.clientWidth - 16) / 2 : root.clientWidth);
-  const height = Math.max(220, Math.min(globalThis.innerHeight * (wide ? 0.6 : 0.5), 900));
+// Two maps share a wide stage, lines and narrow stages have them below each other.
+function roomOf(root, frame, stacked) {
+  const beside = root.clientWidth >= SIDE_BY_SIDE && !stacked;
+  const width = Math.max(120, beside ? (root.clientWidth - 16) / 2 : root.clientWidth);
+  const height = Math.max(220, Math.min(globalThis.innerHeight * (beside ? 0.6 : 0.5), 900));
   return {width: Math.min(width, frame.clientWidth || width), height};
 }
 
@@ -99,6 +99,8 @@ function paintGrounds(stage, {state, node, at}, slices) {
   const here = positionShape.length > 0;
   for (const part of [map.frame, map.zoom.out.parentElement, map.typed]) part.hidden = !here;
   stage.note.hidden = here;
+  stage.stacked = positionShape.length === 1 && pixelShape.length === 1;
+  stage.panes.classList.toggle("stacked", stage.stacked);
   if (!here) stage.note.textContent = withoutPositions(node);
   setPane(map, {
     plane: planeOf(positionShape),
@@ -106,7 +108,7 @@ function paintGrounds(stage, {state, node, at}, slices) {
     window: state.zoomMap,
     names: paneNames(positionShape),
     label: `Feature map of ${node.name}`,
-    extent: here ? shapeWord(positionShape) : "no positions",
+    extent: here ? `${shapeWord(positionShape)} positions` : "no positions",
   });
   setPane(input, {
     plane: planeOf(pixelShape),
@@ -169,17 +171,15 @@ function paintMasks(stage, {state, node, at, mine, other, pin, pinned, fits, see
 function stagePicture(stage) {
   const {node} = looksNow(stage);
   const parts = [];
+  const notes = [];
   let x = 0;
   for (const pane of node.field.positionShape.length ? [stage.map, stage.input] : [stage.input]) {
-    parts.push(panePart(pane, x, 44));
+    const part = panePart(pane, x, 58);
+    parts.push(part);
+    notes.push({x: part.view.left, y: 54, text: `${pane.told.title}, ${pane.shape.textContent}`, style: {}});
     x += parseFloat(pane.plot.style.width) + 16;
   }
-  const height = Math.max(...parts.map(({view}) => view.top + view.height)) + 70;
-  return {
-    title: `${node.name}: ${stage.readout.sentence()}`,
-    parts,
-    width: Math.ceil(x),
-    height,
-    caption: stage.readout.sentence(),
-  };
+  const height = Math.max(...parts.map(({view}) => view.top + view.height)) + 54;
+  const caption = stage.readout.sentence();
+  return {title: `${node.name}: ${caption}`, parts, notes, width: Math.ceil(x), height, caption};
 }

@@ -59,16 +59,14 @@ export function firstState(doc) {
   };
 }
 
-// An output, and of several the last one that has positions.
-function firstNode(model) {
-  const known = model.outputs.filter((index) => model.nodes[index].field);
-  const shown = [...known].reverse().find((index) => model.nodes[index].field.positionShape.length);
+// An output, and of several the last one that has a map; before a classifier, the last layer that has one.
+function firstNode({nodes, outputs}) {
+  const hasMap = (node) => Boolean(node.field) && node.positionShape.reduce((n, size) => n * size, 1) > 1;
+  const known = outputs.filter((index) => nodes[index].field);
+  const shown = known.findLast((index) => hasMap(nodes[index]));
   if (shown !== undefined) return shown;
-  const last = known[known.length - 1] ?? model.nodes.findLast((node) => node.field)?.index ?? 0;
-  const spread = model.nodes.findLast(
-    (node) => node.index <= last && node.field?.positionShape.length && node.op !== "input",
-  );
-  return spread?.index ?? last;
+  const last = known.at(-1) ?? nodes.findLast((node) => node.field)?.index ?? 0;
+  return nodes.findLast((node) => node.index <= last && node.op !== "input" && hasMap(node))?.index ?? last;
 }
 
 // What follows from a change: positions, pixels and channels that the chosen layer has.
