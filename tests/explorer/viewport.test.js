@@ -33,6 +33,8 @@ test("a large drawing opens legible, about the chosen box", () => {
   const view = openingView({width: 300, height: 90000}, WINDOW, [150, 45000]);
   assert.equal(view.scale, 1);
   assert.equal(view.y + 45000 * view.scale, 200);
+  assert.equal(openingView({width: 300, height: 90000}, WINDOW, [150, 0]).y, 20);
+  assert.equal(openingView({width: 300, height: 90000}, WINDOW, [150, 90000]).y, 400 - 20 - 90000);
   assert.equal(openingView({width: 300, height: 300}, WINDOW, [0, 0]).scale, 1);
   assert.equal(openingView({width: 9000, height: 90000}, WINDOW, [4500, 45000]).scale, 0.6);
 });

@@ -121,6 +121,7 @@ class LayerGraph {
   look(view) {
     this.view = clampedView(view, this.layout, this.window);
     this.drawSoon();
+    return this.view;
   }
 
   zoom(factor, at = [(this.window.left + this.window.width) / 2, this.window.height / 2]) {
@@ -133,8 +134,12 @@ class LayerGraph {
     if (this.view) this.look(fittedView(this.layout, this.window));
   }
 
+  // Whether there was room to pan.
   pan(dx, dy) {
-    if (this.view) this.look({...this.view, x: this.view.x + dx, y: this.view.y + dy});
+    if (!this.view) return false;
+    const {x, y} = this.view;
+    const now = this.look({...this.view, x: x + dx, y: y + dy});
+    return now.x !== x || now.y !== y;
   }
 
   // Draws anew where the window leaves what is drawn; otherwise what is drawn is moved.

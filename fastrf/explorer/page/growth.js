@@ -6,7 +6,7 @@ import {element, oncePerFrame, svgElement, write} from "./dom.js";
 import {movedRow} from "./rows.js";
 import {measuredInput, tellLayer, tellNumber, tellShape, unitOfAxes} from "./telling.js";
 
-const PLOT = {left: 58, right: 14, top: 14, bottom: 40, band: 22};
+const PLOT = {left: 58, right: 22, top: 14, bottom: 40, band: 22};
 
 // Fills an empty element with the plot; choosing a point sets the store's node.
 export function mountGrowth(root, doc, store) {
@@ -203,7 +203,7 @@ function growthAxes({deepest}, scales, limit, unit) {
 }
 
 // The input's own size: a line for each, and a tint from the lowest on.
-function saturationLines({series}, {width, top, y}) {
+function saturationLines({series, saturated}, {width, top, y}) {
   const extents = [...new Set(series.map(({extent}) => extent))];
   if (!extents.length) return [];
   const lowest = y(Math.min(...extents));
@@ -224,8 +224,9 @@ function saturationLines({series}, {width, top, y}) {
       svgElement("path", {class: "growth-input", d: `M${PLOT.left} ${y(extent)}H${width - PLOT.right}`}),
       svgElement("text", {
         class: "growth-tick growth-label",
-        x: PLOT.left + 6,
-        y: y(extent) - 5,
+        x: width - PLOT.right - 4,
+        y: y(extent) + (saturated < 0 ? -5 : 14), // the curve ends on the other side
+        "text-anchor": "end",
         text: `input ${tellNumber(extent)}${extents.length > 1 ? `, ${namesOf(extent)}` : ""}`,
       }),
     ]),

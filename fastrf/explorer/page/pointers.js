@@ -25,9 +25,12 @@ export function followPointers(pane, target) {
   pane.addEventListener("pointerup", (event) => {
     if (held.delete(event.pointerId) && isStill) target.press(placeIn(pane, event), event.target);
   });
-  for (const name of ["pointercancel", "lostpointercapture", "pointerleave"]) {
+  for (const name of ["pointercancel", "pointerleave"]) {
     pane.addEventListener(name, (event) => held.delete(event.pointerId));
   }
+  pane.addEventListener("lostpointercapture", (event) => {
+    if (event.target === pane) held.delete(event.pointerId); // a finger's first capture is lost to the pane's
+  });
   pane.addEventListener("dblclick", (event) => target.pressTwice(placeIn(pane, event)));
   pane.addEventListener("wheel", (event) => turnWheel(pane, target, event), {passive: false});
 }
@@ -37,11 +40,11 @@ function placeIn(pane, event) {
   return [event.clientX - left - pane.clientLeft, event.clientY - top - pane.clientTop];
 }
 
+// Where there is no more room to pan, the page scrolls.
 function turnWheel(pane, target, event) {
-  event.preventDefault();
   const unit = event.deltaMode === 1 ? 16 : 1;
   if (event.ctrlKey) target.zoom(Math.exp(-event.deltaY * unit * 0.01), placeIn(pane, event));
-  else target.pan(-event.deltaX * unit, -event.deltaY * unit);
+  if (event.ctrlKey || target.pan(-event.deltaX * unit, -event.deltaY * unit)) event.preventDefault();
 }
 
 // One finger of two has moved: what lies under both stays under both.

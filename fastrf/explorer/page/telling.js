@@ -52,7 +52,8 @@ export function unitOfAxes(axes, count = 2) {
 
 // A size with its unit; words stand alone.
 export function tellUnit(text, axes) {
-  return ["unknown", "unbounded", "none"].includes(text) ? text : `${text} ${unitOfAxes(axes)}`;
+  const unit = unitOfAxes(axes, text === "1" ? 1 : 2);
+  return ["unknown", "unbounded", "none"].includes(text) ? text : `${text} ${unit}`;
 }
 
 // The layer that everything is measured against.

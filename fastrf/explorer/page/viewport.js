@@ -17,17 +17,22 @@ export function fittedView(drawing, window, margin = 20) {
   return {x: left, y: (window.height - drawing.height * scale) / 2, scale};
 }
 
-// The view that a drawing opens with: whole where it is still legible, otherwise legible about a point.
-export function openingView(drawing, window, [px, py], legible = 0.6) {
-  const fitted = fittedView(drawing, window);
+// The view that a drawing opens with: whole where it is still legible, otherwise legible about a point, and full.
+export function openingView(drawing, window, [px, py], legible = 0.6, margin = 20) {
+  const fitted = fittedView(drawing, window, margin);
   if (fitted.scale >= legible) return fitted;
-  const across = (window.width - window.left - 40) / drawing.width;
+  const across = (window.width - window.left - 2 * margin) / drawing.width;
   const scale = Math.min(1, Math.max(legible, across));
-  const x =
-    across >= scale
-      ? window.left + (window.width - window.left - drawing.width * scale) / 2
-      : (window.left + window.width) / 2 - px * scale;
-  return clampedView({x, y: window.height / 2 - py * scale, scale}, drawing, window);
+  const full = (point, size, low, high) => {
+    const room = high - low - 2 * margin - size * scale;
+    if (room >= 0) return low + margin + room / 2;
+    return Math.min(low + margin, Math.max(high - margin - size * scale, (low + high) / 2 - point * scale));
+  };
+  return {
+    x: full(px, drawing.width, window.left, window.width),
+    y: full(py, drawing.height, 0, window.height),
+    scale,
+  };
 }
 
 // The view moved as little as puts a box {x, y, width, height} of the drawing into the window.
