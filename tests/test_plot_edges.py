@@ -33,10 +33,13 @@ def test_large_maps_are_drawn_at_the_resolution_of_the_picture():
     where = (1000, 2000)
     low, high = field.box(where)[0]
     ax = plot.mask(field, where, ax=Figure())
-    assert image_of(ax)[low // 10 : (high - 1) // 10 + 1].any(axis=1).all()
-    assert image_of(ax).any(axis=1).sum() == (high - 1) // 10 + 1 - low // 10
+    assert image_of(ax)[low // 20 : (high - 1) // 20 + 1].any(axis=1).all()
+    assert image_of(ax).any(axis=1).sum() == (high - 1) // 20 + 1 - low // 20
     assert ax.get_title().endswith("sees 49 of 100,000,000 pixels, box 7 x 7")
-    assert plot.areas(field, ax=Figure()).get_title().endswith("one of 3 x 3 positions is drawn")
+    (inset,) = ax.child_axes
+    assert image_of(inset).sum() == 49
+    assert plot.areas(field, ax=Figure()).get_title().endswith("one of 5 x 5 positions is drawn")
+    assert plot.clipped(field, ax=Figure()).get_title().endswith("5 x 5 positions in a cell")
     blind = plot.coverage(field, ax=Figure()).images[1].get_array()
     assert blind.count() > 0
 
@@ -51,7 +54,7 @@ def test_long_sequences_are_drawn_at_the_resolution_of_the_picture():
         assert tracemalloc.get_traced_memory()[1] < 200e6
     finally:
         tracemalloc.stop()
-    assert np.array_equal(image_of(ax), np.eye(1024) + np.eye(1024, k=-1))
+    assert np.array_equal(image_of(ax), np.eye(512) + np.eye(512, k=-1))
     assert ax.get_title() == "conv1, which is causal"
 
 

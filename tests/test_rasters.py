@@ -67,10 +67,10 @@ def test_positions_that_are_picked_see_what_they_saw(rng):
     for field in fields_of(rng)[-3:]:
         cells = drawn(rng, field.position_shape)
         picked = rasters.picked(field.positional, cells)
-        places = np.ix_(*(one.middles for one in cells))
+        places = np.ix_(*(one.chosen for one in cells))
         assert np.array_equal(counting.areas(picked), field.areas()[places])
         assert np.array_equal(counting.boxes(picked), field.boxes()[places])
-        alone = [int(one.middles[-1]) for one in cells]
+        alone = [int(one.chosen[-1]) for one in cells]
         assert counting.areas(rasters.picked(field.positional, alone)).sum() == field.areas()[tuple(alone)]
 
 
@@ -113,4 +113,26 @@ def test_long_axes_are_not_unrolled():
 def test_an_empty_input_has_no_cells():
     assert Cells.of(0, 10) == Cells(0, 1)
     assert Cells.of(0, 10).number == 0
-    assert (Cells.of(11, 10).number, Cells.of(11, 10).middles.tolist()) == (6, [1, 3, 5, 7, 9, 10])
+    assert Cells.of(11, 10) == Cells(11, 2)
+    assert Cells.of(11, 10, 4) == Cells(11, 3)
+    assert (Cells(11, 3, 5).begins // 1).tolist() == [5, 8, 11, 14]
+    for one in (Cells(11, 3), Cells(100, 7), Cells(5, 9), Cells(4, 1)):
+        assert np.array_equal(one.chosen // one.step, np.arange(one.number))
+        assert one.chosen.max() < one.n
+
+
+def test_what_repeats_does_not_look_constant():
+    assert len(set((Cells(10_000, 20).chosen % 4).tolist())) == 4
+
+
+@pytest.mark.parametrize("rng", range(scaled(20)), indirect=True)
+def test_windows_of_a_mask(rng):
+    for field in fields_of(rng)[-3:]:
+        position = tuple(int(rng.integers(n)) for n in field.position_shape)
+        seen, window = rasters.at(field.positional, position), []
+        for n in field.pixel_shape:
+            first = int(rng.integers(n))
+            window.append(Cells(int(rng.integers(1, n - first + 1)), int(rng.integers(1, 4)), first))
+        part = field.mask(position)[tuple(slice(one.first, one.first + one.n) for one in window)]
+        expected = in_cells(part, [one._replace(first=0) for one in window], np.any)
+        assert np.array_equal(rasters.raster(seen, dict(enumerate(window))), expected)

@@ -30,7 +30,7 @@ def test_links_lead_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert len(links) > 10
     for link in links:
-        name = link.removeprefix(files)
+        name = link.removeprefix(files).removeprefix(files.replace("/blob/", "/raw/"))
         if link.startswith(pages):
             name = f"docs/{link.removeprefix(pages).removesuffix('.html') or 'index'}.md"
         assert (snippets.ROOT / name).is_file(), link

@@ -23,15 +23,18 @@ else:  # for those who ask functions for their types
 
 __all__ = [
     "COLORS",
+    "FEW",
     "MOST",
     "SERIES",
     "Where",
     "between",
+    "cells_of",
     "checked",
     "colorbar",
     "colours",
     "extent",
     "frame",
+    "image",
     "joined",
     "legend",
     "one",
@@ -40,6 +43,9 @@ __all__ = [
     "said",
     "several",
     "short",
+    "spelt",
+    "tidy",
+    "unit_of",
 ]
 
 #: Okabe and Ito 2008, "Color Universal Design".
@@ -57,8 +63,8 @@ COLORS = {
 }
 #: In this order where things are told apart by colour.
 SERIES = tuple(COLORS[name] for name in ("blue", "orange", "green", "vermillion", "purple", "sky", "black"))
-#: No axis has more cells than these: about the pixels of a picture.
-MOST = 1024
+#: An axis of at most so many indices is drawn whole; a longer one in so few cells that none is lost in a picture.
+MOST, FEW = 1024, 512
 #: An image that is longer than so many times its width is stretched.
 LONGEST = 8
 
@@ -101,22 +107,41 @@ def several(ax: Where, n: int, size: tuple[float, float] = (3.0, 3.2), columns: 
     return given
 
 
+def tidy(ax: Where, axes: Sequence[Axes]) -> None:
+    """Labels at the edges alone, of Axes that were made here and have the same scale."""
+    if ax is None or hasattr(ax, "subplots"):
+        for made in axes:
+            made.label_outer()
+
+
 def extent(cells: Sequence[Cells]) -> tuple[float, float, float, float]:
     """Where `imshow` puts rows and columns of cells, in indices; the last ones may reach beyond the axis."""
     (rows, columns) = cells if len(cells) == 2 else (Cells(1, 1), cells[0])
-    return (-0.5, columns.number * columns.step - 0.5, rows.number * rows.step - 0.5, -0.5)
+    (top, bottom), (left, right) = ((c.first - 0.5, c.first + c.number * c.step - 0.5) for c in (rows, columns))
+    return (left, right, bottom, top)
+
+
+def cells_of(shape: Sequence[int]) -> list[Cells]:
+    """The cells that axes of these lengths are drawn in."""
+    return [Cells.of(n, MOST, FEW) for n in shape]
+
+
+def image(ax: Axes, values: Any, cells: Sequence[Cells], cmap: Any, low: float = 0, high: float = 1) -> Any:
+    """Values of cells as colours; where cells are smaller than pixels, colours mix, so that thin things stay."""
+    style: dict[str, Any] = {"interpolation": "antialiased", "interpolation_stage": "rgba"}
+    return ax.imshow(values, cmap, vmin=low, vmax=high, extent=extent(cells), **style)
 
 
 def frame(ax: Axes, shape: Sequence[int], what: str = "pixels") -> None:
-    """Axes of whole indices around all of a shape of one or two axes: of pixels, or of positions."""
+    """Axes of whole indices around all of a shape of one or two axes: of pixels or voxels, or of positions."""
     locator = require("matplotlib.ticker", "plot", "a picture").MaxNLocator
     height, width = (1, *shape) if len(shape) == 1 else shape
     ax.set_xlim(-0.5, max(width, 1) - 0.5)
     ax.set_ylim(max(height, 1) - 0.5, -0.5)
     long = max(height, width) > LONGEST * min(height, width)
     ax.set_aspect("auto" if len(shape) == 1 or long else "equal")
-    ax.xaxis.set_major_locator(locator("auto", integer=True))
-    ax.yaxis.set_major_locator(locator("auto", integer=True))
+    ax.xaxis.set_major_locator(locator("auto", integer=True, min_n_ticks=1))
+    ax.yaxis.set_major_locator(locator("auto", integer=True, min_n_ticks=1))
     if len(shape) == 1:
         ax.set_yticks([])
         ax.set_xlabel("sample" if what == "pixels" else "position")
@@ -152,9 +177,14 @@ def outline(ax: Axes, box: Any, color: str) -> None:
     ax.plot(np.array(x) - 0.5, np.array(y) - 0.5, label="box of what is seen", **style)
 
 
-def short(name: str) -> str:
-    """A name of modest length."""
-    return name if len(name) <= 18 else f"{name[:8]}…{name[-8:]}"
+def short(name: str, most: int = 18) -> str:
+    """A name of modest length: the beginning and the end of a long one."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[1 - most // 2 :]}"
+
+
+def spelt(position: Sequence[int]) -> str:
+    """A position as people write it."""
+    return str(position[0]) if len(position) == 1 else f"({', '.join(map(str, position))})"
 
 
 def between(low: str, high: str) -> Any:
@@ -176,6 +206,11 @@ def joined(values: Iterable[Any]) -> str:
     return " x ".join(f"{int(v):,}" if math.isfinite(v) and v == int(v) else f"{v:.4g}" for v in values)
 
 
+def unit_of(field: ReceptiveField) -> str:
+    """What the pixels of an input are called."""
+    return {1: "samples", 3: "voxels"}.get(len(field.pixel_shape), "pixels")
+
+
 def one_of(field: ReceptiveField) -> str:
     """The name of a field, and what is not exact about it."""
-    return field.name if field.exact else f"{field.name} (over-approximated)"
+    return short(field.name, 40) + ("" if field.exact else " (over-approximated)")

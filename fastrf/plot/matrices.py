@@ -44,7 +44,7 @@ def matrix(field: ReceptiveField, axis: int | None = None, *, ax: canvas.Where =
     """
     field = canvas.checked(field)
     relation, stride = _relation(field, axis)
-    rows, columns = (Cells.of(n, canvas.MOST) for n in (relation.n_rows, relation.n_cols))
+    rows, columns = canvas.cells_of((relation.n_rows, relation.n_cols))
     read, late = _cells(relation, stride, rows, columns)
     axes = canvas.one(ax, (5.6, 5.2))
     told = canvas.one_of(field)
@@ -52,10 +52,7 @@ def matrix(field: ReceptiveField, axis: int | None = None, *, ax: canvas.Where =
         axes.set_title(told, fontsize="medium")
         return canvas.said(axes, f"nothing of {field.input_shape} is read by {field.shape}")
     shown = read.astype(np.uint8) + (read & late)
-    axes.imshow(
-        shown, canvas.colours("grey", "blue", "vermillion"), vmin=0, vmax=2, extent=canvas.extent([rows, columns]),
-        interpolation="nearest",
-    )  # fmt: skip
+    canvas.image(axes, shown, [rows, columns], canvas.colours("grey", "blue", "vermillion"), 0, 2)
     canvas.frame(axes, (relation.n_rows, relation.n_cols))
     axes.set_aspect("equal" if relation.n_rows == relation.n_cols else "auto")
     _label(axes, field, axis)

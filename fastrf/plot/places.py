@@ -28,6 +28,8 @@ __all__ = ["compare", "mask", "masks", "slices"]
 
 #: Inputs of at most so many pixels a side have lines between them.
 LINES = 40
+#: In inputs of more pixels a side than these, fields of less than such a part of it are shown enlarged, too.
+LARGE, TINY = 256, 25
 
 
 class _Seen(NamedTuple):
@@ -45,7 +47,7 @@ class _Seen(NamedTuple):
     def told(self) -> str:
         """In numbers."""
         area, whole = n_seen(self.pixels), math.prod(self.field.pixel_shape)
-        unit = {1: "samples", 3: "voxels"}.get(len(self.field.pixel_shape), "pixels")
+        unit = canvas.unit_of(self.field)
         if not area:
             return f"sees none of {whole:,} {unit}"
         sides = [int(high - low) for low, high in self.box]
@@ -77,6 +79,7 @@ def mask(
     seen, picture = _seen(field, position, neuron), _picture(field, image)
     axes = canvas.one(ax, (6.0, 1.9) if n < 2 else (6.0, 4.8))
     _draw(axes, seen, picture)
+    _enlarge(axes, seen)
     axes.set_title(f"{seen.what}\n{seen.told()}", fontsize="medium")
     return axes
 
@@ -101,12 +104,12 @@ def masks(
         columns = len(ends[-1]) if ends else 1
     seen, picture = [_seen(field, position, None) for position in positions], _picture(field, image)
     axes = _row(ax, [one.field for one in seen], columns or min(len(seen), 4))
-    unit = "samples" if len(field.pixel_shape) == 1 else "pixels"
+    unit = canvas.unit_of(field)
     for one, place in zip(axes, seen, strict=True):
         _draw(one, place, picture)
         where = place.what.removeprefix(f"{canvas.one_of(field)} at ")
         one.set_title(f"{where}: {n_seen(place.pixels):,} {unit}", fontsize="medium")
-        one.label_outer()
+    canvas.tidy(ax, axes)
     return axes
 
 
@@ -130,7 +133,8 @@ def compare(
         _draw(one, place, picture)
         told = place.told().replace(", box", "\nbox").replace("sees ", "")
         one.set_title(f"{name if isinstance(fields, Mapping) else place.what}\n{told}", fontsize="medium")
-        one.label_outer()
+    if len({one.field.pixel_shape for one in seen}) == 1:
+        canvas.tidy(ax, axes)
     return axes
 
 
@@ -175,8 +179,11 @@ def _seen(field: ReceptiveField, position: Position | None, neuron: Position | N
         middle = tuple(n // 2 for n in field.position_shape)
         place = where = field._checked(middle if position is None else position)
         whole, kind = field.positional, ""
-    spelt = f"({', '.join(map(str, where))})"
-    told = f"{canvas.one_of(field)} at {kind}{spelt}" if where else f"{canvas.one_of(field)}, which has no positions"
+    told = (
+        f"{canvas.one_of(field)} at {kind}{canvas.spelt(where)}"
+        if where
+        else f"{canvas.one_of(field)}, which has no positions"
+    )
     return _Seen(field, told, at(whole, where), _center(field, place))
 
 
@@ -220,10 +227,7 @@ def _draw(ax: Axes, seen: _Seen, picture: Picture | None) -> None:
 def _draw_plane(ax: Axes, seen: _Seen, shown: Sequence[int], fixed: Mapping[int, int], *, veil: bool = False) -> None:
     """The cells of some axes that are seen, the box around them and the centre."""
     shape = [seen.field.pixel_shape[axis] for axis in shown]
-    cells = [Cells.of(n, canvas.MOST) for n in shape]
-    found = np.atleast_2d(raster(seen.pixels, dict(zip(shown, cells, strict=True)), fixed))
-    colours = canvas.colours("#FFFFFFB8", "#FFFFFF00") if veil else canvas.colours("grey", "blue")
-    ax.imshow(found, colours, vmin=0, vmax=1, extent=canvas.extent(cells or [Cells(1, 1)]), interpolation="nearest")
+    found = _cells(ax, seen, shown, canvas.cells_of(shape), fixed, veil=veil)
     canvas.frame(ax, shape or (1,))
     if not veil and max(shape, default=0) <= LINES:
         ax.set_xticks(np.arange(0.5, shape[-1] - 1), minor=True)
@@ -236,3 +240,32 @@ def _draw_plane(ax: Axes, seen: _Seen, shown: Sequence[int], fixed: Mapping[int,
     y, x = [0.0, *seen.center[list(shown)]][-2:]
     if math.isfinite(y) and math.isfinite(x):
         ax.plot(x, y, "o", ms=6, mfc=canvas.COLORS["yellow"], mec="black", mew=0.8, label="centre")
+
+
+def _cells(
+    ax: Axes, seen: _Seen, shown: Sequence[int], cells: Sequence[Cells], fixed: Mapping[int, int], *, veil: bool
+) -> npt.NDArray[np.bool_]:
+    """What is seen as an image: blue on grey, or all that is not behind a veil."""
+    found = np.atleast_2d(raster(seen.pixels, dict(zip(shown, cells, strict=True)), fixed))
+    colours = canvas.colours("#FFFFFFB8", "#FFFFFF00") if veil else canvas.colours("grey", "blue")
+    canvas.image(ax, found, cells or [Cells(1, 1)], colours)
+    return found
+
+
+def _enlarge(ax: Axes, seen: _Seen) -> None:
+    """A field that is a dot in its input once more, large, in the corner that is farthest from it."""
+    shape, box = seen.field.pixel_shape, seen.box
+    sides = box[:, 1] - box[:, 0]
+    if len(shape) != 2 or not sides.all() or max(shape) <= LARGE or (sides * TINY > min(shape)).any():
+        return
+    window = []
+    for (low, high), n in zip(box.tolist(), shape, strict=True):
+        first = max(low - (high - low) // 4 - 1, 0)
+        window.append(Cells(min(high + (high - low) // 4 + 1, n) - first, 1, first))
+    down, right = (box.sum(axis=1) < shape).tolist()
+    inset = ax.inset_axes((0.55 if right else 0.05, 0.05 if down else 0.55, 0.4, 0.4))
+    _cells(inset, seen, (0, 1), window, {}, veil=False)
+    canvas.outline(inset, box, "vermillion")
+    inset.set_xticks([])
+    inset.set_yticks([])
+    ax.indicate_inset_zoom(inset, edgecolor=canvas.COLORS["quiet"])

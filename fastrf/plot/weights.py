@@ -45,7 +45,7 @@ def effective(
     wrong = [share for share in shares if not 0 < share < 1]
     if wrong:
         raise UsageError(f"share {wrong[0]!r} must lie between 0 and 1")
-    cells = [Cells.of(n, canvas.MOST) for n in shape]
+    cells = canvas.cells_of(shape)
     values = weights.weights
     for axis, one in enumerate(cells):
         values = np.add.reduceat(values, one.begins, axis=axis) if one.step > 1 else values
@@ -54,14 +54,14 @@ def effective(
     if field is not None and weights.position is not None and len(shape) == 2:
         canvas.outline(axes, canvas.checked(field).box(weights.position), "orange")
     canvas.legend(axes)
-    where = "the mean of positions" if weights.position is None else f"({', '.join(map(str, weights.position))})"
-    axes.set_title(f"{weights.name} at {where}: effective receptive field", fontsize="medium")
+    where = "the mean of positions" if weights.position is None else canvas.spelt(weights.position)
+    axes.set_title(f"{canvas.short(weights.name, 36)} at {where}: effective receptive field", fontsize="medium")
     return axes
 
 
 def _map(ax: Axes, weights: Effective, values: FloatArray, cells: Sequence[Cells], shares: Sequence[float]) -> None:
     high = float(values.max(initial=0)) or 1.0
-    drawn = ax.imshow(values / high, "cividis", vmin=0, vmax=1, extent=canvas.extent(cells), interpolation="nearest")
+    drawn = canvas.image(ax, values / high, cells, "cividis")
     canvas.frame(ax, [one.n for one in cells])
     canvas.colorbar(ax, drawn, "weight, of the heaviest pixel")
     smooth = _smooth(values, weights.sigma / [one.step for one in cells])
@@ -89,7 +89,7 @@ def _level(values: FloatArray, smooth: FloatArray, share: float) -> float:
 
 
 def _line(ax: Axes, weights: Effective, values: FloatArray, cells: Sequence[Cells], shares: Sequence[float]) -> None:
-    ax.plot(cells[0].middles, values, color=canvas.COLORS["blue"], drawstyle="steps-mid")
+    ax.plot(cells[0].begins + (cells[0].step - 1) / 2, values, color=canvas.COLORS["blue"], drawstyle="steps-mid")
     ax.set_xlim(-0.5, cells[0].n - 0.5)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("sample")

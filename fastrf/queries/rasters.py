@@ -31,18 +31,21 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Positions that are looked at together.
 BATCH = 1 << 22
+#: Its multiples are spread most evenly between whole numbers.
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Cells(NamedTuple):
-    """An axis of `n` indices in cells of `step` each; the last one may have fewer."""
+    """`n` indices of an axis, from the `first` one on, in cells of `step` each; the last cell may have fewer."""
 
     n: int
     step: int
+    first: int = 0
 
     @classmethod
-    def of(cls, n: int, most: int) -> Cells:
-        """As small as they can be for at most so many."""
-        return cls(n, max(-(-n // most), 1))
+    def of(cls, n: int, most: int, few: int = 0) -> Cells:
+        """One for each index of an axis of at most so many; of a longer one as many (or as few), or somewhat less."""
+        return cls(n, 1 if n <= most else -(-n // (few or most)))
 
     @property
     def number(self) -> int:
@@ -52,13 +55,13 @@ class Cells(NamedTuple):
     @property
     def begins(self) -> IntArray:
         """int64[count]: the first index of each."""
-        return np.arange(self.number, dtype=np.int64) * self.step
+        return self.first + np.arange(self.number, dtype=np.int64) * self.step
 
     @property
-    def middles(self) -> IntArray:
-        """int64[count]: the index in the middle of each."""
-        sizes = np.minimum(self.step, self.n - self.begins)
-        return np.asarray(self.begins + sizes // 2)
+    def chosen(self) -> IntArray:
+        """int64[number]: an index of each, now here, now there, so that what repeats does not look constant."""
+        sizes = np.minimum(self.step, self.first + self.n - self.begins)
+        return np.asarray(self.begins + (np.arange(1, self.number + 1) * _GOLDEN % 1 * sizes).astype(np.int64))
 
 
 # What is seen ------------------------------------------------------------------------------------------------
@@ -91,9 +94,9 @@ def n_seen(seen: Dependency) -> int:
 
 
 def picked(dependency: Dependency, indices: Sequence[Cells | int]) -> Dependency:
-    """Per axis, the middles of cells or one index alone."""
+    """Per axis, an index of each cell or one alone."""
     for axis, wanted in enumerate(indices):
-        index = [wanted] if isinstance(wanted, int) else wanted.middles.tolist()
+        index = [wanted] if isinstance(wanted, int) else wanted.chosen.tolist()
         if len(index) != dependency.shape[axis]:
             dependency = dependency.map_axis(axis, _listed(dependency.shape[axis], index))
     return dependency
@@ -135,15 +138,17 @@ def _cells_of(group: Group, shape: Sequence[int], shown: Mapping[int, Cells], fi
     for axis, index in zip(others, outer, strict=True):
         keep &= index == fixed.get(axis, index)
         if axis in shown:
-            cell, size = cell * shown[axis].number + index // shown[axis].step, size * shown[axis].number
-    if last in fixed:
-        keep &= (low <= fixed[last]) & (fixed[last] < high)
+            n, step, first = shown[axis]
+            keep &= (index >= first) & (index < first + n)
+            cell, size = cell * shown[axis].number + (index - first) // step, size * shown[axis].number
+    n, step, first = shown.get(last, Cells(shape[last], 1)) if last not in fixed else Cells(1, 1, fixed[last])
+    low, high = np.maximum(low - first, 0), np.minimum(high - first, n)
+    keep &= low < high
     low, high, cell = low[keep], high[keep], cell[keep]
     mesh = [shown[axis].number if axis in group.cols else 1 for axis in sorted(shown)]
     if last not in shown:
         return (np.bincount(cell, minlength=size) > 0).reshape(mesh)
-    end, step = shown[last].number, shown[last].step
-    return filled(cell, low // step, (high - 1) // step, (size, end)).reshape(mesh)
+    return filled(cell, low // step, (high - 1) // step, (size, shown[last].number)).reshape(mesh)
 
 
 def filled(row: IntArray, first: IntArray, last: IntArray, shape: tuple[int, int]) -> Mask:
@@ -203,7 +208,9 @@ def _kinds(seen: Dependency, axis: int, cells: Cells) -> tuple[Mask, Mask]:
 def clipped_shares(nominal: Nominal, pixels: Sequence[int], cells: Sequence[Cells]) -> FloatArray:
     """float64[cells]: of the positions in each cell, the share that a border of the input cuts."""
     found = np.zeros([one.number for one in cells])
-    if 0 in nominal.shape or not cells:
+    if not cells:
+        return nominal.clipped(pixels).astype(np.float64)
+    if 0 in nominal.shape:
         return found
     per_row = max(math.prod(nominal.shape[1:]), 1)
     many = max(BATCH // (per_row * cells[0].step), 1)  # rows of cells at a time
