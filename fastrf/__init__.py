@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         UnsupportedOpError,
         UsageError,
     )
+    from fastrf.explorer.showing import explore, report
     from fastrf.field import ReceptiveField, load_field
     from fastrf.frontends.layers import (
         Layer,
@@ -97,6 +98,7 @@ _NAMES = {
     "engine.terms": "Group",
     "errors": "FastRFError FormatError LimitError MissingExtraError NetworkError PositionError ShapeError "
     "UnknownNodeError UnsupportedOpError UsageError",
+    "explorer.showing": "explore report",
     "field": "ReceptiveField load_field",
     "frontends.layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv "
     "flatten global_avg_pool layer linear max_pool relu resize",
@@ -180,6 +182,7 @@ __all__ = [
     "conv_transpose",
     "depthwise_conv",
     "diff",
+    "explore",
     "flatten",
     "global_avg_pool",
     "layer",
@@ -191,6 +194,7 @@ __all__ = [
     "ops",
     "plot",
     "relu",
+    "report",
     "resize",
     "rule",
     "sizes",

@@ -32,6 +32,7 @@ from fastrf.cli.options import (
     require_new,
     unfolded,
 )
+from fastrf.cli.report import report
 from fastrf.cli.sizes import sizes
 from fastrf.cli.sweep import sweep
 from fastrf.cli.tiling import tiling
@@ -213,6 +214,7 @@ app.command()(unfolded(context))
 app.command()(unfolded(diff))
 app.command()(unfolded(sweep))
 app.command()(unfolded(sizes))
+app.command()(unfolded(report))
 app.command()(unfolded(why))
 app.command()(unfolded(tiling))
 

@@ -11,7 +11,7 @@ from fastrf.errors import MissingExtraError
 __all__ = ["require"]
 
 #: What is installed under another name than it is imported by.
-_DISTRIBUTIONS = {"yaml": "PyYAML", "dask": "'dask[array]'"}
+_DISTRIBUTIONS = {"yaml": "PyYAML", "dask": "'dask[array]'", "PIL": "pillow"}
 
 
 def require(module: str, extra: str, what: str) -> Any:

@@ -26,8 +26,23 @@ export class Nominal {
   /** Whether a border of an input of this shape cuts what a position reads, or may. */
   clipped(position, shape) {
     const ends = this.at(position);
-    return ends !== null && ends.some(([low, high], axis) => !(low > high) && !(low >= 0 && high <= shape[axis]));
+    return ends !== null && ends.some((own, axis) => isCut(own, shape[axis]));
   }
+
+  /** The same for all positions, as boxes for `fillGrid`. */
+  cuts(shape) {
+    return this.pieces.map(({offsets, axes, extents}) => {
+      const parts = extents.map((extent, axis) => ({
+        rows: extent.phases.map(([factor]) => factor),
+        classAt: (at) => Number(isCut(extentAt(extent, at), shape[axis])),
+      }));
+      return {offsets, axes, parts, value: (numbers) => Number(numbers.includes(1))};
+    });
+  }
+}
+
+function isCut([low, high], size) {
+  return !(low > high) && !(low >= 0 && high <= size);
 }
 
 function extentAt({phases, low, high}, at) {

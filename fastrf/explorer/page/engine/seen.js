@@ -1,7 +1,7 @@
 // Seen: what one place reads, or is read by, as a union of products of runs; nothing is unfolded before it is drawn.
 
 import {pointsOf, runsBoth, runsCount, runsHave, runsJoint, runsMoved, runsProjected, runsUnion} from "./runs.js";
-import {bitsOf, complementOf, measure, partsOf, profile} from "./unions.js";
+import {bitsOf, complementOf, measure, commonParts, profile} from "./unions.js";
 
 /** A mask of more elements than this is not made. */
 const MOST_ELEMENTS = 2 ** 28;
@@ -31,7 +31,7 @@ export class Seen {
     if (this.isEmpty) return 0;
     if (this.terms.length === 1) return exactly(this.terms[0].reduce((n, part) => n * runsCount(part.runs), 1));
     const bits = bitsOf(this.terms.length);
-    const profiles = partsOf(this.terms.map((term) => term.map((part) => ({rows: [], cols: part.axes})))).map(
+    const profiles = commonParts(this.terms.map((term) => term.map((part) => ({rows: [], cols: part.axes})))).map(
       ({cols}) => profile(this.terms.map((term) => this.joined(term, cols)), bits),
     );
     return exactly(measure(profiles));

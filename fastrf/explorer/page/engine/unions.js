@@ -9,7 +9,7 @@ export function bitsOf(n) {
 }
 
 /** The finest grouping of rows and columns, [{rows, cols}], that the parts of all terms respect. */
-export function partsOf(terms) {
+export function commonParts(terms) {
   let parts = [];
   for (const {rows, cols} of terms.flat()) {
     let [ownRows, ownCols] = [rows, cols];
@@ -73,7 +73,7 @@ export function measure(profiles) {
 export function complementOf(shape, terms, joined) {
   if (!terms.length) return [shape.map((size, axis) => ({axes: [axis], runs: [0, size]}))];
   const bits = bitsOf(terms.length);
-  const parts = partsOf(terms.map((term) => term.map(({axes}) => ({rows: [], cols: axes}))));
+  const parts = commonParts(terms.map((term) => term.map(({axes}) => ({rows: [], cols: axes}))));
   const whole = parts.map(({cols}) => ({axes: cols, runs: [0, cols.reduce((n, axis) => n * shape[axis], 1)]}));
   const pieces = parts.map(({cols}, k) => {
     const found = new Map();
