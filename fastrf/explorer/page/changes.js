@@ -76,7 +76,7 @@ function changeButton(change, doc, store) {
     "button",
     {type: "button", class: "changes-item", on: {click: choose}},
     element("span", {class: "changes-name", text: name}),
-    element("span", {class: "changes-kind", text: `${tellKind(doc.models[model].nodes[node])}, ${change.kind}`}),
+    element("span", {class: "changes-kind", text: tellKind(doc.models[model].nodes[node])}),
     told === name ? null : element("span", {class: "changes-told", text: told}),
   );
 }

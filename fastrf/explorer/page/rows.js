@@ -100,7 +100,7 @@ export function columnParts(columns, width) {
 }
 
 function nameWidth(name, size, width) {
-  return Math.min(name.width, Math.max(110, width - (size?.width ?? 0)));
+  return Math.round(Math.min(Math.max(name.width, 0.45 * width), Math.max(110, width - (size?.width ?? 0))));
 }
 
 // Numbers of the layers in whose name, operator, class or remarks every word of the query occurs.
