@@ -176,15 +176,6 @@ def test_what_is_not_known_is_said(monkeypatch):
     assert fastrf.sizes({"layers": [{"op": "copies"}, fastrf.max_pool(2)]}, (2, 12)).even[0][0][2] == 2
 
 
-def test_a_module_of_which_only_shapes_are_known_has_no_answer():
-    torch = pytest.importorskip("torch")
-    sizes = fastrf.sizes(torch.nn.Conv1d(2, 2, 3, stride=2), (2, 16))
-
-    assert sizes.fits(7)
-    assert sizes.even == (None,)
-    assert "not known" in str(sizes)
-
-
 def test_the_command(capsys):
     for words, code, told in (
         (["--even", "--fits", "570"], 1, "a stride of 4 does not divide 570"),

@@ -17,7 +17,7 @@ import typer
 
 from fastrf.errors import FormatError, ShapeError, UsageError
 from fastrf.system import terminal
-from fastrf.system.terminal import status
+from fastrf.system.terminal import progress_bar, status
 
 if TYPE_CHECKING:
     from fastrf.analysis import Analysis
@@ -113,8 +113,8 @@ class Source:
 
         if self.ignore:
             raise UsageError("--ignore changes no sizes; leave it out")
-        with status(f"reading {self.model} ..."):
-            return self._asked(functools.partial(sizes, within=within, wrt=self.wrt))
+        with progress_bar(f"sizes of {self.model}") as progress:
+            return self._asked(functools.partial(sizes, within=within, wrt=self.wrt, progress=progress))
 
     def field(self, node: str | None) -> ReceptiveField:
         """The field of one node, by default of the first output."""

@@ -16,6 +16,7 @@ from fastrf.frontends.python import require_callable
 from fastrf.network import Network
 from fastrf.system.extras import require
 from fastrf.system.files import opened
+from fastrf.system.terminal import Progress, silent
 
 if TYPE_CHECKING:
     from fastrf.queries.sizes.answers import Sizes
@@ -73,6 +74,7 @@ def sizes(
     capture: str = "auto",
     on_unsupported: str = "raise",
     trust: bool = False,
+    progress: Progress | None = None,
 ) -> Sizes:
     """Which sizes of the input fit a network, its spatial axes one by one, solved from the shapes of its layers.
 
@@ -83,7 +85,7 @@ def sizes(
     A PyTorch module is run with a symbol for the size, its own conditions included. An ONNX file that fixes an axis at
     the given size takes no other; give another size to ask its layers. Another network that is read for one input anew
     (a file, a built-in one) may hold numbers that follow its size: it is read at some sizes to find them and at others
-    to look at the answer, which `assumes` says.
+    to look at the answer, which `assumes` says. `progress(done, total)` is called as sizes are settled or read.
 
     Raises what `fastrf.load` raises, UsageError for a range that is none or an input that is not named, ShapeError for
     an input without spatial axes, and UnsupportedOpError for layers whose shapes are not solved.
@@ -94,11 +96,12 @@ def sizes(
     options = Options(channel_axis, values or {}, mask_below, on_unsupported, trust, capture)
     bounds = checked_range(within)
     if _is_torch(source) or _names_torch(source):
-        found = _module_sizes(source, input_shape, options, wrt, bounds)
+        found = _module_sizes(source, input_shape, options, wrt, bounds, progress or silent)
         if isinstance(found, Sizes):
             return found
         source, input_shape = found
-    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, bounds, **_about(source))
+    told = {**_about(source), "progress": progress or silent}
+    return of_network(lambda shape: read(source, shape, options), input_shape, wrt, bounds, **told)
 
 
 def _about(source: Any) -> dict[str, Any]:
@@ -222,7 +225,7 @@ def _names_torch(source: Any) -> bool:
     return source.startswith("timm/") or (":" in source and not source.lower().endswith((".toml", ".json", ".onnx")))
 
 
-def _module_sizes(source: Any, input_shape: Any, options: Options, wrt: str | None, within: Any) -> Any:
+def _module_sizes(source: Any, input_shape: Any, options: Options, *asked: Any) -> Any:
     """Sizes of a PyTorch module; the module and its shape where runs on symbols do not tell; what else there is."""
     torch = require("torch", "torch", "a PyTorch model")
     from fastrf.frontends.torch import sizes as frontend
@@ -230,7 +233,7 @@ def _module_sizes(source: Any, input_shape: Any, options: Options, wrt: str | No
     source, input_shape, name = _torch_source(source, input_shape, options)
     if isinstance(source, torch.nn.Module):
         try:
-            return frontend.module_sizes(source, name, input_shape, options, wrt, within)
+            return frontend.module_sizes(source, name, input_shape, options, *asked)
         except frontend.UnfollowedError:
             return source, input_shape
     return source, input_shape

@@ -13,7 +13,7 @@ from fastrf.frontends.torch.exporting import first_line
 from fastrf.frontends.torch.inputs import Inputs, signature_of
 from fastrf.frontends.torch.returning import names_of
 
-__all__ = ["own_failure", "reason_of", "too_large"]
+__all__ = ["own_failure", "reason_of", "too_large", "watched"]
 
 #: Larger models are not run to find out more.
 _MOST_PARAMETERS = 200_000_000
@@ -96,7 +96,7 @@ def _failure(model: torch.nn.Module, inputs: Inputs) -> _Failure | None:
     held = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     running: list[str] = []
     try:
-        with _watched(model, running):
+        with watched(model, running):
             inputs.run(model)
     except (Exception, SystemExit) as error:
         return _Failure(error, running[-1] if running else "")
@@ -108,7 +108,7 @@ def _failure(model: torch.nn.Module, inputs: Inputs) -> _Failure | None:
 
 
 @contextlib.contextmanager
-def _watched(model: torch.nn.Module, running: list[str]) -> Iterator[None]:
+def watched(model: torch.nn.Module, running: list[str]) -> Iterator[None]:
     """While it lasts, `running` tells which modules have not returned."""
     names = {module: found[0] for module, found in names_of(model).items()}
 

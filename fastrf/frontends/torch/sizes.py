@@ -6,31 +6,35 @@ flow. It stands for all sizes for which these come out alike, those for which th
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from fastrf.errors import FastRFError, ShapeError, UsageError
 from fastrf.frontends.options import Options
 from fastrf.frontends.torch.capture import captured
 from fastrf.frontends.torch.exporting import first_line, quiet
+from fastrf.frontends.torch.failing import watched
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised, memoised
 from fastrf.frontends.torch.program import to_network
+from fastrf.frontends.torch.strides import Strides
+from fastrf.frontends.torch.symbols import Symbols, number_of
 from fastrf.network import Input
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
-from fastrf.queries.sizes.guards import LIMIT, UnreadError, number_of, places_of
 from fastrf.queries.sizes.layers import Followed
 from fastrf.queries.sizes.lengths import FARTHEST, Places
 from fastrf.queries.sizes.solving import moved_shapes, spatial_axes
 from fastrf.queries.sizes.trace import Need, Piece
+from fastrf.queries.sizes.values import LIMIT, UnreadError
+from fastrf.system.terminal import Progress, silent
 
 __all__ = ["Module", "Ran", "UnfollowedError", "module_sizes"]
 
@@ -54,7 +58,8 @@ class Ran(NamedTuple):
     outputs: tuple[tuple[Any, ...], ...]
     failed: str | None
     module: str
-    conditions: tuple[Any, ...]
+    symbols: Symbols
+    strides: Strides
 
 
 class Module:
@@ -63,7 +68,6 @@ class Module:
     def __init__(self, model: torch.nn.Module, inputs: Inputs, given: Mapping[str, Any], wrt: str | None) -> None:
         self.model, self.inputs = model, inputs
         self.memoised = memoised()
-        self.names = {id(module): name for name, module in model.named_modules()}
         tensors = inputs.by_name(model, given)
         told = ", ".join(tensors)
         if wrt is None and len(tensors) != 1:
@@ -79,61 +83,42 @@ class Module:
 
     def run(self, shape: Sequence[int], symbolic: int | None = None) -> Ran:
         """What the module makes of the tensor in a shape, one of its sizes a symbol or none."""
-        env = ShapeEnv(specialize_zero_one=False, duck_shape=False)
-        mode = FakeTensorMode(shape_env=env, allow_non_fake_inputs=True)
+        mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
+        mode.cache_enabled = symbolic is None  # it keeps what numbers have, not what symbols have
+        symbols = Symbols(1 if symbolic is None else shape[symbolic])
+        sizes = [symbols.symbol() if axis == symbolic else n for axis, n in enumerate(shape)]
+        mine = self.first
 
         def faked(tensor: Any) -> Any:
-            if not isinstance(tensor, torch.Tensor):
-                return tensor
-            mine = tensor is self.first
-            kinds = [
-                DimDynamic.DYNAMIC if mine and axis == symbolic else DimDynamic.STATIC for axis in range(tensor.ndim)
-            ]
-            example = torch.empty(tuple(shape), dtype=tensor.dtype, device=tensor.device) if mine else tensor
-            return mode.from_tensor(example, symbolic_context=StatelessSymbolicContext(dynamic_sizes=kinds))
+            if tensor is mine:
+                with mode:
+                    return torch.empty(sizes, dtype=mine.dtype, device=mine.device)
+            return mode.from_tensor(tensor, static_shapes=True) if isinstance(tensor, torch.Tensor) else tensor
 
         inside: list[str] = []
-        with quiet(), as_it_was(self.model, self._left), torch.no_grad(), self._entered(inside):
+        strides = Strides(inside)
+        with quiet(), as_it_was(self.model, self._left), torch.no_grad(), watched(self.model, inside):
             evaluating(self.model)
             arguments, named = pytree.tree_map(faked, (self.inputs.arguments, self.inputs.named))
             try:
                 # which kernel convolves is another way for each size, and none of them has other shapes
-                with mode, enable_python_dispatcher(), torch.backends.mkldnn.flags(enabled=False):
+                with mode, enable_python_dispatcher(), torch.backends.mkldnn.flags(enabled=False), strides.watched():
                     made = self.model(*arguments, **named)
             except Exception as error:
-                conditions = tuple(guard.expr for guard in env.guards)
-                return Ran((), first_line(error), inside[-1] if inside else "", conditions)
-        tensors = [leaf for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor)]
-        outputs = tuple(tuple(map(_plain, tensor.shape)) for tensor in tensors)
-        return Ran(outputs, None, "", tuple(guard.expr for guard in env.guards))
+                return Ran((), first_line(error), inside[-1] if inside else "", symbols, strides)
+        outputs = tuple(tuple(leaf.shape) for leaf in pytree.tree_leaves(made) if isinstance(leaf, torch.Tensor))
+        return Ran(outputs, None, "", symbols, strides)
 
     def _left(self) -> bool:
         """Empty caches of functions that were there before the first run; others are looked for at the end."""
         forget_memoised(self.memoised)
         return False
 
-    @contextlib.contextmanager
-    def _entered(self, inside: list[str]) -> Iterator[None]:
-        """The names of modules that are running, while it lasts."""
-
-        def enter(module: torch.nn.Module, _: Any) -> None:
-            if id(module) in self.names:
-                inside.append(self.names[id(module)])
-
-        def leave(module: torch.nn.Module, *_: Any) -> None:
-            if id(module) in self.names and inside:
-                inside.pop()
-
-        hooks = torch.nn.modules.module
-        handles = [hooks.register_module_forward_pre_hook(enter), hooks.register_module_forward_hook(leave)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def follow(self, axis: int, names: Sequence[str], within: tuple[int, int | None]) -> Followed:
+    def follow(
+        self, axis: int, names: Sequence[str], within: tuple[int, int | None], progress: Progress = silent
+    ) -> Followed:
         """All sizes of an axis (with the batch), the others as they are. Raises UnfollowedError."""
+        asked = np.arange(within[0], within[1] or FARTHEST)
         found, left, met = Followed(), Places.between(within[0], within[1] or FARTHEST), 0
         size: int | None = self.shape[axis]
         for _ in range(MOST_RUNS):
@@ -145,6 +130,7 @@ class Module:
             met = max(met, more)
             found.pieces.append(piece)
             left = left & ~piece.domain
+            progress(int(asked.size - left.at(asked).sum()), asked.size)
             size = left.first
             if size == LIMIT:
                 return _stopped(found, left, "layers hold products of lengths")
@@ -163,19 +149,15 @@ class Module:
         if ran.failed is not None and self.run(shape).failed is None:
             raise UnfollowedError(ran.failed)  # the symbol is to blame
         try:
-            domain = Places.between(1)
-            conditions = dict.fromkeys(ran.conditions)
-            for condition in conditions:
-                domain = domain & places_of(condition)
+            domain, met = ran.symbols.domain, ran.symbols.met
             outputs = [[number_of(n) for n in _without_batch(output)] for output in ran.outputs]
         except (UnreadError, FastRFError) as error:
             raise UnfollowedError(str(error)) from error
-        if not domain.holds(size):
-            raise UnfollowedError(f"conditions at {size} that do not hold there")
         if ran.failed is not None:
             need = Need(ran.module, _NOWHERE, lambda n: self.why(axis, n))
-            return Piece(domain, _NOWHERE, (need,), {}), len(conditions)
-        return Piece(domain, domain, (), dict(zip(named(names, outputs), outputs, strict=True))), len(conditions)
+            return Piece(domain, _NOWHERE, (need,), {}), met
+        shapes = dict(zip(named(names, outputs), outputs, strict=True))
+        return Piece(domain, domain, (), shapes, ran.strides.needs(domain)), met
 
 
 def _stopped(found: Followed, left: Places, why: str) -> Followed:
@@ -195,13 +177,14 @@ def module_sizes(
     options: Options,
     wrt: str | None,
     within: tuple[int, int | None],
+    progress: Progress = silent,
 ) -> Sizes:
     """The sizes that a module takes. Raises UnfollowedError where runs do not tell, otherwise as `fastrf.sizes`."""
     module, assumes = _fitting(model, input_shape, options, wrt)
     shape, names, axes = _described(module, options, wrt)
     batch = len(module.shape) - len(shape)
     try:
-        found = [module.follow(axis + batch, names, within) for axis in axes]
+        found = [module.follow(axis + batch, names, within, progress) for axis in axes]
     finally:
         forget_memoised()
     answers = [AxisSizes(axis, shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
@@ -260,11 +243,6 @@ def _described(module: Module, options: Options, wrt: str | None) -> tuple[tuple
 def named(names: Sequence[str], outputs: Sequence[Any]) -> Sequence[str]:
     """The names of outputs where they are known, numbers otherwise."""
     return names if len(names) == len(outputs) else [f"output{k}" for k in range(len(outputs))]
-
-
-def _plain(size: Any) -> Any:
-    """A size as a number, or as an expression."""
-    return size if isinstance(size, int) else size.node.expr
 
 
 def _without_batch(shape: Sequence[Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 A chain of layers makes of a length `n` what repeats: from some `n` on, `f(n + period)` is `f(n)` plus a step that
 depends on `n` modulo the period alone. Sums, differences, divisions and choices of such functions are such functions,
-and where two of them are equal is a set that repeats. Shape rules (`rules_*`) and guards of PyTorch compute with them.
+and where two of them are equal is a set that repeats. Shape rules and what PyTorch is run with compute with them.
 """
 
 from __future__ import annotations

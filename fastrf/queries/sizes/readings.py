@@ -19,7 +19,7 @@ from fastrf.queries.sizes.layers import Followed, Hole, follow
 from fastrf.queries.sizes.lengths import FARTHEST, Length, Places, length
 from fastrf.queries.sizes.trace import Need, Piece
 
-__all__ = ["Read", "learned", "only"]
+__all__ = ["MOST_SINGLE", "NEAR", "Read", "learned", "only"]
 
 #: The network with one axis of the input of a size; what is wrong where it does not fit.
 Read = Callable[[int], Network | str]

@@ -10,8 +10,9 @@ from fastrf.network import Input, Network
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
 from fastrf.queries.sizes.layers import Followed, follow
 from fastrf.queries.sizes.lengths import FARTHEST
-from fastrf.queries.sizes.readings import learned, only, weights_fit
+from fastrf.queries.sizes.readings import MOST_SINGLE, NEAR, learned, only, weights_fit
 from fastrf.queries.sizes.strides import with_strides
+from fastrf.system.terminal import Progress, silent
 
 __all__ = ["checked_range", "moved_shapes", "of_network", "spatial_axes"]
 
@@ -30,6 +31,7 @@ def of_network(
     *,
     fixed: bool,
     stated: Stated = lambda: {},
+    progress: Progress = silent,
 ) -> Sizes:
     """The sizes that fit a network which `load` reads at a shape; `fixed` says that its layers are always the same.
 
@@ -40,17 +42,10 @@ def of_network(
     """
     network, moved = _read(load, input_shape)
     given = _input(network, wrt)
-    axes = spatial_axes(given)
+    axes, alone = spatial_axes(given), _stated_axes(given, stated())
 
     def at(sizes: Mapping[int, int]) -> Network | str:
-        shape = tuple(sizes.get(axis, n) for axis, n in enumerate(given.shape))
-        shapes = {name: shape if name == given.name else one.shape for name, one in network.inputs.items()}
-        try:
-            return load(shapes if len(shapes) > 1 else shape)
-        except (NetworkError, FormatError) as error:  # constants of a file that do not fit each other any more
-            return str(error)
-
-    alone = _stated_axes(given, stated())
+        return _at(load, network, given, sizes)
 
     def found_of(axis: int) -> Followed:
         if axis in alone:
@@ -58,22 +53,36 @@ def of_network(
             return with_strides(found, lambda _: network, {}, given.name, axis)
         if fixed:
             return follow(network, given.name, axis)
-        return _followed(axis, at, network, given, within)
+        return _followed(axis, at, network, given, within, progress)
 
     found = [found_of(axis) for axis in axes]
     answers = [AxisSizes(axis, given.shape[axis], one.pieces, within) for axis, one in zip(axes, found, strict=True)]
     assumes = dict.fromkeys([*moved, *network.assumes, *(text for one in found for text in one.assumes)])
+    tied = _tied(network, found)
 
     def tried(sizes: tuple[int, ...]) -> Mapping[str, Sequence[int]] | str:
-        other = at(dict(zip(axes, sizes, strict=True)))
-        if isinstance(other, str):
-            return other
-        node = weights_fit(network, other)
-        shapes = {name: other.shape_of(name) for name in other.outputs}
-        return shapes if node is None else f"node {node!r}: its weights are for another shape"
+        return _outputs(network, at(dict(zip(axes, sizes, strict=True))))
 
-    tied = _tied(network, found)
     return Sizes(network.name, given.shape, tuple(answers), tied, tuple(assumes), None if tied is None else tried)
+
+
+def _at(load: Load, network: Network, given: Input, sizes: Mapping[int, int]) -> Network | str:
+    """The network with other sizes of an input, or what is wrong with them."""
+    shape = tuple(sizes.get(axis, n) for axis, n in enumerate(given.shape))
+    shapes = {name: shape if name == given.name else one.shape for name, one in network.inputs.items()}
+    try:
+        return load(shapes if len(shapes) > 1 else shape)
+    except (NetworkError, FormatError) as error:  # constants of a file that do not fit each other any more
+        return str(error)
+
+
+def _outputs(network: Network, other: Network | str) -> Mapping[str, Sequence[int]] | str:
+    """Shapes of another network's outputs; what is wrong where it is none with the same weights."""
+    if isinstance(other, str):
+        return other
+    node = weights_fit(network, other)
+    shapes = {name: other.shape_of(name) for name in other.outputs}
+    return shapes if node is None else f"node {node!r}: its weights are for another shape"
 
 
 def _stated_axes(given: Input, shapes: Mapping[str, Sequence[Any]]) -> list[int]:
@@ -88,13 +97,16 @@ def _followed(
     network: Network,
     given: Input,
     within: tuple[int, int | None],
+    progress: Progress,
 ) -> Followed:
     """An axis of the network, which is read once for each size."""
+    expected = within[1] - within[0] if within[1] is not None and within[1] - within[0] <= MOST_SINGLE else 2 * NEAR
     known: dict[int, Network | str] = {given.shape[axis]: network}
 
     def read(size: int) -> Network | str:
         if size not in known:
             known[size] = at({axis: size})
+            progress(len(known), max(len(known), expected))
         return known[size]
 
     return with_strides(learned(read, given.name, axis, given.shape[axis], within), read, known, given.name, axis)
