@@ -455,3 +455,20 @@ def test_sizes_that_are_rare_are_found():
     answer = AxisSizes(1, 36, learned(read, "input", 1, 36, (1, None)).pieces)
     assert answer.progressions == ((12, None, 12),)
     assert answer.output_shape(120) == (1, 10)
+
+
+def test_layers_that_are_not_solved_are_named():
+    def uneven(size):
+        return fastrf.load([fastrf.layer("pad", padding=[[0, 0], [size * size % 7, 0]], name="uneven")], (1, size))
+
+    def another(size):
+        return fastrf.load([fastrf.layer("relu" if size % 3 else "tanh", name="another")], (1, size))
+
+    for read, told in (
+        (uneven, "numbers of node 'uneven' (pad) do not grow evenly"),
+        (another, "node 'another' (relu) is another from size to size"),
+    ):
+        found = learned(read, "input", 1, 30, (1, None))
+        assert told in found.assumes[0]
+        assert "--within START:STOP" in found.assumes[0]
+        assert found.assumes[0].count("\n") == 0

@@ -6,6 +6,7 @@ which a map is resized, the two axes of a grid of tokens. Such numbers are found
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -319,7 +320,23 @@ def _of_rest(read: Read, origin: Network, where: tuple[str, int], period: int, s
         merged, _ = _merged(whole)
         return follow(merged, *where, domain=domain, settle=_affine, origin=origin)
     except _UnlikeError as error:
-        raise UnsupportedOpError(f"shapes at sizes {', '.join(map(str, sizes))} are not solved") from error
+        told = f"shapes at sizes {', '.join(map(str, sizes))} are not solved: {_unlike(networks)}"
+        raise UnsupportedOpError(told) from error
+
+
+def _unlike(networks: Mapping[int, Network | str]) -> str:
+    """The first layer that is another from size to size, or whose numbers do not grow evenly; what is wrong at one."""
+    whole = [one for one in networks.values() if isinstance(one, Network)]
+    if len(whole) < len(networks):
+        return next(f"at {n}, {one}" for n, one in networks.items() if isinstance(one, str))
+    changed = ""
+    for nodes in itertools.zip_longest(*(one.nodes for one in whole)):
+        first = next(node for node in nodes if node is not None)
+        if any(n is None or (n.name, n.op, n.inputs) != (first.name, first.op, first.inputs) for n in nodes):
+            return f"node {first.name!r} ({first.op}) is another from size to size"
+        if not changed and any(node.attributes != first.attributes for node in nodes):
+            changed = f"numbers of node {first.name!r} ({first.op}) do not grow evenly"
+    return changed
 
 
 def _agrees(read: Read, origin: Network, found: Followed, size: int) -> bool:
