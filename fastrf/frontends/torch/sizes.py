@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,22 +120,30 @@ class Module:
     ) -> Followed:
         """All sizes of an axis (with the batch), the others as they are. Raises UnfollowedError."""
         asked = np.arange(within[0], within[1] or FARTHEST)
-        found, left, met = Followed(), Places.between(within[0], within[1] or FARTHEST), 0
+        ways, found, left, met = (
+            list[tuple[Piece, Ran]](),
+            Followed(),
+            Places.between(within[0], within[1] or FARTHEST),
+            0,
+        )
         size: int | None = self.shape[axis]
-        for _ in range(MOST_RUNS):
-            if size is None:
-                return found
+        while size is not None:
+            if len(ways) == MOST_RUNS:
+                raise UnfollowedError(f"more than {MOST_RUNS} ways through the module")
             if met > MOST_MET and within == (1, None):
-                return _stopped(found, left, f"runs meet {met} conditions; {WITHIN}")
-            piece, more = self._piece(axis, size, names)
-            met = max(met, more)
-            found.pieces.append(piece)
-            left = left & ~piece.domain
+                found = _stopped(left, f"runs meet {met} conditions; {WITHIN}")
+                break
+            if size == LIMIT:
+                found = _stopped(left, "numbers are neither lengths nor products of them")
+                break
+            ways.append(self._piece(axis, size, names))
+            met = max(met, ways[-1][1].symbols.met)
+            left = left & ~ways[-1][0].domain
             progress(int(asked.size - left.at(asked).sum()), asked.size)
             size = left.first
-            if size == LIMIT:
-                return _stopped(found, left, "layers hold products of lengths")
-        raise UnfollowedError(f"more than {MOST_RUNS} ways through the module")
+        following = {place for _, ran in ways for place in ran.strides.following}
+        pieces = [replace(piece, strides=ran.strides.needs(piece.domain, following)) for piece, ran in ways]
+        return replace(found, pieces=[*pieces, *found.pieces])
 
     def why(self, axis: int, size: int) -> str:
         """What the module says of a size."""
@@ -142,32 +151,31 @@ class Module:
         forget_memoised()
         return ran.failed or "it is not known why"
 
-    def _piece(self, axis: int, size: int, names: Sequence[str]) -> tuple[Piece, int]:
-        """The sizes that go the way of one, and how many conditions it meets."""
+    def _piece(self, axis: int, size: int, names: Sequence[str]) -> tuple[Piece, Ran]:
+        """The sizes that go the way of one, and its run."""
         shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
         ran = self.run(shape, axis)
         if ran.failed is not None and self.run(shape).failed is None:
             raise UnfollowedError(ran.failed)  # the symbol is to blame
         try:
-            domain, met = ran.symbols.domain, ran.symbols.met
+            domain = ran.symbols.domain
             outputs = [[number_of(n) for n in _without_batch(output)] for output in ran.outputs]
         except (UnreadError, FastRFError) as error:
             raise UnfollowedError(str(error)) from error
         if ran.failed is not None:
             need = Need(ran.module, _NOWHERE, lambda n: self.why(axis, n))
-            return Piece(domain, _NOWHERE, (need,), {}), met
+            return Piece(domain, _NOWHERE, (need,), {}), ran
         shapes = dict(zip(named(names, outputs), outputs, strict=True))
-        return Piece(domain, domain, (), shapes, ran.strides.needs(domain)), met
+        return Piece(domain, domain, (), shapes), ran
 
 
-def _stopped(found: Followed, left: Places, why: str) -> Followed:
-    """What is found, and that nothing is known of other sizes."""
+def _stopped(left: Places, why: str) -> Followed:
+    """That nothing is known of sizes."""
     first, last = left.first or 0, int(left.inside.nonzero()[0][-1])
     which = "sizes" if left.inside[first : last + 1].all() else "some sizes"
     told = f"{which} of {first} " + ("and more" if last == FARTHEST - 1 else f"to {last}")
-    found.assumes.append(f"{told} are not known: {why}")
-    found.pieces.append(Piece(left, _NOWHERE, (Need("", _NOWHERE, lambda n: f"{n} is not known: {why}"),), {}))
-    return found
+    need = Need("", _NOWHERE, lambda n: f"{n} is not known: {why}")
+    return Followed([Piece(left, _NOWHERE, (need,), {})], assumes=[f"{told} are not known: {why}"])
 
 
 def module_sizes(

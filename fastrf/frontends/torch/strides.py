@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -33,9 +33,9 @@ class _Padded(NamedTuple):
 
 
 class _Stride(NamedTuple):
-    """A layer with a stride along an axis: what it gets, what of that is not padding, and the padding."""
+    """A layer with a stride by module and axis: what it gets, what of that is not padding, and the padding."""
 
-    module: str
+    place: tuple[str, int]
     stride: int
     size: Any
     bare: Any
@@ -57,27 +57,35 @@ class Strides:
         with _Operators(self), _Functions(self):
             yield
 
-    def needs(self, domain: Places) -> list[Need] | None:
-        """What layers get is a multiple of their strides, for sizes of a domain; None where that is not known."""
+    @property
+    def following(self) -> set[tuple[str, int]]:
+        """Modules and axes that follow the input."""
+        return {one.place for one in self._found if isinstance(one.size, torch.SymInt)}
+
+    def needs(self, domain: Places, following: Collection[tuple[str, int]]) -> list[Need] | None:
+        """What layers get is a multiple of their strides, for sizes of a domain; None where that is not known.
+
+        `following` holds the places that follow the input: a size of 1 may be a number there, since PyTorch takes one.
+        """
         trace = Trace(domain)
         try:
             for one in self._found if self._known else ():
-                trace.node = one.module
+                trace.node = one.place[0]
                 size = one.bare if is_uncropped(trace, [list(map(number_of, one.padding))]) else one.size
-                trace.stride(one.stride, number_of(size), one.parts)
+                if one.place in following:
+                    trace.stride(one.stride, number_of(size), one.parts, follows=True)
         except UnreadError:
             return None
         return trace.strides if self._known else None
 
     def note(self, x: torch.Tensor, axis: int, stride: Any, parts: int = 1) -> None:
-        """A stride along an axis; nothing where the axis does not follow the input."""
-        size: Any = x.shape[axis]
+        """A stride along an axis."""
         if isinstance(stride, torch.SymInt):
-            self._known = False
-        elif stride > 1 and isinstance(size, torch.SymInt):
+            self.unknown()
+        elif stride > 1:
             padded = self._padded.get(id(x), _Padded(x, tuple(x.shape), ()))
-            module = self._inside[-1] if self._inside else ""
-            self._found.append(_Stride(module, stride, size, padded.shape[axis], padded.padding, parts))
+            place = (self._inside[-1] if self._inside else "", axis)
+            self._found.append(_Stride(place, stride, x.shape[axis], padded.shape[axis], padded.padding, parts))
 
     def pad(self, x: torch.Tensor, padding: Sequence[Any], made: torch.Tensor) -> None:
         """A tensor is another one padded."""
@@ -120,7 +128,7 @@ def _pool(n: int) -> Callable[[Strides, Sequence[Any], Any], None]:
 def _slice(seen: Strides, arguments: Sequence[Any], made: Any) -> None:
     given: list[Any] = [*arguments, *(None, 0, None, None, 1)[len(arguments) :]]
     x, axis, start, stop, step = given
-    if not isinstance(x.shape[axis], torch.SymInt) or (isinstance(step, int) and step == 1):
+    if isinstance(step, int) and step == 1:
         return
     numbers = all(n is None or isinstance(n, int) for n in (start, stop, step))
     if numbers and (start or 0) in range(step) and (stop is None or stop > _END):

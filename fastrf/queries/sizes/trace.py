@@ -70,9 +70,12 @@ class Trace:
             self.needs.append(Need(self.node, met, lambda n: told.format(*(length(v).of(n) for v in lengths))))
             self.fits = self.fits & met
 
-    def stride(self, stride: int, size: Number, parts: int = 1) -> None:
-        """Note that `parts` times a length should be a whole multiple of a stride; what is left over still fits."""
-        if stride > 1 and not is_fixed(size) and self.strides is not None:
+    def stride(self, stride: int, size: Number, parts: int = 1, *, follows: bool = False) -> None:
+        """Note that `parts` times a length should be a whole multiple of a stride; what is left over still fits.
+
+        Of a number that is asked only where it `follows` the input.
+        """
+        if stride > 1 and (follows or not is_fixed(size)) and self.strides is not None:
             told = f"a stride of {stride if parts == 1 else f'{stride}/{parts}'} does not divide {{}}"
             need = Need(self.node, (length(size) * parts % stride).equals(0), lambda n: told.format(length(size).of(n)))
             self.strides.append(need)
