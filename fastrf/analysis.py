@@ -180,7 +180,11 @@ class Analysis(Mapping[str, ReceptiveField]):
         from fastrf.queries.leaks import first_leaks
 
         name = self.network.outputs[0] if node is None else resolve(self.network, node)
-        return first_leaks(self._seen, self, name, axis, stride)
+
+        def between(wrt: str) -> Dependency:
+            return analyze(self._seen, wrt=wrt, targets=[name])[name].positional
+
+        return first_leaks(self._seen, self, name, axis, stride, between)
 
     def summary(self, depth: int | None = None) -> Summary:
         """A table with a row per node; `depth` folds dotted names to so many parts, as modules."""

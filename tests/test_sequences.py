@@ -134,6 +134,42 @@ def test_leaks_are_told_where_they_first_appear():
     assert analysis.leaks(node="late")[0].pairs(runs=True).tolist() == [[k, k + 1, k + 2] for k in range(7)]
 
 
+def padded(mode, first=()):
+    """Two blocks that pad their start and convolve, behind other layers."""
+    blocks = [
+        layer
+        for k in range(2)
+        for layer in (
+            {"name": f"pad{k}", "op": "pad", "padding": [[0, 0], [3, 0]], "mode": mode},
+            {"name": f"conv{k}", "op": "conv", "out_channels": 1, "kernel_size": 4},
+            {"name": f"act{k}", "op": "relu"},
+        )
+    ]
+    return fastrf.analyze([*first, *blocks], (1, 16))
+
+
+@pytest.mark.parametrize(("mode", "nodes"), [("circular", ["pad0", "pad1"]), ("reflect", ["pad0"]), ("constant", [])])
+def test_pads_and_not_what_reads_them_are_to_blame(mode, nodes):
+    analysis = padded(mode)
+    told = analysis.leaks()
+    assert [leak.node for leak in told] == nodes
+    assert sum(leak.count for leak in told) == len(analysis.output.leaks())
+    if mode == "circular":  # what the network of one pad leaks is that pad's, the rest is the other's
+        alone = padded("constant").leaks(), analysis.leaks(node="act0")
+        assert [leak.node for leak in alone[1]] == ["pad0"]
+        assert told[0].relation.contains(alone[1][0].relation)
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "constant"])
+def test_what_leaks_before_pads_is_told_there(mode):
+    """A pad moves steps on, and what they carry is followed through it."""
+    analysis = padded(mode, [fastrf.conv(1, 3, padding=1, name="late")])
+    told = {leak.node: leak.relation for leak in analysis.leaks()}
+    assert told["late"].contains(fastrf.analyze([fastrf.conv(1, 2, padding=[[0, 1]])], (1, 16)).leaks()[0].relation)
+    assert set(told) == {"late", *([] if mode == "constant" else ["pad0", "pad1"] if mode == "circular" else ["pad0"])}
+    assert sum(relation.n_points for relation in told.values()) == len(analysis.output.leaks())
+
+
 def test_context_is_one_record():
     found = fastrf.analyze("tcn", (1, 512)).output.context(16_000)
     assert (found.lookback, found.lookahead, found.latency, found.step, found.period) == (252, 0, 1, 1, 1)

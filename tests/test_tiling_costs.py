@@ -191,3 +191,15 @@ def test_bad_input():
         best(analysis, outputs="nothing")
     with pytest.raises(fastrf.ShapeError, match="steps of 16"):
         costs(analysis, (100, 64))
+
+
+def test_no_tile_is_proposed_that_a_plan_refuses():
+    """An adaptive pool makes as many positions of a tile as of the image, however regular they are."""
+    spec = [fastrf.conv(4, 3, padding=1), fastrf.layer("adaptive_avg_pool", output_size=[32, 64])]
+    analysis = fastrf.analyze(spec, (3, 64, 64))
+    assert plan(analysis, best(analysis).tile).n_tiles == 1
+    assert {cost.tile for cost in costs(analysis)} == {(64, 64)}
+    with pytest.raises(fastrf.LimitError, match="the smallest tiles, 64x64, take"):
+        best(analysis, memory="100kB")
+    analysis = fastrf.analyze([spec[0], fastrf.avg_pool(2)], (3, 64, 64))
+    assert plan(analysis, best(analysis, memory="100kB").tile).n_tiles > 1

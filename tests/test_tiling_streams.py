@@ -294,7 +294,7 @@ def test_unbounded_look_back_is_refused_by_the_name_of_the_node():
     with pytest.raises(fastrf.ShapeError, match=r"^node 'flip1'.* at no fixed distance"):
         stream(backwards)
     ring = fastrf.layer("pad", padding=[[0, 0], [3, 0]], mode="circular", name="ring")
-    with pytest.raises(fastrf.ShapeError, match=r"^node 'ring' \(pad\) reads at the ends .*; pad with zeros"):
+    with pytest.raises(fastrf.ShapeError, match=r"^node 'ring' \(pad\) reads the other end .*; pad with zeros"):
         stream(fastrf.analyze([fastrf.conv(1, 3), ring, fastrf.conv(1, 4)], (1, 48)))
 
 
@@ -358,3 +358,12 @@ def test_bad_input_is_told_in_one_line(rng):
     assert failed.value.__notes__ == ["samples [0, 4) of the stream; a larger chunk makes larger buffers"]
     with pytest.raises(fastrf.PositionError, match="no positions to tile"):
         stream(fastrf.analyze("resnet50"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("reflect", "mirrored at its ends .*those that come later"), ("circular", "the other end of")]
+)
+def test_pads_that_read_elsewhere_are_told(mode, said):
+    layers = [{"name": "pad", "op": "pad", "padding": [[0, 0], [6, 0]], "mode": mode}, fastrf.conv(2, 7, name="conv")]
+    with pytest.raises(fastrf.ShapeError, match=rf"node 'pad' \(pad\) reads .*{said}.*'constant' or 'replicate'"):
+        stream(fastrf.analyze(layers, (1, 64)))

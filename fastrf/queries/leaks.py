@@ -7,8 +7,10 @@ leaks into its residual stream is told where it comes in. Pairs are kept as rela
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -17,15 +19,16 @@ import numpy.typing as npt
 
 from fastrf.budget import require_memory
 from fastrf.engine.dependency import Dependency
-from fastrf.engine.memo import remembered
 from fastrf.engine.nominal import Nominal
 from fastrf.engine.relation import Relation
 from fastrf.errors import PositionError
 from fastrf.network import Network
-from fastrf.queries.counting import pieces
-from fastrf.queries.stepping import Steps, steps_of
+from fastrf.queries.stepping import Steps, along, both, minus, steps_of
 
 __all__ = ["Leak", "first_leaks", "listed"]
+
+#: Modes of padding that read what lies elsewhere.
+_ENDS = frozenset(("reflect", "symmetric", "circular"))
 
 
 @dataclass(frozen=True)
@@ -79,27 +82,69 @@ class _Field(Protocol):
     def positional(self) -> Dependency: ...
     @property
     def nominal(self) -> Nominal: ...
+    @property
+    def size(self) -> tuple[float, ...]: ...
+    @property
+    def stride(self) -> tuple[float, ...]: ...
+    @property
+    def start(self) -> tuple[float, ...]: ...
 
 
 def first_leaks(
-    network: Network, fields: Mapping[str, _Field], name: str, axis: int, stride: float | Fraction | None
+    network: Network,
+    fields: Mapping[str, _Field],
+    name: str,
+    axis: int,
+    stride: float | Fraction | None,
+    between: Callable[[str], Dependency],
 ) -> tuple[Leak, ...]:
     """Where the leaks of a node come from: the nodes at which they first appear, in the network's order.
 
-    Raises what `steps_of` raises of the node itself; others that have no steps hand on what those carry that read them.
+    `between` gives what the node's positions depend on of those of another one. Raises what `steps_of` raises of the
+    node itself; others that have no steps hand on what those carry that read them.
     """
     asked = steps_of(fields[name].positional, fields[name].nominal, axis, name, stride)
     if asked.is_causal:
         return ()
-    found, seen = [], _minus(asked.leaking, asked.leaking)
+    found = _bent(network, fields, name, axis, asked, between)
+    seen = functools.reduce(Relation.union, found.values(), minus(asked.leaking, asked.leaking))
     for node, steps, carried in reversed(list(_carried(network, fields, name, axis, asked))):
-        told = _both(_moved(carried, steps, asked), asked.leaking)
-        new = _minus(told, seen)
+        told = both(_moved(carried, steps, asked), asked.leaking)
+        new = minus(told, seen)
         if not new.is_empty:
             seen = seen.union(new)
-            at = network.by_name[node]
-            found.append(Leak(node, at.scope[-1].partition("@")[0] if at.scope else "", at.op, new))
-    return tuple(found)
+            found[node] = found[node].union(new) if node in found else new
+    told_of = [(node, found[node.name]) for node in network.nodes if node.name in found]
+    return tuple(Leak(at.name, at.scope[-1].partition("@")[0] if at.scope else "", at.op, new) for at, new in told_of)
+
+
+def _bent(
+    network: Network,
+    fields: Mapping[str, _Field],
+    name: str,
+    axis: int,
+    asked: Steps,
+    between: Callable[[str], Dependency],
+) -> dict[str, Relation]:
+    """Of a node's leaks, what mirrored and circular ends bring in, by the first nodes that do.
+
+    What a pad puts before the first step is no step: it counts where the node that was asked about reads it.
+    """
+    left, bends, found = both(asked.bent(fields[name].nominal, axis), asked.leaking), set[str](), dict[str, Relation]()
+    for node in reversed([] if left.is_empty else list(network.needed([name]))):
+        steps = asked if node.name == name else _steps(fields, node.name, axis)
+        own = None if steps is None else steps.bent(fields[node.name].nominal, axis)
+        if steps is None or own is None or own.is_empty:
+            continue
+        follows = not bends.isdisjoint(node.inputs)
+        bends.add(node.name)
+        if follows and not _ENDS.intersection(map(str, node.attributes.values())):
+            continue
+        reads = own if node.name == name else along(between(node.name), asked.axis, steps.axis).compose(own)
+        new = both(reads, left)
+        if not new.is_empty:
+            found[node.name], left = new, minus(left, new)
+    return found
 
 
 def _carried(
@@ -107,12 +152,14 @@ def _carried(
 ) -> Iterator[tuple[str, Steps, Relation]]:
     """The nodes on the way to one that carry leaks, the last one first: their steps, and what they carry."""
     carried: dict[str, list[tuple[Steps, Relation]]] = {name: [(asked, asked.leaking)]}
+    offsets = _offsets(network, fields, name, axis)
     for node in network.needed([name]):
         behind = carried.get(node.name, [])
         steps = asked if node.name == name else _steps(fields, node.name, axis)
         if steps is not None and node.name != name:
+            steps = replace(steps, offset=offsets.get(node.name, 0))
             own = steps.leaking
-            parts = [_both(_moved(relation, there, steps), own) for there, relation in behind]
+            parts = [both(_moved(relation, there, steps), own) for there, relation in behind]
             behind = [(steps, part) for part in _united(parts) if not part.is_empty]
         if steps is not None:
             for _, relation in behind:
@@ -120,6 +167,20 @@ def _carried(
         for read in dict.fromkeys(node.inputs):
             kept = carried.setdefault(read, [])
             kept += [one for one in behind if one not in kept]
+
+
+def _offsets(network: Network, fields: Mapping[str, _Field], name: str, axis: int) -> dict[str, int]:
+    """Where steps begin of nodes that put some before those that they read, as pads do; those of others begin at 0."""
+    found: dict[str, int] = {}
+    for node in reversed(list(network.needed([name]))):
+        pair = [fields[one] for one in (*node.inputs[:1], node.name) if axis < len(fields[one].size)]
+        if len(pair) < 2 or node.name == name:
+            continue
+        (size, stride, start), (wider, step, begin) = ((f.size[axis], f.stride[axis], f.start[axis]) for f in pair)
+        moved = begin - start + found.get(node.inputs[0], 0)
+        if (size, stride) == (wider, step) and moved < 0 and moved.is_integer():
+            found[node.name] = int(moved)
+    return found
 
 
 def _united(relations: list[Relation]) -> list[Relation]:
@@ -141,30 +202,11 @@ def _steps(fields: Mapping[str, _Field], name: str, axis: int) -> Steps | None:
 
 def _moved(relation: Relation, old: Steps, new: Steps) -> Relation:
     """Pairs of some steps as pairs of the others that cover the same samples."""
-    if (old.stride, old.relation.n_rows) == (new.stride, new.relation.n_rows):
+    if (old.stride, old.offset, old.relation.n_rows) == (new.stride, new.offset, new.relation.n_rows):
         return relation
-    index, ratio = np.arange(new.relation.n_rows), new.stride / old.stride
-    first = index * ratio.numerator // ratio.denominator
-    behind = -(-(index + 1) * ratio.numerator // ratio.denominator)
+    index, ratio, away = np.arange(new.relation.n_rows), new.stride / old.stride, (new.offset - old.offset) / old.stride
+    lowest = math.lcm(ratio.denominator, away.denominator)
+    step, begin = int(ratio * lowest), int(away * lowest)
+    first, behind = (index * step + begin) // lowest, -((-(index + 1) * step - begin) // lowest)
+    first, behind = (np.clip(ends, 0, relation.n_rows) for ends in (first, behind))
     return Relation.from_runs(relation.n_rows, first, behind).compose(relation)
-
-
-def _both(one: Relation, other: Relation) -> Relation:
-    """What both relations hold."""
-    return one if one is other else _where(one, other, 3)
-
-
-def _minus(one: Relation, other: Relation) -> Relation:
-    """What the first relation holds and the second does not."""
-    return _where(one, other, 1)
-
-
-def _where(one: Relation, other: Relation, wanted: int) -> Relation:
-    """Where the sum of 1 for the first relation and 2 for the second is as wanted."""
-
-    def made() -> Relation:
-        indptr, cuts, bits = pieces([one, other])
-        held = np.flatnonzero(bits == wanted)
-        return Relation.from_arrays(one.n_cols, np.searchsorted(held, indptr), cuts[held], cuts[held + 1])
-
-    return remembered(("where", one, other, wanted), made)

@@ -25,10 +25,10 @@ from fastrf.engine.relation import Relation
 from fastrf.engine.terms import expand
 from fastrf.errors import PositionError, UsageError
 from fastrf.network import MAX_AXIS
-from fastrf.queries.counting import joined
+from fastrf.queries.counting import joined, pieces
 from fastrf.system.locks import cached_property
 
-__all__ = ["Steps", "along", "checked_axis", "followed", "steps_of"]
+__all__ = ["Steps", "along", "both", "checked_axis", "followed", "minus", "steps_of"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -43,6 +43,7 @@ class Steps:
 
     `relation` holds for every step (row) the samples (columns) that any position of it reads. `assumes` says why the
     stride is what it is, where the nominal field does not tell it. `alone` is whether nothing speaks for other steps.
+    `offset` is where the first step begins: before the first sample for what a pad puts there.
     """
 
     axis: int
@@ -50,17 +51,18 @@ class Steps:
     relation: Relation
     alone: bool = True
     assumes: tuple[str, ...] = ()
+    offset: int = 0
 
     @cached_property
     def begins(self) -> IntArray:
         """int64[steps]: the first sample of each step."""
-        return np.arange(self.relation.n_rows) * self.stride.numerator // self.stride.denominator
+        return self.offset + np.arange(self.relation.n_rows) * self.stride.numerator // self.stride.denominator
 
     @cached_property
     def ends(self) -> IntArray:
         """int64[steps]: the sample behind the last one of each step."""
         past = -np.arange(1, self.relation.n_rows + 1) * self.stride.numerator
-        return -(past // self.stride.denominator)
+        return self.offset - past // self.stride.denominator
 
     @property
     def is_causal(self) -> bool:
@@ -70,13 +72,21 @@ class Steps:
     @property
     def leaking(self) -> Relation:
         """Of what steps read, what comes after them."""
-        return remembered(("leaking", self.relation, self.stride), self._leaking)
+        return remembered(("leaking", self.relation, self.stride, self.offset), self._leaking)
 
     def _leaking(self) -> Relation:
         indptr, start, stop = self.relation.runs
         first = np.maximum(start, np.repeat(self.ends, np.diff(indptr)))
         kept = np.flatnonzero(first < stop)
         return Relation.from_arrays(self.relation.n_cols, np.searchsorted(kept, indptr), first[kept], stop[kept])
+
+    def bent(self, nominal: Nominal, k: int) -> Relation:
+        """Of what steps read, what they would not on an unbounded input: mirrored or circular ends bring it in."""
+        n = self.relation.n_cols
+        low, high = (_ends(nominal, k, self.axis, high=high) for high in (False, True))
+        low, high = np.where(np.isnan(low), 0, low), np.where(np.isnan(high), n, high)
+        window = Relation.from_runs(n, np.clip(np.floor(low), 0, n), np.clip(np.ceil(high), 0, n))
+        return minus(self.relation, window)
 
     def back(self, nominal: Nominal, k: int) -> float:
         """How many samples before its first one a step reads, the most of all."""
@@ -119,6 +129,27 @@ def _ends(nominal: Nominal, k: int, axis: int, *, high: bool) -> FloatArray:
         place = slice(piece.offsets[axis], piece.offsets[axis] + piece.lengths[axis])
         found[place] = np.maximum(found[place], each) if high else np.minimum(found[place], each)
     return found
+
+
+def both(one: Relation, other: Relation) -> Relation:
+    """What both relations hold."""
+    return one if one is other else _where(one, other, 3)
+
+
+def minus(one: Relation, other: Relation) -> Relation:
+    """What the first relation holds and the second does not."""
+    return _where(one, other, 1)
+
+
+def _where(one: Relation, other: Relation, wanted: int) -> Relation:
+    """Where the sum of 1 for the first relation and 2 for the second is as wanted."""
+
+    def made() -> Relation:
+        indptr, cuts, bits = pieces([one, other])
+        held = np.flatnonzero(bits == wanted)
+        return Relation.from_arrays(one.n_cols, np.searchsorted(held, indptr), cuts[held], cuts[held + 1])
+
+    return remembered(("where", one, other, wanted), made)
 
 
 def along(dependency: Dependency, axis: int, column: int) -> Relation:

@@ -89,6 +89,14 @@ class Wanted:
         axis = Axis(size, period, before, after, wrapped, tile, ())
         return replace(axis, spans=cut(axis, f"axis {k}"))
 
+    def is_free(self, k: int) -> bool:
+        """Whether tiles may cut an axis, as far as places on it go."""
+        try:
+            require_free(self.analysis, self.names, k)
+        except ShapeError:
+            return False
+        return True
+
     def _require_bounded(self, k: int) -> None:
         """Raises ShapeError where an output reads an axis whole, or has none such, with what makes it so."""
         for field, halo in self.known:

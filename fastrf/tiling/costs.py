@@ -160,9 +160,11 @@ def _axes(
     wrap: Sequence[int] | int,
     outputs: Sequence[str] | str | None,
 ) -> list[tuple[Axis, bool]]:
-    """The axes of the image, not cut, and whether tiles would read around each."""
+    """The axes of the image, not cut, and whether tiles would read around each; what no tile may cut has no end."""
     wanted = Wanted.of(analysis, None, wrap, outputs, image_shape)
-    return [(wanted.axis(k), k in wanted.wrap) for k in range(len(wanted.sizes))]
+    axes = [wanted.axis(k) for k in range(len(wanted.sizes))]
+    able = [axis if wanted.is_free(k) else replace(axis, before=math.inf) for k, axis in enumerate(axes)]
+    return [(axis, k in wanted.wrap) for k, axis in enumerate(able)]
 
 
 def _choices(whole: Axis, wrapped: bool) -> list[_Choice]:

@@ -244,6 +244,14 @@ def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: 
     return Stream(asked.name, axis, chunk, *lengths, asked.shape, asked.input_shape, axes, assumes)
 
 
+#: What pads of these modes read.
+_ENDS = {
+    "reflect": "the signal mirrored at its ends ('reflect'): before its first sample, those that come later",
+    "symmetric": "the signal mirrored at its ends ('symmetric'): before its first sample, those that come later",
+    "circular": "the other end of the signal ('circular')",
+}
+
+
 def _refusal(asked: ReceptiveField, analysis: Analysis | None, axis: int, halo: Halo) -> str:
     """Why there is no stream: which node reads without bound, and what to do instead."""
     at = halo.unbounded_at if analysis is None else analysis._unbounded_at(asked.name, axis)
@@ -251,7 +259,9 @@ def _refusal(asked: ReceptiveField, analysis: Analysis | None, axis: int, halo: 
     node = None if analysis is None else analysis.network.by_name.get(name)
     who = f"node {name!r}{'' if node is None else f' ({node.op})'}" if name else f"a node on the way to {asked.name!r}"
     if not at:
-        what, remedy = "at the ends of a signal what lies elsewhere (reflected or circular)", "pad with zeros or copies"
+        modes = [] if node is None else [m for m in node.attributes.values() if isinstance(m, str) and m in _ENDS]
+        what = _ENDS[modes[0]] if modes else "at the ends of a signal what lies elsewhere (reflected or circular)"
+        remedy = "pad with zeros or copies ('constant' or 'replicate')"
     elif math.isinf(halo.before[axis]):
         what = "all of the past, or at no fixed distance"
         remedy = "carry its own state from call to call and stream what is around it"
