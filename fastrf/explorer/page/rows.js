@@ -129,7 +129,7 @@ export function nextDirection(direction) {
 }
 
 // First and last row, half-open, that a scrolled window shows, and a few on either side.
-export function rowWindow(top, height, rowHeight, count, margin = 8) {
+export function rowWindow(top, height, rowHeight, count, margin = 4) {
   const first = Math.max(0, Math.floor(top / rowHeight) - margin);
   return [Math.min(first, count), Math.min(count, Math.ceil((top + height) / rowHeight) + margin)];
 }

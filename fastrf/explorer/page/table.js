@@ -109,6 +109,7 @@ class LayerTable {
   heads() {
     const parts = columnParts(this.columns, this.grid.clientWidth);
     this.grid.style.setProperty("--layer-columns", parts.map((part) => `minmax(0, ${part}fr)`).join(" "));
+    this.grid.style.scrollPaddingLeft = `${parts[0]}px`; // names stay at the left, over what is scrolled
     this.grid.style.setProperty("--layer-width", `${parts.reduce((a, b) => a + b, 0)}px`);
     const focused = this.head.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     this.head.replaceChildren(...this.columns.map((column) => this.headOf(column)));
@@ -150,20 +151,31 @@ class LayerTable {
     const [first, last] = rowWindow(this.grid.scrollTop, this.grid.clientHeight, TABLE_ROW, this.rows.length);
     const wanted = new Set(this.rows.length ? [this.cursor] : []);
     for (let row = first; row < last; row++) wanted.add(row);
-    for (const [row, line] of this.shown) {
-      if (wanted.has(row)) continue;
+    const spare = [...this.shown].filter(([row]) => !wanted.has(row));
+    let next = null;
+    for (const row of [...wanted].sort((a, b) => b - a)) {
+      const line = this.shown.get(row) ?? this.lineOf(row, spare);
+      if (line.nextSibling !== next || !line.parentNode) this.body.insertBefore(line, next);
+      next = line;
+    }
+    for (const [row, line] of spare) {
       line.remove();
       this.shown.delete(row);
     }
-    for (const row of [...wanted].sort((a, b) => a - b)) if (!this.shown.has(row)) this.insert(row);
     this.mark();
   }
 
-  insert(row) {
-    const line = this.rowOf(row);
-    const next = [...this.body.children].find((other) => Number(other.dataset.row) > row);
-    this.body.insertBefore(line, next ?? null);
+  // A row's element: one that is no longer in view, where there is one, since to fill it is cheaper than to make it.
+  lineOf(row, spare) {
+    const [before, line] = spare.pop() ?? [-1, emptyLine(this.columns)];
+    this.shown.delete(before);
     this.shown.set(row, line);
+    const node = this.nodes[this.rows[row]];
+    setAttributes(line, {id: `layer-row-${row}`, "data-row": row, "aria-rowindex": row + 2});
+    line.classList.toggle("layer-inexact", !node.exact);
+    line.style.top = `${row * TABLE_ROW}px`;
+    this.columns.forEach((column, at) => fillCell(line.children[at], node, column));
+    return line;
   }
 
   mark() {
@@ -173,24 +185,6 @@ class LayerTable {
       line.classList.toggle("layer-cursor", row === this.cursor);
     }
     setAttributes(this.grid, {"aria-activedescendant": this.shown.get(this.cursor)?.id ?? null});
-  }
-
-  rowOf(row) {
-    const node = this.nodes[this.rows[row]];
-    const cells = this.columns.map((column) => tableCell(node, column));
-    const line = element(
-      "div",
-      {
-        role: "row",
-        id: `layer-row-${row}`,
-        "data-row": row,
-        "aria-rowindex": row + 2,
-        class: node.exact ? "layer-row" : "layer-row layer-inexact",
-      },
-      ...cells,
-    );
-    line.style.top = `${row * TABLE_ROW}px`;
-    return line;
   }
 
   onClick(event) {
@@ -216,21 +210,21 @@ class LayerTable {
   }
 }
 
-// A cell; of a name that is too long the beginning is shortened, since its end tells layers apart.
-function tableCell(node, column) {
+function emptyLine(columns) {
+  const cells = columns.map(({key}, at) => {
+    const parts = key === "name" ? ["layer-start", "layer-end"].map((name) => element("span", {class: name})) : [];
+    const index = LAYER_COLUMNS.indexOf(columns[at]) + 1;
+    return element("div", {role: "gridcell", class: `layer-cell column-${key}`, "aria-colindex": index}, ...parts);
+  });
+  return element("div", {role: "row", class: "layer-row"}, ...cells);
+}
+
+// Of a name that is too long the beginning is shortened, since its end tells layers apart.
+function fillCell(cell, node, column) {
   const text = column.text(node);
-  const attributes = {
-    role: "gridcell",
-    class: `layer-cell column-${column.key}`,
-    title: column.full?.(node) ?? text,
-    "aria-colindex": LAYER_COLUMNS.indexOf(column) + 1,
-  };
-  if (column.key !== "name") return element("div", {...attributes, text});
+  setAttributes(cell, {title: column.full?.(node) ?? text});
   const cut = Math.max(0, text.length - 14);
-  return element(
-    "div",
-    attributes,
-    element("span", {class: "layer-start", text: text.slice(0, cut)}),
-    element("span", {class: "layer-end", text: text.slice(cut)}),
-  );
+  if (column.key !== "name") return write(cell, text);
+  write(cell.firstChild, text.slice(0, cut));
+  return write(cell.lastChild, text.slice(cut));
 }

@@ -1,10 +1,12 @@
 // Figures as people read them: "unbounded" and "unknown" are said, never shown as Infinity or NaN. No DOM.
 
+const TEN_DIGITS = new Intl.NumberFormat("en-US", {maximumFractionDigits: 10});
+
 // A number: thousands apart, ten digits at most.
 export function tellNumber(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "unknown";
   if (!Number.isFinite(value)) return "unbounded";
-  return Number(value.toPrecision(10)).toLocaleString("en-US", {maximumFractionDigits: 10}).replace("-", "−");
+  return TEN_DIGITS.format(Number(value.toPrecision(10))).replace("-", "−");
 }
 
 // What axes have: one value where all agree, otherwise each.
