@@ -175,7 +175,7 @@ test("scenes hold the masks, boxes and marks of a state", () => {
     ...shown,
     shape: [4, 6],
     seers: seersOf(field, [1, 1]),
-    pins: [[0, 0]],
+    pins: [{at: [0, 0], fill: null}],
     at: [1, 1],
     hover: null,
   });

@@ -142,10 +142,7 @@ function wireActions(shell, doc, store) {
   };
   byId("png").addEventListener("click", download(downloadPng));
   byId("svg").addEventListener("click", download(downloadSvg));
-  byId("copy").addEventListener("click", () => {
-    keepNow(doc, store);
-    copyLink(dialog);
-  });
+  byId("copy").addEventListener("click", () => copyLink(dialog, `#${stateToHash(store.get(), doc)}`));
   byId("help").addEventListener("click", () => showHelp(dialog));
   byId("theme").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(store.get().theme) + 1) % THEMES.length];
@@ -168,7 +165,7 @@ function showTheme(theme) {
   const root = document.documentElement;
   if (theme === "auto") delete root.dataset.theme;
   else root.dataset.theme = theme;
-  write(byId("theme"), `Theme: ${theme}`);
+  write(byId("theme-name"), theme);
 }
 
 // ---- The address ------------------------------------------------------------------------------------------------

@@ -70,18 +70,28 @@ function save(blob, name) {
   notify(`Saved ${name}.`);
 }
 
-// Copies the address; where the browser does not let a page do so, it is shown to be copied by hand.
-export async function copyLink(dialog) {
-  const address = globalThis.location.href;
+// Copies the address; where the browser does not let a page do so, or the page has none, it is shown to be copied.
+export async function copyLink(dialog, hash) {
+  const hasAddress = globalThis.location.protocol !== "about:";
+  const address = hasAddress ? globalThis.location.href.replace(/#.*$/, "") + hash : hash;
   try {
+    if (!hasAddress) throw new Error("no address");
     await navigator.clipboard.writeText(address);
     notify("Link copied.");
   } catch {
-    const field = element("input", {type: "text", readonly: true, "aria-label": "Link to this view", class: "wide"});
-    field.value = address;
-    const close = element("button", {type: "button", text: "Close", on: {click: () => dialog.close()}});
-    dialog.replaceChildren(element("h2", {id: "keys-title", text: "Link to this view"}), field, close);
-    dialog.showModal();
-    field.select();
+    showAddress(dialog, address, hasAddress);
   }
+}
+
+function showAddress(dialog, address, hasAddress) {
+  const title = element("h2", {id: "keys-title", text: "Link to this view"});
+  const close = element("button", {type: "button", text: "Close", on: {click: () => dialog.close()}});
+  const field = element("input", {type: "text", readonly: true, "aria-label": "Link to this view", class: "wide"});
+  field.value = address;
+  const text = hasAddress
+    ? "Copy it from here; the browser does not let this page do so."
+    : "This page stands inside another one. Put this behind the address of the report's own file:";
+  dialog.replaceChildren(element("div", {class: "dialog-head"}, title, close), element("p", {text}), field);
+  dialog.showModal();
+  field.select();
 }

@@ -6,6 +6,7 @@ import {pixelBox, cellsShown, planeBox} from "./looking.js";
 import {linesItem} from "./scene.js";
 
 const MASK_ALPHA = 0.62;
+const MASK_ALPHA_ON_IMAGE = 0.5;
 const SMALL_FIELD = 20;
 
 const faded = (colour, alpha) => [...colour.slice(0, 3), alpha];
@@ -37,17 +38,22 @@ export function mapScene({view, ratio, palette, shape, slices, seers, pins, at, 
     const [rows, columns] = cellOfIndex(index);
     scene.push({kind: "box", rows, columns, least: 7, ...style});
   };
-  for (const pin of pins) marked(pin, {colour: palette.text, fill: palette.other, dash: [3, 2], width: 1.5});
+  for (const {at: pinned, fill} of pins) marked(pinned, {colour: palette.text, fill, dash: [3, 2], width: 1.5});
   if (at) marked(at, {colour: palette.text, fill: palette.mask, width: 2});
   if (hover) marked(hover, {colour: palette.text, fill: faded(palette.mask, 0.75), width: 1.5});
   return scene;
 }
 
 // The input: masks of one or two looks and what they share, their boxes and centres, the pixel chosen and the cursor.
-export function inputScene({view, ratio, palette, shape, slices, looks, centres, pixel, cursor}) {
+export function inputScene({view, ratio, palette, shape, slices, looks, centres, pixel, cursor, image}) {
   const scene = [];
   const cells = looks.length ? cellsShown(looks, shape, slices, view, ratio) : null;
-  const colours = [CLEAR, ...[palette.mask, palette.other, palette.both].map((colour) => faded(colour, MASK_ALPHA))];
+  const colours = [
+    CLEAR,
+    ...[palette.mask, palette.other, palette.both].map((colour) =>
+      faded(colour, image ? MASK_ALPHA_ON_IMAGE : MASK_ALPHA),
+    ),
+  ];
   if (cells) scene.push({kind: "cells", ...cells, colours});
   looks.forEach((look, k) => {
     const box = pixelBox(look);

@@ -16,7 +16,7 @@ import {groundScene, inputScene, mapScene} from "./scenes.js";
 import {makeSlices} from "./slices.js";
 import {axisWords, shapeWord, unitWord} from "./words.js";
 
-const SIDE_BY_SIDE = 600;
+const SIDE_BY_SIDE = 540;
 const BASE_KEYS = ["model", "node", "theme", "zoomMap", "zoomInput", "slice", "tab", "at"];
 const QUIET_KEYS = ["hover", "query", "list", "theme"];
 
@@ -118,11 +118,16 @@ function paintGrounds(stage, {state, node, at}, slices) {
     label: `Input ${stage.doc.models[state.model].wrt}`,
     extent: pixelShape.length ? `${shapeWord(pixelShape)} ${unitWord(pixelShape.length)}` : "no axes beside channels",
   });
-  const image = pixelShape.length === 2 ? stage.doc.image : null;
+  const image = imageUnder(stage, pixelShape);
   if (here) paintBase(map, groundScene({...map, palette}), palette);
   paintBase(input, groundScene({...input, palette, image}), palette);
   stage.mapSlices.show(positionShape, (at ?? []).slice(0, -2), slices.map);
   stage.baseIsOld = false;
+}
+
+// The image lies under the pixels of a plane.
+function imageUnder({doc}, pixelShape) {
+  return pixelShape.length === 2 ? doc.image : null;
 }
 
 function withoutPositions(node) {
@@ -141,7 +146,9 @@ function paneNames(shape) {
 function paintMasks(stage, {state, node, at, mine, other, pin, pinned, fits, seers}, slices) {
   const {palette, map, input} = stage;
   const {positionShape, pixelShape} = node.field;
-  const pins = state.pins.filter((p) => p.model === state.model && p.node === state.node).map((p) => p.at);
+  const pins = state.pins
+    .map((pin, k) => ({...pin, fill: k ? null : palette.other}))
+    .filter((pin) => pin.model === state.model && pin.node === state.node);
   if (positionShape.length) {
     const scene = mapScene({
       ...map,
@@ -158,7 +165,8 @@ function paintMasks(stage, {state, node, at, mine, other, pin, pinned, fits, see
   const looks = [mine, other].filter(Boolean);
   const centres = [at && centreFrom(node.field, at), fits ? centreFrom(pinned.field, pin.at) : null];
   const {pixel} = state;
-  const show = {shape: pixelShape, slices: slices.input, looks, centres, pixel, cursor: stage.cursor};
+  const image = imageUnder(stage, pixelShape);
+  const show = {shape: pixelShape, slices: slices.input, looks, centres, pixel, cursor: stage.cursor, image};
   paintOver(input, inputScene({...input, palette, ...show}));
   stage.inputSlices.show(pixelShape, state.slice, slices.input, mine && pixelBox(mine));
   showTyped(map, at);
