@@ -10,6 +10,7 @@ import {cellsShown, slicesShown} from "./looking.js";
 import {makePane, paintBase, paintOver, panePart, setPane, showTyped, wideRoom} from "./pane.js";
 import {cellOfIndex, groundScene} from "./scenes.js";
 import {makeSlices} from "./slices.js";
+import {EVERY_SLICE} from "./state.js";
 import {curvePoints, heatCells, statisticsOf} from "./values.js";
 import {axisWords, numberWord, placeWord, shapeWord, shareWord, unitWord} from "./words.js";
 
@@ -109,7 +110,12 @@ function shapeNow(heat) {
 function indexNow(heat) {
   const {at, pixel, slice} = heat.store.get();
   if (!heat.isInput) return at ?? [];
-  return pixel ?? shapeNow(heat).map((n, axis) => (slice[axis] >= 0 ? slice[axis] : n >> 1));
+  return (
+    pixel ??
+    shapeNow(heat).map((n, axis) =>
+      Number.isInteger(slice[axis]) && slice[axis] !== EVERY_SLICE ? slice[axis] : n >> 1,
+    )
+  );
 }
 
 function paintHeat(heat) {
@@ -128,7 +134,10 @@ function paintHeat(heat) {
     write(heat.busy, nothing);
     return;
   }
-  if (heat.field !== field) askMap(heat, field);
+  if (heat.field !== field) {
+    heat.point = null;
+    askMap(heat, field);
+  }
   heat.busy.hidden = Boolean(heat.map);
   showHeatPane(heat, state, shape, name);
   if (heat.map) showHeatFacts(heat, field);
