@@ -93,13 +93,14 @@ class Opened:
 
 
 @contextmanager
-def opened(browser: Browser, path: Path, view: str = "", **options: Any) -> Iterator[Opened]:
-    """A file in a fresh context; `view` is what stands behind # in its address.
+def opened(browser: Browser, path: Path, view: str = "", before: str = "", **options: Any) -> Iterator[Opened]:
+    """A file in a fresh context; `view` is what stands behind # in its address, `before` a script that runs first.
 
     Options are those of Playwright's contexts: viewport, color_scheme, and so on.
     """
     context = browser.new_context(**{"reduced_motion": "reduce", "locale": "en-US", **options})
     context.set_default_timeout(15_000)
+    context.add_init_script(before)
     try:
         context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
         found = Opened(context.new_page(), path.resolve().as_uri())

@@ -42,3 +42,9 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
         for page in pages:
             page.page.wait_for_timeout(0)  # what is under way is told
     assert not [fault for page in pages for fault in page.faults]
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for pages that tests share."""
+    return tmp_path_factory.mktemp("pages")
