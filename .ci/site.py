@@ -27,6 +27,10 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.feed(text)
 
+    def has(self, fragment: str) -> bool:
+        """Whether a link's part behind `#` is there."""
+        return unquote(fragment) in self.anchors
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what a tag names or leads to."""
         given = {key: value for key, value in attrs if value is not None}
@@ -38,7 +42,7 @@ class Page(HTMLParser):
 
 
 def problems(site: Path) -> Iterator[str]:
-    """What does not hold."""
+    """What does not hold; behind the `#` of a page that is shown within another is what it shows."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
         shown = path.relative_to(site)
@@ -55,7 +59,12 @@ def problems(site: Path) -> Iterator[str]:
             target = target / "index.html" if target.is_dir() else target
             if not target.is_file():
                 yield f"{shown}: {link} leads nowhere"
-            elif where.fragment and target in pages and unquote(where.fragment) not in pages[target].anchors:
+            elif (
+                link in page.links
+                and where.fragment
+                and target in pages
+                and unquote(where.fragment) not in pages[target].anchors
+            ):
                 yield f"{shown}: {link} has no such place"
 
 
