@@ -229,6 +229,8 @@ def test_every_answer_is_that_of_the_whole_relation(rng, from_rows):
     assert np.array_equal(relation.counts, one.counts)
     assert [relation.row(i) for i in (*rows, -1, -7)] == [one.row(i) for i in (*rows, one.n_rows - 1, one.n_rows - 7)]
     assert relation.take(rows) is one.take(rows)
+    assert whole(relation.transpose) is one.transpose
+    assert relation.transpose.transpose is relation
     assert whole(relation.occupied) is one.occupied
     for name in ("is_chain", "is_empty", "is_identity", "is_full", "is_constant"):
         assert getattr(relation, name) == getattr(one, name), name
@@ -255,6 +257,17 @@ def test_unions_and_compositions_are_those_of_whole_relations(rng, from_rows):
         assert long[a].contains(long[b]) == plain[a].contains(plain[b])
         assert long[a].union(long[b]).contains(long[b])
         assert (content(long[a]) == content(long[b])) == (plain[a] is plain[b])
+
+
+@pytest.mark.parametrize("rows", [[[3], [7]], [[3, 7], []], [[], [3, 7]], [[3], [3, 7], []], [[5, 6], []]])
+def test_rows_of_another_are_picked_only_where_each_reads_one(rows, from_rows):
+    inner = axis_map.window(200, 200, 3, 1, 1, 1)
+    points = [(i, column) for i, row in enumerate(rows) for column in row]
+    outer = Relation.from_points(len(rows), 200, *zip(*points, strict=True))
+    expected = outer.compose(whole(inner.relation))
+    from_rows(20)
+    assert isinstance(inner.relation, Stretched)
+    assert outer.compose(inner.relation) is expected
 
 
 def test_rows_that_read_nothing_have_no_hull(from_rows):

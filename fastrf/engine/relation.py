@@ -299,7 +299,7 @@ class Relation:
 
     def _compose(self, inner: Relation, before: int, after: int) -> Relation:
         if before == after == 1 and not inner.is_whole and self.n_runs:
-            if self.n_rows == self.n_runs == self.n_points:  # one index each
+            if self.n_rows == self.n_points and bool((self.counts == 1).all()):  # rows that are picked
                 return inner.take(self.start)
             low, high = int(self.start.min()), int(self.stop.max())
             if high - low < inner.n_rows:

@@ -165,6 +165,19 @@ class Stretched(Deferred):
         moves = np.repeat(turn * self.step, np.diff(picked.indptr))
         return Relation.from_arrays(self.n_cols, picked.indptr, picked.start + moves, picked.stop + moves)
 
+    @cached_property
+    def transpose(self) -> Relation:
+        """Rows and columns exchanged: the columns that periodic rows alone read go on as these do."""
+        times, step = 0, self.step
+        while step and times < self.times:
+            short, tail = self.unrolled(times), self.tail + times * self.period
+            low = int(short.stop[: short.indptr[self.cut]].max(initial=0))
+            high = int(short.start[short.indptr[tail - self.period] :].min(initial=short.n_cols))
+            if low + 2 * step <= high:
+                return stretched(short.transpose, low + step, step, self.period, self.times - times)
+            times += max((low - high) // step + 2, 1)
+        return super().transpose
+
     def unrolled(self, times: int) -> Relation:
         """The same relation with only `times` periods put in, whole."""
         if times == 0:
