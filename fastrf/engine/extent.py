@@ -31,6 +31,7 @@ __all__ = [
     "moveaxis",
     "opened",
     "reduced",
+    "share_cut",
     "split",
     "too_many",
     "united",
@@ -215,6 +216,32 @@ def opened(extent: Extent) -> Extent:
 def too_many(extent: Extent, phases: Iterable[Phase]) -> Extent:
     """An extent of which a table would be too large."""
     return irregular(extent, phases, f"more than {MAX_TABLE} phases")
+
+
+def share_cut(extent: Extent, sizes: Sequence[int], n: int) -> float | None:
+    """The share of the indices of an only factor that reach beyond `[0, n)`, or may; None for more factors, or none.
+
+    Turns go on by the same step, so those inside are counted without a look at each.
+    """
+    if len(extent.phases) != 1:
+        return None
+    phase, inside = extent.phases[0], 0
+    size = sizes[phase.factor]
+    for row in range(min(phase.period, size)):
+        low, high, turns = float(extent.low[row]), float(extent.high[row]), -((row - size) // phase.period)
+        if low > high:
+            inside += turns
+        elif math.isfinite(low) and math.isfinite(high):
+            inside += _between(-Fraction(low), n - Fraction(high), phase.shift, turns)
+    return (size - inside) / size
+
+
+def _between(first: Fraction, last: Fraction, step: int, turns: int) -> int:
+    """How many of the first multiples of a step lie in `[first, last]`."""
+    if step == 0:
+        return turns if first <= 0 <= last else 0
+    begin, end = (first / step, last / step) if step > 0 else (last / step, first / step)
+    return max(min(math.floor(end), turns - 1) - max(math.ceil(begin), 0) + 1, 0)
 
 
 # Uniting -----------------------------------------------------------------------------------------------

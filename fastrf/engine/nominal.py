@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from fastrf.budget import limits
 from fastrf.engine.axis_map import AxisMap
-from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened
+from fastrf.engine.extent import NOTHING, UNBOUNDED, Extent, Phase, opened, share_cut
 from fastrf.engine.factors import Factors, aligned, put
 from fastrf.engine.joining import (
     continued,
@@ -414,5 +414,6 @@ def _cut_share(piece: Piece, pixels: Sequence[int]) -> float:
         return float(_cut(piece, pixels).mean())
     whole = 1.0
     for k, n in enumerate(pixels):
-        whole *= 1.0 - float(_cut_on(piece, k, n).mean())
+        share = share_cut(piece.extents[k], piece.sizes, n)
+        whole *= 1.0 - (float(_cut_on(piece, k, n).mean()) if share is None else share)
     return 1.0 - whole

@@ -30,7 +30,7 @@ __all__ = ["FORMAT", "encoded"]
 FORMAT = "fastrf explorer 1"
 _NUMBERS = ("size", "stride", "start", "padding")
 #: Steps along longer axes are not gone through.
-_MANY_STEPS = 1 << 22
+_MANY_STEPS = 1 << 26
 
 
 def encoded(

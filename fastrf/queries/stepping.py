@@ -11,7 +11,7 @@ import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +22,7 @@ from fastrf.engine.memo import remembered
 from fastrf.engine.nominal import Nominal, bounds
 from fastrf.engine.pieces import Piece
 from fastrf.engine.relation import Relation
+from fastrf.engine.stretched import Stretched
 from fastrf.engine.terms import expand
 from fastrf.errors import PositionError, UsageError
 from fastrf.network import MAX_AXIS
@@ -64,10 +65,18 @@ class Steps:
         past = -np.arange(1, self.relation.n_rows + 1) * self.stride.numerator
         return self.offset - past // self.stride.denominator
 
+    @cached_property
+    def short(self) -> Steps:
+        """Steps of which as many read as far back and ahead, without the periods that only repeat what others do."""
+        whole, stride = self.relation, self.stride
+        if not isinstance(whole, Stretched) or whole.step * stride.denominator != whole.period * stride.numerator:
+            return self
+        return replace(self, relation=whole.unrolled(1))  # of one more period, no row behind it begins at a border
+
     @property
     def is_causal(self) -> bool:
         """Whether no step reads what comes after it."""
-        return bool((self.relation.hulls[:, 1] <= self.ends).all())
+        return bool((self.short.relation.hulls[:, 1] <= self.short.ends).all())
 
     @property
     def leaking(self) -> Relation:
@@ -90,8 +99,8 @@ class Steps:
 
     def back(self, nominal: Nominal, k: int) -> float:
         """How many samples before its first one a step reads, the most of all."""
-        low, high = self.relation.hulls.T
-        far = np.where(high > 0, self.begins - low, 0)
+        low, high = self.short.relation.hulls.T
+        far = np.where(high > 0, self.short.begins - low, 0)
         return _farthest(far, low > 0, lambda: self.nominal_back(nominal, k))
 
     def nominal_back(self, nominal: Nominal, k: int) -> FloatArray:
@@ -100,9 +109,9 @@ class Steps:
 
     def ahead(self, nominal: Nominal, k: int) -> float:
         """How many samples after its last one a step reads, the most of all."""
-        high = self.relation.hulls[:, 1]
-        free = high < self.relation.n_cols
-        return _farthest(high - self.ends, free, lambda: _ends(nominal, k, self.axis, high=True) - self.ends)
+        high = self.short.relation.hulls[:, 1]
+        free = high < self.short.relation.n_cols
+        return _farthest(high - self.short.ends, free, lambda: _ends(nominal, k, self.axis, high=True) - self.ends)
 
 
 def _farthest(exact: IntArray, free: npt.NDArray[np.bool_], nominal: Callable[[], FloatArray]) -> float:

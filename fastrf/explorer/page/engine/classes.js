@@ -60,10 +60,20 @@ class Part {
       .filter((group) => group.rows.some((f) => rows.includes(f)) || group.cols.some((a) => cols.includes(a)))
       .map((group) => ({...group, relation: ready(group.relation)})));
     this.numbers = new Map();
+    const [first, ...others] = this.groups.flat();
+    this.only = others.length === 0 && first.relation.alike ? first.relation : null;
+    this.alike = new Map();
   }
 
-  /** The number of what a row holds. */
+  /** The number of what a row holds, wherever that lies. */
   classAt(at) {
+    if (!this.only) return this.told(at);
+    const row = this.only.alike(rowOf(this, at, this.from.sizes));
+    if (!this.alike.has(row)) this.alike.set(row, this.told(at));
+    return this.alike.get(row);
+  }
+
+  told(at) {
     const own = this.tell(this.groups.map((groups) => this.held(groups, at)));
     const name = own.map((one) => (one === null ? "-" : String(one))).join(";");
     let found = this.numbers.get(name);

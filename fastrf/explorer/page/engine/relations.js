@@ -96,7 +96,33 @@ export class Stretched {
   }
 
   count(index) {
-    return this.core.count(index - this.turns(index) * this.period);
+    return this.core.count(this.alike(index));
+  }
+
+  /** A row of the core that holds the same, but for where it lies. */
+  alike(index) {
+    return index - this.turns(index) * this.period;
+  }
+
+  /** A column that as many rows hold, the first one of those that only periods hold. */
+  alikeColumn(index) {
+    this.steady ??= this.onlyPeriods();
+    const [low, high] = this.steady;
+    return index < low || index >= high ? index : low + ((index - low) % Math.abs(this.step));
+  }
+
+  /** The columns [low, high) that no row before the periods, or behind them, holds. */
+  onlyPeriods() {
+    const {core, cut, step, times} = this;
+    if (step <= 0) return [0, 0];
+    let low = 0;
+    let high = Infinity;
+    for (let at = 0; at < core.nRows; at += 1) {
+      const hull = core.hull(at);
+      if (hull && at < cut) low = Math.max(low, hull[1]);
+      if (hull && at >= cut) high = Math.min(high, hull[0] + times * step);
+    }
+    return [low, Math.min(high, this.nCols)];
   }
 
   hull(index) {

@@ -22,6 +22,10 @@ export class Transposed {
     return runsCount(this.base.column(index));
   }
 
+  alike(index) {
+    return this.base.alikeColumn ? this.base.alikeColumn(index) : index;
+  }
+
   hull(index) {
     const runs = this.base.column(index);
     return runs.length ? [runs[0], runs[runs.length - 1]] : null;
