@@ -1,9 +1,7 @@
 """What Python says of a field, in the form in which `explorer/answer.mjs` answers: see `test_explorer_engine`."""
 
-import importlib.util
 import json
 import math
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,18 +10,9 @@ import pytest
 
 import fastrf
 from fastrf.explorer.encoding import encoded
+from tests.browser.chromium import node
 
 ANSWER = Path(__file__).parent / "explorer" / "answer.mjs"
-
-
-def node():
-    """The `node` to run, on the path or brought by Playwright; None where there is none."""
-    found = shutil.which("node")
-    spec = None if found else importlib.util.find_spec("playwright")
-    if spec is None or spec.origin is None:
-        return found
-    brought = [*(Path(spec.origin).parent / "driver").glob("node*")]
-    return str(brought[0]) if brought else None
 
 
 def answers(document, asks):
