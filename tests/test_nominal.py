@@ -232,3 +232,13 @@ def test_a_channel_taken_out_of_blocks_goes_nowhere():
     ]
     field = fastrf.analyze(layers, (2, 8, 16)).output
     assert (field.size, field.stride) == ((math.inf, math.inf), (math.inf, math.inf))
+
+
+def test_factors_of_equal_phases_change_places():
+    """What is listed for taps and positions is told by the one and the other, also where there are as many of both."""
+    layers = [
+        {"op": "gather", "axis": 1, "indices": [4, 0, 5, 4]},
+        {"name": "windows", "op": "unfold", "kernel_size": [2], "stride": [3], "padding": [1]},
+    ]
+    field = fastrf.analyze({"input_shape": [2, 7], "layers": layers})["windows"]
+    assert field.boxes().tolist() == [[[4, 5]], [[4, 6]]] == field.phases(0)[:, None].tolist()

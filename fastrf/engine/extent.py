@@ -109,7 +109,7 @@ class Extent:
         phases = [Phase(new[phase.factor], phase.period, phase.shift) for phase in self.phases]
         order = sorted(range(len(phases)), key=lambda k: phases[k].factor)
         kept = tuple(phases[k] for k in order)
-        if kept == self.phases:
+        if kept == self.phases and order == sorted(order):  # not so where factors of equal phases change places
             return self
         moved = self.changed(kept, lambda table: table.transpose(order))
         for name in ("is_nothing", "is_everything"):
