@@ -1,17 +1,22 @@
 """The page's engine against Python: masks, seers, boxes, areas, coverage, centres, look-back, bit for bit."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastrf
+from fastrf.engine.deferred import Deferred
 from fastrf.engine.stretched import stretched_from
+from fastrf.engine.terms import make_term
 from fastrf.explorer.encoding import encoded
 from fastrf.explorer.relations import varints
 from tests.conftest import scaled
 from tests.explorer_asks import answers, require_same, some
 from tests.strategies import random_spec
+from tests.test_deferred import KINDS, draws
 
 SHUFFLED = {
     "input_shape": [6, 24, 20],
@@ -46,6 +51,16 @@ CROSSES = {
         {"name": "pool", "op": "max_pool", "kernel_size": 3, "stride": 3},
     ],
 }
+HEADS = {
+    "input_shape": [2, 48, 40],
+    "layers": [
+        {"name": "fine", "op": "conv", "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1},
+        {"name": "coarse", "op": "conv", "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1},
+        {"name": "flat", "op": "flatten", "inputs": ["fine"], "start_axis": 1},
+        {"name": "row", "op": "flatten", "inputs": ["coarse"], "start_axis": 1},
+        {"name": "joined", "op": "concat", "inputs": ["flat", "row"], "axis": 1},
+    ],
+}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +75,7 @@ CROSSES = {
         ("tcn", (3, 300), 3),
         (SHUFFLED, None, 3),
         (CROSSES, None, 3),
+        (HEADS, None, 2),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -79,6 +95,35 @@ def test_random_networks_whose_relations_are_kept_short(seed, rng):
     with stretched_from(int(rng.integers(2, 9))):
         analysis = fastrf.analyze(random_spec(rng))
         require_same(analysis, some(analysis, rng, 6), rng)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_relations_of_every_form(kind, rng):
+    with stretched_from(2):
+        looked = 0
+        for relation, (n, m), _ in draws(rng, kind, count=24):
+            if n > 1 and m > 1 and looked < 6:
+                require_same(of_relation(relation, n, m), ["last"], rng)
+                looked += 1
+        assert looked
+
+
+def of_relation(relation, n, m):
+    """An analysis whose last node depends on the input as a relation says."""
+    c = relation.n_cols
+    layers = [
+        {"name": "flat", "op": "linear", "out_features": n * m},
+        {"name": "last", "op": "reshape", "shape": [n, m]},
+    ]
+    network = fastrf.load({"input_shape": [c], "channel_axis": None, "layers": layers})
+    dependency = fastrf.Dependency((c,), [(n,), (m,)], [make_term([fastrf.Group((0, 1), (0,), relation)])])
+    return fastrf.Analysis(network, "input", {"last": dependency})
+
+
+def test_no_form_of_relations_is_written_out_for_want_of_another():
+    written = {kind.__name__ for kind in Deferred.__subclasses__()}
+    engine = (Path(fastrf.__file__).parent / "explorer/page/engine/relations.js").read_text()
+    assert written == {name for name in re.findall(r"^export class (\w+)", engine, re.MULTILINE) if name != "Whole"}
 
 
 @pytest.mark.slow

@@ -147,6 +147,8 @@ def test_two_networks_differences_first():
     found = header(fastrf.explore(fastrf.analyze(new), against=old).text)
     assert found["title"] == "old -> new"
     assert [model["name"] for model in found["models"]] == ["old", "new"]
+    with pytest.raises(fastrf.UsageError, match=r"new: .* analyse it without targets"):
+        fastrf.explore(fastrf.analyze(new, targets=["relu"]), against=old)
     kinds = [(change["kind"], change["old"], change["new"]) for change in found["changes"]]
     assert kinds == [("changed", 1, 1), ("inherited", 2, 2)]
     assert "size 3 -> 5" in found["changes"][0]["told"]

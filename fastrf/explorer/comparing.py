@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrf.checks.changes import COSTS, FIGURES, WORDS, Change
 from fastrf.checks.diffing import compare
-from fastrf.errors import UnknownNodeError
+from fastrf.errors import UnknownNodeError, UsageError
 from fastrf.queries.naming import resolve
 
 if TYPE_CHECKING:
@@ -20,7 +20,15 @@ _CALLED = {"size_range": "size", "macs": "MACs", "approximate_at": "over-approxi
 
 
 def changes(old: Analysis, new: Analysis) -> list[dict[str, Any]]:
-    """What changed from one to the other: `kind`, the nodes' numbers `old` and `new`, and a line that says how."""
+    """What changed from one to the other: `kind`, the nodes' numbers `old` and `new`, and a line that says how.
+
+    Raises UsageError for an analysis of some nodes alone.
+    """
+    for one in (old, new):
+        if len(one) < len(one.network.inputs) + len(one.network.nodes):
+            raise UsageError(
+                f"{one.network.name}: two networks are compared layer by layer; analyse it without targets"
+            )
     found = compare(old, new)
     numbers = [{name: k for k, name in enumerate([*one.network.inputs, *one.network.by_name])} for one in (old, new)]
 

@@ -15,7 +15,7 @@ from fastrf.engine.crossed import Crossed
 from fastrf.engine.dependency import Dependency
 from fastrf.engine.extent import Extent
 from fastrf.engine.nominal import Nominal
-from fastrf.engine.paired import Paired
+from fastrf.engine.paired import Paired, SomePairs
 from fastrf.engine.relation import Relation
 from fastrf.engine.stretched import Stretched
 from fastrf.engine.terms import Group, Term
@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 #: JavaScript counts no further.
 _COUNTABLE = 1 << 53
 #: How the page tells the kinds of relations apart.
-_WHOLE, _STRETCHED, _CROSSED, _PAIRED = range(4)
+_WHOLE, _STRETCHED, _CROSSED, _PAIRED, _SOME_PAIRS = range(5)
 
 
 class Tables:
@@ -85,6 +85,8 @@ class Tables:
             return [_STRETCHED, self._relation(relation.core), *numbers], []
         if isinstance(relation, Paired):
             return [_PAIRED, self._relation(relation.guard), self._relation(relation.inner), relation.own], []
+        if isinstance(relation, SomePairs):
+            return [_SOME_PAIRS, self._relation(relation.guard)], []
         if isinstance(relation, Crossed):
             parts = [self._relation(part) for part in relation.parts]
             return [_CROSSED, parts, relation.n_rows], [_signed(own) for own in relation.index]

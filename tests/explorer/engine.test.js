@@ -5,7 +5,7 @@ import {test} from "node:test";
 
 import {Axes, Dependency} from "../../fastrf/explorer/page/engine/dependency.js";
 import {Numbers} from "../../fastrf/explorer/page/engine/numbers.js";
-import {Crossed, Paired, Stretched, Whole} from "../../fastrf/explorer/page/engine/relations.js";
+import {Crossed, Paired, SomePairs, Stretched, Whole} from "../../fastrf/explorer/page/engine/relations.js";
 import {
   pointsOf, pushRun, runsBoth, runsCount, runsHave, runsJoint, runsOfPoints, runsProjected, runsRepeated, runsUnion,
 } from "../../fastrf/explorer/page/engine/runs.js";
@@ -136,6 +136,7 @@ test("relations of rows that are products, and of pairs", () => {
       return runsHave(guard.row(pair[0]), pair[1]) ? inner.row(pair[own]) : [];
     });
     agrees(new Paired(guard, inner, own), pairs);
+    agrees(new SomePairs(guard), pairs.map((_, r) => (runsHave(guard.row(Math.floor(r / 4)), r % 4) ? [r, r + 1] : [])));
   }
 });
 

@@ -102,21 +102,27 @@ export function rowOf(group, at, sizes) {
   return row;
 }
 
-/** What a row of a group holds, as parts over its factors: several, where it is a product. */
+/** What a row of a group holds, as parts over its factors: several, where it is a product of such. */
 function partsAt({cols, relation}, row, sizes) {
-  if (!(relation instanceof Crossed)) return [{axes: cols, runs: relation.row(row)}];
-  if (relation.index[0][row] < 0) return [{axes: cols, runs: []}];
-  const parts = [];
+  const shares = relation instanceof Crossed && relation.index[0][row] >= 0 ? sharesOf(cols, relation.parts, sizes) : null;
+  if (!shares) return [{axes: cols, runs: relation.row(row)}];
+  return shares.map((axes, p) => ({axes, runs: relation.parts[p].row(relation.index[p][row])}));
+}
+
+/** Which of some factors each part of a product is over; null where parts and factors do not go together. */
+function sharesOf(cols, parts, sizes) {
   let next = 0;
-  relation.parts.forEach((part, p) => {
+  const found = parts.map((part, p) => {
     const own = [];
-    for (let width = 1; width < part.nCols || (p === relation.parts.length - 1 && next < cols.length); next += 1) {
+    let width = 1;
+    while (next < cols.length && (width < part.nCols || p === parts.length - 1 || sizes[cols[next]] === 1)) {
       width *= sizes[cols[next]];
       own.push(cols[next]);
+      next += 1;
     }
-    if (own.length) parts.push({axes: own, runs: part.row(relation.index[p][row])});
+    return width === part.nCols && own.length ? own : null;
   });
-  return parts;
+  return found.includes(null) ? null : found;
 }
 
 /** Parts over factors as what is seen of the axes they make up. */

@@ -4,7 +4,7 @@ import {Axes, Dependency} from "./dependency.js";
 import {Field} from "./field.js";
 import {Nominal} from "./nominal.js";
 import {Numbers} from "./numbers.js";
-import {Crossed, Paired, Stretched, Whole} from "./relations.js";
+import {Crossed, Paired, SomePairs, Stretched, Whole} from "./relations.js";
 
 /** What this page reads. */
 export const FORMAT = "fastrf explorer 1";
@@ -109,6 +109,7 @@ class Store {
     if (kind === 0) return Whole.read(this.bytes, place, told);
     if (kind === 1) return new Stretched(this.relation(told[0]), ...told.slice(1));
     if (kind === 3) return new Paired(this.relation(told[0]), this.relation(told[1]), told[2]);
+    if (kind === 4) return new SomePairs(this.relation(told[0]));
     const [parts, nRows] = told;
     const numbers = new Numbers(this.bytes, place);
     const index = parts.map(() => {

@@ -316,3 +316,48 @@ export class Paired {
     return total;
   }
 }
+
+/** Row `(i, j)` holds the column of its own number, where row `i` of `guard` holds `j`. */
+export class SomePairs {
+  constructor(guard) {
+    this.guard = guard;
+    this.nRows = guard.nRows * guard.nCols;
+    this.nCols = this.nRows;
+  }
+
+  row(index) {
+    const width = this.guard.nCols;
+    return runsHave(this.guard.row(Math.floor(index / width)), index % width) ? [index, index + 1] : [];
+  }
+
+  count(index) {
+    return this.row(index).length / 2;
+  }
+
+  hull(index) {
+    const runs = this.row(index);
+    return runs.length ? runs : null;
+  }
+
+  column(index) {
+    return this.row(index);
+  }
+
+  reach() {
+    const width = this.guard.nCols;
+    const found = [];
+    for (let i = 0; i < this.guard.nRows; i += 1) {
+      const runs = this.guard.row(i);
+      for (let k = 0; k < runs.length; k += 2) pushRun(found, i * width + runs[k], i * width + runs[k + 1]);
+    }
+    return found;
+  }
+
+  filled() {
+    return this.reach();
+  }
+
+  pairs() {
+    return this.guard.pairs();
+  }
+}
