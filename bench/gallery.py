@@ -56,8 +56,7 @@ ENTRIES = (
     Entry(
         "architectures",
         "Several architectures",
-        "The middle positions of three classic networks at a stride of 16, and of gaps that grow: nine dots "
-        "become a lattice.",
+        "The middle positions of three classic networks at a stride of 16, and of dilation that leaves gaps.",
         "layers = [fastrf.conv(8, 7, padding=3), *[fastrf.conv(8, 3, dilation=d, padding=d) for d in (12, 36)]]\n"
         "gaps = fastrf.analyze(layers, (3, 224, 224))\n"
         "fields = {\n"

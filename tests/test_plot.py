@@ -145,6 +145,14 @@ def test_growth_tells_sizes_and_saturation():
     assert [text.get_text() for text in ax.texts] == ["input: 227"]
 
 
+def test_layers_are_named_by_modules_as_deep_as_it_takes():
+    shallow = [fastrf.conv(1, 3, padding=1, name=f"stage{k}.conv{n}") for k in (1, 2) for n in range(4)]
+    deep = [fastrf.conv(1, 3, padding=1, name=f"body.stage{k}.conv{n}") for k in (1, 2) for n in range(4)]
+    for layers, expected in ((shallow, ["input", "stage1", "stage2"]), (deep, ["input", "body.stage1", "body.stage2"])):
+        ax = drawn(plot.growth(fastrf.analyze(layers, (1, 9, 9)), ax=Figure()))
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == expected
+
+
 def test_growth_of_axes_that_differ():
     analysis = fastrf.analyze([fastrf.conv(1, (3, 5), name="a"), {"op": "resize", "scale": 2, "mode": "nearest"},
                                fastrf.conv(1, 3)], (1, 20, 30))  # fmt: skip

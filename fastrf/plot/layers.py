@@ -122,9 +122,12 @@ def _draw_input(ax: Axes, n: int, which: str) -> None:
 
 def _name_layers(ax: Axes, names: Sequence[str]) -> None:
     """The names of modules below their layers: of the longest ones, as many as there is room for."""
-    tops = [name.partition(".")[0] for name in names]
-    starts = [k for k in range(len(names)) if k == 0 or tops[k] != tops[k - 1]]
-    sizes = np.diff([*starts, len(names)])
+    for depth in range(1, 4):  # deeper, where one module holds most of them
+        tops = [".".join(name.split(".")[:depth]) for name in names]
+        starts = [k for k in range(len(names)) if k == 0 or tops[k] != tops[k - 1]]
+        sizes = np.diff([*starts, len(names)])
+        if sizes.max() <= len(names) / 2:
+            break
     kept: list[int] = []
     room = max(len(names) / NAMES, 1)
     for k in np.argsort(-sizes, kind="stable"):
