@@ -139,7 +139,9 @@ def test_settings_and_backend_stay_as_they_were_and_nothing_is_shown():
         "assert matplotlib.get_backend() == backend\n"
         "after = dict(matplotlib.rcParams); before.pop('backend'); after.pop('backend'); assert before == after"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={**os.environ, "MPLBACKEND": "agg"})
+    subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code], check=True, env={**os.environ, "MPLBACKEND": "agg"}
+    )
 
 
 @pytest.mark.parametrize("source", ["spec", "onnx", "saved"])

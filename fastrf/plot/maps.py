@@ -110,17 +110,19 @@ def coverage(field: ReceptiveField, *, ax: canvas.Where = None) -> Axes:
     """
     field = canvas.checked(field)
     shape, places, unit = field.pixel_shape, _places(field.pixel_shape), canvas.unit_of(field)
-    axes = canvas.one(ax)
     if not shape or 0 in shape:
+        axes = canvas.one(ax)
         axes.set_title(canvas.one_of(field), fontsize="medium")
         return canvas.said(axes, "the input has no pixels")
     values = counting.areas(picked(field.positional.transpose(), places))
     drawn = _Map(field, values, shape, places, f"positions that see a {unit[:-1]}", unit)
-    _draw(axes, drawn)
     seen = anywhere(field.positional)
     blind = math.prod(shape) - n_seen(seen)
-    if blind:
-        _mark_blind(axes, unseen(_through(seen, places), drawn.cells), drawn)
+    spots = unseen(_through(seen, places), drawn.cells) if blind else None
+    axes = canvas.one(ax)
+    _draw(axes, drawn)
+    if spots is not None:
+        _mark_blind(axes, spots, drawn)
     told = f"{blind:,} of {math.prod(shape):,} {unit} are blind" if blind else "no blind spot"
     axes.set_title(drawn.title(f"coverage, {told}"), fontsize="medium")
     return axes
@@ -175,12 +177,13 @@ def _draw(ax: Axes, drawn: _Map) -> None:
 
 
 def _mark_blind(ax: Axes, blind: npt.NDArray[np.bool_], drawn: _Map) -> None:
-    cells, color = drawn.cells, canvas.COLORS["vermillion"]
+    cells = drawn.cells
     if len(cells) == 1:
-        ax.plot(cells[0].chosen[blind], np.zeros(blind.sum()), "|", color=color, ms=14, label="blind spots")
+        places, color = cells[0].chosen[blind], canvas.COLORS["vermillion"]
+        ax.plot(places, np.zeros(places.size), "|", color=color, ms=14, label="blind spots")
     else:
         marked: Any = np.ma.masked_equal(blind, False)
-        canvas.image(ax, marked, cells, canvas.colours("vermillion"))
-        ax.plot([], [], "s", color=color, label="blind spots")
+        canvas.image(ax, marked, cells, canvas.colours("white"))  # which no one takes for one of the map's colours
+        ax.plot([], [], "s", color="white", mec="black", ms=9, label="blind spots")
         canvas.frame(ax, drawn.shape[-2:], drawn.of)
     canvas.legend(ax)

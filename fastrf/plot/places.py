@@ -77,10 +77,11 @@ def mask(
     if n > 2:
         raise UsageError(f"{field.name!r} is measured against {n} pixel axes; draw fastrf.plot.slices(field, position)")
     seen, picture = _seen(field, position, neuron), _picture(field, image)
+    title = f"{seen.what}\n{seen.told()}"
     axes = canvas.one(ax, (6.0, 1.9) if n < 2 else (6.0, 4.8))
     _draw(axes, seen, picture)
     _enlarge(axes, seen)
-    axes.set_title(f"{seen.what}\n{seen.told()}", fontsize="medium")
+    axes.set_title(title, fontsize="medium")
     return axes
 
 
