@@ -66,7 +66,7 @@ test("plots are true to scale, lines and very long maps are strips that can be s
   assert.equal(plotSize({width: 400, height: 300}, [1, 1000]).width, 400);
   const {width, height} = plotSize({width: 400, height: 300}, [80, 100_000]);
   assert.ok(width === 400 && height === 80);
-  assert.deepEqual(plotSize({width: 400, height: 300}, [9, 1_000_000], true), {width: 400, height: 240});
+  assert.deepEqual(plotSize({width: 400, height: 300}, [9, 1_000_000], {free: true}), {width: 400, height: 240});
   assert.deepEqual(plotSize({width: 400, height: 300}, [1, 1]), {width: 84, height: 84});
 });
 

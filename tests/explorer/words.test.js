@@ -4,6 +4,7 @@ import test from "node:test";
 import {
   axisWords,
   boxWord,
+  coordinateWord,
   fileName,
   numberWord,
   placeWord,
@@ -23,6 +24,7 @@ test("numbers: unknown and unbounded are said so", () => {
   assert.equal(numberWord(NaN), "unknown");
   assert.equal(numberWord(Infinity), "unbounded");
   assert.equal(numberWord(null), "unknown");
+  assert.deepEqual([coordinateWord(1.0625), coordinateWord(-3.5)], ["1.0625", "-3.5"]);
 });
 
 test("shares never round to nothing or to all", () => {

@@ -151,7 +151,16 @@ function wireActions(shell, doc, store) {
   });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-    if (event.key !== "?" || typing || event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
+    if (
+      event.key !== "?" ||
+      typing ||
+      event.target === document.body ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      dialog.open
+    )
+      return;
     event.preventDefault();
     showHelp(dialog);
   });

@@ -36,12 +36,12 @@ export function wholeWindow(plane) {
 }
 
 // The size of a plot within the room there is: true to scale where that leaves something to see. Axes that are not of
-// one space are `free` of that.
-export function plotSize(room, plane, free = false) {
+// one space are `free` of that; `strip` is the height of a line.
+export function plotSize(room, plane, {free = false, strip = STRIP_HEIGHT} = {}) {
   const [rows, columns] = plane;
-  if (rows <= 1 && columns <= 1) return {width: STRIP_HEIGHT, height: STRIP_HEIGHT};
-  if (rows <= 1) return {width: room.width, height: Math.min(STRIP_HEIGHT, room.height)};
-  if (columns <= 1) return {width: Math.min(STRIP_HEIGHT, room.width), height: room.height};
+  if (rows <= 1 && columns <= 1) return {width: strip, height: strip};
+  if (rows <= 1) return {width: room.width, height: Math.min(strip, room.height)};
+  if (columns <= 1) return {width: Math.min(strip, room.width), height: room.height};
   const ratio = Math.max(free ? 0.6 : 0.2, Math.min(rows / columns, free ? 1.2 : 5));
   const width = Math.min(room.width, room.height / ratio);
   return {width: Math.max(1, Math.round(width)), height: Math.max(1, Math.round(width * ratio))};

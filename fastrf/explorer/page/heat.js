@@ -1,6 +1,6 @@
 // Heat maps of a layer: areas, density, what the border cuts; and of the input, how many positions see each pixel.
 
-import {imageOf, onDarkness, paletteNow} from "./canvas.js";
+import {onDarkness, paletteNow} from "./canvas.js";
 import {CLEAR, HEAT_PALETTE} from "./colours.js";
 import {element, oncePerFrame, write} from "./dom.js";
 import {areas, blind, clippedMap, coverage, densities} from "./engine/maps.js";
@@ -14,6 +14,7 @@ import {EVERY_SLICE} from "./state.js";
 import {curvePoints, heatCells, statisticsOf} from "./values.js";
 import {axisWords, numberWord, placeWord, shapeWord, shareWord, unitWord} from "./words.js";
 
+const LINE_HEIGHT = 180;
 const boxSize = (box) => box.reduce((n, [low, high]) => n * (high - low), 1);
 
 // What each tab shows: its title, its map, one value asked exactly, its unit, and over which of the two shapes.
@@ -61,7 +62,7 @@ const KINDS = {
 
 export function mountMaps(root, doc, store, key) {
   const kind = KINDS[key];
-  const heat = {doc, store, key, kind, root, palette: paletteNow(), map: null, field: null, point: null};
+  const heat = {doc, store, key, kind, palette: paletteNow(), map: null, field: null, point: null};
   heat.isInput = kind.over === "pixelShape";
   heat.repaint = oncePerFrame(() => paintHeat(heat));
   heat.told = element("p", {class: "quiet", text: kind.told});
@@ -69,7 +70,11 @@ export function mountMaps(root, doc, store, key) {
   heat.pane = makePane({
     title: kind.title,
     what: heat.isInput ? "pixel" : "position",
-    onPaint: heat.repaint,
+    onPaint() {
+      heat.painted = null;
+      heat.repaint();
+    },
+    strip: LINE_HEIGHT,
     roomFor: wideRoom,
     ...heatCallbacks(heat),
   });
@@ -88,7 +93,6 @@ export function mountMaps(root, doc, store, key) {
     if (changed.includes("theme")) heat.palette = paletteNow();
     heat.repaint();
   });
-  if (doc.image) imageOf(doc.image.uri, heat.repaint);
   onDarkness(() => {
     heat.palette = paletteNow();
     heat.repaint();
@@ -175,7 +179,7 @@ function showHeatPane(heat, state, shape, name) {
     extent: shapeWord(shape),
   });
   heat.slices.show(shape, index.slice(0, -2), slices);
-  paintBase(pane, heatScene(heat, shape, slices), palette);
+  paintGround(heat, shape, slices);
   const [rows, columns] = cellOfIndex(index);
   const marks = [];
   if (!heat.isInput || state.pixel) {
@@ -184,6 +188,16 @@ function showHeatPane(heat, state, shape, name) {
   }
   paintOver(pane, marks);
   showTyped(pane, heat.isInput ? state.pixel : index);
+}
+
+// Paints the map where anything of it is another than before: pointing alone moves marks, not the map.
+function paintGround(heat, shape, slices) {
+  const {pane, palette, map} = heat;
+  const {width, height, window} = pane.view;
+  const key = [map, heat.field, palette, pane.ratio, width, height, JSON.stringify([window, slices])];
+  if (heat.painted?.every((part, k) => part === key[k])) return;
+  heat.painted = key;
+  paintBase(pane, heatScene(heat, shape, slices), palette);
 }
 
 function heatScene(heat, shape, slices) {

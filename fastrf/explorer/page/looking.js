@@ -145,7 +145,7 @@ export function tellLook(look) {
   const total = elementsOf(perChannel ? field.inputShape : field.pixelShape);
   const count = seen.count();
   const spread = elementsOf((perChannel ? seen.box() : box)?.map(([low, high]) => high - low) ?? [0]);
-  const place = at.length ? `position ${placeWord(at)}` : "every output";
+  const place = at.length ? `position ${placeWord(at)}` : "any output";
   return {
     what:
       neuron === null

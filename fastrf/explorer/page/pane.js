@@ -14,7 +14,7 @@ let panesMade = 0;
 
 // `told` has: title, what (the word for an index), roomFor() -> {width, height}, and the callbacks onPoint(cell|null),
 // onChoose(cell), onMove([rows, columns], toEnd), onTyped(index), onZoom(window|null), onKey(event), onPaint(),
-// and may have onSeen() (zoom to what is seen) and `free` (rows and columns are of two spaces).
+// and may have onSeen() (zoom to what is seen) `free` and `strip` (see `plotSize`).
 export function makePane(told) {
   const name = `pane${(panesMade += 1)}`;
   const parts = paneParts(name, told);
@@ -106,6 +106,7 @@ export function setPane(pane, {plane, shape, names, window, label, extent}) {
   pane.typed.placeholder = axisWords(shape.length).join(", ");
   const whole = isWhole(pane.window, plane);
   pane.zoom.out.disabled = pane.zoom.fit.disabled = whole;
+  pane.plot.style.touchAction = whole ? "" : "none";
   measurePane(pane);
 }
 
@@ -113,11 +114,7 @@ export function setPane(pane, {plane, shape, names, window, label, extent}) {
 function measurePane(pane) {
   const room = pane.told.roomFor(pane.frame);
   const inner = {width: room.width - MARGIN.left - MARGIN.right, height: room.height - MARGIN.top - MARGIN.bottom};
-  const plot = plotSize(
-    {width: Math.max(60, inner.width), height: Math.max(60, inner.height)},
-    pane.plane,
-    pane.told.free,
-  );
+  const plot = plotSize({width: Math.max(60, inner.width), height: Math.max(60, inner.height)}, pane.plane, pane.told);
   const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
   const {left, top} = MARGIN;
   const changed = plot.width !== pane.view.width || plot.height !== pane.view.height || ratio !== pane.ratio;

@@ -3,7 +3,7 @@
 import {element, write} from "./dom.js";
 import {elementsOf} from "./geometry.js";
 import {overlapOf, tellLook} from "./looking.js";
-import {boxWord, numberWord, placeWord, seenSentence, shareWord, sizeWord, unitWord} from "./words.js";
+import {boxWord, coordinateWord, numberWord, placeWord, seenSentence, shareWord, sizeWord, unitWord} from "./words.js";
 
 const ROWS = [
   ["Place", (told) => told.what],
@@ -13,7 +13,7 @@ const ROWS = [
   ["Size", (told) => sizeWord(told.box)],
   ["Density", (told) => (told.box ? `${shareWord(told.density, 1)} of its box` : "nothing seen")],
   ["Channels", (told) => (told.channels ? boxWord([told.channels]) : "any")],
-  ["Centre", (told) => (told.centre ? told.centre.map(numberWord).join(", ") : "unknown")],
+  ["Centre", (told) => (told.centre ? told.centre.map(coordinateWord).join(", ") : "unknown")],
   ["Border", (told) => (told.clipped ? "cuts it" : "does not cut it")],
 ];
 

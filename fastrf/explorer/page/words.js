@@ -1,7 +1,13 @@
 // Numbers and sentences: how the page says what is seen. No document here.
 
 const WHOLE = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
+const FINE = new Intl.NumberFormat("en-US", {maximumFractionDigits: 6});
 const SOME = new Intl.NumberFormat("en-US", {maximumFractionDigits: 2});
+
+// A place on a continuous axis, such as a centre: sixths and eighths stand as they are.
+export function coordinateWord(value) {
+  return FINE.format(value);
+}
 
 // A number as a person reads it; NaN is "unknown", infinity "unbounded".
 export function numberWord(value) {
@@ -78,7 +84,7 @@ export function typedIndex(text, shape, what = "position") {
 export function seenSentence({what, count, total, box, centre, unit, clipped}) {
   if (!box) return `${what} sees nothing of the input.`;
   const share = Number.isNaN(count) ? "" : ` (${shareWord(count, total)})`;
-  const middle = centre ? ` Centre ${centre.map(numberWord).join(", ")}.` : "";
+  const middle = centre ? ` Centre ${centre.map(coordinateWord).join(", ")}.` : "";
   const border = clipped ? " The border cuts it." : "";
   const much = `${what} sees ${numberWord(count)} of ${numberWord(total)} ${unit}${share}`;
   return `${much}, box ${boxWord(box)}, size ${sizeWord(box)}.${middle}${border}`;
