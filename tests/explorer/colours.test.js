@@ -4,6 +4,7 @@ import test from "node:test";
 
 import {
   HEAT_PALETTE,
+  OKABE_ITO,
   contrastOf,
   cssColour,
   heatByte,
@@ -42,6 +43,16 @@ test("text has a contrast of at least 4.5 on every ground, marks one of 3", () =
     }
     assert.ok(contrast("--on-accent", "--accent") >= 4.5, name);
     for (const mark of ["--frame", "--focus", "--box"]) assert.ok(contrast(mark, "--panel") >= 3, `${name}: ${mark}`);
+  }
+});
+
+test("masks have the colours of Okabe and Ito", () => {
+  const known = Object.values(OKABE_ITO).map(String);
+  for (const name of ["--mask", "--mask-2", "--mask-both", "--seers", "--box"]) {
+    assert.ok(known.includes(String(parsedColour(light[name]).slice(0, 3))), name);
+  }
+  for (const name of ["--mask", "--mask-2", "--mask-both"]) {
+    assert.ok(known.includes(String(parsedColour(dark[name]).slice(0, 3))), name);
   }
 });
 

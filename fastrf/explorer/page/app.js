@@ -1,7 +1,7 @@
 // The page's start: opens the document, wires the parts to one store, keeps the address, shows what goes wrong.
 
 import {mountChanges} from "./changes.js";
-import {element, oncePerFrame, rove, write} from "./dom.js";
+import {element, rove, write} from "./dom.js";
 import {openDocument} from "./engine/document.js";
 import {copyLink, downloadPng, downloadSvg} from "./exporting.js";
 import {mountFacts} from "./facts.js";
@@ -149,6 +149,15 @@ function wireActions(shell, doc, store) {
     store.set({theme: next});
     notify(`Theme: ${next}.`);
   });
+  listenForHelp(dialog);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("view").focus();
+  });
+}
+
+// A question mark opens the keys, where something of the page has the focus and nobody types.
+function listenForHelp(dialog) {
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (
@@ -163,10 +172,6 @@ function wireActions(shell, doc, store) {
       return;
     event.preventDefault();
     showHelp(dialog);
-  });
-  byId("skip").addEventListener("click", (event) => {
-    event.preventDefault();
-    byId("view").focus();
   });
 }
 

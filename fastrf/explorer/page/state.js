@@ -2,8 +2,8 @@
 
 import {centreOf, isIndexOf, scaledIndex} from "./geometry.js";
 
-export const TABS = ["stage", "areas", "density", "clipped", "blind", "matrix"];
-export const LISTS = ["table", "graph", "growth", "changes"];
+const TABS = ["stage", "areas", "density", "clipped", "blind", "matrix"];
+const LISTS = ["table", "graph", "growth", "changes"];
 export const THEMES = ["auto", "light", "dark"];
 export const MOST_PINS = 6;
 export const EVERY_SLICE = -1;
@@ -110,7 +110,7 @@ function settledSlice(slice, n) {
 }
 
 // The same layer in the other model: as the comparison matched them, else by name, else the first shown.
-export function twin(doc, model, node, other) {
+function twin(doc, model, node, other) {
   const [here, there] = MODEL_WORDS[model] === "old" ? ["old", "new"] : ["new", "old"];
   const matched = doc.changes.find((change) => change[here] === node && change[there] !== null);
   if (matched) return matched[there];
