@@ -28,6 +28,12 @@ def settle(page: Any) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def stand(page: Any) -> None:
+    """Wait until the explorer is made, and drawn."""
+    page.wait_for_function("globalThis.fastrf?.store")
+    settle(page)
+
+
 def click(page: Any, at: Any) -> None:
     """In the middle."""
     at.click()

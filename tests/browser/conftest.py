@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import chromium
+from tests.browser import acts, chromium
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,18 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
         for page in pages:
             page.page.wait_for_timeout(0)  # what is under way is told
     assert not [fault for page in pages for fault in page.faults]
+
+
+@pytest.fixture
+def explorer(opened: Callable[..., Any]) -> Callable[..., Any]:
+    """Open explorers, `explorer(path, view, **options)`, and wait until all of them stands."""
+
+    def opens(path: Path, view: str = "", **options: Any) -> Any:
+        page = opened(path, view and f"#{view}", **options)
+        acts.stand(page)
+        return page
+
+    return opens
 
 
 @pytest.fixture(scope="session")

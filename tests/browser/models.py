@@ -10,7 +10,7 @@ import pytest
 
 import fastrf
 
-__all__ = ["MODELS", "THREE", "analysis", "page_of"]
+__all__ = ["HOLES", "MODELS", "THREE", "analysis", "page_of"]
 
 #: The source and the shape of its input; None where the zoo has one, a word with a dot for a model of torchvision's.
 MODELS: dict[str, tuple[str, tuple[int, ...] | None]] = {
@@ -25,6 +25,8 @@ MODELS: dict[str, tuple[str, tuple[int, ...] | None]] = {
 }
 #: One of each number of axes.
 THREE = ["resnet50", "tcn", "unet3d"]
+#: What positions see of it has holes.
+HOLES = {"near": [2, 1, 0, 1], "far": [3, 1, 4, 4]}
 #: One that many layers read.
 READ_BY_MANY = [
     fastrf.conv(2, 3, name="stem"),
@@ -53,6 +55,8 @@ def page_of(name: str, folder: Path) -> Path:
         fastrf.report(new, path, against=old)
     elif name == "many":
         fastrf.report(fastrf.analyze(READ_BY_MANY, (3, 12, 16)), path)
+    elif name == "holes":
+        fastrf.report(fastrf.analyze(HOLES, (1, 24, 24)), path)
     else:
         fastrf.report(analysis(name), path)
     return path

@@ -80,24 +80,24 @@ def policy(path):
     return text
 
 
-def test_names_of_layers(opened, tmp_path):
+def test_names_of_layers(explorer, tmp_path):
     found = layers(HOSTILE)
     assert len(found) > len(HOSTILE) / 2
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze(found, (1, 8, 8)), path, title="".join(HOSTILE[:4]))
     policy(path)
-    page = walked(opened(path, before=CANARY, permissions=["clipboard-read", "clipboard-write"]))
+    page = walked(explorer(path, before=CANARY, permissions=["clipboard-read", "clipboard-write"]))
     names = page.locator(".layer-body .column-name").all_text_contents()
     assert set(names) == {"input", *(layer.name for layer in found)}
     assert page.title().startswith("".join(HOSTILE[:4])[:150])
 
 
-def test_the_policy_lets_nothing_in(opened, tmp_path):
+def test_the_policy_lets_nothing_in(explorer, tmp_path):
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze([fastrf.conv(1, 3)], (1, 8, 8)), path)
     rules = dict(
         rule.strip().split(" ", 1)
-        for rule in opened(path).get_attribute("meta[http-equiv='Content-Security-Policy']", "content").split(";")
+        for rule in explorer(path).get_attribute("meta[http-equiv='Content-Security-Policy']", "content").split(";")
     )
     assert rules["default-src"] == "'none'"
     assert "unsafe" not in json.dumps(rules)
@@ -123,7 +123,7 @@ def test_what_gets_into_the_page_all_the_same_is_stopped_by_the_policy(browser, 
 
 
 @pytest.mark.parametrize("name", ["</script><img src=x onerror=canary()>", "\" onload='canary()"])
-def test_names_in_specs_and_of_their_files(name, opened, tmp_path):
+def test_names_in_specs_and_of_their_files(name, explorer, tmp_path):
     spec = {
         "name": name,
         "input_shape": [1, 8, 8],
@@ -133,11 +133,11 @@ def test_names_in_specs_and_of_their_files(name, opened, tmp_path):
     source.write_text(json.dumps(spec))
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze(str(source)), path)
-    page = walked(opened(path, before=CANARY))
+    page = walked(explorer(path, before=CANARY))
     assert page.locator("#title").text_content() == name
 
 
-def test_names_in_onnx_files(opened, tmp_path):
+def test_names_in_onnx_files(explorer, tmp_path):
     onnx = pytest.importorskip("onnx")
     first, second, third, kernel = HOSTILE[0], HOSTILE[3], HOSTILE[1], HOSTILE[5]
     ends = [
@@ -156,14 +156,14 @@ def test_names_in_onnx_files(opened, tmp_path):
     onnx.save(model, source)
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze(str(source)), path, against=fastrf.analyze(layers(HOSTILE[:3]), (1, 8, 8)))
-    page = walked(opened(path, before=CANARY))
+    page = walked(explorer(path, before=CANARY))
     page.click("#list-tabs-changes-tab")
     acts.settle(page)
     assert not page.evaluate("globalThis.caught")
     assert not page.evaluate(STRAYS)
 
 
-def test_names_and_metadata_of_images(opened, tmp_path):
+def test_names_and_metadata_of_images(explorer, tmp_path):
     image, png = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.PngImagePlugin")
     told = png.PngInfo()
     for key in ("Title", "Comment", "XML:com.adobe.xmp"):
@@ -172,28 +172,28 @@ def test_names_and_metadata_of_images(opened, tmp_path):
     image.new("RGB", (16, 12), (200, 30, 90)).save(photo, pnginfo=told)
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze([fastrf.conv(1, 3, name="one")], (3, 8, 8)), path, image=photo)
-    page = walked(opened(path, before=CANARY))
+    page = walked(explorer(path, before=CANARY))
     assert page.evaluate("[fastrf.doc.image.name, fastrf.doc.image.width]") == [photo.name, 16]
     assert "onerror" not in Path(path).read_text()
 
 
-def test_links_of_strangers(opened, tmp_path):
+def test_links_of_strangers(explorer, tmp_path):
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze([fastrf.conv(1, 3, name="one")], (3, 8, 8)), path)
     view = "".join(f"&{key}=<img src=x onerror=canary()>" for key in ("layer", "tab", "query", "at", "pin", "theme"))
-    page = opened(path, f"#{view[1:]}&channel=__proto__&slice=constructor&axes=9,9&zoomMap=1:0,NaN:3", before=CANARY)
+    page = explorer(path, f"{view[1:]}&channel=__proto__&slice=constructor&axes=9,9&zoomMap=1:0,NaN:3", before=CANARY)
     assert "<img src=x" in page.locator("#problem").text_content()
     assert page.locator("#layer-query").input_value() == "<img src=x onerror=canary()>"
     assert not page.evaluate("globalThis.caught")
     assert not page.evaluate(STRAYS)
 
 
-def test_what_is_saved_holds_names_as_text(opened, tmp_path):
+def test_what_is_saved_holds_names_as_text(explorer, tmp_path):
     from xml.etree import ElementTree
 
     path = tmp_path / "page.html"
     fastrf.report(fastrf.analyze(layers(HOSTILE[:6]), (1, 8, 8)), path)
-    page = opened(path)
+    page = explorer(path)
     for node in range(1, 7):
         page.evaluate("(node) => fastrf.store.set({node})", node)
         acts.settle(page)

@@ -7,12 +7,12 @@ import pytest
 from tests.browser import acts, models
 
 WIDE = {"viewport": {"width": 2560, "height": 1400}}
-LAYER = "#layer=layer3.5.relu3"
+LAYER = "layer=layer3.5.relu3"
 
 
 @pytest.mark.parametrize("key", range(10))
-def test_every_header_sorts_both_ways_and_back(key, opened, pages):
-    page = opened(models.page_of("resnet50", pages), LAYER, **WIDE)
+def test_every_header_sorts_both_ways_and_back(key, explorer, pages):
+    page = explorer(models.page_of("resnet50", pages), LAYER, **WIDE)
     acts.settle(page)
     head, button = (page.locator(f".layer-head {css}").nth(key) for css in ("[role=columnheader]", "button"))
     orders = []
@@ -26,8 +26,8 @@ def test_every_header_sorts_both_ways_and_back(key, opened, pages):
     assert alike or len({*map(tuple, orders)}) >= 2
 
 
-def test_a_search_shows_what_it_finds(opened, pages):
-    page = opened(models.page_of("resnet50", pages), LAYER, **WIDE)
+def test_a_search_shows_what_it_finds(explorer, pages):
+    page = explorer(models.page_of("resnet50", pages), LAYER, **WIDE)
     page.fill("#layer-query", "LAYER3 conv2")
     names = [name for name in models.analysis("resnet50") if "layer3" in name and "conv2" in name]
     assert page.locator(".layer-count").first.text_content() == f"{len(names)} of 176 layers"
@@ -36,8 +36,8 @@ def test_a_search_shows_what_it_finds(opened, pages):
     assert page.locator(".layer-body .column-name").count() == 0
 
 
-def test_the_chosen_layer_is_the_one_of_the_row_the_box_and_the_point(opened, pages):
-    page = opened(models.page_of("resnet50", pages), "", **WIDE)
+def test_the_chosen_layer_is_the_one_of_the_row_the_box_and_the_point(explorer, pages):
+    page = explorer(models.page_of("resnet50", pages), "", **WIDE)
     row = page.locator(".layer-body [role=row]").nth(4)
     name = row.locator(".column-name").text_content()
     row.click()
@@ -55,8 +55,8 @@ def test_the_chosen_layer_is_the_one_of_the_row_the_box_and_the_point(opened, pa
         assert page.locator("#facts h2").text_content() == name
 
 
-def test_modules_fold_and_unfold(opened, pages):
-    page = opened(models.page_of("resnet50", pages), f"{LAYER}&list=graph", **WIDE)
+def test_modules_fold_and_unfold(explorer, pages):
+    page = explorer(models.page_of("resnet50", pages), f"{LAYER}&list=graph", **WIDE)
     acts.settle(page)
     texts = []
     for button in ("Unfold all modules", "Fold all modules"):
@@ -69,8 +69,8 @@ def test_modules_fold_and_unfold(opened, pages):
     assert len(texts[1]) < len(texts[0]) / 2
 
 
-def test_what_changed_is_chosen_in_whichever_model_has_it(opened, pages):
-    page = opened(models.page_of("two", pages), "", **WIDE)
+def test_what_changed_is_chosen_in_whichever_model_has_it(explorer, pages):
+    page = explorer(models.page_of("two", pages), "", **WIDE)
     model, nodes = "fastrf.store.get().model", "fastrf.doc.models.map((model) => model.nodes.map((node) => node.name))"
     names = page.evaluate(nodes)
     assert (page.evaluate(model), len(page.evaluate("fastrf.doc.changes")) > 200) == (1, True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.browser import models
+import fastrf
+from tests.browser import acts, models
 
 #: Of a field: a word for the question, and how the page and Python answer it.
 QUESTIONS = {
@@ -50,10 +53,10 @@ def drawn(analysis, rng):
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-def test_every_mask_is_the_one_of_python(name, opened, pages, rng):
+def test_every_mask_is_the_one_of_python(name, explorer, pages, rng):
     analysis = models.analysis(name)
     asked = list(drawn(analysis, rng))
-    page = opened(models.page_of(name, pages))
+    page = explorer(models.page_of(name, pages))
     found = page.evaluate(ASK, [(node, QUESTIONS[word][0], at) for node, word, at in asked])
     for (node, word, at), answer in zip(asked, found, strict=True):
         expected = QUESTIONS[word][1](analysis[node], tuple(at))
@@ -70,3 +73,94 @@ def box(mask):
     if not mask.any():
         return None
     return [[int(along.min()), int(along.max()) + 1] for along in np.nonzero(mask)] if mask.ndim else []
+
+
+#: Numbers as the page writes them.
+def number(value):
+    return "unknown" if np.isnan(value) else f"{value:,.2f}".rstrip("0").rstrip(".") if value % 1 else f"{int(value):,}"
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_what_is_told_is_what_python_answers(name, explorer, pages, rng):
+    analysis = models.analysis(name)
+    page = explorer(models.page_of(name, pages))
+    names = [one for one in analysis if analysis[one].position_shape and 0 not in analysis[one].shape]
+    for layer in {names[-1], *(names[rng.integers(len(names))] for _ in range(7))}:
+        field = analysis[layer]
+        at = tuple(int(rng.integers(size)) for size in field.position_shape)
+        node = page.evaluate("(name) => fastrf.doc.models[0].nodes.findIndex((node) => node.name === name)", layer)
+        page.evaluate("([node, at]) => { fastrf.store.set({node}); fastrf.store.set({at}); }", [node, list(at)])
+        acts.settle(page)
+        told = dict(page.evaluate(TOLD))
+        mask, box = field.mask(at), field.box(at)
+        assert told["Sees"].startswith(f"{number(mask.sum())} of {number(mask.size)} "), (layer, at)
+        assert [*map(int, re.findall(r"\d+", told["Box"]))] == box.reshape(-1).tolist() * int(mask.any()), (layer, at)
+        center = field.centers()[at]
+        assert told["Centre"] == ("unknown" if np.isnan(center).any() else ", ".join(map(number, center))), (layer, at)
+        assert told["Border"] == ("cuts it" if field.clipped()[at] else "does not cut it"), (layer, at)
+
+
+TOLD = """() => [...document.querySelectorAll(".readout-table tbody tr")].map((row) => [...row.cells].slice(0, 2))
+    .map((cells) => cells.map((cell) => cell.textContent.replaceAll(/[\\u00a0\\u202f]/g, " ")))"""
+
+
+#: Of the canvas that masks are drawn on, which elements are painted in their middle; and where cells of the map are.
+PAINTED = """([side, {left, top, right, bottom}]) => {
+    const canvas = document.querySelector("section[aria-label=Input] .plot canvas:last-of-type");
+    const [wide, high] = [(canvas.width - left - right) / side, (canvas.height - top - bottom) / side];
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+    copy.drawImage(canvas, 0, 0);
+    const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
+    const at = (row, column) => 4 * (Math.round(top + (row + 0.5) * high) * canvas.width
+        + Math.round(left + (column + 0.5) * wide)) + 3;
+    return Array.from({length: side * side}, (_, k) => data[at(Math.floor(k / side), k % side)] > 40);
+}"""
+
+
+def test_what_is_drawn_under_the_pointer_is_the_mask(explorer, pages, rng):
+    field = fastrf.analyze(models.HOLES, (1, 24, 24)).output
+    page = explorer(models.page_of("holes", pages), viewport={"width": 1400, "height": 900})
+    margin = page.evaluate("(text) => Function(`return ${text}`)()", MARGIN)
+    plot = page.locator("section[aria-label='Feature map'] .plot")
+    plot.scroll_into_view_if_needed()
+    frame, (rows, columns) = plot.bounding_box(), field.position_shape
+    wide, high = frame["width"] - margin["left"] - margin["right"], frame["height"] - margin["top"] - margin["bottom"]
+    for _ in range(12):
+        row, column = int(rng.integers(rows)), int(rng.integers(columns))
+        x = frame["x"] + margin["left"] + (column + 0.5) * wide / columns
+        page.mouse.move(x, frame["y"] + margin["top"] + (row + 0.5) * high / rows)
+        acts.settle(page)
+        assert page.evaluate("fastrf.store.get().hover") == [row, column]
+        drawn = np.reshape(page.evaluate(PAINTED, [24, margin]), (24, 24))
+        expected = field.mask((row, column))
+        middle = np.round(field.centers()[row, column]).astype(int)  # a cross stands there
+        near = np.abs(np.indices((24, 24)) - middle[:, None, None]).max(axis=0) <= 1
+        assert np.array_equal(drawn | near, expected | near), (row, column)
+
+
+MARGIN = re.search(r"MARGIN = (\{.*?\})", (Path(fastrf.__file__).parent / "explorer/page/scene.js").read_text())[1]
+
+
+def test_what_maps_tell_is_what_python_counts(explorer, pages):
+    for name, layer in (("resnet50", "layer2.1.add"), ("unet3d", "enc3.conv1"), ("tcn", None), ("holes", None)):
+        analysis = fastrf.analyze(models.HOLES, (1, 24, 24)) if name == "holes" else models.analysis(name)
+        field = analysis[layer] if layer else analysis.output
+        page = explorer(models.page_of(name, pages), f"layer={field.name}")
+        areas, densities, clipped = field.areas(), field.densities(), field.clipped()
+        said = {tab: looked(page, tab) for tab in ("areas", "density", "clipped", "blind")}
+        assert said["areas"]["From, to"].startswith(f"{number(areas.min())} to {number(areas.max())} "), name
+        assert said["areas"]["Middle, mean"].split(", ", 1)[1].split(" ")[0] == number(round(areas.mean(), 2)), name
+        assert said["density"]["From, to"].startswith(f"{number(round(densities.min(), 2))} to "), name
+        assert said["clipped"]["Cut"].startswith(f"{number(clipped.sum())} of {number(clipped.size)} positions"), name
+        coverage = field.coverage()
+        blind = int((coverage == 0).sum())
+        assert said["blind"]["Blind"].split(" ")[0] == (number(blind) if blind else "none"), name
+        assert said["blind"]["From, to"].startswith(f"{number(coverage.min())} to {number(coverage.max())} "), name
+
+
+def looked(page, tab):
+    """The figures beside a map."""
+    page.click(f"#view-tabs-{tab}-tab")
+    facts = page.locator(f"#view-tabs-{tab} .heat-told")
+    facts.locator("dt", has_text="Cut" if tab == "clipped" else "From, to").wait_for()
+    return dict(zip(*(facts.locator(kind).all_text_contents() for kind in ("dt", "dd")), strict=True))
