@@ -308,9 +308,12 @@ def _forget_column(group: Group, axis: int, input_shape: Sequence[int]) -> Group
     if axis in cols:
         k = cols.index(axis)
         widths = [input_shape[a] for a in cols]
-        order = [i for i in range(len(cols)) if i != k] + [k]
-        relation = relation.reorder_columns(widths, order)
-        relation = relation.project(1, math.prod(widths) // widths[k], widths[k])
+        if len(cols) == 2:  # what is left is one axis, wherever it stands
+            relation = relation.project(math.prod(widths[: 1 - k]), widths[1 - k], math.prod(widths[2 - k :]))
+        else:
+            order = [i for i in range(len(cols)) if i != k] + [k]
+            relation = relation.reorder_columns(widths, order)
+            relation = relation.project(1, math.prod(widths) // widths[k], widths[k])
     return Group(group.rows, tuple([a - (a > axis) for a in cols if a != axis]), relation)
 
 

@@ -1,7 +1,7 @@
 // Rows of a dependency by what they hold, wherever that lies: what counts areas and boxes, class by class.
 
 import {rowOf} from "./dependency.js";
-import {runsCount, runsJoint, runsProjected} from "./runs.js";
+import {runsJoint, runsProjected} from "./runs.js";
 import {Transposed} from "./turned.js";
 import {bitsOf, commonParts, measure, profile} from "./unions.js";
 
@@ -9,10 +9,12 @@ import {bitsOf, commonParts, measure, profile} from "./unions.js";
 export function countParts(dependency) {
   const {terms} = dependency;
   if (!terms.length) return {parts: [], value: () => 0};
+  if (terms.length === 1) {
+    const counted = terms[0].map((group) => new Counted(group, dependency.from.sizes));
+    return {parts: counted, value: (numbers) => exactCount(numbers.reduce((n, number, k) => n * counted[k].met[number], 1))};
+  }
   const bits = bitsOf(terms.length);
-  const parts = commonParts(terms).map((part) => new Part(part, dependency, (sets) =>
-    terms.length === 1 ? [[bits[0], runsCount(sets[0])]] : profile(sets, bits),
-  ));
+  const parts = commonParts(terms).map((part) => new Part(part, dependency, (sets) => profile(sets, bits)));
   return {parts, value: (numbers) => exactCount(measure(numbers.map((number, k) => parts[k].met[number])))};
 }
 
@@ -50,6 +52,23 @@ function hullsOf(sets, cols, sizes) {
   const some = found.filter((hulls) => hulls);
   const first = cols.map((_, k) => Math.min(...some.map((hulls) => hulls[k][1])));
   return found.map((hulls) => hulls && hulls.map(([axis, low, high], k) => [axis, low - first[k], high - first[k]]));
+}
+
+/** A group of an only term. `met` is how many columns rows hold, each number told once. */
+class Counted {
+  constructor({rows, relation}, sizes) {
+    Object.assign(this, {rows, relation, sizes, met: [], numbers: new Map()});
+  }
+
+  classAt(at) {
+    const row = rowOf(this, at, this.sizes);
+    const count = this.relation.count(this.relation instanceof Transposed ? this.relation.alike(row) : row);
+    if (!this.numbers.has(count)) {
+      this.numbers.set(count, this.met.length);
+      this.met.push(count);
+    }
+    return this.numbers.get(count);
+  }
 }
 
 /** Some factors and axes that all terms tell together. `met` is what rows hold there, each told once. */

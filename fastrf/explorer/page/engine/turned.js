@@ -1,6 +1,6 @@
 // Relations turned round: which rows hold a column, asked one by one, or of all columns at once.
 
-import {Whole} from "./relations.js";
+import {Crossed, Whole} from "./relations.js";
 import {runsCount} from "./runs.js";
 
 /** Relations of more pairs than this are turned round column by column. */
@@ -19,7 +19,8 @@ export class Transposed {
   }
 
   count(index) {
-    return runsCount(this.base.column(index));
+    this.counts ??= columnCounts(this.base);
+    return this.counts ? this.counts[index] : runsCount(this.base.column(index));
   }
 
   alike(index) {
@@ -77,6 +78,24 @@ export class Transposed {
     });
     return new Whole(base.nCols, base.nRows, sets, start, stop);
   }
+}
+
+/** How many rows hold each column of a relation that is looked through row by row; null for others, or too many. */
+function columnCounts(base) {
+  if (base.nCols > MOST_PAIRS || !(base instanceof Whole || base instanceof Crossed)) return null;
+  const found = new Float64Array(base.nCols + 1);
+  const alike = new Map();
+  for (let row = 0; row < base.nRows; row += 1) {
+    const key = base instanceof Crossed ? base.index.map((own) => own[row]).join() : row;
+    alike.set(key, [row, (alike.get(key)?.[1] ?? 0) + 1]);
+  }
+  for (const [row, times] of alike.values()) {
+    base.row(row).forEach((end, k) => {
+      found[end] += k % 2 ? -times : times;
+    });
+  }
+  for (let c = 0; c < base.nCols; c += 1) found[c + 1] += found[c];
+  return found;
 }
 
 /** Every row holds every column. */
