@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import {firstState, makeStore, settler, stateFromHash, stateToHash} from "../../fastrf/explorer/page/state.js";
+import {firstState} from "../../fastrf/explorer/page/opening.js";
+import {makeStore, settler, stateFromHash, stateToHash} from "../../fastrf/explorer/page/state.js";
 import {documentOf, windowField} from "./fields.js";
 
 const small = () => windowField({positions: [4, 6], pixels: [8, 12], size: 3, stride: 2, start: -1});
@@ -145,5 +146,31 @@ test("slices: an index, all, or the middle of what is seen", () => {
     const {state} = stateFromHash("", volume);
     const hash = stateToHash({...state, slice}, volume);
     assert.deepEqual(stateFromHash(hash, volume).state.slice, slice);
+  }
+});
+
+test("a comparison opens with what changed first, at a position that changed", () => {
+  const wide = windowField({positions: [4, 6], pixels: [8, 12], size: 4, stride: 2, start: -2});
+  const two = documentOf({input: input(), conv: small(), next: small()}, {input: input(), conv: wide, next: small()});
+  two.changes = [
+    {kind: "inherited", old: 2, new: 2, told: ""},
+    {kind: "changed", old: 1, new: 1, told: ""},
+  ];
+  const {state} = stateFromHash("", two);
+  assert.deepEqual([state.model, state.node, state.list], [1, 1, "changes"]);
+  const [before, now] = two.models.map(({nodes}) => nodes[1].field.seenFrom(state.at).box());
+  assert.notDeepEqual(before, now);
+});
+
+test("of a comparison a change at one end alone is found, and without one the middle is shown", () => {
+  const ended = {...small(), seenFrom: (at) => (at[1] === 5 ? small().seenFrom([0, 0]) : small().seenFrom(at))};
+  const two = (field) => documentOf({input: input(), conv: small()}, {input: input(), conv: field});
+  for (const [field, at] of [
+    [ended, [2, 5]],
+    [small(), [2, 3]],
+  ]) {
+    const doc = two(field);
+    doc.changes = [{kind: "changed", old: 1, new: 1, told: ""}];
+    assert.deepEqual(stateFromHash("", doc).state.at, at);
   }
 });

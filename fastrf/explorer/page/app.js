@@ -18,6 +18,7 @@ import {makeTabs} from "./tabs.js";
 import {fileName, shapeWord} from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+const MODEL_TITLES = ["Old", "New"];
 const MAP_TABS = [
   ["areas", "Areas"],
   ["density", "Density"],
@@ -101,11 +102,13 @@ function modelSwitch(doc, store) {
   if (doc.models.length < 2) return [];
   const group = byId("models");
   group.hidden = false;
+  const alike = doc.models[0].name === doc.models[1].name;
   const buttons = doc.models.map((model, k) =>
     element("button", {
       type: "button",
       role: "radio",
-      text: `${["Old", "New"][k]}: ${model.name}`,
+      text: alike ? MODEL_TITLES[k] : `${MODEL_TITLES[k]}: ${model.name}`,
+      title: `${MODEL_TITLES[k]}: ${model.name}`,
       on: {click: () => store.set({model: k})},
     }),
   );

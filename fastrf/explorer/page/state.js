@@ -1,6 +1,7 @@
 // What is looked at: one store for the whole page, and the same as names in the address, so that a link shows it again.
 
 import {centreOf, isIndexOf, scaledIndex} from "./geometry.js";
+import {changedPlace, firstNode, firstState} from "./opening.js";
 
 const TABS = ["stage", "areas", "density", "clipped", "blind", "matrix"];
 const LISTS = ["table", "graph", "growth", "changes"];
@@ -33,40 +34,6 @@ export function makeStore(initial, settle = (next) => next) {
 
 function sameValue(one, other) {
   return Object.is(one, other) || (typeof one === "object" && JSON.stringify(one) === JSON.stringify(other));
-}
-
-// The view that a page opens with: the last model, its output.
-export function firstState(doc) {
-  const model = doc.models.length - 1;
-  return {
-    model,
-    node: firstNode(doc.models[model]),
-    tab: "stage",
-    at: null,
-    pixel: null,
-    neuron: null,
-    pins: [],
-    slice: [],
-    list: doc.changes.length ? "changes" : "table",
-    query: "",
-    theme: "auto",
-    inputChannel: null,
-    axes: [0, 0],
-    zoomMap: null,
-    zoomInput: null,
-    zoomMatrix: null,
-    hover: null,
-  };
-}
-
-// An output, and of several the last one that has a map; before a classifier, the last layer that has one.
-function firstNode({nodes, outputs}) {
-  const hasMap = (node) => Boolean(node.field) && node.positionShape.reduce((n, size) => n * size, 1) > 1;
-  const known = outputs.filter((index) => nodes[index].field);
-  const shown = known.findLast((index) => hasMap(nodes[index]));
-  if (shown !== undefined) return shown;
-  const last = known.at(-1) ?? nodes.findLast((node) => node.field)?.index ?? 0;
-  return nodes.findLast((node) => node.index <= last && node.op !== "input" && hasMap(node))?.index ?? last;
 }
 
 // What follows from a change: positions, pixels and channels that the chosen layer has.
@@ -172,6 +139,7 @@ export function stateFromHash(hash, doc) {
   }
   state.query = asked.get("query") ?? "";
   const field = doc.models[state.model].nodes[state.node].field;
+  if (field && layer === null && state.model > 0) state.at = changedPlace(doc, state.node);
   if (field) Object.assign(state, placesFromHash(asked, field, problems));
   state.pins = asked
     .getAll("pin")

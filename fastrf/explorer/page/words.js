@@ -28,7 +28,7 @@ export function shapeWord(shape) {
 }
 
 export function placeWord(index) {
-  return index.length ? index.map((i) => WHOLE.format(i).replaceAll(",", "\u202f")).join(", ") : "the whole";
+  return index.length ? index.map((i) => WHOLE.format(i)).join(", ") : "the whole";
 }
 
 export function axisWords(rank) {
