@@ -27,6 +27,7 @@ from bench.assigned import assignment, effective_fields
 from bench.autograd import position_seconds
 from bench.captured import captured, one_line, onnx_files
 from bench.decoders import decoders
+from bench.explored import explorer
 from bench.figure import Figure
 from bench.pages import read_between, write_between
 from bench.sweeps import cluster, sweeps
@@ -256,6 +257,7 @@ MEASURES: dict[str, Measure] = {
     "sparse": sparse_matrices,
     "threads": threads,
     "anchors": anchoring,
+    "explorer": explorer,
     "cold": cold_start,
     "sweep": sweeps,
     "cluster": cluster,

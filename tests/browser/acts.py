@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,17 @@ def settle(page: Any) -> None:
 
 def stand(page: Any) -> None:
     """Wait until the explorer is made, and drawn."""
-    page.wait_for_function("globalThis.fastrf?.store")
+    until(page, "Boolean(globalThis.fastrf?.store)")
     settle(page)
+
+
+def until(page: Any, expression: str, arg: Any = None, seconds: float = 10) -> None:
+    """Wait until JavaScript is true; Playwright's own way is to evaluate text in the page, which its policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression, arg):
+        if time.monotonic() > end:
+            raise AssertionError(f"not in {seconds} s: {expression}")
+        page.wait_for_timeout(10)
 
 
 def click(page: Any, at: Any) -> None:

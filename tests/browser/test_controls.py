@@ -71,7 +71,7 @@ def operated(page, control, way):
     try:
         getattr(control, way)(page, at)
         changed = f"(before) => Promise.resolve({control.effect}).then((now) => now !== before)"
-        page.wait_for_function(changed, arg=before, timeout=5000)
+        acts.until(page, changed, before)
     except Exception as error:
         raise AssertionError(told) from error
 

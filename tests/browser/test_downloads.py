@@ -58,7 +58,7 @@ def test_a_copied_link_shows_the_same_view(name, explorer, pages):
     for key in ("tab", "list"):  # what a hand changes is in it, too
         page.locator(f"{'view' if key == 'tab' else 'list'}-tabs [role=tab]").nth(2).click()
     page.click("#copy")
-    page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('file:'))")
+    acts.until(page, "navigator.clipboard.readText().then((text) => text.startsWith('file:'))")
     link = page.evaluate("navigator.clipboard.readText()")
     other = explorer(models.page_of(name, pages), f"{link.partition('#')[2]}")
     assert other.evaluate(STATE) == page.evaluate(STATE)
