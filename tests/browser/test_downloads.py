@@ -56,7 +56,7 @@ def test_a_copied_link_shows_the_same_view(name, explorer, pages):
     allowed = {"permissions": ["clipboard-read", "clipboard-write"]}
     page = explorer(models.page_of(name, pages), f"{VIEWS[name]}", **allowed)
     for key in ("tab", "list"):  # what a hand changes is in it, too
-        page.locator(f"{'view' if key == 'tab' else 'list'}-tabs [role=tab]").nth(2).click()
+        page.locator(f"#{'view' if key == 'tab' else 'list'}-tabs [role=tab]").nth(2).click()
     page.click("#copy")
     acts.until(page, "navigator.clipboard.readText().then((text) => text.startsWith('file:'))")
     link = page.evaluate("navigator.clipboard.readText()")
