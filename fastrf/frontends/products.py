@@ -52,7 +52,12 @@ def _skipping(walk: GraphWalk, a: Value, b: Value) -> Value:
     right = replace(moving.constant(walk, b, b.full), known=b.known)
     reads_a = _times(walk, transpose(walk, right), transpose(walk, replace(a, known=None)))
     reads_b = _times(walk, left, replace(b, known=None))
-    return walk.elementwise("add", [transpose(walk, reads_a), reads_b], reads_b.full)
+    turned = transpose(walk, reads_a)
+    if reads_b.channel_axis is not None:  # both are the one product, whose channels are where this one has them
+        axis = reads_b.channel_axis - len(reads_b.shape) + len(turned.shape)
+        if turned.channel_axis != axis:
+            turned = walk.emit("reshape", turned, shape=turned.shape, channel_axis=axis, full=turned.full)
+    return walk.elementwise("add", [turned, reads_b], reads_b.full)
 
 
 def _zero_products(walk: GraphWalk, a: Value, b: Value) -> Known | None:

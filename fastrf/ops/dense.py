@@ -79,7 +79,7 @@ def matmul(a: Tensor, b: Tensor, *, used: Sequence[Sequence[bool]] | None = None
     else:
         taken = Relation.from_mask(_allowed(left.shape[-2], inner, False, used))
         columns = right.map_axis(-2, maps.from_relation(taken)).broadcast_to(shape)
-    result = rows.union(columns).with_channel(len(shape) - 1)
+    result = rows.union(columns).with_channel(_product_channel(left, right, len(shape)))
     if a.ndim == 1:
         result = result.reduce(result.ndim - 2)
     return result.reduce(result.ndim - 1) if b.ndim == 1 else result
@@ -190,6 +190,13 @@ def _some_keys(
         several = allowed.sum(axis=1) > 1
         every, weighed = maps.from_relation(Relation.from_mask(allowed)), Relation.from_mask(allowed & several[:, None])
     return every, maps.from_relation(weighed), maps.take(length, np.where(several, np.arange(length), -1))
+
+
+def _product_channel(left: Tensor, right: Tensor, ndim: int) -> int:
+    """Where a product of matrices holds channels: features are its columns, unless its rows are channels already."""
+    own = None if left.channel_axis is None else left.channel_axis - left.ndim
+    mixes_positions = own not in (None, -1) and (right.channel_axis is None or right.channel_axis < right.ndim - 1)
+    return ndim + own if own is not None and mixes_positions else ndim - 1
 
 
 def _allowed(length: int, span: int, causal: bool, mask: Sequence[Sequence[bool]] | Truths) -> npt.NDArray[np.bool_]:
