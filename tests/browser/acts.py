@@ -54,6 +54,11 @@ def click_on(css: str, nth: int = 0) -> Act:
     return lambda page, _: page.locator(css).nth(nth).click()
 
 
+def click_at(x: float, y: float = 0.5) -> Act:
+    """At shares of the width and height."""
+    return lambda page, at: page.mouse.click(*_place(at, x, y))
+
+
 def chooses(value: str) -> Act:
     """An entry of a list that drops down."""
     return lambda _, at: at.select_option(value)
@@ -112,14 +117,18 @@ def drag(x: float, y: float) -> Act:
     return act
 
 
-def wheel(by: float) -> Act:
-    """The wheel over the middle, with the focus there."""
+def wheel(by: float, key: str = "") -> Act:
+    """The wheel over the middle, with the focus there and a key held."""
 
     def act(page: Any, at: Any) -> None:
         at.focus()
         page.mouse.move(*_place(at, 0.5, 0.5))
+        if key:
+            page.keyboard.down(key)
         page.mouse.wheel(0, by)
         page.wait_for_timeout(80)
+        if key:
+            page.keyboard.up(key)
 
     return act
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.browser.acts import Act, chooses, click, click_on, drag, hover, in_turn, press, twice, types, wheel
+from tests.browser.acts import Act, chooses, click, click_at, click_on, drag, hover, in_turn, press, types, wheel
 
 __all__ = ["CONTROLS", "FOUND", "Control"]
 
@@ -51,7 +51,12 @@ def pane(title: str, view: str, index: str, window: str, typed: str, model: str 
     shown = state(window)
     return [
         Control(
-            plot, in_turn(hover(0.6, 0.4), click), press("ArrowLeft", "ArrowUp", "Enter"), state(index), view, model
+            plot,
+            in_turn(hover(0.6, 0.4), click_at(0.3, 0.3)),
+            press("ArrowLeft", "ArrowUp", "Enter"),
+            state(index),
+            view,
+            model,
         ),
         Control(plot, wheel(-300), press("+"), shown, view, model),
         Control(plot, drag(0.2, 0.1), press("Control+ArrowLeft"), shown, view + zoom, model),
@@ -81,6 +86,7 @@ PINS = f"{LAYER}&pin=1,1@layer2.0.add&pin=2,2@layer1.0.add"
 NEURON = f"{LAYER}&channel=3"
 VOLUME = "layer=enc3.conv1"
 
+MASK_OF = "[aria-label='Mask of'] [role=radio]"
 ROW = click_on(".layer-body [role=row]", 3)
 
 CONTROLS = [
@@ -139,9 +145,9 @@ CONTROLS = [
     ),
     *buttons(".layer-graph .layer-tools button", GRAPH, f"{LAYER}&list=graph", count=6),
     *buttons(".layer-crumbs button", GRAPH, f"{LAYER}&list=graph"),
-    Control(".layer-pane", drag(0.1, 0.2), press("ArrowUp"), GRAPH, f"{LAYER}&list=graph"),
-    Control(".layer-pane", wheel(200), press("+"), GRAPH, f"{LAYER}&list=graph"),
-    Control(".layer-pane", twice, press(" "), GRAPH, f"{LAYER}&list=graph"),
+    Control(".layer-pane", wheel(-200, "Control"), press("+"), GRAPH, f"{LAYER}&list=graph"),
+    Control(".layer-pane", wheel(-200, "Control"), press(" "), GRAPH, f"{LAYER}&list=graph"),
+    Control(".layer-pane", wheel(-200, "Control"), press("ArrowUp"), GRAPH, f"{LAYER}&list=graph"),
     Control(
         ".growth-pane",
         in_turn(hover(0.3, 0.7), click),
@@ -166,12 +172,13 @@ CONTROLS = [
         "list=table",
         "two",
     ),
-    *buttons(".changes-item", state("node"), "", "two", 2),
-    *buttons(".changes-inherited summary", "document.querySelectorAll('.changes-inherited [open]').length", "", "two"),
+    Control(".changes-item", click, press("Enter"), state("node"), "", "two", 1),  # the first one is chosen
+    Control(".changes-item", click, press(" "), state("node"), "", "two", 2),
+    *buttons(".layer-changes summary", "document.querySelectorAll('.layer-changes [open]').length", "", "two"),
     *buttons(".layer-changes .layer-more", "document.querySelectorAll('.changes-item').length", "", "two"),
     # the stage
-    Control("[aria-label='Mask of'] [role=radio]", click, press("ArrowRight"), state("neuron"), LAYER, "resnet50", 1),
-    Control("[aria-label='Mask of'] [role=radio]", click, press("ArrowLeft"), state("neuron"), NEURON),
+    Control(MASK_OF, click_on(MASK_OF, 1), press("ArrowRight"), state("neuron")),
+    Control(MASK_OF, click_on(MASK_OF), press("ArrowLeft"), state("neuron"), NEURON, nth=1),
     Control("#channel1", types("7"), press("ArrowUp"), state("neuron"), NEURON),
     Control("#channel2", types("1"), press("ArrowUp"), state("inputChannel"), NEURON),
     *pane("Feature map", LAYER, "at", "zoomMap", "3, 4"),
@@ -187,14 +194,21 @@ CONTROLS = [
     *buttons(".pins button[aria-label*='remove the pin']", state("pins"), PINS, count=2),
     Control(
         "section[aria-label='Feature map'] .slices input",
-        click,
+        click_at(0.8),
         press("ArrowRight"),
         state("at"),
         f"{VOLUME}&at=1,1,1",
         "unet3d",
     ),
     *buttons("section[aria-label='Input'] .slices button", state("slice"), f"{VOLUME}&slice=3", "unet3d", 2),
-    Control("section[aria-label='Input'] .slices input", click, press("ArrowRight"), state("slice"), VOLUME, "unet3d"),
+    Control(
+        "section[aria-label='Input'] .slices input",
+        click_at(0.8),
+        press("ArrowRight"),
+        state("slice"),
+        VOLUME,
+        "unet3d",
+    ),
     # the maps
     *pane("Areas", f"{LAYER}&tab=areas", "at", "zoomMap", "3, 4"),
     *pane("Density", f"{LAYER}&tab=density", "at", "zoomMap", "3, 4"),
@@ -204,7 +218,7 @@ CONTROLS = [
     *[
         Control(
             f"section[aria-label='{title}'] .slices input",
-            click,
+            click_at(0.8),
             press("ArrowRight"),
             state(key),
             f"{VOLUME}&tab={tab}{more}",

@@ -65,6 +65,7 @@ def test_all_are_operated_by_mouse_and_by_keys(model, view, explorer, pages):
 
 def operated(page, control, way):
     """Something is done with a control, and what is to change changes."""
+    page.evaluate("navigator.clipboard.writeText('nothing')")
     at = page.locator(f"{control.css} >> visible=true").nth(control.nth)
     before = page.evaluate(control.effect)
     told = f"{control} by {way} changes {control.effect}"

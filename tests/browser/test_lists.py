@@ -69,6 +69,21 @@ def test_modules_fold_and_unfold(explorer, pages):
     assert len(texts[1]) < len(texts[0]) / 2
 
 
+def test_the_graph_is_panned_zoomed_and_chosen_from_by_mouse(explorer, pages):
+    page = explorer(models.page_of("resnet50", pages), f"{LAYER}&list=graph", **WIDE)
+    pane, drawing = page.locator(".layer-pane"), page.locator(".layer-pane > svg > g").first
+    box = page.locator(".layer-pane svg text", has_text="avgpool").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.locator("#layer").text_content() == "avgpool"
+    page.get_by_role("button", name="Unfold all modules").click()
+    for act in (acts.wheel(-300, "Control"), acts.wheel(80, "Control"), acts.drag(0.1, 0.3), acts.wheel(-200)):
+        before = drawing.get_attribute("transform")
+        act(page, pane)
+        acts.until(
+            page, "(one) => document.querySelector('.layer-pane > svg > g').getAttribute('transform') !== one", before
+        )
+
+
 def test_what_changed_is_chosen_in_whichever_model_has_it(explorer, pages):
     page = explorer(models.page_of("two", pages), "", **WIDE)
     model, nodes = "fastrf.store.get().model", "fastrf.doc.models.map((model) => model.nodes.map((node) => node.name))"
