@@ -126,6 +126,15 @@ def test_outputs_must_stay():
     assert said.startswith("output size 12 -> 4")
 
 
+def test_what_was_put_in_is_named_where_nothing_else_changed():
+    old, new = (
+        fastrf.analyze([*LAYERS[:2], *more, *LAYERS[2:]], (2, 12, 9))
+        for more in ((), ({"name": "more", "op": "max_pool", "kernel_size": 2, "stride": 1},))
+    )
+    notes = fastrf.check(new, against=Lock.of(old)).notes
+    assert any("put in or taken out: more" in note for note in notes), notes
+
+
 def test_lock_files_say_where_the_module_stands(tmp_path):
     path = tmp_path / "rf.lock.json"
     LOCK.save(path)

@@ -98,6 +98,8 @@ HOSTILE = {
     spoilt(lambda t: t.update(entries=[])): "not an object",
     spoilt(lambda t: t.update(outputs=["nope"])): "'nope' is no entry",
     spoilt(lambda t: t.update(inputs={"input": [-3]})): "not a shape",
+    spoilt(lambda t: t.update(inputs={"input": [10**6, 10**6, 10**6]})): "no network reads",
+    spoilt(lambda t: t.update(inputs={"input": []})): "no network reads",
     spoilt(lambda t: t["entries"].update({"a\x1b[2J": t["entries"]["a"]})): "printable",
     spoilt(lambda t: t["entries"].update({"n" * 9000: t["entries"]["a"]})): "printable",
     spoilt(lambda t: t["entries"]["a"].pop("digest")): "entry 'a': key 'digest' is missing",

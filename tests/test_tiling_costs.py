@@ -185,6 +185,9 @@ def test_bad_input():
     for memory in ("much", "8 apples", 0, -1, 1.5):
         with pytest.raises(fastrf.UsageError, match="memory must be"):
             best(analysis, memory=memory)
+    with pytest.raises(fastrf.UsageError, match="tiles names no size"):
+        costs(analysis, (256, 256), [])
+    assert best(analysis, memory=None) == best(analysis)
     with pytest.raises(fastrf.ShapeError, match="tile of 16"):
         costs(analysis, (256, 256), [16])
     with pytest.raises(fastrf.UnknownNodeError):

@@ -188,7 +188,7 @@ def test_the_command(capsys, tmp_path):
         ("--costs --words", "leave one out"),
         ("--stream --tile 16", "leave the options of tiles out"),
         ("--stream --chunk 1.5", "--chunk '1.5'"),
-        ("--stream --chunk 0", "no multiple of the period"),
+        ("--stream --chunk 0", "no positive number of samples"),
         ("--stream --axis 1", "axis 1 is not one of the 1 axes"),
         ("--stream --node nothing", "is not in network"),
     ]:

@@ -141,7 +141,9 @@ def _notes(found: Diff, failed: Collection[Outcome]) -> Iterator[str]:
     kinds = {kind: [one.node for one in failed if one.kind == kind] for kind in ("cause", "inherited")}
     if kinds["inherited"]:
         n = len(kinds["inherited"])
-        yield f"{n} follow{'s' * (n == 1)} from others; changed themselves: {_listed(kinds['cause'])}"
+        begun = kinds["cause"] or [change.name for change in (*found.added, *found.removed)]
+        how = "changed themselves" if kinds["cause"] else "put in or taken out"
+        yield f"{n} follow{'s' * (n == 1)} from others" + (f"; {how}: {_listed(begun)}" if begun else "")
     assumed = [sentence for change in found.changes for sentence in _assumed(change.old, change.new)]
     if assumed:
         yield f"assumed anew: {_listed(dict.fromkeys(assumed))}"

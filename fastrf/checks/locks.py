@@ -167,6 +167,8 @@ def is_schema(schema: object) -> bool:
     return isinstance(schema, str) and schema.startswith(_FAMILY)
 
 
+#: No network reads inputs of more elements.
+_MOST_ELEMENTS = 1 << 48
 _REMEDY = "write it anew with fastrf check MODEL --against FILE --update"
 
 
@@ -256,6 +258,9 @@ def _lock(given: Any) -> Lock:
     if given["schema"] != SCHEMA:
         raise FormatError(f"it has schema {given['schema'][:40]!r}, this version of fastrf reads {SCHEMA!r}")
     inputs = {_name(name): _shape(shape) for name, shape in _mapping(given["inputs"], "inputs").items()}
+    for name, shape in inputs.items():
+        if math.prod(shape) > _MOST_ELEMENTS or not (shape or len(inputs) > 1):
+            raise ValueError(f"input {name!r} has shape {list(shape)}, which no network reads")
     entries = {_name(name): _entry(name, entry) for name, entry in _mapping(given["entries"], "entries").items()}
     outputs = _texts(given["outputs"])
     unknown = [name for name in outputs if name not in entries]

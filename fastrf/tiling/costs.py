@@ -99,7 +99,9 @@ def costs(
     `tiles` are sizes as `fastrf.tiling.plan` takes them; without it, those that double from the smallest one on that
     has room for context and a period. The other arguments and the errors are those of `plan`.
     """
-    asked = _doubling(analysis, image_shape, wrap, outputs) if tiles is None else tiles
+    asked = _doubling(analysis, image_shape, wrap, outputs) if tiles is None else list(tiles)
+    if not asked:
+        raise UsageError("tiles names no size; give some, such as [256, 512], or leave it out")
     plans = [plan(analysis, size, wrap, outputs, image_shape) for size in asked]
     shapes = list(dict.fromkeys((made.tile_shape, made.n_tiles, made.pixels_read, made.pixels) for made in plans))
     return _with_memory(analysis, outputs, [Cost(*shape) for shape in shapes])
@@ -108,7 +110,7 @@ def costs(
 def best(
     analysis: Analysis,
     image_shape: Sequence[int] | None = None,
-    memory: int | str = "8GB",
+    memory: int | str | None = "8GB",
     wrap: Sequence[int] | int = (),
     outputs: Sequence[str] | str | None = None,
 ) -> Cost:
@@ -122,7 +124,7 @@ def best(
     """
     if not isinstance(analysis, Analysis):
         raise UsageError("memory needs the network; give the analysis that the field is from")
-    allowed = Limits.memory.checked(memory)
+    allowed = Limits.memory.checked("8GB" if memory is None else memory)
     axes = [_choices(*axis) for axis in _axes(analysis, image_shape, wrap, outputs)]
     if math.prod(map(len, axes)) > MOST:
         raise LimitError(f"more than {MOST:,} tiles would have to be compared; compare some, with costs(tiles=...)")

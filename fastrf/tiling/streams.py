@@ -234,8 +234,10 @@ def stream(analysis: Analysis | ReceptiveField, chunk: int | None = None, axis: 
         raise ShapeError(_refusal(asked, analysis if isinstance(analysis, Analysis) else None, axis, halo))
     require_free(analysis, [asked.name], axis)
     chunk = period if chunk is None else chunk
-    if type(chunk) is not int or chunk < 1 or chunk % period:
-        near = sorted({max(chunk // period + k, 1) * period for k in (0, 1)}) if type(chunk) is int else [period]
+    if type(chunk) is not int or chunk < 1:
+        raise ShapeError(f"chunk {chunk!r} is no positive number of samples, a multiple of the period; use {period}")
+    if chunk % period:
+        near = sorted({max(chunk // period + k, 1) * period for k in (0, 1)})
         remedy = f"use {' or '.join(map(str, near))}"
         raise ShapeError(f"chunk {chunk!r} is no multiple of the period of {asked.name!r}, {period} samples; {remedy}")
     axes = _array_axis(axis, asked.input_channel_axis), _array_axis(axis, asked.channel_axis)
