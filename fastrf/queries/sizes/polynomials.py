@@ -98,7 +98,7 @@ def computed(name: str, a: Number | Polynomial, b: Number | Polynomial) -> Power
     first, period, x, y = _table(a, b, high + low if name == "mul" else max(high, low))
     if name == "mul":
         _require_small(x, y)
-    return _made(first, period, {"add": np.add, "sub": np.subtract, "mul": np.multiply}[name](x, y))
+    return _made(first, period, ARRAYS[name](x, y))
 
 
 def _quotient(a: Number | Polynomial, b: Number | Polynomial, degree: int) -> Power:

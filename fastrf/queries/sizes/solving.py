@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -44,8 +45,7 @@ def of_network(
     given = _input(network, wrt)
     axes, alone = spatial_axes(given), _stated_axes(given, stated())
 
-    def at(sizes: Mapping[int, int]) -> Network | str:
-        return _at(load, network, given, sizes)
+    at = functools.partial(_at, load, network, given)
 
     def found_of(axis: int) -> Followed:
         if axis in alone:
