@@ -154,6 +154,18 @@ def test_an_axis_of_ten_million_samples(rng):
         assert [o for low, high in zip(runs[::2], runs[1::2], strict=True) for o in range(low, high)] == seers
 
 
+def test_samples_of_a_map_do_not_fall_into_step_with_strides():
+    layers = [fastrf.conv(2, 3, stride=2, padding=1), fastrf.conv(2, 3, dilation=3), fastrf.conv(2, 2, stride=4)]
+    analysis = fastrf.analyze(layers, (1, 1 << 21), targets=["conv3"])
+    (found,) = answers(encoded([analysis]), [(0, 3, "samples", [])])
+    places, values, truth = np.array(found["places"]), np.array(found["values"]), analysis["conv3"].coverage()
+    assert found["step"] == [2]
+    assert np.array_equal(places // 2, np.arange(0, 1 << 20, 17))
+    assert np.array_equal(values, truth[places])
+    assert set(values) == set(truth[50:-50])
+    assert abs(values.mean() - truth.mean()) < 0.01 * truth.mean()
+
+
 def test_rasters_say_which_cells_hold_anything(rng):
     analysis = fastrf.analyze(CROSSES)
     field = analysis["pool"]

@@ -38,6 +38,11 @@ const answers = {
   clipped: async (field) => map(await clippedMap(field)),
   coverage: async (field) => map(await coverage(field)),
   blind: (field) => told(blind(field)),
+  samples: async (field) => {
+    const {values, step, chosen} = await coverage(field);
+    const every = (_, k) => k % 17 === 0;
+    return {step, places: [...chosen[0]].filter(every), values: plain(values.filter(every))};
+  },
   looks: (field) => field.pixelShape.map((_, k) => {
     const both = [lookback(field, k), lookahead(field, k)];
     return both[0] === null ? null : plain(both);

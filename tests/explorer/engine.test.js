@@ -10,7 +10,7 @@ import {
   pointsOf, pushRun, runsBoth, runsCount, runsHave, runsJoint, runsOfPoints, runsProjected, runsRepeated, runsUnion,
 } from "../../fastrf/explorer/page/engine/runs.js";
 import {Seen} from "../../fastrf/explorer/page/engine/seen.js";
-import {gridOver} from "../../fastrf/explorer/page/engine/separable.js";
+import {fillGrid, gridOver} from "../../fastrf/explorer/page/engine/separable.js";
 import {Full, Transposed} from "../../fastrf/explorer/page/engine/turned.js";
 
 let state = 1;
@@ -233,6 +233,28 @@ test("dependencies are asked both ways", () => {
 });
 
 test("maps of too many places are sampled", () => {
-  assert.deepEqual({...gridOver([5, 7], 100), values: 0}, {shape: [5, 7], values: 0, step: [1, 1]});
-  assert.deepEqual({...gridOver([5, 70], 100), values: 0}, {shape: [5, 18], values: 0, step: [1, 4]});
+  const small = gridOver([5, 7], 100);
+  assert.deepEqual([small.shape, small.step], [[5, 7], [1, 1]]);
+  assert.deepEqual(small.chosen.map((own) => [...own]), [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 6]]);
+  const {shape, step, chosen} = gridOver([5, 70], 100);
+  assert.deepEqual([shape, step], [[5, 18], [1, 4]]);
+  assert.deepEqual([...chosen[1]].map((index) => Math.floor(index / 4)), [...Array(18).keys()]);
+  assert.ok(chosen[1][17] < 70);
+});
+
+test("samples meet every phase of a stride alike", () => {
+  const {chosen, step} = gridOver([8000], 1000);
+  assert.deepEqual(step, [8]);
+  const met = Array(8).fill(0);
+  for (const index of chosen[0]) met[index % 8] += 1;
+  assert.ok(Math.min(...met) > 120 && Math.max(...met) < 130, String(met));
+});
+
+test("a box of a sampled grid is filled where a chosen place lies in it", async () => {
+  const grid = gridOver([70], 20);
+  for (const [low, high] of [[0, 13], [13, 41], [41, 70]]) {
+    const axes = Axes.of([high - low]);
+    await fillGrid(grid, {offsets: [low], axes, parts: [], value: () => low + 1});
+  }
+  assert.deepEqual([...grid.values], [...grid.chosen[0]].map((at) => (at < 13 ? 1 : at < 41 ? 14 : 42)));
 });

@@ -155,8 +155,9 @@ async function askMap(heat, field) {
     const map = await heat.kind.map(field);
     if (heat.field !== field) return;
     heat.statistics = statisticsOf(map.values);
-    heat.scale = heat.kind.scale ?? heat.statistics ?? {low: 0, high: 1};
     heat.blind = heat.kind.blind ? blind(field) : null;
+    if (heat.statistics && heat.blind && !heat.blind.isEmpty) heat.statistics.low = 0; // which samples may miss
+    heat.scale = heat.kind.scale ?? heat.statistics ?? {low: 0, high: 1};
     heat.map = map;
     heat.repaint();
   } catch (error) {
@@ -246,15 +247,7 @@ function showHeatFacts(heat, field) {
   legend.marked.hidden = !heat.blind || heat.blind.isEmpty;
   const index = heat.point ?? (heat.isInput ? heat.store.get().pixel : (heat.store.get().hover ?? heat.store.get().at));
   const pairs = [[heat.isInput ? "Pixel" : "Position", index ? pointWord(heat, field, index) : "point at one"]];
-  const n = map.values.length;
-  const sampled = n < elementsOf(shapeNow(heat));
-  const cut = statistics && statistics.mean * n;
-  if (kind.isShare && statistics)
-    pairs.push(["Cut", `${numberWord(Math.round(cut))} of ${numberWord(n)} positions, ${shareWord(cut, n)}`]);
-  else if (statistics) {
-    pairs.push(["From, to", `${numberWord(statistics.low)} to ${numberWord(statistics.high)} ${unit}`]);
-    pairs.push(["Middle, mean", `${numberWord(statistics.middle)}, ${numberWord(statistics.mean)} ${unit}`]);
-  }
+  pairs.push(...statisticPairs(heat, unit));
   if (heat.blind) {
     const [count, all] = [heat.blind.count(), elementsOf(field.pixelShape)];
     pairs.push([
@@ -264,11 +257,34 @@ function showHeatFacts(heat, field) {
         : "none",
     ]);
   }
-  if (statistics?.unknown) pairs.push(["Unknown", `${numberWord(statistics.unknown)}: too large to count exactly`]);
-  if (sampled)
-    pairs.push(["Sampled", `every ${map.step.map(numberWord).join(" × ")}; the value under the pointer is exact`]);
+  if (isSampled(heat))
+    pairs.push([
+      "Sampled",
+      `${numberWord(map.values.length)} of ${numberWord(elementsOf(shapeNow(heat)))}, one in each ` +
+        `${shapeWord(map.step)}; the value under the pointer is exact`,
+    ]);
   heat.said = pairs.map((pair) => pair.join(": ")).join(". ");
   heat.facts.replaceChildren(...pairs.flatMap(([name, text]) => [element("dt", {text: name}), element("dd", {text})]));
+}
+
+function isSampled(heat) {
+  return heat.map.values.length < elementsOf(shapeNow(heat));
+}
+
+// What is said of all values, or, where these are too many, of samples.
+function statisticPairs(heat, unit) {
+  const {kind, map, statistics} = heat;
+  if (!statistics) return [];
+  const [what, of] = isSampled(heat) ? ["samples", ", of samples"] : ["positions", ""];
+  const {low, high, middle, mean, unknown} = statistics;
+  const n = map.values.length;
+  const pairs = kind.isShare
+    ? [["Cut", `${numberWord(Math.round(mean * n))} of ${numberWord(n)} ${what}, ${shareWord(mean, 1)}`]]
+    : [
+        ["From, to", `${numberWord(low)} to ${numberWord(high)} ${unit}${of}`],
+        ["Middle, mean", `${numberWord(middle)}, ${numberWord(mean)} ${unit}${of}`],
+      ];
+  return unknown ? [...pairs, ["Unknown", `${numberWord(unknown)}${of}: too large to count exactly`]] : pairs;
 }
 
 function pointWord(heat, field, index) {

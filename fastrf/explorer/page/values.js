@@ -15,7 +15,7 @@ export function statisticsOf(values) {
   return {low: known[0], high: known[known.length - 1], mean, middle, unknown: values.length - known.length};
 }
 
-// The value of an index of the whole map: that of the sample at or before it.
+// The value of an index of the whole map: that of the sample of its cell.
 export function valueAt({shape, values, step}, index) {
   const place = index.reduce(
     (at, i, axis) => at * shape[axis] + Math.min(Math.floor(i / step[axis]), shape[axis] - 1),

@@ -1,5 +1,5 @@
 // Maps over all positions, or all pixels: areas, densities, what borders cut, coverage, blind spots. Exact; maps of too
-// many places are sampled, `step` apart along each axis.
+// many places are sampled: one of each cell of `step` places along each axis, whose indices are `chosen`.
 
 import {boxParts, countParts} from "./classes.js";
 import {Turns, fillGrid, gridOver} from "./separable.js";

@@ -26,13 +26,38 @@ export class Turns {
   }
 }
 
-/** The places of a shape, or of a grid over it that has no more than `most`: {shape, values, step}. */
+/** Its multiples are spread most evenly between whole numbers. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/**
+ * The places of a shape, or of no more than `most` cells over it: {shape, values, step, chosen}. A value is that of one
+ * place of its cell, per axis `chosen`: now here, now there, so that what repeats does not look constant.
+ */
 export function gridOver(shape, most) {
   const step = shape.map(() => 1);
   const counts = () => shape.map((size, axis) => Math.ceil(size / step[axis]));
   const total = () => counts().reduce((n, size) => n * size, 1);
   while (total() > most) step[counts().indexOf(Math.max(...counts()))] *= 2;
-  return {shape: counts(), values: new Float64Array(total()), step};
+  const chosen = shape.map((size, axis) => chosenOf(size, step[axis]));
+  return {shape: counts(), values: new Float64Array(total()), step, chosen};
+}
+
+function chosenOf(size, step) {
+  return Int32Array.from({length: Math.ceil(size / step)}, (_, k) => {
+    const width = Math.min(step, size - k * step);
+    return k * step + Math.floor((((k + 1) * GOLDEN) % 1) * width);
+  });
+}
+
+/** How many of ascending numbers are below a bound. */
+function countBelow(numbers, bound) {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle] < bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**
@@ -41,10 +66,9 @@ export function gridOver(shape, most) {
  * all parts.
  */
 export async function fillGrid(grid, {offsets, axes, parts, value}, turns = new Turns()) {
-  const ranges = grid.step.map((step, axis) => [
-    Math.ceil(offsets[axis] / step),
-    Math.ceil((offsets[axis] + axes.shape[axis]) / step),
-  ]);
+  const ranges = grid.chosen.map((chosen, axis) =>
+    [offsets[axis], offsets[axis] + axes.shape[axis]].map((end) => countBelow(chosen, end)),
+  );
   if (ranges.some(([low, high]) => low >= high)) return;
   const blocks = blocksOf(axes, parts);
   for (const block of blocks) await classed(block, {grid, offsets, axes, ranges, parts}, turns);
@@ -77,7 +101,7 @@ async function classed(block, {grid, offsets, axes, ranges, parts}, turns) {
   const index = counts.map(() => 0);
   for (let k = 0; k < block.ids.length; k += 1) {
     block.axes.forEach((axis, j) => {
-      const place = (ranges[axis][0] + index[j]) * grid.step[axis] - offsets[axis];
+      const place = grid.chosen[axis][ranges[axis][0] + index[j]] - offsets[axis];
       splitInto(at, place, axes.lists[axis], axes.factors[axis]);
     });
     const own = block.parts.map((number) => parts[number].classAt(at));
