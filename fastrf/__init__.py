@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         UnsupportedOpError,
         UsageError,
     )
-    from fastrf.explorer.showing import explore, report
+    from fastrf.explorer.showing import Page, explore, report
     from fastrf.field import ReceptiveField, load_field
     from fastrf.frontends.layers import (
         Layer,
@@ -98,7 +98,7 @@ _NAMES = {
     "engine.terms": "Group",
     "errors": "FastRFError FormatError LimitError MissingExtraError NetworkError PositionError ShapeError "
     "UnknownNodeError UnsupportedOpError UsageError",
-    "explorer.showing": "explore report",
+    "explorer.showing": "Page explore report",
     "field": "ReceptiveField load_field",
     "frontends.layers": "Layer adaptive_avg_pool add avg_pool batch_norm concat conv conv_transpose depthwise_conv "
     "flatten global_avg_pool layer linear max_pool relu resize",
@@ -150,6 +150,7 @@ __all__ = [
     "Node",
     "Nominal",
     "Outcome",
+    "Page",
     "Pixels",
     "PositionError",
     "Progression",
