@@ -96,7 +96,8 @@ def test_what_is_told_is_what_python_answers(name, explorer, pages, rng):
         assert told["Sees"].startswith(f"{number(mask.sum())} of {number(mask.size)} "), (layer, at)
         assert [*map(int, re.findall(r"\d+", told["Box"]))] == box.reshape(-1).tolist() * int(mask.any()), (layer, at)
         center = field.centers()[at]
-        assert told["Centre"] == ("unknown" if np.isnan(center).any() else ", ".join(map(number, center))), (layer, at)
+        wanted = "unknown" if np.isnan(center).any() else ", ".join(f"{place:.10g}" for place in center)
+        assert told["Centre"] == wanted, (layer, at)
         assert told["Border"] == ("cuts it" if field.clipped()[at] else "does not cut it"), (layer, at)
 
 
@@ -156,6 +157,24 @@ def test_what_maps_tell_is_what_python_counts(explorer, pages):
         blind = int((coverage == 0).sum())
         assert said["blind"]["Blind"].split(" ")[0] == (number(blind) if blind else "none"), name
         assert said["blind"]["From, to"].startswith(f"{number(coverage.min())} to {number(coverage.max())} "), name
+
+
+def test_another_layer_leaves_nothing_of_the_map_before(explorer, pages):
+    page = explorer(models.page_of("unet", pages), "tab=areas")
+    looked(page, "areas")
+    assert page.evaluate(NEXT_FRAME) == ["Positionworking…", "true", ""]
+    looked(page, "areas")
+    assert page.locator("#view-tabs-areas [aria-busy]").count() == 0
+
+
+#: What is told in the frame after another layer was chosen, before anything was worked out.
+NEXT_FRAME = """() => new Promise((done) => {
+    fastrf.store.set({node: 3});
+    requestAnimationFrame(() => {
+        const find = (css) => document.querySelector(`#view-tabs-areas ${css}`);
+        done([find(".heat-told").textContent, find(".beside").getAttribute("aria-busy"), find(".legend").textContent]);
+    });
+})"""
 
 
 def looked(page, tab):

@@ -5,6 +5,7 @@ import {
   axisWords,
   boxWord,
   coordinateWord,
+  countWord,
   fileName,
   numberWord,
   placeWord,
@@ -27,6 +28,16 @@ test("numbers: unknown and unbounded are said so", () => {
   assert.deepEqual([coordinateWord(1.0625), coordinateWord(-3.5)], ["1.0625", "-3.5"]);
 });
 
+test("commas stand in counts, and between the numbers of indices, boxes and centres", () => {
+  assert.equal(placeWord([1022, 12345]), "1022, 12345");
+  assert.equal(boxWord([[5607, 8183]]), "[5607,\u00a08183)");
+  assert.deepEqual([7, 7959.5].map(coordinateWord), ["7", "7959.5"]);
+  assert.deepEqual(
+    [0, 1, 1022].map((count) => countWord(count, "position")),
+    ["0 positions", "1 position", "1,022 positions"],
+  );
+});
+
 test("shares never round to nothing or to all", () => {
   assert.equal(shareWord(0, 5), "0 %");
   assert.equal(shareWord(5, 5), "100 %");
@@ -38,7 +49,7 @@ test("shares never round to nothing or to all", () => {
 });
 
 test("places, shapes and boxes of every rank", () => {
-  assert.equal(placeWord([3, 12345]), "3, 12,345");
+  assert.equal(placeWord([3, 12345]), "3, 12345");
   assert.equal(placeWord([]), "the whole");
   assert.equal(shapeWord([3, 1024]), "3 × 1,024");
   assert.equal(

@@ -12,7 +12,7 @@ import {cellOfIndex, groundScene} from "./scenes.js";
 import {makeSlices} from "./slices.js";
 import {EVERY_SLICE} from "./state.js";
 import {curvePoints, heatCells, statisticsOf} from "./values.js";
-import {axisWords, numberWord, placeWord, shapeWord, shareWord, unitWord} from "./words.js";
+import {axisWords, countWord, numberWord, placeWord, shapeWord, shareWord, unitWord} from "./words.js";
 
 const LINE_HEIGHT = 180;
 const boxSize = (box) => box.reduce((n, [low, high]) => n * (high - low), 1);
@@ -25,7 +25,7 @@ const KINDS = {
     map: areas,
     over: "positionShape",
     value: (field, at) => field.seenFrom(at).count(),
-    unit: (field) => unitWord(field.pixelShape.length),
+    unit: (field, count) => unitWord(field.pixelShape.length, count),
   },
   density: {
     title: "Density",
@@ -55,7 +55,7 @@ const KINDS = {
     map: coverage,
     over: "pixelShape",
     value: (field, at) => field.seers(at).count(),
-    unit: () => "positions",
+    unit: (_, count) => (count === 1 ? "position" : "positions"),
     blind: true,
   },
 };
@@ -88,7 +88,8 @@ export function mountMaps(root, doc, store, key) {
   heat.legend = makeLegend();
   heat.facts = element("dl", {class: "pairs heat-told"});
   const side = element("div", {class: "side"}, heat.legend.root, heat.facts);
-  root.append(heat.told, heat.busy, element("div", {class: "beside"}, heat.pane.root, side));
+  heat.beside = element("div", {class: "beside"}, heat.pane.root, side);
+  root.append(heat.told, heat.busy, heat.beside);
   store.subscribe((state, changed) => {
     if (changed.includes("theme")) heat.palette = paletteNow();
     heat.repaint();
@@ -147,11 +148,27 @@ function paintHeat(heat) {
   if (heat.map) showHeatFacts(heat, field);
 }
 
+// Nothing stays of the map before: that another one is worked on is said at once.
+function showWorking(heat) {
+  heat.beside.setAttribute("aria-busy", "true");
+  write(heat.busy, "Working…");
+  for (const part of [heat.legend.low, heat.legend.high]) write(part, "");
+  heat.legend.scale.setAttribute("aria-label", "Scale");
+  heat.legend.marked.hidden = true;
+  heat.said = "Working…";
+  heat.facts.replaceChildren(
+    element("dt", {text: heat.isInput ? "Pixel" : "Position"}),
+    element("dd", {text: "working…"}),
+  );
+}
+
 // Asks the engine for the map; what it answers is shown if it is still wanted then.
 async function askMap(heat, field) {
-  Object.assign(heat, {field, map: null, statistics: null});
-  write(heat.busy, "Counting…");
+  Object.assign(heat, {field, map: null, statistics: null, blind: null});
+  showWorking(heat);
+  await new Promise((resume) => setTimeout(resume)); // so that this is on the screen before the work begins
   try {
+    if (heat.field !== field) return;
     const map = await heat.kind.map(field);
     if (heat.field !== field) return;
     heat.statistics = statisticsOf(map.values);
@@ -159,10 +176,15 @@ async function askMap(heat, field) {
     if (heat.statistics && heat.blind && !heat.blind.isEmpty) heat.statistics.low = 0; // which samples may miss
     heat.scale = heat.kind.scale ?? heat.statistics ?? {low: 0, high: 1};
     heat.map = map;
+    heat.beside.removeAttribute("aria-busy");
     heat.repaint();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    if (heat.field === field) write(heat.busy, `This cannot be counted here: ${error.message}.`);
+    if (heat.field !== field) return;
+    heat.said = `This cannot be counted here: ${error.message}.`;
+    write(heat.busy, heat.said);
+    heat.facts.replaceChildren();
+    heat.beside.removeAttribute("aria-busy");
   }
 }
 
@@ -240,20 +262,19 @@ function makeLegend() {
 
 function showHeatFacts(heat, field) {
   const {kind, statistics, scale, map, legend} = heat;
-  const unit = kind.unit(field);
   write(legend.low, kind.isShare ? "whole" : numberWord(scale.low));
-  write(legend.high, kind.isShare ? "cut by the border" : `${numberWord(scale.high)} ${unit}`);
+  write(legend.high, kind.isShare ? "cut by the border" : `${numberWord(scale.high)} ${kind.unit(field, scale.high)}`);
   legend.scale.setAttribute("aria-label", `Scale from ${legend.low.textContent} to ${legend.high.textContent}`);
   legend.marked.hidden = !heat.blind || heat.blind.isEmpty;
   const index = heat.point ?? (heat.isInput ? heat.store.get().pixel : (heat.store.get().hover ?? heat.store.get().at));
   const pairs = [[heat.isInput ? "Pixel" : "Position", index ? pointWord(heat, field, index) : "point at one"]];
-  pairs.push(...statisticPairs(heat, unit));
+  pairs.push(...statisticPairs(heat, field));
   if (heat.blind) {
     const [count, all] = [heat.blind.count(), elementsOf(field.pixelShape)];
     pairs.push([
       "Blind",
       count
-        ? `${numberWord(count)} of ${numberWord(all)} ${unitWord(field.pixelShape.length)}, ${shareWord(count, all)}`
+        ? `${numberWord(count)} of ${numberWord(all)} ${unitWord(field.pixelShape.length, all)}, ${shareWord(count, all)}`
         : "none",
     ]);
   }
@@ -272,17 +293,17 @@ function isSampled(heat) {
 }
 
 // What is said of all values, or, where these are too many, of samples.
-function statisticPairs(heat, unit) {
+function statisticPairs(heat, field) {
   const {kind, map, statistics} = heat;
   if (!statistics) return [];
-  const [what, of] = isSampled(heat) ? ["samples", ", of samples"] : ["positions", ""];
+  const [one, of] = isSampled(heat) ? ["sample", ", of samples"] : ["position", ""];
   const {low, high, middle, mean, unknown} = statistics;
   const n = map.values.length;
   const pairs = kind.isShare
-    ? [["Cut", `${numberWord(Math.round(mean * n))} of ${numberWord(n)} ${what}, ${shareWord(mean, 1)}`]]
+    ? [["Cut", `${numberWord(Math.round(mean * n))} of ${countWord(n, one)}, ${shareWord(mean, 1)}`]]
     : [
-        ["From, to", `${numberWord(low)} to ${numberWord(high)} ${unit}${of}`],
-        ["Middle, mean", `${numberWord(middle)}, ${numberWord(mean)} ${unit}${of}`],
+        ["From, to", `${numberWord(low)} to ${numberWord(high)} ${kind.unit(field, high)}${of}`],
+        ["Middle, mean", `${numberWord(middle)}, ${numberWord(mean)} ${kind.unit(field, mean)}${of}`],
       ];
   return unknown ? [...pairs, ["Unknown", `${numberWord(unknown)}${of}: too large to count exactly`]] : pairs;
 }
@@ -293,7 +314,7 @@ function pointWord(heat, field, index) {
     ? value
       ? "cut by the border"
       : "whole"
-    : `${numberWord(value)} ${heat.kind.unit(field)}`;
+    : `${numberWord(value)} ${heat.kind.unit(field, value)}`;
   return `${placeWord(index)}: ${told}`;
 }
 

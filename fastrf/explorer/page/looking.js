@@ -157,7 +157,7 @@ export function tellLook(look) {
     density: box ? count / spread : NaN,
     centre: centreFrom(field, at),
     clipped: field.isClipped(at),
-    unit: perChannel ? "input values (all channels)" : unitWord(rank),
+    unit: perChannel ? "input values (all channels)" : unitWord(rank, total),
     axes: axisWords(rank),
     channels: perChannel && box ? seen.box()[field.inputChannelAxis] : null,
   };

@@ -10,7 +10,7 @@ import {freshLook} from "./looking.js";
 import {makePane, paintBase, paintOver, panePart, setPane, showTyped, wideRoom} from "./pane.js";
 import {ownStepEnd, matrixCells} from "./rasters.js";
 import {groundScene} from "./scenes.js";
-import {axisWords, numberWord, placeWord, runsWord, shapeWord, unitWord} from "./words.js";
+import {axisWords, countWord, numberWord, placeWord, runsWord, shapeWord, unitWord} from "./words.js";
 
 const BASE = ["model", "node", "theme", "zoomMatrix", "neuron", "inputChannel", "axes", "tab"];
 
@@ -145,7 +145,7 @@ function paintMatrixBase(matrix, state, field, name) {
     window: state.zoomMatrix,
     names: [`position (${names[0]})`, `input (${names[1]})`],
     label: `Matrix of ${name}: positions by input`,
-    extent: `${numberWord(shapes[0][p])} positions × ${numberWord(shapes[1][q])} ${unitWord(shapes[1].length)}`,
+    extent: `${countWord(shapes[0][p], "position")} × ${numberWord(shapes[1][q])} ${unitWord(shapes[1].length, shapes[1][q])}`,
   });
   const made = matrixCells(lookRow(field, state), state.axes, pane.view, pane.ratio, ownStep(matrix));
   matrix.sampled = made.sampled;
@@ -202,22 +202,22 @@ function showMatrixFacts(matrix, state, field) {
   const row = rowNow(state);
   const look = lookRow(field, state)(row);
   const runs = look.seen.runs(look.axes[q]);
-  const unit = unitWord(field.pixelShape.length);
+  const unit = (count) => unitWord(field.pixelShape.length, count);
   const index = [...state.at];
   index[p] = row;
   const pairs = [
     ["Position", placeWord(index)],
-    ["Reads", `${runsWord(runs)} (${numberWord(runs.length / 2)} ${runs.length === 2 ? "run" : "runs"})`],
+    ["Reads", `${runsWord(runs)} (${countWord(runs.length / 2, "run")})`],
   ];
   if (matrix.column !== null)
     pairs.push([
       "Pointing at",
-      `${unitWord(1, 1)} ${placeWord([matrix.column])}: ${inRuns(runs, matrix.column) ? "read" : "not read"}`,
+      `${unit(1)} ${placeWord([matrix.column])}: ${inRuns(runs, matrix.column) ? "read" : "not read"}`,
     ]);
   const [back, ahead] = [lookback(field, q), lookahead(field, q)];
   if (back !== null) {
-    pairs.push(["Look-back", `${numberWord(back)} ${unit}, the most of all positions`]);
-    pairs.push(["Look-ahead", `${numberWord(ahead)} ${unit}${ahead === 0 ? ": causal, nothing later is read" : ""}`]);
+    pairs.push(["Look-back", `${numberWord(back)} ${unit(back)}, the most of all positions`]);
+    pairs.push(["Look-ahead", `${numberWord(ahead)} ${unit(ahead)}${ahead === 0 ? ": causal, nothing later is read" : ""}`]);
   }
   if (matrix.sampled > 1)
     pairs.push(["Sampled", `each line is one of ${numberWord(matrix.sampled)} positions; zoom in to see every one`]);

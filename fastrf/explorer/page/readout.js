@@ -3,7 +3,17 @@
 import {element, write} from "./dom.js";
 import {elementsOf} from "./geometry.js";
 import {overlapOf, tellLook} from "./looking.js";
-import {boxWord, coordinateWord, numberWord, placeWord, seenSentence, shareWord, sizeWord, unitWord} from "./words.js";
+import {
+  boxWord,
+  coordinateWord,
+  countWord,
+  numberWord,
+  placeWord,
+  seenSentence,
+  shareWord,
+  sizeWord,
+  unitWord,
+} from "./words.js";
 
 const ROWS = [
   ["Place", (told) => told.what],
@@ -87,7 +97,7 @@ function commonWord({mine, other}) {
   if (mine.seen.shape.length !== other.seen.shape.length)
     return "Both are drawn; a neuron and a position are not counted against each other.";
   const {both, either} = overlapOf(mine, other);
-  const unit = mine.axes.length === mine.seen.shape.length ? unitWord(mine.axes.length) : "input values";
+  const unit = mine.axes.length === mine.seen.shape.length ? unitWord(mine.axes.length, both) : both === 1 ? "input value" : "input values";
   const share = shareWord(both, either);
   return `Both see ${numberWord(both)} ${unit}: ${share} of the ${numberWord(either)} that either sees.`;
 }
@@ -102,7 +112,7 @@ function seersWord({state, node, seers}) {
   const where = box ? `, box ${boxWord(seers.axes.map((axis) => box[axis]))}` : "";
   const total = elementsOf(positionShape);
   return box
-    ? `${place} is seen by ${numberWord(count)} of ${numberWord(total)} positions (${shareWord(count, total)})${where}.`
+    ? `${place} is seen by ${numberWord(count)} of ${countWord(total, "position")} (${shareWord(count, total)})${where}.`
     : `${place} is seen by no position.`;
 }
 

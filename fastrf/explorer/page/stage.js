@@ -108,7 +108,7 @@ function paintGrounds(stage, {state, node, at}, slices) {
     window: state.zoomMap,
     names: paneNames(positionShape),
     label: `Feature map of ${node.name}`,
-    extent: here ? `${shapeWord(positionShape)} positions` : "no positions",
+    extent: here ? `${shapeWord(positionShape)} position${elementsOf(positionShape) === 1 ? "" : "s"}` : "no positions",
   });
   setPane(input, {
     plane: planeOf(pixelShape),
@@ -116,7 +116,9 @@ function paintGrounds(stage, {state, node, at}, slices) {
     window: state.zoomInput,
     names: paneNames(pixelShape),
     label: `Input ${stage.doc.models[state.model].wrt}`,
-    extent: pixelShape.length ? `${shapeWord(pixelShape)} ${unitWord(pixelShape.length)}` : "no axes beside channels",
+    extent: pixelShape.length
+      ? `${shapeWord(pixelShape)} ${unitWord(pixelShape.length, elementsOf(pixelShape))}`
+      : "no axes beside channels",
   });
   const image = imageUnder(stage, pixelShape);
   if (here) paintBase(map, groundScene({...map, palette}), palette);

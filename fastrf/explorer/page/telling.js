@@ -23,7 +23,7 @@ export function tellRanges(ranges, to = " to ") {
 
 // A shape, every axis.
 export function tellShape(shape) {
-  return shape.join(" × ") || "scalar";
+  return shape.map(tellNumber).join(" × ") || "scalar";
 }
 
 // A count in three figures: 1.03G, 1.22M, 9.41k.

@@ -1,10 +1,11 @@
 // Numbers and sentences: how the page says what is seen. No document here.
 
 const WHOLE = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0});
-const FINE = new Intl.NumberFormat("en-US", {maximumFractionDigits: 6});
+const FINE = new Intl.NumberFormat("en-US", {maximumFractionDigits: 6, useGrouping: false});
 const SOME = new Intl.NumberFormat("en-US", {maximumFractionDigits: 2});
 
-// A place on a continuous axis, such as a centre: sixths and eighths stand as they are.
+// A place on a continuous axis, such as a centre: sixths and eighths stand as they are. Indices, boxes and centres are
+// lists: commas stand between their numbers, never in them.
 export function coordinateWord(value) {
   return FINE.format(value);
 }
@@ -28,7 +29,12 @@ export function shapeWord(shape) {
 }
 
 export function placeWord(index) {
-  return index.length ? index.map((i) => WHOLE.format(i)).join(", ") : "the whole";
+  return index.length ? index.map(String).join(", ") : "the whole";
+}
+
+// So many of something: "1 position", "2 positions".
+export function countWord(count, one) {
+  return `${numberWord(count)} ${one}${count === 1 ? "" : "s"}`;
 }
 
 export function axisWords(rank) {
