@@ -100,7 +100,7 @@ ENTRIES = (
         "growth",
         "Growth through depth",
         "The nominal size goes on growing where the input has ended: from the middle of the third stage on, a "
-        "position sees"
+        "position sees "
         "all there is. Dips are shortcuts, which see less than the branch beside them.",
         "plot.growth(resnet)",
     ),
@@ -115,7 +115,7 @@ ENTRIES = (
         "lattice",
         "The lattice of a detector",
         "Where the neurons of YOLOv5's levels look, and where its anchors stand. On the finer levels four "
-        "neurons look at one"
+        "neurons look at one "
         "place, since what they add to each other comes from the level above.",
         'plot.lattice(fastrf.analyze("yolov5s", (3, 640, 640)), ["p3", "p4", "p5"], "yolov5")',
     ),
@@ -138,7 +138,7 @@ ENTRIES = (
         "tokens",
         "Who reads whom: tokens",
         "Two layers of attention in a window, with a first token that all read. One entry of the mask is "
-        "wrong: token 20 may"
+        "wrong: token 20 may "
         "read token 30. The slip is seen at once, and so is what reads it in the second layer.",
         "import numpy as np\n"
         "\n"
