@@ -191,6 +191,12 @@ def test_an_effective_field_has_contours_that_hold_shares():
             plot.effective(weights, shares=[wrong], ax=Figure())
     with pytest.raises(fastrf.UsageError, match=r"anchors\.effective"):
         plot.effective(analysis.output)
+    others = [analysis["conv3"], fastrf.analyze([fastrf.conv(1, 5)], (1, 50, 50)).output]
+    others += [fastrf.analyze([fastrf.conv(1, 7, padding=3)] * 4, (1, 41, 41)).output]
+    for other in others:
+        with pytest.raises(fastrf.UsageError, match="give the field of the same layer of the same analysis"):
+            plot.effective(weights, other, ax=(figure := Figure()))
+        assert not figure.axes
 
 
 def test_an_effective_field_of_one_axis():

@@ -58,6 +58,19 @@ def test_long_sequences_are_drawn_at_the_resolution_of_the_picture():
     assert ax.get_title() == "conv1, which is causal"
 
 
+def test_axes_that_nothing_flat_can_be_drawn_on():
+    field = fastrf.analyze([fastrf.conv(1, 3)], (1, 9, 9)).output
+    removed = Figure().subplots()
+    removed.remove()
+    for draw in (plot.mask, plot.areas, plot.coverage, plot.matrix):
+        with pytest.raises(fastrf.UsageError, match="ax was removed from its figure; give Axes of a figure"):
+            draw(field, ax=removed)
+        for projection in ("3d", "polar"):
+            ax = Figure().add_subplot(projection=projection)
+            with pytest.raises(fastrf.UsageError, match=f"ax has the projection '{projection}'.*give plain Axes"):
+                draw(field, ax=ax)
+
+
 def test_one_pixel_and_one_position():
     field = fastrf.analyze([fastrf.conv(1, 1)], (1, 1, 1)).output
     for draw in (plot.mask, plot.masks, plot.areas, plot.densities, plot.clipped, plot.coverage, plot.matrix):

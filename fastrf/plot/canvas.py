@@ -84,7 +84,7 @@ def one(ax: Where, size: tuple[float, float] = (6.0, 4.8)) -> Axes:
 def several(ax: Where, n: int, size: tuple[float, float] = (3.0, 3.2), columns: int | None = None) -> list[Axes]:
     """`n` Axes: those given, new ones in a figure, or (None) those of a new figure, in so many columns.
 
-    Raises UsageError for another number of them.
+    Raises UsageError for another number of them, for Axes without a figure, and for those that are not flat.
     """
     figure = require("matplotlib.figure", "plot", "a picture")
     axes = require("matplotlib.axes", "plot", "a picture").Axes
@@ -104,6 +104,11 @@ def several(ax: Where, n: int, size: tuple[float, float] = (3.0, 3.2), columns: 
     if len(given) != n or not all(isinstance(item, axes) for item in given):
         told = "Axes or a Figure" if n == 1 else f"{n} Axes or a Figure"
         raise UsageError(f"ax must be {told}, not {len(given)} of {a_kind(given[0] if given else ax)}")
+    for item in given:
+        if item.figure is None:
+            raise UsageError("ax was removed from its figure; give Axes of a figure, or leave ax out")
+        if item.name != "rectilinear":
+            raise UsageError(f"ax has the projection {item.name!r}, and pictures are flat; give plain Axes")
     return given
 
 

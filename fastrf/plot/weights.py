@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrf.erf.maps import Effective
+from fastrf.erf.maps import Effective, theoretical_size
 from fastrf.errors import UsageError, a_kind
 from fastrf.field import ReceptiveField
 from fastrf.plot import canvas
@@ -35,7 +35,7 @@ def effective(
     `weights` is what `fastrf.anchors.effective` or `gradient_effective` gives. A contour encloses the share where the
     map, smoothed by a fifth of its own spread, is highest. `field` adds the exact box of the same position. Of a large
     input the weights of a cell are added up. Of one axis, a line, and how far from the mean each share lies. Returns
-    the Axes. Raises UsageError for a share outside (0, 1), and for more axes.
+    the Axes. Raises UsageError for a share outside (0, 1), for more axes, and for the field of something else.
     """
     if not isinstance(weights, Effective):
         raise UsageError(f"give what fastrf.anchors.effective(analysis, node) says, not {a_kind(weights)}")
@@ -49,14 +49,33 @@ def effective(
     values = weights.weights
     for axis, one in enumerate(cells):
         values = np.add.reduceat(values, one.begins, axis=axis) if one.step > 1 else values
+    box = None if field is None or weights.position is None else _box(weights, canvas.checked(field))
     axes = canvas.one(ax)
     (_line if len(shape) == 1 else _map)(axes, weights, values, cells, sorted(shares, reverse=True))
-    if field is not None and weights.position is not None and len(shape) == 2:
-        canvas.outline(axes, canvas.checked(field).box(weights.position), "orange")
+    if box is not None and len(shape) == 2:
+        canvas.outline(axes, box, "orange")
     canvas.legend(axes)
     where = "the mean of positions" if weights.position is None else canvas.spelt(weights.position)
     axes.set_title(f"{canvas.short(weights.name, 36)} at {where}: effective receptive field", fontsize="medium")
     return axes
+
+
+def _box(weights: Effective, field: ReceptiveField) -> Any:
+    """The exact box of the position that is weighed. Raises UsageError where the field cannot be of the same layer."""
+    assert weights.position is not None
+    box, shape = field.box(weights.position), weights.weights.shape
+    sizes = (theoretical_size(field, weights.position), shape)  # gradients may not know theirs
+    is_own = field.pixel_shape == shape
+    if is_own:
+        inside = weights.weights[tuple(slice(low, high) for low, high in box.tolist())]
+        is_own = any(np.array_equal(weights.theoretical, size, equal_nan=True) for size in sizes)
+        is_own = is_own and weights.weights.sum() - inside.sum() < 1e-9
+    if not is_own:
+        raise UsageError(
+            f"field is {field.name!r} over {canvas.joined(field.pixel_shape)}, and the weights are of {weights.name!r} "
+            f"over {canvas.joined(shape)}; give the field of the same layer of the same analysis"
+        )
+    return box
 
 
 def _map(ax: Axes, weights: Effective, values: FloatArray, cells: Sequence[Cells], shares: Sequence[float]) -> None:
