@@ -109,3 +109,33 @@ def test_what_else_is_no_image(wrong):
 def test_inputs_that_no_image_lies_under():
     with pytest.raises(fastrf.UsageError, match=r"two pixel axes, and this one has \(100,\); leave it out"):
         images.picture(np.eye(3), (100,))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I", "F", "I;16", "I;16B"])
+def test_large_images_are_made_small_in_bands(mode, tmp_path, monkeypatch):
+    """What comes of it is what comes of the whole, turned the right way up."""
+    monkeypatch.setattr(images, "SIDE", 16)
+    monkeypatch.setattr(images, "_BAND", 400)
+    kind = {"I": np.int32, "F": np.float32, "I;16": np.uint16, "I;16B": ">u2"}.get(mode)
+    given = halves("L" if kind else mode, (120, 70))
+    if kind:
+        given = Image.fromarray((np.asarray(given) / 255 * (1 if mode == "F" else 65535)).astype(kind))
+    given.getexif()[0x0112] = 6
+    before = given.tobytes()
+    shown = opened(images.picture(given, PIXELS)).convert("L")
+    assert max(shown.size) == shown.height == 16
+    values = np.asarray(shown)
+    assert values[:7].min() > 250
+    assert values[-7:].max() < 5
+    assert (given.size, given.tobytes()) == ((120, 70), before)
+
+
+def test_a_large_image_is_never_copied_whole(tmp_path, monkeypatch):
+    given, sizes = halves("RGBA", (4000, 3000)), []
+    plain = images._plain
+    monkeypatch.setattr(
+        images, "_plain", lambda pillow, part, most: (sizes.append(part.size), plain(pillow, part, most))[1]
+    )
+    images.picture(given, PIXELS)
+    assert max(width * height for width, height in sizes) <= images._BAND
+    assert sum(height for _, height in sizes) == 3000

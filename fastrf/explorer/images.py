@@ -24,6 +24,10 @@ SIDE = 1280
 #: Images of fewer pixels stay as sharp as they are.
 _SHARP = 1 << 16
 _QUALITY = 85
+#: So many pixels of a large image are converted at a time.
+_BAND = 1 << 22
+#: The tag of how a camera was held.
+_ORIENTATION = 0x0112
 
 
 def picture(image: Any, pixel_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def picture(image: Any, pixel_shape: tuple[int, ...]) -> dict[str, Any]:
         with opened(image) as file:
             small = _small(_read(pillow, file, image), image)
     elif isinstance(image, pillow.Image):
-        small = _small(image.copy(), "image")
+        small = _small(image, "image")
     else:
         small = _small(_from_array(pillow, image), "image")
     kind = "PNG" if small.width * small.height <= _SHARP else "JPEG"
@@ -77,21 +81,43 @@ def _small(found: Any, path: Any) -> Any:
     operations = require("PIL.ImageOps", "plot", "an image under the page's pixels")
     pillow = require("PIL.Image", "plot", "an image under the page's pixels")
     try:
-        whole = operations.exif_transpose(found)
-        if whole.mode.startswith(("I", "F")):
-            whole = pillow.fromarray(_bytes(np.asarray(whole)))
-        if "A" in whole.getbands() or "transparency" in whole.info:
-            whole = whole.convert("RGBA")
-            white = pillow.new("RGBA", whole.size, "white")
-            whole = pillow.alpha_composite(white, whole)
-        whole = whole.convert("L" if whole.mode in ("1", "L") else "RGB")
-        whole.thumbnail((SIDE, SIDE))
-        return pillow.fromarray(np.asarray(whole))
+        found.load()
+        small = _reduced(pillow, found)
+        small.thumbnail((SIDE, SIDE))
+        small.getexif()[_ORIENTATION] = found.getexif().get(_ORIENTATION, 1)
+        return pillow.fromarray(np.asarray(operations.exif_transpose(small)))
     except FastRFError:
         raise
     except Exception as error:  # what is damaged may be found wherever it is decoded
         reason = " ".join(str(error).split())[:100]
         raise FormatError(f"{path}: a damaged image ({type(error).__name__}: {reason}); save it anew") from error
+
+
+def _reduced(pillow: Any, found: Any) -> Any:
+    """In grey or colours on white, and where it is large by a whole number smaller: in bands, never a second whole."""
+    (width, height), by = found.size, max(*found.size, SIDE) // SIDE
+    most = 65535.0 if found.mode.startswith("I") else 1.0
+    if found.mode == "I":
+        most = max(most, found.getextrema()[1])
+    if by == 1:
+        return _plain(pillow, found, most)
+    rows = max(_BAND // (width * by), 1) * by
+    small = None
+    for top in range(0, height, rows):
+        band = _plain(pillow, found.crop((0, top, width, min(top + rows, height))), most).reduce(by)
+        small = small or pillow.new(band.mode, (band.width, -(-height // by)))
+        small.paste(band, (0, top // by))
+    return small
+
+
+def _plain(pillow: Any, part: Any, most: float) -> Any:
+    """In grey or colours of 8 bits, what is transparent on white; numbers go up to `most`."""
+    if part.mode.startswith(("I", "F")):
+        return pillow.fromarray(_bytes(np.asarray(part), most))
+    if "A" in part.getbands() or "transparency" in part.info:
+        part = part.convert("RGBA")
+        part = pillow.alpha_composite(pillow.new("RGBA", part.size, "white"), part)
+    return part.convert("L" if part.mode in ("1", "L") else "RGB")
 
 
 def _from_array(pillow: Any, image: Any) -> Any:
@@ -100,7 +126,8 @@ def _from_array(pillow: Any, image: Any) -> Any:
     is_image = values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (1, 3, 4))
     if values.dtype.kind not in "buf" or not is_image or 0 in values.shape:
         raise UsageError(f"image must be a path, an image of Pillow's or an array [H, W, channels], not {_told(image)}")
-    values = values if values.dtype == np.uint8 else _bytes(values)
+    most = 1.0 if values.dtype.kind == "f" else max(float(values.max(initial=0)), 65535.0)
+    values = values if values.dtype == np.uint8 else _bytes(values, most)
     return pillow.fromarray(values[:, :, 0] if values.shape[2:] == (1,) else values)
 
 
@@ -108,9 +135,8 @@ def _told(image: Any) -> str:
     return f"one of shape {image.shape} and {image.dtype}" if isinstance(image, np.ndarray) else a_kind(image)
 
 
-def _bytes(values: Any) -> Any:
-    """Numbers as 8 bits: real ones from 0 to 1, others from 0 to the most that 16 bits, or they, have."""
+def _bytes(values: Any, most: float) -> Any:
+    """Numbers from 0 to `most`, which is 1 or what 16 bits, or they, have, as 8 bits."""
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * 255
-    most = 1.0 if values.dtype.kind == "f" else max(float(values.max(initial=0)), 65535.0)
     return (np.clip(np.nan_to_num(values.astype(float) / most), 0, 1) * 255 + 0.5).astype(np.uint8)
