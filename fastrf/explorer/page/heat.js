@@ -145,7 +145,9 @@ function paintHeat(heat) {
   }
   heat.busy.hidden = Boolean(heat.map);
   showHeatPane(heat, state, shape, name);
-  if (heat.map) showHeatFacts(heat, field);
+  if (!heat.map) return;
+  showHeatFacts(heat, field);
+  heat.beside.removeAttribute("aria-busy");
 }
 
 // Nothing stays of the map before: that another one is worked on is said at once.
@@ -176,7 +178,6 @@ async function askMap(heat, field) {
     if (heat.statistics && heat.blind && !heat.blind.isEmpty) heat.statistics.low = 0; // which samples may miss
     heat.scale = heat.kind.scale ?? heat.statistics ?? {low: 0, high: 1};
     heat.map = map;
-    heat.beside.removeAttribute("aria-busy");
     heat.repaint();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
