@@ -13,6 +13,8 @@ from fastrf.explorer.encoding import encoded
 from tests.browser.chromium import node
 
 ANSWER = Path(__file__).parent / "explorer" / "answer.mjs"
+#: Of the fastrf that is imported, which may be installed elsewhere.
+ENGINE = Path(fastrf.__file__).parent / "explorer" / "page" / "engine"
 
 
 def answers(document, asks):
@@ -21,7 +23,8 @@ def answers(document, asks):
     if program is None:
         pytest.skip("there is no node to run JavaScript")
     given = json.dumps({"document": document, "asks": asks})
-    done = subprocess.run([program, str(ANSWER)], input=given, capture_output=True, text=True, check=False)
+    command = [program, str(ANSWER), ENGINE.as_uri()]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 

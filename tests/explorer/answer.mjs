@@ -1,9 +1,10 @@
 // Answers questions to a document as the page would: `{document, asks}` on stdin, the answers on stdout, all as JSON.
-// Run by tests/test_explorer_engine.py, which compares them with Python's.
+// Run by tests/test_explorer_engine.py, which compares them with Python's, with the address of the engine to ask.
 
-import {lookahead, lookback} from "../../fastrf/explorer/page/engine/context.js";
-import {openDocument} from "../../fastrf/explorer/page/engine/document.js";
-import {areas, blind, clippedMap, coverage, densities} from "../../fastrf/explorer/page/engine/maps.js";
+const engine = (name) => import(`${process.argv[2]}/${name}.js`);
+const {lookahead, lookback} = await engine("context");
+const {openDocument} = await engine("document");
+const {areas, blind, clippedMap, coverage, densities} = await engine("maps");
 
 const text = await new Response(process.stdin).text();
 const {document, asks} = JSON.parse(text);
