@@ -27,11 +27,11 @@ from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised, memoised
 from fastrf.frontends.torch.program import to_network
 from fastrf.frontends.torch.strides import Strides
-from fastrf.frontends.torch.symbols import Symbols, number_of
+from fastrf.frontends.torch.symbols import Symbols, broadcasting, number_of
 from fastrf.network import Input
 from fastrf.queries.sizes.answers import AxisSizes, Sizes
 from fastrf.queries.sizes.layers import Followed
-from fastrf.queries.sizes.lengths import FARTHEST, Places
+from fastrf.queries.sizes.lengths import FARTHEST, Number, Places, length
 from fastrf.queries.sizes.solving import moved_shapes, spatial_axes
 from fastrf.queries.sizes.trace import Need, Piece
 from fastrf.queries.sizes.values import LIMIT, UnreadError
@@ -45,6 +45,8 @@ MOST_RUNS = 48
 MOST_MOVED = 20
 #: Where a run met so many conditions, no more are made unless a range is asked for: a condition takes some 0.05 s.
 MOST_MET = 200
+#: Where all runs had so many operators, no more are made unless a range is asked for: one takes some milliseconds.
+MOST_OPERATORS = 4_000
 WITHIN = "give within=(start, stop) (--within START:STOP) to ask for some of them"
 _NOWHERE = Places.between(0, 0)
 
@@ -82,11 +84,14 @@ class Module:
         """The tensor's shape, with the batch."""
         return tuple(self.first.shape)
 
-    def run(self, shape: Sequence[int], symbolic: int | None = None) -> Ran:
-        """What the module makes of the tensor in a shape, one of its sizes a symbol or none."""
+    def run(self, shape: Sequence[int], symbolic: int | None = None, *, strict: bool = False) -> Ran:
+        """What the module makes of the tensor in a shape, one of its sizes a symbol or none.
+
+        A run that is `strict` notes every condition that it meets, others those that shapes follow from.
+        """
         mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
         mode.cache_enabled = symbolic is None  # it keeps what numbers have, not what symbols have
-        symbols = Symbols(1 if symbolic is None else shape[symbolic])
+        symbols = Symbols(1 if symbolic is None else shape[symbolic], strict=strict)
         sizes = [symbols.symbol() if axis == symbolic else n for axis, n in enumerate(shape)]
         mine = self.first
 
@@ -103,7 +108,8 @@ class Module:
             arguments, named = pytree.tree_map(faked, (self.inputs.arguments, self.inputs.named))
             try:
                 # which kernel convolves is another way for each size, and none of them has other shapes
-                with mode, enable_python_dispatcher(), torch.backends.mkldnn.flags(enabled=False), strides.watched():
+                kernels = torch.backends.mkldnn.flags(enabled=False)
+                with mode, enable_python_dispatcher(), kernels, strides.watched(), broadcasting():
                     made = self.model(*arguments, **named)
             except Exception as error:
                 return Ran((), first_line(error), inside[-1] if inside else "", symbols, strides)
@@ -120,30 +126,42 @@ class Module:
     ) -> Followed:
         """All sizes of an axis (with the batch), the others as they are. Raises UnfollowedError."""
         asked = np.arange(within[0], within[1] or FARTHEST)
-        ways, found, left, met = (
-            list[tuple[Piece, Ran]](),
-            Followed(),
-            Places.between(within[0], within[1] or FARTHEST),
-            0,
-        )
+        ways, found = list[tuple[Piece, Ran]](), Followed()
+        left = Places.between(within[0], within[1] or FARTHEST)
         size: int | None = self.shape[axis]
         while size is not None:
             if len(ways) == MOST_RUNS:
                 raise UnfollowedError(f"more than {MOST_RUNS} ways through the module")
-            if met > MOST_MET and within == (1, None):
-                found = _stopped(left, f"runs meet {met} conditions; {WITHIN}")
-                break
-            if size == LIMIT:
-                found = _stopped(left, "numbers are neither lengths nor products of them")
+            why = self._too_dear(ways, size, within)
+            if why is not None:
+                found = _stopped(left, why)
                 break
             ways.append(self._piece(axis, size, names))
-            met = max(met, ways[-1][1].symbols.met)
             left = left & ~ways[-1][0].domain
             progress(int(asked.size - left.at(asked).sum()), asked.size)
-            size = left.first
+            size = self._next(left, self.shape[axis])
         following = {place for _, ran in ways for place in ran.strides.following}
         pieces = [replace(piece, strides=ran.strides.needs(piece.domain, following)) for piece, ran in ways]
         return replace(found, pieces=[*pieces, *found.pieces])
+
+    @staticmethod
+    def _too_dear(ways: Sequence[tuple[Piece, Ran]], size: int, within: tuple[int, int | None]) -> str | None:
+        """Why no run more is made."""
+        if ways and size == LIMIT:
+            return "numbers are neither lengths nor products of them"
+        met = max((ran.symbols.met for _, ran in ways), default=0)
+        if met > MOST_MET and within == (1, None):
+            return f"runs meet {met} conditions; {WITHIN}"
+        operators = sum(ran.strides.operators for _, ran in ways)
+        if operators > MOST_OPERATORS and within == (1, None):
+            return f"these runs take long; {WITHIN}"
+        return None
+
+    @staticmethod
+    def _next(left: Places, size: int) -> int | None:
+        """The next size to run: nearest to the one given, so that what is dear is known where it is asked for."""
+        near = np.flatnonzero(left.at(np.arange(LIMIT)))
+        return int(near[np.abs(near - size).argmin()]) if near.size else left.first
 
     def why(self, axis: int, size: int) -> str:
         """What the module says of a size."""
@@ -151,13 +169,16 @@ class Module:
         forget_memoised()
         return ran.failed or "it is not known why"
 
-    def _piece(self, axis: int, size: int, names: Sequence[str]) -> tuple[Piece, Ran]:
+    def _piece(self, axis: int, size: int, names: Sequence[str], *, strict: bool = False) -> tuple[Piece, Ran]:
         """The sizes that go the way of one, and its run."""
         shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
-        ran = self.run(shape, axis)
-        if ran.failed is not None and self.run(shape).failed is None:
-            raise UnfollowedError(ran.failed)  # the symbol is to blame
+        ran = self.run(shape, axis, strict=strict)
         try:
+            unlike = [] if strict else ran.symbols.unlike
+            if unlike and ran.failed is not None:
+                return self._piece(axis, size, names, strict=True)
+            if ran.failed is not None and self.run(shape).failed is None:
+                raise UnfollowedError(ran.failed)  # the symbol is to blame
             domain = ran.symbols.domain
             outputs = [[number_of(n) for n in _without_batch(output)] for output in ran.outputs]
         except (UnreadError, FastRFError) as error:
@@ -165,8 +186,19 @@ class Module:
         if ran.failed is not None:
             need = Need(ran.module, _NOWHERE, lambda n: self.why(axis, n))
             return Piece(domain, _NOWHERE, (need,), {}), ran
+        if not self._are_as_solved(axis, unlike, outputs):
+            return self._piece(axis, size, names, strict=True)
         shapes = dict(zip(named(names, outputs), outputs, strict=True))
         return Piece(domain, domain, (), shapes), ran
+
+    def _are_as_solved(self, axis: int, sizes: Sequence[int], outputs: Sequence[Sequence[Number]]) -> bool:
+        """Whether runs without a symbol have the outputs that one with it has."""
+        for size in sizes:
+            ran = self.run((*self.shape[:axis], size, *self.shape[axis + 1 :]))
+            wanted = [[length(n).of(size) for n in output] for output in outputs]
+            if ran.failed is not None or [[*_without_batch(output)] for output in ran.outputs] != wanted:
+                return False
+        return True
 
 
 def _stopped(left: Places, why: str) -> Followed:

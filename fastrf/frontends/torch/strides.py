@@ -44,12 +44,16 @@ class _Stride(NamedTuple):
 
 
 class Strides:
-    """The strides of a run, noted while `watched` lasts; `inside` names the modules that are running."""
+    """The strides of a run, noted while `watched` lasts; `inside` names the modules that are running.
+
+    `operators` counts what has run.
+    """
 
     def __init__(self, inside: Sequence[str]) -> None:
         self._inside, self._found = inside, list[_Stride]()
         self._padded: dict[int, _Padded] = {}
         self._known = True
+        self.operators = 0
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -98,6 +102,7 @@ class Strides:
 
     def operator(self, function: Any, arguments: Sequence[Any], made: Any) -> None:
         """Note what an operator has of strides."""
+        self.operators += 1
         name = function.name().partition(".")[0]
         if name.partition("::")[0] not in _KNOWN or name == "aten::as_strided":
             self.unknown()

@@ -5,21 +5,23 @@ PyTorch's own symbols are SymPy's, which take a second for a ResNet-18 and half 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import sympy  # type: ignore[import-untyped]
 import torch
+from torch._subclasses import fake_impls
 from torch.fx.experimental.sym_node import SymNode
 from torch.fx.experimental.symbolic_shapes import eval_is_non_overlapping_and_dense
 
 from fastrf.queries.sizes.lengths import Length, Number, Places, is_fixed
 from fastrf.queries.sizes.values import LIMIT, Unread, UnreadError, Value, Values
 
-__all__ = ["Symbols", "number_of"]
+__all__ = ["Symbols", "broadcasting", "number_of"]
 
 
 _Base: Any = SymNode
@@ -31,13 +33,23 @@ class Symbols:
     #: What PyTorch asks of a `ShapeEnv`, which this stands for.
     _translation_validation_enabled = False
 
-    def __init__(self, size: int) -> None:
-        self.values, self.size = Values(), size
+    def __init__(self, size: int, *, strict: bool = True) -> None:
+        self.values, self.size, self.strict = Values(), size, strict
         self._conditions: dict[int, Places] = {}
+        self._others: dict[int, Places] = {}
+        self._constant: dict[int, bool] = {}
 
     def symbol(self) -> Any:
         """The size."""
         return torch.SymInt(_Node(self, self.values.size, self.size, int))
+
+    def is_constant(self, value: Value) -> bool:
+        """Whether one of the run's values is the same for every size, which is looked at once."""
+        if isinstance(value, int | float):
+            return True
+        if id(value) not in self._constant:
+            self._constant[id(value)] = _is_constant(value)
+        return self._constant[id(value)]
 
     @property
     def domain(self) -> Places:
@@ -54,17 +66,44 @@ class Symbols:
         """How many conditions there are."""
         return len(self._conditions)
 
-    def evaluate_sym_node(self, node: Any, *_: Any, **__: Any) -> Any:
-        """The value at the run's size, noted as a condition. Raises UnreadError."""
+    @property
+    def unlike(self) -> list[int]:
+        """Sizes of the domain to look at, at each of which questions have another answer than the general one.
+
+        The general one is right for all sizes as far as PyTorch is: what is asked is whether a size is 1 that others
+        have to fit, or how a tensor lies in memory.
+        """
+        found, domain = list[int](), self.domain
+        parts = [part for places in self._others.values() if not (part := domain & places).is_empty]
+        while parts:
+            first = [part.first or 0 for part in parts]
+            found.append(max(first, key=lambda n: sum(part.holds(n) for part in parts)))
+            parts = [part for part in parts if not part.holds(found[-1])]
+        return found
+
+    def evaluate_sym_node(
+        self, node: Any, _size_oblivious: bool = False, fallback_value: bool | None = None, **_: Any
+    ) -> Any:
+        """The value at the run's size, noted as a condition. Raises UnreadError.
+
+        `fallback_value` is the general answer, with which PyTorch goes on where it cannot know; unless this is
+        `strict`, it does so for all sizes.
+        """
         if isinstance(node.value, Unread):
             raise UnreadError(node.value.told)
+        answer = node.hint
         if isinstance(node.value, Places):
-            held = node.value if node.hint else self.values.of("not", node.value)
+            is_general = not self.strict and fallback_value is not None
+            answer = fallback_value if is_general else node.hint
+            held = node.value if answer else self.values.of("not", node.value)
+            if is_general and isinstance(held, Places):
+                self._others[id(held)] = ~held
+                return answer
         else:
             held = True if isinstance(node.value, int | float) else self.values.of("eq", node.value, node.hint)
         if isinstance(held, Places):
             self._conditions[id(held)] = held
-        return node.hint
+        return answer
 
     def _maybe_evaluate_static(self, expr: Any, **_: Any) -> Any:
         """What is known without a condition."""
@@ -75,7 +114,7 @@ class _Node(_Base):  # type: ignore[misc]
     """A value, and what it is at the run's size."""
 
     def __init__(self, symbols: Symbols, value: Value, hint: Any, kind: type) -> None:
-        self.value: Value = hint if _is_constant(value) else value
+        self.value: Value = hint if symbols.is_constant(value) else value
         self.pytype, self.shape_env, self.fx_node, self._hint = kind, symbols, None, hint
         self.constant = hint if isinstance(self.value, int | float) else None
 
@@ -242,6 +281,41 @@ for _name, _how in _OPERATIONS.items():
     setattr(_Node, _name, _operation(*_how))
 for _name, _operate in {"lshift": _shifted("mul"), "rshift": _shifted("floordiv"), "pow_by_natural": _power}.items():
     setattr(_Node, _name, _operate)
+
+
+@contextlib.contextmanager
+def broadcasting() -> Iterator[None]:
+    """While it lasts, a size fits the same one and a 1 without the question whether it is 1."""
+    old = getattr(fake_impls, "infer_size", None)
+    if old is None:  # it is asked then, which takes more runs
+        yield
+        return
+
+    def infer_size(a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+        n = min(len(a), len(b))
+        one, other = list(a), list(b)
+        fitting = {k: b[k] if _is_one(a[k]) else a[k] for k in range(-n, 0) if _is_one(a[k]) or _fits(a[k], b[k])}
+        for k in fitting:
+            one[k] = other[k] = 1
+        made = list(old(one, other))
+        for k, size in fitting.items():
+            made[k] = size
+        return tuple(made)
+
+    fake_impls.infer_size = infer_size  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        fake_impls.infer_size = old  # type: ignore[attr-defined]
+
+
+def _is_one(size: Any) -> bool:
+    return isinstance(size, int) and size == 1
+
+
+def _fits(a: Any, b: Any) -> bool:
+    one, other = getattr(a, "node", None), getattr(b, "node", None)
+    return _is_one(b) or (isinstance(one, _Node) and isinstance(other, _Node) and one.value is other.value)
 
 
 def number_of(size: Any) -> Number:
