@@ -302,11 +302,11 @@ def broadcasting() -> Iterator[None]:
             made[k] = size
         return tuple(made)
 
-    fake_impls.infer_size = infer_size  # type: ignore[attr-defined]
+    fake_impls.infer_size = infer_size
     try:
         yield
     finally:
-        fake_impls.infer_size = old  # type: ignore[attr-defined]
+        fake_impls.infer_size = old
 
 
 def _is_one(size: Any) -> bool:
