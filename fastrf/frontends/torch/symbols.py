@@ -87,14 +87,13 @@ class Symbols:
         """The value at the run's size, noted as a condition. Raises UnreadError.
 
         `fallback_value` is the general answer, with which PyTorch goes on where it cannot know; unless this is
-        `strict`, it does so for all sizes.
+        `strict`, it stands for all sizes where the run's is the same. Another answer than the run's may never end.
         """
         if isinstance(node.value, Unread):
             raise UnreadError(node.value.told)
         answer = node.hint
         if isinstance(node.value, Places):
-            is_general = not self.strict and fallback_value is not None
-            answer = fallback_value if is_general else node.hint
+            is_general = not self.strict and fallback_value is not None and bool(fallback_value) == answer
             held = node.value if answer else self.values.of("not", node.value)
             if is_general and isinstance(held, Places):
                 self._others[id(held)] = ~held
