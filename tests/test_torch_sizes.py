@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 
 import pytest
 
@@ -319,3 +320,10 @@ def test_runs_that_are_too_dear_are_not_made(monkeypatch):
     assert found.axes[0].fits(30)
     assert "is not known" in found.axes[0].why(1).told
     assert fastrf.sizes(model, shape, within=(1, 8)).assumes == found.assumes[:1]
+
+
+def test_without_symbols_of_this_pytorch_sizes_are_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastrf.frontends.torch.sizes", None)
+    monkeypatch.delattr(sys.modules["fastrf.frontends.torch"], "sizes", raising=False)
+    found = fastrf.sizes(nn.Conv2d(3, 4, 3, stride=2), (3, 32, 32), within=(1, 40))
+    assert found.progressions == (((3, 40, 1),),) * 2

@@ -228,15 +228,17 @@ def _names_torch(source: Any) -> bool:
 def _module_sizes(source: Any, input_shape: Any, options: Options, *asked: Any) -> Any:
     """Sizes of a PyTorch module; the module and its shape where runs on symbols do not tell; what else there is."""
     torch = require("torch", "torch", "a PyTorch model")
-    from fastrf.frontends.torch import sizes as frontend
-
     source, input_shape, name = _torch_source(source, input_shape, options)
-    if isinstance(source, torch.nn.Module):
-        try:
-            return frontend.module_sizes(source, name, input_shape, options, *asked)
-        except frontend.UnfollowedError:
-            return source, input_shape
-    return source, input_shape
+    if not isinstance(source, torch.nn.Module):
+        return source, input_shape
+    try:
+        from fastrf.frontends.torch import sizes as frontend
+    except ImportError:  # a PyTorch whose symbols are others: read at some sizes
+        return source, input_shape
+    try:
+        return frontend.module_sizes(source, name, input_shape, options, *asked)
+    except frontend.UnfollowedError:
+        return source, input_shape
 
 
 def _torch_source(source: Any, input_shape: Any, options: Options) -> tuple[Any, Any, str]:
