@@ -318,6 +318,8 @@ def test_runs_that_are_too_dear_are_not_made(monkeypatch):
     assert found.assumes[-1].startswith("some sizes of 1 and more are not known: runs meet 2 conditions")
     assert "(--within START:STOP)" in found.assumes[-1]
     assert found.axes[0].fits(30)
+    assert found.smallest[0] is None
+    assert "not known" in str(found)
     assert "is not known" in found.axes[0].why(1).told
     assert fastrf.sizes(model, shape, within=(1, 8)).assumes == found.assumes[:1]
 

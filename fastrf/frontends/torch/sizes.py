@@ -207,7 +207,7 @@ def _stopped(left: Places, why: str) -> Followed:
     which = "sizes" if left.inside[first : last + 1].all() else "some sizes"
     told = f"{which} of {first} " + ("and more" if last == FARTHEST - 1 else f"to {last}")
     need = Need("", _NOWHERE, lambda n: f"{n} is not known: {why}")
-    return Followed([Piece(left, _NOWHERE, (need,), {})], assumes=[f"{told} are not known: {why}"])
+    return Followed([Piece(left, _NOWHERE, (need,), {}, known=False)], assumes=[f"{told} are not known: {why}"])
 
 
 def module_sizes(

@@ -49,8 +49,14 @@ class AxisSizes:
 
     @property
     def smallest(self) -> int | None:
-        """The smallest size that fits; None where none does."""
-        return self.progressions[0].start if self.progressions else None
+        """The smallest size that fits; None where none does, or where it is not known whether a smaller one does."""
+        if not self.progressions:
+            return None
+        found = self.progressions[0].start
+        smaller = Places.between(self.within[0], found)
+        for piece in self._pieces:
+            smaller = smaller & ~piece.domain if piece.known else smaller
+        return found if smaller.is_empty else None
 
     @cached_property
     def progressions(self) -> tuple[Progression, ...]:
@@ -215,7 +221,7 @@ class Sizes(Shown):
 
     @property
     def smallest(self) -> tuple[int | None, ...]:
-        """The smallest size of each axis; None where none fits."""
+        """The smallest size of each axis; None where none fits, or where that is not known."""
         return tuple(axis.smallest for axis in self.axes)
 
     @property
@@ -339,9 +345,16 @@ _KEYS = ("axis", "size", "smallest", "multiple", "progressions", "even", "output
 
 
 def _record(axis: AxisSizes) -> dict[str, Any]:
-    smallest = axis.smallest
-    outputs = [] if smallest is None else [[n, axis.output_shape(n)] for n in _first(axis)]
-    values = (axis.axis, axis.size, smallest, axis.multiple, _listed(axis.progressions), _listed(axis.even), outputs)
+    outputs = [[n, axis.output_shape(n)] for n in _first(axis)]
+    values = (
+        axis.axis,
+        axis.size,
+        axis.smallest,
+        axis.multiple,
+        _listed(axis.progressions),
+        _listed(axis.even),
+        outputs,
+    )
     return dict(zip(_KEYS, values, strict=True))
 
 
@@ -374,7 +387,9 @@ def _words(sizes: int | Sequence[int]) -> str:
 
 
 def _smallest(record: Mapping[str, Any]) -> str:
-    return "-" if record["smallest"] is None else str(record["smallest"])
+    if record["smallest"] is None:
+        return "not known" if record["progressions"] else "-"
+    return str(record["smallest"])
 
 
 def _counted(found: Sequence[Sequence[Progression] | None]) -> str:

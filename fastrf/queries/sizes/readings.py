@@ -81,7 +81,7 @@ def _each(read: Read, size: int, within: tuple[int, int], why: str | None) -> Fo
     start, stop = within
     found = Followed(list(_single(_required(read(size)), {n: read(n) for n in range(start, stop)})))
     told = "it is not within the sizes asked for" if why is None else f"it is not known; {_remedy(MOST_SINGLE)}"
-    found.pieces.append(Piece(~Places.between(start, stop), Places.between(0, 0), (_refusing(told),), {}))
+    found.pieces.append(Piece(~Places.between(start, stop), Places.between(0, 0), (_refusing(told),), {}, known=False))
     found.assumes.append(f"the network was read at every size from {start} to {stop - 1}, and at no other")
     if why is not None:
         found.assumes[0] += f", which are not known, since {why}; for others {_remedy(MOST_SINGLE)}"

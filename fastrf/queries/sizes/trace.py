@@ -28,6 +28,7 @@ class Piece:
     """What holds for some lengths: which of them fit, what the others lack, and the shapes of outputs.
 
     `strides` are met where every layer with a stride gets a whole multiple of it; None where layers are not known.
+    `known` is false where nobody has looked which of these lengths fit.
     """
 
     domain: Places
@@ -35,6 +36,7 @@ class Piece:
     needs: Sequence[Need]
     outputs: Mapping[str, Sequence[Number]]
     strides: Sequence[Need] | None = None
+    known: bool = True
 
 
 class SplitError(Exception):
