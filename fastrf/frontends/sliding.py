@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastrf.frontends import moving
 from fastrf.frontends.lowering import GraphWalk, Value
 from fastrf.ops.truths import nested
 
-__all__ = ["fold", "resize", "slide"]
+__all__ = ["fold", "resize", "slide", "window"]
 
 #: What an attribute is along an axis that the window does not touch.
 _NEUTRAL: dict[str, Any] = {"padding": [0, 0], "output_padding": 0, "output_size": None, "step": [1, 1]}
@@ -44,18 +44,31 @@ def fold(walk: GraphWalk, x: Value, **attributes: Any) -> Value:
     return moving.permute(walk, image, [1, 0, *range(2, len(image.full))])
 
 
+def window(walk: GraphWalk, x: Value, kernels: Mapping[int, int]) -> Value:
+    """Windows of so many places over full axes, any of them; each axis loses what they do not fit in."""
+    value, lead = _after_first(walk, x, min(kernels))
+    n = len(value.shape) - 1
+    kernel = [kernels.get(axis + lead, 1) for axis in range(n)]
+    full = tuple(size - kernels.get(axis, 1) + 1 for axis, size in enumerate(x.full))
+    return walk.shaped(walk.emit("avg_pool", value, kernel_size=kernel, stride=[1] * n, padding=[[0, 0]] * n), full)
+
+
+def _after_first(walk: GraphWalk, x: Value, first: int) -> tuple[Value, int]:
+    """The value with some axis before the full axis `first`, and which of its axes is the second's place."""
+    if first == 0:
+        return walk.emit("unsqueeze", walk.spread(x), axis=0, full=(1, *x.full)), 0
+    return (x, 2) if first > 1 and x.stripped else (walk.spread(x), 1)
+
+
 #: By full axis: its new size, inputs per output as a fraction, and where sampling begins and ends.
 Way = tuple[int, int, Sequence[int], Sequence[float]]
 
 
 def resize(walk: GraphWalk, x: Value, ways: Sequence[Way], **how: Any) -> Value:
     """Full axes sampled anew, any of them: the operator leaves its first axis, of which one of 1 is put in front."""
-    first = min((axis for axis, *_ in ways), default=None)
-    if first is None:
+    if not ways:
         return x
-    value, lead = (x, 2) if first > 1 and x.stripped else (walk.spread(x), 1)
-    if first == 0:
-        value, lead = walk.emit("unsqueeze", value, axis=0, full=(1, *x.full)), 0
+    value, lead = _after_first(walk, x, min(axis for axis, *_ in ways))
     n = len(value.shape) - 1
     sizes, steps, crops = list(value.shape[1:]), [[1, 1] for _ in range(n)], [[0.0, 1.0] for _ in range(n)]
     full = list(x.full)

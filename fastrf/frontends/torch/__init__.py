@@ -29,6 +29,7 @@ from fastrf.frontends.torch import (
     rules_pointwise,
     rules_recurrent,
     rules_shape,
+    rules_spectra,
     rules_whole,
     rules_windows,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "rules_pointwise",
     "rules_recurrent",
     "rules_shape",
+    "rules_spectra",
     "rules_whole",
     "rules_windows",
     "to_network",

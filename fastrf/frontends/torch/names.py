@@ -50,7 +50,7 @@ FORMS = {
         **{"softmax": "_softmax _safe_softmax", "log_softmax": "_log_softmax", "convolution": "_convolution"},
         **{f"adaptive_avg_pool{n}d": f"_adaptive_avg_pool{n}d" for n in (2, 3)},
         **{"linalg_inv": "inverse", "linalg_det": "det", "linalg_slogdet": "slogdet"},
-        **{"matrix_exp": "linalg_matrix_exp", "channel_shuffle": "native_channel_shuffle"},
+        **{"neg": "_neg_view", "matrix_exp": "linalg_matrix_exp", "channel_shuffle": "native_channel_shuffle"},
         **{"view_as_complex": "view_as_complex_copy", "view_as_real": "view_as_real_copy"},
     }.items()
     for form in forms.split()
@@ -75,7 +75,7 @@ def _named(*names: str) -> frozenset[str]:
 #: The same values, perhaps of another type.
 COPIES = _named(
     "alias clone contiguous detach dropout feature_dropout alpha_dropout lift_fresh to _to_copy type_as",
-    "native_dropout positive real conj resolve_conj resolve_neg",
+    "native_dropout positive real conj _conj conj_physical _conj_physical resolve_conj resolve_neg",
 )
 
 #: The same elements in the same order.

@@ -22,14 +22,6 @@ from fastrf.frontends.torch.rules_dense import operand
 __all__: list[str] = []
 
 
-@rule("_fft_r2c", "_fft_c2c", "_fft_c2r")
-def fourier(walk: Walk, node: Node) -> Value:
-    """Every frequency reads every sample of the transformed axes."""
-    x = walk.first(node)
-    dims = [d % len(x.full) for d in bound(node)["dim"]]
-    return walk.expanded(moving.reduce(walk, x, "sum", dims, keepdims=True), fake_shape(node))
-
-
 @rule("linalg_inv_ex", "_linalg_det", "_linalg_slogdet", "_linalg_svd", "linalg_inv", "linalg_det", "linalg_slogdet")
 @rule("linalg_svd")
 def of_matrix(walk: Walk, node: Node) -> Any:
