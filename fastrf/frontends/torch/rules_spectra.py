@@ -23,7 +23,10 @@ __all__: list[str] = []
 
 #: The forms that users call: whether forward, and whether of half a spectrum.
 _CALLED = {
-    f"fft_{back}{half}fft{n}": (not back, bool(half)) for back in ("", "i") for half in ("", "r") for n in ("", "2", "n")
+    f"fft_{back}{half}fft{axes}": (not back, bool(half))
+    for back in ("", "i")
+    for half in ("", "r")
+    for axes in ("", "2", "n")
 }
 _CONJUGATES = frozenset(("conj", "_conj", "_conj_physical", "conj_physical"))
 
@@ -32,7 +35,7 @@ _CONJUGATES = frozenset(("conj", "_conj", "_conj_physical", "conj_physical"))
 def fourier(walk: Walk, node: Node) -> Value:
     """Every frequency reads every sample of the transformed axes, and back; a filter reads what it reaches."""
     x, transform = walk.first(node), _transform(node)
-    filtered = None if transform.forward else _filtered(walk, node, transform)
+    filtered = None if transform.forward else _filtered(walk, transform)
     if filtered is not None:
         return walk.expanded(filtered, fake_shape(node))
     lengths = transform.sizes if transform.forward else transform.frequencies
@@ -43,7 +46,10 @@ def fourier(walk: Walk, node: Node) -> Value:
 
 
 class _Transform(NamedTuple):
-    """A transform of `source` along axes (from the end) of so many samples; `halved` has half of the last's spectrum."""
+    """A transform of `source` along axes, from the end, of so many samples each.
+
+    `halved` has half of the last axis' spectrum.
+    """
 
     source: Node
     axes: tuple[int, ...]
@@ -103,7 +109,7 @@ def _resized(walk: Walk, x: Value, dims: Sequence[int], sizes: Sequence[int]) ->
 # Filters -------------------------------------------------------------------------------------------------
 
 
-def _filtered(walk: Walk, node: Node, back: _Transform) -> Value | None:
+def _filtered(walk: Walk, back: _Transform) -> Value | None:
     """A signal's spectrum, times numbers and a filter's spectrum, transformed back; None of anything else."""
     factor, turned = _unscaled(walk, back.source, back.axes)
     pair = list(factor.args[:2]) if short_name(factor) == "mul" else [factor]
@@ -117,7 +123,9 @@ def _filtered(walk: Walk, node: Node, back: _Transform) -> Value | None:
     x = walk.value(signals[0].of.source)
     assert x is not None
     dims = [axis % len(x.full) for axis in back.axes]
-    x = replace(_resized(walk, x, dims, [dict(zip(*signals[0].of[1:3], strict=True))[a] for a in back.axes]), known=None)
+    x = replace(
+        _resized(walk, x, dims, [dict(zip(*signals[0].of[1:3], strict=True))[a] for a in back.axes]), known=None
+    )
     if not filters:
         return x
     taps, exact = _taps(walk, filters[0], back)
@@ -183,7 +191,7 @@ def _taps(walk: Walk, spectrum: _Spectrum, back: _Transform) -> tuple[list[tuple
     support, taps = _support(walk, spectrum.of), {}
     box = np.ones((1,) * support.ndim, bool)
     for k, axis in enumerate(spectrum.of.axes, start=1):
-        used = support.any(axis=tuple(j for j in range(support.ndim) if j != k))
+        used = np.atleast_1d(support.any(axis=tuple(j for j in range(support.ndim) if j != k)))
         first, last = _arc(np.flatnonzero(used), len(used))
         inside = np.isin(np.arange(len(used)), np.arange(first, last + 1) % len(used))
         box = box & inside.reshape([-1 if j == k else 1 for j in range(support.ndim)])
