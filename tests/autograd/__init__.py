@@ -4,7 +4,7 @@
 |---|---|
 | `linearise` | runs an exported graph with surrogates; `Oracle(exported, inputs, keep).mask(node, index)` |
 | `core` | supports, structural zeros, the table of surrogates |
-| `operators`, `contractions` | the surrogates |
+| `operators`, `contractions`, `spectra` | the surrogates |
 | `resize` | the taps of interpolation, in rational arithmetic |
 
 It shares no code with fastrf and imports none of it.

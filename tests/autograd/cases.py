@@ -308,5 +308,9 @@ CASES: dict[str, tuple] = {
     "swiglu": (S, lambda x, a, b: a(F.silu(b(x)) * b(x.flip(1))), nn.Linear(3, 4), nn.Linear(4, 3)),
     "diagonal": ((1, 5, 5), lambda x: x.diagonal(1, 1, 2)),
     "cumulated": (S, lambda x: x.cumprod(1) + x.cummax(2)[0]),
+    "spectrogram": ((1, 30), lambda x: torch.stft(x, 8, 4, 6, torch.hann_window(6).to(x), return_complex=True).abs()),
+    "spectra": ((1, 30), lambda x: torch.view_as_real(torch.stft(x, 8, 3, center=False, return_complex=True))),
+    "waves": ((1, 2, 9, 5), lambda x: torch.istft(torch.complex(x[0], x[0]), 16, 6, 12, torch.ones(12).to(x))),
+    "waves of a length": ((1, 9, 5), lambda x: torch.istft(torch.complex(x, x), 16, 4, length=17)),
     "meshed": (P, lambda x: x[:, :, torch.arange(6).clamp(max=3)] + torch.arange(5.0)),
 }

@@ -38,7 +38,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
-from tests.autograd import contractions, operators  # noqa: F401  (they register)
+from tests.autograd import contractions, operators, spectra  # noqa: F401  (they register)
 from tests.autograd.core import (
     HANDLERS,
     Args,

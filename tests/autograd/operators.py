@@ -278,18 +278,6 @@ def loss(op: Any, args: Args) -> Tensor:
     return result if args["reduction"] == 0 else result.sum()
 
 
-@handles("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "fft_fft2", "fft_ifft2", "fft_rfft2", "fft_irfft2", "fft_fftn",
-         "fft_ifftn", "fft_rfftn", "fft_irfftn")  # fmt: skip
-def fourier(op: Any, args: Args) -> Tensor:
-    """Every frequency reads every sample of the transformed axes."""
-    x = finite(args["self"])
-    axes = args.get("dim")
-    axes = list(range(x.ndim)) if axes is None else [axes] if isinstance(axes, int) else list(axes)
-    like = op(**{**args, "self": torch.zeros(x.shape, dtype=torch.cfloat if "ifft" in op._schema.name
-                                             or "irfft" in op._schema.name else torch.float)})  # fmt: skip
-    return x.sum(axes, keepdim=True).expand(like.shape) + 0
-
-
 @handles("real", "imag", "view_as_complex")
 def part(op: Any, args: Args) -> Tensor:
     """A complex number is kept as one element."""
