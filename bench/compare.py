@@ -2,9 +2,9 @@
 
 Each tool runs in a process of its own, on a torchvision model with random weights, and says how wide the receptive
 field of the last map is. The truth is the width on an unbounded image, which tests hold against autograd and published
-numbers. `--install` brings the tools into `.benchmarks/peers`, without their dependencies; the table of
-`docs/comparison.md` is written anew, with what each tool cannot do and where it failed. A tool that is not there, or
-that runs longer than `LIMIT`, is recorded as such.
+numbers. `--install` brings the tools into `.benchmarks/peers`, without their dependencies. The table of
+`docs/comparison.md`, with what each tool cannot do and where it failed, and its summary in the README are written anew.
+A tool that is not there, or that runs longer than `LIMIT`, is recorded as such.
 
 Gradients are asked as their authors advise: positive weights, an image wider than the field. asdex reads JAX, so it
 gets the traced model in `jax.lax` with one channel a layer: convolutions read every channel, so the field is the same.
@@ -37,7 +37,7 @@ from bench.in_jax import in_jax
 from bench.pages import ROOT, write_between
 from bench.timing import median_seconds
 
-__all__ = ["Answer", "answers", "main"]
+__all__ = ["Answer", "answers", "main", "write"]
 
 PEERS = Path(os.environ.get("FASTRF_PEERS", ROOT / ".benchmarks" / "peers"))
 PACKAGES = {
@@ -339,6 +339,26 @@ def table(found: list[Answer]) -> str:
     return "\n".join([*lines, "", *(f"- {tool} {_limits(tool, found)}" for tool in PACKAGES)])
 
 
+def counts(found: list[Answer]) -> str:
+    """On how many models each tool is right, and on how many of those fastrf is faster, in Markdown."""
+    tools = [tool for tool in TOOLS if any(answer.tool == tool for answer in found)]
+    right = {tool: [answer for answer in found if answer.tool == tool and answer.right] for tool in tools}
+    behind = {tool: sum(a.ours is not None and a.ours < (a.seconds or 0) for a in right[tool]) for tool in tools}
+    rows = [
+        ["", *tools],
+        ["---", *["--:"] * len(tools)],
+        [f"right, of {len(TRUTH)} models", *(str(len(right[tool])) for tool in tools)],
+        ["slower than fastrf where right", *("" if tool == "fastrf" else str(behind[tool]) for tool in tools)],
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def write(found: list[Answer]) -> None:
+    """Write the table of `docs/comparison.md` and its summary in the README anew."""
+    write_between("comparison.md", "peers", table(found))
+    write_between("../README.md", "peers", counts(found))
+
+
 def _limits(tool: str, found: list[Answer]) -> str:
     """Version, what the tool does not give, and why it failed where it did."""
     said = [answer for answer in found if answer.tool == tool]
@@ -372,7 +392,7 @@ def install() -> None:
 
 
 def main() -> None:
-    """Run the tools and write the table into `docs/comparison.md`."""
+    """Run the tools and write what they say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--install", action="store_true", help="install the tools, without dependencies, first")
     parser.add_argument("--smoke", action="store_true", help="one model, and write nothing")
@@ -388,7 +408,7 @@ def main() -> None:
         found.append(answer)
         print(answer, flush=True)
     if not given.smoke:
-        write_between("comparison.md", "peers", table(found))
+        write(found)
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def peers(_: int, smoke: bool) -> Iterator[Figure]:
     found = list(compare.answers(smoke))
     yield from against_peers([answer for answer in found if answer.tool != "fastrf" and answer.right])
     if not smoke:
-        write_between("comparison.md", "peers", compare.table(found))
+        compare.write(found)
 
 
 def against_peers(found: list[compare.Answer]) -> Iterator[Figure]:
