@@ -104,6 +104,11 @@ class Symbols:
             self._conditions[id(held)] = held
         return answer
 
+    @staticmethod
+    def is_unbacked_symint(_symbol: Any) -> bool:
+        """Whether data decide a number, of which there are none here."""
+        return False
+
     def _maybe_evaluate_static(self, expr: Any, **_: Any) -> Any:
         """What is known without a condition."""
         return expr if expr in (sympy.true, sympy.false) else None
@@ -151,6 +156,16 @@ class _Node(_Base):  # type: ignore[misc]
     def evaluate(self, size_oblivious: bool = False) -> Any:
         """The value at the run's size, as a condition."""
         return self.shape_env.evaluate_sym_node(self, size_oblivious)
+
+    def guard_int(self, *_: Any) -> Any:
+        """The number at the run's size, as a condition."""
+        return self.evaluate()
+
+    guard_float = guard_bool = guard_int
+
+    def guard_size_oblivious(self, *_: Any) -> Any:
+        """The same of a question whose answer is that of sizes beyond 1."""
+        return self.evaluate(size_oblivious=True)
 
     def expect_true(self, *_: Any) -> bool:
         """The same of a truth that should hold."""
