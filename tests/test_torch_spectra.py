@@ -12,7 +12,20 @@ import fastrf
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
-from torch.fft import fft, fftn, ifft, ifftn, irfft, irfft2, rfft, rfft2  # noqa: E402
+from torch.fft import (  # noqa: E402
+    fft,
+    fftn,
+    fftshift,
+    hfft,
+    ifft,
+    ifftn,
+    ifftshift,
+    ihfft,
+    irfft,
+    irfft2,
+    rfft,
+    rfft2,
+)
 
 pad = nn.functional.pad
 
@@ -51,6 +64,11 @@ def mixing(x, k):
     return irfft(torch.einsum("bcl,dcl->bdl", spectrum(x), spectrum(k)))[..., :16]
 
 
+def squared(x):
+    half = spectrum(x)
+    return irfft(half * half)[..., :16]
+
+
 def complex_product(x, k, n):
     return ifft(fft(x, n) * fft(k, n)).real
 
@@ -78,6 +96,9 @@ EXACT: dict[str, tuple[Any, ...]] = {
     "low frequencies": (lambda x: irfft(rfft(x)[..., :4], n=16), (2, 16)),
     "weights of frequencies": (lambda x, k: irfft(rfft(x) * k, n=16), (2, 16), (9,)),
     "shorter than its spectrum": (lambda x, k: irfft(rfft(x) * k, n=11), (2, 16), (9,)),
+    "half of the conjugate": (lambda x, k: hfft(ihfft(x, n=12) * ihfft(k, n=12), n=12)[..., :6], (2, 6), (2, 4)),
+    "whole spectra, a complex gain": (lambda x, k: complex_product(x, k * (1 + 2j), 16), (2, 16), (5,)),
+    "bent": (lambda x: irfft(torch.view_as_complex(torch.tanh(torch.view_as_real(rfft(x)))), n=8), (1, 8)),
     "autocorrelation": (lambda x: irfft(rfft(x) * rfft(x).conj(), n=16), (2, 16)),
 }  # fmt: skip
 
@@ -87,6 +108,16 @@ SUPERSETS: dict[str, tuple[Any, ...]] = {
     "filters added": (lambda x, k, q: irfft(spectrum(x) * (spectrum(k) + spectrum(q)))[..., :16], (2, 16), (5,), (3,)),
     "two filters": (lambda x, k, q: irfft(spectrum(x) * spectrum(k) * spectrum(q))[..., :16], (2, 16), (5,), (3,)),
     "mixing channels": (mixing, (2, 16), (3, 2, 5)),
+    "a complex gain": (lambda x, g: irfft(rfft(x) * torch.complex(g, 2 * g), n=16), (2, 16), (2, 1)),
+    "a gain of i": (lambda x: irfft(rfft(x) * 1j, n=16), (2, 16)),
+    "the even part": (lambda x: irfft(rfft(x).real, n=8), (1, 8)),
+    "a filter without phase": (lambda x, k: irfft(rfft(x) * rfft(k, n=16).real, n=16), (2, 16), (5,)),
+    "a filter by the inverse": (lambda x, k: irfft(spectrum(x) * ifft(k, n=32)[..., :17])[..., :16], (2, 16), (3,)),
+    "time reversed": (lambda x: irfft(rfft(x).conj(), n=8), (1, 8)),
+    "shifted twice": (lambda x: ifft(ifftshift(fftshift(fft(x)))).real, (1, 8)),
+    "transformed twice": (lambda x: fft(fft(x)).real, (1, 8)),
+    "weights of rows alone": (lambda x, w: irfft2(rfft2(x) * w[:, None], s=(6, 8)), (1, 6, 8), (6,)),
+    "padded square": (squared, (1, 16)),
     "padded autocorrelation": (lambda x: irfft(spectrum(x) * spectrum(x).conj()), (2, 16)),
 }  # fmt: skip
 

@@ -276,10 +276,14 @@ WHOLE_AXES = {
     "_fft_r2c": over(TOKENS, [0, 2], 0, True),
     "_fft_c2c": over(TOKENS, [0, 2], 0, True, of=torch.complex128),
     "_fft_c2r": over(TOKENS, [2], 0, 10, of=torch.complex128),
-    **{name: over(TOKENS, 8, 1) for name in ("fft_fft", "fft_rfft")},
+    **{name: over(TOKENS, 8, 1) for name in ("fft_fft", "fft_rfft", "fft_ihfft")},
+    **{name: over(TOKENS, [8, 3]) for name in ("fft_ihfft2", "fft_ihfftn")},
     **{name: over(TOKENS, [8, 3]) for name in ("fft_fft2", "fft_rfft2", "fft_fftn", "fft_rfftn")},
-    **{name: over(TOKENS, 8, 1, of=torch.complex128) for name in ("fft_ifft", "fft_irfft")},
-    **{name: over(TOKENS, of=torch.complex128) for name in ("fft_ifft2", "fft_irfft2", "fft_ifftn", "fft_irfftn")},
+    **{name: over(TOKENS, 8, 1, of=torch.complex128) for name in ("fft_ifft", "fft_irfft", "fft_hfft")},
+    **{
+        name: over(TOKENS, of=torch.complex128)
+        for name in (*(f"fft_{i}fft{n}" for i in ("i", "ir", "h") for n in "2n"),)
+    },
     **{name: over(SQUARE) for name in ("linalg_inv_ex", "inverse", "_linalg_det", "_linalg_slogdet", "_linalg_svd")},
     **{name: over(SQUARE) for name in ("linalg_inv", "det", "linalg_det", "linalg_slogdet", "slogdet", "linalg_svd")},
     **{name: over(SQUARE) for name in ("linalg_qr", "linalg_cholesky_ex", "_linalg_eigh", "linalg_lu_factor_ex")},

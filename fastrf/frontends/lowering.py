@@ -60,6 +60,11 @@ def _place(array: npt.NDArray[Any] | None) -> Hashable:
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
+def _real(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Complex numbers by their real part where that is all, and NaN elsewhere: no 0, and no number that is known."""
+    return np.where(array.imag == 0, array.real, np.nan) if np.iscomplexobj(array) else array
+
+
 #: Operators of several inputs of which no number hides another operand.
 _HIDE_NOTHING = frozenset(("add", "sub", "concat", "stack"))
 
@@ -139,6 +144,7 @@ class GraphWalk:
 
     def table(self, array: npt.NDArray[Any]) -> Known:
         """An array in double precision; large ones that hold the same are one object."""
+        array = _real(array)
         return self.once("table", [array], lambda: self._shared(array)) if array.size >= _LARGE else array.astype(float)
 
     def _shared(self, array: npt.NDArray[Any]) -> Known:
