@@ -225,6 +225,23 @@ def test_low_numbers_away_from_a_softmax_are_plain_numbers() -> None:
     assert field.assumes == ()
 
 
+@pytest.mark.parametrize("low", [-math.inf, -1e9, -1e30])
+def test_a_softmax_by_hand_tells_what_it_cannot(low: float) -> None:
+    """Minus infinity stays what it is less a maximum; of a number it is not known how low the others are."""
+
+    class ByHand(nn.Module):
+        def forward(self, x):
+            seen = x.expand(-1, 4, -1).masked_fill(~torch.ones(4, 4, dtype=torch.bool).tril(), low)
+            e = (seen - seen.amax(-1, keepdim=True)).exp()
+            return e / e.sum(-1, keepdim=True)
+
+    field = fastrf.analyze(ByHand(), torch.zeros(1, 1, 4)).output
+    assert field.exact == (low == -math.inf)
+    seen = field.to_csr(channels=True).toarray().reshape(4, 4, 4).any(1) > 0
+    assert (seen >= np.tri(4, dtype=bool)).all()
+    assert not field.exact or np.array_equal(seen, np.tri(4, dtype=bool))
+
+
 @pytest.mark.parametrize(
     "call", ["max(x, t)", "max(t, x)", "max(x, y)", "min(x, y)", "maximum(t, x)", "where(c, t, x)"]
 )

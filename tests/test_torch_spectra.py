@@ -183,3 +183,17 @@ def test_a_long_convolution_is_causal():
     model = Filtered(lambda x, k: product(x, k, 2 * n)[..., :n], (2, n))
     field = fastrf.analyze(model, (2, n)).output
     assert (field.is_causal(), field.lookahead(), field.exact) == (True, 0, True)
+
+
+def test_imaginary_constants_are_not_zero():
+    table = torch.tensor([1j, 0, 1, 2 + 1j])
+    by_table = Filtered(lambda x: torch.view_as_real(x.to(table.dtype) * table).sum(-1))
+    by_matrix = Filtered(lambda x: (x.to(table.dtype) @ torch.diag(table)).abs())
+    for model in (by_table, by_matrix):
+        field = fastrf.analyze(model, (1, 4)).output
+        assert np.array_equal(field.to_csr(channels=True).toarray() > 0, np.diag([True, False, True, True]))
+
+
+def test_statistics_of_an_image_tell_its_channels():
+    field = fastrf.analyze(nn.BatchNorm1d(3, track_running_stats=False), (3, 9)).output
+    assert (field.channel_axis, field.size) == (0, (np.inf,))

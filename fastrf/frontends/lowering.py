@@ -21,7 +21,7 @@ from fastrf.frontends.options import DEFAULTS, Options
 from fastrf.ops import apply
 from fastrf.ops.dense import broadcast_shape
 
-__all__ = ["MAX_RANK", "GraphWalk", "Known", "Value", "compressed", "without_batch"]
+__all__ = ["MAX_RANK", "GraphWalk", "Known", "Value", "compressed", "real", "without_batch"]
 
 Shape = tuple[int, ...]
 
@@ -60,7 +60,7 @@ def _place(array: npt.NDArray[Any] | None) -> Hashable:
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
-def _real(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def real(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Complex numbers by their real part where that is all, and NaN elsewhere: no 0, and no number that is known."""
     return np.where(array.imag == 0, array.real, np.nan) if np.iscomplexobj(array) else array
 
@@ -144,7 +144,7 @@ class GraphWalk:
 
     def table(self, array: npt.NDArray[Any]) -> Known:
         """An array in double precision; large ones that hold the same are one object."""
-        array = _real(array)
+        array = real(array)
         return self.once("table", [array], lambda: self._shared(array)) if array.size >= _LARGE else array.astype(float)
 
     def _shared(self, array: npt.NDArray[Any]) -> Known:

@@ -23,7 +23,17 @@ from fastrf.frontends.masking import (
 )
 from fastrf.ops.truths import nested
 
-__all__ = ["attention", "batch_norm", "group_norm", "last_step", "linear", "norm", "one_way", "softmax"]
+__all__ = [
+    "attention",
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "last_step",
+    "linear",
+    "norm",
+    "one_way",
+    "softmax",
+]
 
 
 def softmax(walk: GraphWalk, x: Value, axis: int, *, log: bool = False) -> Value:
@@ -120,10 +130,15 @@ def group_norm(walk: GraphWalk, x: Value, groups: int) -> Value:
     return walk.shaped(norm(walk, apart, len(apart.full) - 2), x.full)
 
 
+def instance_norm(walk: GraphWalk, x: Value) -> Value:
+    """Each channel of each image normalised over its positions."""
+    return walk.emit("instance_norm", x) if x.stripped else norm(walk, x, len(x.full) - 2)
+
+
 def batch_norm(walk: GraphWalk, x: Value) -> Value:
     """Each channel normalised over the batch and all positions."""
     if x.full[0] == 1:
-        return norm(walk, x, len(x.full) - 2)
+        return instance_norm(walk, x)
     return walk.emit("layer_norm", x, axes=[0, *range(2, len(x.full))])
 
 

@@ -16,7 +16,7 @@ from torch.fx import Node
 
 from fastrf.budget import require_memory
 from fastrf.frontends.known import choice, elementwise
-from fastrf.frontends.lowering import Known, Value, compressed
+from fastrf.frontends.lowering import Known, Value, compressed, real
 from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, operator_name, short_name
 from fastrf.frontends.torch.names import CONVOLUTIONS, COPIES, JOINS, MOVES, OF_SEVERAL, PERMUTES, SHAPES, ZERO_OF_ZEROS
@@ -45,7 +45,7 @@ _CREATES = frozenset(("tril", "triu", "pad", "constant_pad_nd", "diag", "diag_em
 def table_of(walk: Walk, argument: Any) -> Known:
     """What is known of an argument, as a table broadcastable to it."""
     if not isinstance(argument, Node):
-        return np.asarray(np.nan if argument is None else argument, np.float64)
+        return real(np.asarray(np.nan if argument is None else argument)).astype(np.float64)
     value = walk.value(argument)
     if value is not None:
         found = value.known
@@ -142,9 +142,12 @@ def _chosen(walk: Walk, node: Node, kind: str) -> Known | None:
 
 def computed(walk: Walk, node: Node) -> Known | None:
     """What is known of the result of an operator between elements, broadcastable to it."""
+    sources = node.all_input_nodes
+    if node.meta["val"].is_complex() and short_name(node) == "mul":  # of complex numbers zeros alone are followed
+        zero = [np.asarray(table_of(walk, factor) == 0) for factor in node.args[:2]]
+        return compressed(np.where(zero[0] | zero[1], 0.0, np.nan))
     if not _is_number(node.meta["val"], truths=True):
         return None
-    sources = node.all_input_nodes
     if short_name(node) == "imag":  # tables are of one number an element, which tells both parts where it is zero
         return compressed(np.where(table_of(walk, sources[0]) == 0, 0.0, np.nan))
     alone = short_name(node) == "pow" or (short_name(node) in OF_SEVERAL and 0 in node.args)

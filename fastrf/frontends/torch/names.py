@@ -11,6 +11,7 @@ __all__ = [
     "CLOSED",
     "CONVOLUTIONS",
     "COPIES",
+    "FLAT_BELOW",
     "FORMS",
     "JOINS",
     "MIXES",
@@ -110,6 +111,11 @@ OF_ONE = _named(
     "sgn floor ceil round trunc frac erf erfc erfinv sin cos tan asin acos atan sinh cosh asinh acosh atanh",
     "reciprocal logical_not bitwise_not nan_to_num isnan isinf isfinite clamp clamp_min clamp_max digamma lgamma",
     "logit sinc i0 signbit deg2rad rad2deg angle imag",
+)
+
+#: Of these, functions that are constant far below zero, where constants may have moved an element.
+FLAT_BELOW = _named(
+    "exp exp2 expm1 sigmoid tanh erf relu relu6 gelu silu elu selu celu softplus mish hardsigmoid hardswish hardtanh",
 )
 
 #: A function of several elements at one place.

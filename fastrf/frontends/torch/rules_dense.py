@@ -145,7 +145,7 @@ def norm(walk: Walk, node: Node) -> Any:
     elif groups := a.get("num_groups", a.get("group")):
         result = mixing.group_norm(walk, x, groups)
     elif a.get("use_input_stats"):
-        result = walk.emit("instance_norm", x) if x.stripped else mixing.norm(walk, x, len(x.full) - 2)
+        result = mixing.instance_norm(walk, x)
     elif a.get("training"):
         result = mixing.batch_norm(walk, x)
     else:

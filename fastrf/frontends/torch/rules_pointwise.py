@@ -14,7 +14,7 @@ from fastrf.frontends.lowering import Value, compressed
 from fastrf.frontends.masking import mask_out, set_known
 from fastrf.frontends.torch.arguments import bound, fake_shape, first_only, short_name
 from fastrf.frontends.torch.known import chosen_from, computed, sloped, table_of
-from fastrf.frontends.torch.names import COPIES, OF_ONE, OF_SEVERAL, ROUNDS
+from fastrf.frontends.torch.names import COPIES, FLAT_BELOW, OF_ONE, OF_SEVERAL, ROUNDS
 from fastrf.frontends.torch.quantizing import RANGE
 from fastrf.frontends.torch.registry import Walk, rule
 from fastrf.ops.pointwise import N_ARY, UNARY
@@ -35,7 +35,9 @@ def pointwise(walk: Walk, node: Node) -> Value:
     known = computed(walk, node)
     if name in OF_ONE and len(values) == 1:  # what is known is of elements that read nothing already
         one = walk.expanded(values[0], full)
-        return replace(walk.emit(name, one) if name in UNARY else one, known=known)
+        result = replace(walk.emit(name, one) if name in UNARY else one, known=known)
+        low = values[0].added if name in FLAT_BELOW else None
+        return result if low is None or not ((low < 0) & np.isnan(result.table)).any() else walk.loosened(result)
     result = walk.elementwise(name if name in N_ARY else "elementwise", values, full)
     return set_known(walk, result, known)
 
