@@ -181,6 +181,40 @@ def test_unions_absorb_and_merge():
     assert value.union(whole).terms == whole.terms
 
 
+@pytest.mark.parametrize("disjoint", [True, False])
+def test_steps_of_a_loop_are_one_term(disjoint):
+    """What each step of a hand-written loop has seen, side by side: as many terms as a cumulative sum has."""
+    x = Dependency.identity((300, 4))
+    state, states = x.nothing().map_axis(0, maps.strided_slice(300, 0, 1, 1)), []
+    for t in range(300):
+        state = state.union(x.map_axis(0, maps.strided_slice(300, t, 1, 1)))
+        states.append(state)
+    if disjoint:
+        whole = states[0].concat(0, *states[1:])
+    else:  # written into one tensor, step by step
+        whole = states[0].map_axis(0, maps.place(1, 300, 0))
+        for t, state in enumerate(states):
+            whole = whole.union(state.map_axis(0, maps.place(1, 300, t)))
+    assert whole == x.map_axis(0, maps.cumulative(300))
+    assert len(whole.terms) == 1
+
+
+def test_places_and_what_they_hold_become_one_relation(rng):
+    """Terms of a guard and a constant set, overlapping or not, the rest equal or not, against dense ones."""
+    x = Dependency.identity((5, 4, 3))
+    for _ in range(40):
+        parts = []
+        for _ in range(int(rng.integers(2, 7))):
+            held, at = rng.random((1, 5)) < 0.5, rng.random((6, 1)) < 0.4
+            part = x.map_axis(0, maps.from_relation(Relation.from_mask(held)))
+            part = part.map_axis(0, maps.from_relation(Relation.from_mask(at)))
+            if rng.random() < 0.3:
+                part = part.map_axis(1, maps.from_relation(Relation.from_mask(rng.random((4, 4)) < 0.5)))
+            parts.append(part)
+        whole = parts[0].union(*parts[1:])
+        assert (dense(whole) == np.any([dense(part) for part in parts], axis=0)).all()
+
+
 def test_factors_along_which_nothing_changes_leave_their_group():
     value = Dependency.identity((6, 5))
     whole = value.map_axis(0, maps.from_relation(Relation.full(4, 6)))
@@ -232,12 +266,14 @@ def test_concat_of_what_depends_on_nothing():
 
 
 def test_more_terms_than_bits_are_an_error_for_areas_and_still_masks():
-    spec = {"input_shape": [1, 70], "layers": []}
+    spec = {"input_shape": [1, 70, 70], "layers": []}
     names = []
-    for k in range(66):
+    for k in range(66):  # sets of two axes that change together are terms of their own
+        indices = [k, *range(k % 7 + 1)]
         spec["layers"] += [
-            {"name": f"p{k}", "op": "gather", "axis": 1, "indices": [k, *range(k % 7 + 1)], "inputs": ["input"]},
-            {"name": f"m{k}", "op": "max", "axes": [1], "keepdims": True},
+            {"name": f"p{k}", "op": "gather", "axis": 1, "indices": indices, "inputs": ["input"]},
+            {"name": f"q{k}", "op": "gather", "axis": 2, "indices": indices},
+            {"name": f"m{k}", "op": "max", "axes": [1, 2], "keepdims": True},
         ]
         names.append(f"m{k}")
     spec["layers"].append({"name": "all", "op": "concat", "axis": 0, "inputs": names})

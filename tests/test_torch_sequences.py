@@ -137,6 +137,30 @@ def test_a_scan_of_ones_own_is_causal_as_its_rule_says(rules_of_one_test):
     assert len(read(True).leaks()) == 9 * 8 // 2
 
 
+class Steps(nn.Module):
+    """A loop over steps by hand, whose states are stacked."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.cell = nn.GRUCell(channels, channels)
+
+    def forward(self, x):
+        h, states = x.new_zeros(x.shape[0], x.shape[2]), []
+        for t in range(x.shape[1]):
+            h = self.cell(x[:, t], h)
+            states.append(h)
+        return torch.stack(states, 1)
+
+
+def test_a_loop_by_hand_sees_what_the_layer_sees():
+    by_hand = fastrf.analyze(Steps(3), (300, 3), channel_axis=-1).output
+    layer = fastrf.analyze(nn.GRU(3, 3, batch_first=True), (300, 3), channel_axis=-1).output
+    assert len(by_hand.dependency.terms) == 1
+    assert by_hand.dependency == layer.dependency
+    assert by_hand.exact
+    assert by_hand.is_causal()
+
+
 @pytest.mark.parametrize("form", ["eager", "sdpa"])
 def test_language_models_of_a_library(form):
     transformers = pytest.importorskip("transformers")

@@ -246,28 +246,52 @@ def _boxes_at(term: Term, places: Sequence[IntArray], sizes: Sequence[int], inpu
 def _merge(terms: list[Term], sizes: Sequence[int], input_shape: Sequence[int]) -> list[Term]:
     """Unite terms that are equal in all groups but one, until none are left."""
     kept: dict[Term, None] = {}
-    index: dict[object, Term] = {}
+    index: dict[object, tuple[Term, tuple[Group, ...]]] = {}
     queue = list(reversed(terms))
     while queue:
         term = queue.pop()
-        keys = [(k, term[:k], term[k + 1 :], group.rows, group.cols) for k, group in enumerate(term)]
-        for k, key in enumerate(keys):
-            partner = index.get(key)
+        ways = _ways(term)
+        for key, groups in ways:
+            partner, others = index.get(key, (None, ()))
             if partner is None or partner not in kept:
                 continue
-            one, other = term[k].relation, partner[k].relation
+            one, other = _relation(groups), _relation(others)
             if not one.joins(other) or not other.joins(one):
                 continue
             del kept[partner]
-            united = Group(term[k].rows, term[k].cols, other.union(one))
-            parts = normalise(united, sizes, input_shape) or []
-            queue.append(make_term([*term[:k], *parts, *term[k + 1 :]]))
+            rest, rows, cols = key
+            parts = normalise(Group(rows, cols, other.union(one)), sizes, input_shape) or []
+            queue.append(make_term([*rest, *parts]))
             break
         else:
             kept[term] = None
-            for key in keys:
-                index[key] = term
+            for key, groups in ways:
+                index[key] = term, groups
     return list(kept)
+
+
+_Way = tuple[tuple[Term, tuple[int, ...], tuple[int, ...]], tuple[Group, ...]]
+
+
+def _ways(term: Term) -> list[_Way]:
+    """Per group that a term could differ in from another: all else, its factors and input axes, and what it is made of.
+
+    A guard and a constant set are a group, too: steps of a loop, put side by side, say "here" and "these inputs".
+    """
+    ways: list[_Way] = [((term[:k] + term[k + 1 :], g.rows, g.cols), (g,)) for k, g in enumerate(term)]
+    guards = [g for g in term if not g.cols and g.relation.is_whole]
+    sets = [g for g in term if not g.rows and g.relation.is_whole] if guards else ()
+    for guard in guards:
+        for held in sets:
+            if guard.relation.n_points * held.relation.n_runs <= limits.compared:
+                rest = tuple([g for g in term if g is not guard and g is not held])
+                ways.append(((rest, guard.rows, held.cols), (guard, held)))
+    return ways
+
+
+def _relation(groups: tuple[Group, ...]) -> Relation:
+    """The relation of one group, or of a guard and a constant set as one."""
+    return groups[0].relation if len(groups) == 1 else groups[0].relation.kron(groups[1].relation)
 
 
 def _contains(big: Term, small: Term, sizes: Sequence[int], input_shape: Sequence[int]) -> bool:
