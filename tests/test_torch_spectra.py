@@ -117,6 +117,8 @@ SUPERSETS: dict[str, tuple[Any, ...]] = {
     "shifted twice": (lambda x: ifft(ifftshift(fftshift(fft(x)))).real, (1, 8)),
     "transformed twice": (lambda x: fft(fft(x)).real, (1, 8)),
     "weights of rows alone": (lambda x, w: irfft2(rfft2(x) * w[:, None], s=(6, 8)), (1, 6, 8), (6,)),
+    "both axes, and one back": (lambda x: ifft(fftn(x, dim=(1, 2))).real, (3, 4)),
+    "turned between": (lambda x: ifft(fft(x, dim=1).mT).real, (4, 4)),
     "padded square": (squared, (1, 16)),
     "padded autocorrelation": (lambda x: irfft(spectrum(x) * spectrum(x).conj()), (2, 16)),
 }  # fmt: skip

@@ -6,7 +6,7 @@ that differ by frequency, a function that is not linear, frequencies left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch.fx import Node
 
@@ -43,10 +43,11 @@ def may_cancel(walk: Walk, node: Node) -> bool:
     met = [one for one in before if _meets_another(walk, one, before, between)]
     if any(not support(walk, one).all() for one in met):
         return True
-    axes = {axis for one in open_ones for axis in set(one.axes) & set(transform.axes)}
-    if any(short_name(one) in names.PERMUTES for one in between):
-        axes = set(transform.axes) if open_ones else set()
-    return bool(axes) and not _is_mixed(walk, transform, open_ones, between, axes)
+    turned = any(_is_turned(one, transform.axes) for one in between)
+    axes = {axis for one in open_ones for axis in transform.axes if turned or axis in one.axes}
+    if not axes or (not turned and _is_resized(transform, open_ones, axes)):
+        return False
+    return not _is_mixed(walk, between, axes, fake_shape(transform.source))
 
 
 def _region(node: Node) -> tuple[list[Node], dict[Transform, Node]]:
@@ -80,19 +81,31 @@ def _meets_another(walk: Walk, one: Transform, before: dict[Transform, Node], be
     return one.forward and (squared or len([other for other in before if other.forward]) > 1)
 
 
+def _is_turned(node: Node, axes: Sequence[int]) -> bool:
+    """Whether an operator may put other axes where those of a transform are."""
+    name = short_name(node)
+    if name in names.SHAPES and node.args and isinstance(node.args[0], Node):
+        return fake_shape(node.args[0])[min(axes) :] != fake_shape(node)[min(axes) :]
+    return name in names.PERMUTES
+
+
 def _dynamic(walk: Walk, node: Node) -> Iterator[Node]:
     return (a for a in node.args if isinstance(a, Node) and a in walk.values)
 
 
-def _is_mixed(walk: Walk, transform: Transform, before: list[Transform], between: list[Node], axes: set[int]) -> bool:
-    """Whether what comes between two transforms has no structure along the axes."""
-    read = fake_shape(transform.source)
+def _is_resized(transform: Transform, before: list[Transform], axes: set[int]) -> bool:
+    """Whether frequencies are left out, or zeros put in, between two transforms along the same axes."""
+    read, sizes = fake_shape(transform.source), dict(zip(transform.axes, transform.sizes, strict=True))
     for one in before:
         made = dict(zip(one.axes, one.frequencies if one.forward else one.sizes, strict=True))
-        if any(made.get(axis, read[axis]) != read[axis] for axis in axes):
-            return True  # frequencies are left out, or zeros put in
-        if dict(zip(one.axes, one.sizes, strict=True)) != dict(zip(transform.axes, transform.sizes, strict=True)):
+        times = dict(zip(one.axes, one.sizes, strict=True))
+        if any(axis in made and (made[axis] != read[axis] or times[axis] != sizes[axis]) for axis in axes):
             return True
+    return False
+
+
+def _is_mixed(walk: Walk, between: list[Node], axes: set[int], read: tuple[int, ...]) -> bool:
+    """Whether what comes between two transforms has no structure along the axes."""
     varied = set[int]()
     for node in between:
         if node not in walk.values:
