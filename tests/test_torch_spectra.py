@@ -64,6 +64,17 @@ def mixing(x, k):
     return irfft(torch.einsum("bcl,dcl->bdl", spectrum(x), spectrum(k)))[..., :16]
 
 
+def weighted(x, w):
+    return irfft(rfft(x) * w, n=16)
+
+
+def few(x, w):
+    """Weights of the lowest frequencies, as neural operators have them."""
+    mixed = torch.zeros(1, 3, 9, dtype=torch.cdouble)
+    mixed[..., :4] = torch.einsum("bim,iom->bom", rfft(x)[..., :4], w.to(torch.cdouble))
+    return irfft(mixed, n=16)
+
+
 def squared(x):
     half = spectrum(x)
     return irfft(half * half)[..., :16]
@@ -99,6 +110,9 @@ EXACT: dict[str, tuple[Any, ...]] = {
     "half of the conjugate": (lambda x, k: hfft(ihfft(x, n=12) * ihfft(k, n=12), n=12)[..., :6], (2, 6), (2, 4)),
     "whole spectra, a complex gain": (lambda x, k: complex_product(x, k * (1 + 2j), 16), (2, 16), (5,)),
     "bent": (lambda x: irfft(torch.view_as_complex(torch.tanh(torch.view_as_real(rfft(x)))), n=8), (1, 8)),
+    "filters in a row": (lambda x, k, q: product(product(x, k, 16), q, 16), (2, 16), (3,), (2,)),
+    "weights of frequencies, twice": (lambda x, w, v: weighted(weighted(x, w) + x, v), (2, 16), (9,), (9,)),
+    "few frequencies, mixed": (few, (2, 16), (2, 3, 4)),
     "autocorrelation": (lambda x: irfft(rfft(x) * rfft(x).conj(), n=16), (2, 16)),
 }  # fmt: skip
 

@@ -143,7 +143,9 @@ def _chosen(walk: Walk, node: Node, kind: str) -> Known | None:
 def computed(walk: Walk, node: Node) -> Known | None:
     """What is known of the result of an operator between elements, broadcastable to it."""
     sources = node.all_input_nodes
-    if node.meta["val"].is_complex() and short_name(node) == "mul":  # of complex numbers zeros alone are followed
+    if (
+        node.meta["val"].is_complex() and short_name(node) == "mul" and walk.dynamic(sources)
+    ):  # zeros alone are followed
         zero = [np.asarray(table_of(walk, factor) == 0) for factor in node.args[:2]]
         return compressed(np.where(zero[0] | zero[1], 0.0, np.nan))
     if not _is_number(node.meta["val"], truths=True):

@@ -31,6 +31,7 @@ def fourier(walk: Walk, node: Node) -> Value:
     """Every frequency reads every sample of the transformed axes, and back; a filter reads what it reaches."""
     x, transform = walk.first(node), transform_of(node)
     assert transform is not None
+    cancels = may_cancel(walk, node)
     filtered = None if transform.forward else _filtered(walk, transform)
     if filtered is not None:
         return walk.expanded(filtered, fake_shape(node))
@@ -38,7 +39,7 @@ def fourier(walk: Walk, node: Node) -> Value:
     dims = [axis % len(x.full) for axis in transform.axes]
     x = _resized(walk, x, dims, lengths)
     result = walk.expanded(moving.reduce(walk, x, "sum", dims, keepdims=True), fake_shape(node))
-    return walk.loosened(result) if may_cancel(walk, node) else result
+    return walk.loosened(result) if cancels else result
 
 
 class _Spectrum(NamedTuple):
