@@ -68,6 +68,12 @@ def weighted(x, w):
     return irfft(rfft(x) * w, n=16)
 
 
+def low(x):
+    spectrum = rfft(x)
+    spectrum[..., 3:] = 0
+    return irfft(spectrum, n=16)
+
+
 def few(x, w):
     """Weights of the lowest frequencies, as neural operators have them."""
     mixed = torch.zeros(1, 3, 9, dtype=torch.cdouble)
@@ -112,6 +118,7 @@ EXACT: dict[str, tuple[Any, ...]] = {
     "bent": (lambda x: irfft(torch.view_as_complex(torch.tanh(torch.view_as_real(rfft(x)))), n=8), (1, 8)),
     "filters in a row": (lambda x, k, q: product(product(x, k, 16), q, 16), (2, 16), (3,), (2,)),
     "weights of frequencies, twice": (lambda x, w, v: weighted(weighted(x, w) + x, v), (2, 16), (9,), (9,)),
+    "low frequencies, in place": (low, (2, 16)),
     "few frequencies, mixed": (few, (2, 16), (2, 3, 4)),
     "autocorrelation": (lambda x: irfft(rfft(x) * rfft(x).conj(), n=16), (2, 16)),
 }  # fmt: skip

@@ -119,7 +119,7 @@ def _is_mixed(walk: Walk, between: list[Node], axes: set[int], read: tuple[int, 
 def _is_replaced(walk: Walk, node: Node) -> bool:
     """Whether some elements are replaced by constants, or zeros stay beside them."""
     name = short_name(node)
-    if name in ("masked_fill", "where"):
+    if name in ("masked_fill", "where", "fill", "zero"):
         return True
     if name not in ("slice_scatter", "select_scatter"):
         return False
