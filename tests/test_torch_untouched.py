@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,47 @@ def test_nothing_of_a_model_is_changed(capture: str, fails: bool) -> None:
     if capture != "export":
         assert fails == ("Meddling fails in its own forward with inputs (1, 3, 8, 8): ValueError: as it says" in said)
     assert state(model) == before
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "weight, past its version": lambda m: m.weight.data.mul_(2.0),
+    "another memory of a weight": lambda m: setattr(m.weight, "data", m.weight.data * 2.0),
+    "buffer": lambda m: m.count.add_(1),
+    "buffer, by name": lambda m: setattr(m, "count", m.count + 1),
+    "attribute": lambda m: m.own.add_(1),
+    "gradient": lambda m: m.weight.grad.zero_(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("branches", [False, True])
+def test_finding_out_why_an_export_fails_writes_nothing(write: Callable[[Any], Any], branches: bool) -> None:
+    class Writes(nn.Conv1d):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            write(self)
+            return super().forward(x) if not branches or x.sum() >= 0 else x
+
+    model = Writes(1, 1, 3)
+    model.register_buffer("count", torch.zeros(2))
+    model.own, model.weight.grad = torch.zeros(2), torch.ones(1, 1, 3)
+    held = [model.weight, model.count, model.own, model.weight.grad]
+    before = [(tensor.data_ptr(), tensor.tolist()) for tensor in held]
+    with contextlib.suppress(fastrf.NetworkError):
+        fastrf.load(model, (1, 8), capture="export")
+    assert [(tensor.data_ptr(), tensor.tolist()) for tensor in held] == before
+    now = [model.weight, model.count, model.own, model.weight.grad]
+    assert all(one is other for one, other in zip(now, held, strict=True))
+
+
+@pytest.mark.parametrize("choose", [lambda x: torch.where(x > 0)[0], lambda x: (x > 0).nonzero(as_tuple=True)[0]])
+def test_an_exported_selection_by_values_is_one_line(choose: Callable[[Any], Any]) -> None:
+    class Chooses(nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            return x[choose(x[:, 0, 0])]
+
+    with pytest.raises(fastrf.FastRFError, match=r"selects by values|nonzero") as caught:
+        fastrf.analyze(Chooses(), (2, 3), capture="export")
+    assert "\n" not in str(caught.value)
 
 
 def test_numbers_of_tensors_in_lists_are_assumed() -> None:

@@ -17,7 +17,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from fastrf.errors import FastRFError, LimitError, NetworkError
 from fastrf.frontends.options import Options
 from fastrf.frontends.torch.exporting import export, first_line, functional, quiet
-from fastrf.frontends.torch.failing import own_failure, reason_of, too_large
+from fastrf.frontends.torch.failing import own_failure, reason_of, runnable, too_large, untouched
 from fastrf.frontends.torch.inputs import Inputs
 from fastrf.frontends.torch.keeping import as_it_was, evaluating, forget_memoised
 from fastrf.frontends.torch.programs import Program
@@ -148,7 +148,7 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
         raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
     try:
         with _at_rest(model):
-            with unobserved(model), noted(model), kept_whole(model), uncompiled():
+            with untouched(model, False), unobserved(model), noted(model), kept_whole(model), uncompiled():
                 exported = export(model, inputs.arguments, inputs.named)
             return gathered(functional(exported), model)
     except FastRFError:
@@ -186,7 +186,7 @@ def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str
     if inputs.is_large:
         return f"{failed}; give inputs that it takes"
     why = "its control flow or a shape depends on values" if _needs_values(error) else "it runs with these inputs"
-    if _is_traced(model, inputs):
+    if runnable(model, inputs) and _is_traced(model, inputs):
         return f"{failed}; {why}; torch.onnx.export with dynamo=False captures this, as these inputs make it run"
     return f"{failed}; {why}; give values={{name: value}} for arguments that decide, or take the part out"
 
@@ -206,7 +206,7 @@ def _is_traced(model: torch.nn.Module, inputs: Inputs) -> bool:
     """
     silent = patch.object(torch._C, "_jit_onnx_log", create=True)
     try:
-        with silent, contextlib.redirect_stdout(io.StringIO()):
+        with untouched(model), silent, contextlib.redirect_stdout(io.StringIO()):
             torch.onnx.export(model, (*inputs.arguments, inputs.named), io.BytesIO(), dynamo=False)  # type: ignore[arg-type]
     except (Exception, SystemExit):
         return False

@@ -13,12 +13,16 @@ from fastrf.frontends.torch.exporting import first_line
 from fastrf.frontends.torch.inputs import Inputs, signature_of
 from fastrf.frontends.torch.returning import names_of
 
-__all__ = ["own_failure", "reason_of", "too_large", "watched"]
+__all__ = ["own_failure", "reason_of", "runnable", "too_large", "untouched", "watched"]
 
 #: Larger models are not run to find out more.
 _MOST_PARAMETERS = 200_000_000
 #: What torch says of tensors on several devices, or on one that is not there.
 _DEVICES = ("same device", "device meta", "meta tensor", "NVIDIA", "not compiled with", "device type", "devices")
+
+
+#: Tensors whose memory can be put back.
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 class _Failure(NamedTuple):
@@ -33,7 +37,7 @@ def own_failure(model: torch.nn.Module, inputs: Inputs) -> str | None:
 
     What it writes to its parameters and buffers is put back.
     """
-    if inputs.is_large or sum(p.numel() for p in model.parameters()) > _MOST_PARAMETERS:
+    if not runnable(model, inputs):
         return None
     failure = _failure(model, inputs)
     if failure is None:
@@ -46,6 +50,11 @@ def own_failure(model: torch.nn.Module, inputs: Inputs) -> str | None:
         where = f", in module {failure.module!r} ({type(model.get_submodule(failure.module)).__name__})"
     failed = f"{kind} fails in its own forward with inputs {inputs}{where}"
     return f"{failed}: {first_line(failure.error)}; {_remedy(model, inputs, failure)}"
+
+
+def runnable(model: torch.nn.Module, inputs: Inputs) -> bool:
+    """Whether neither a model nor its input is too large to run it to find out more."""
+    return not inputs.is_large and sum(p.numel() for p in model.parameters()) <= _MOST_PARAMETERS
 
 
 def reason_of(model: torch.nn.Module, inputs: Inputs, error: SystemExit) -> str:
@@ -93,18 +102,37 @@ def _left_out(model: torch.nn.Module, inputs: Inputs) -> list[str]:
 
 def _failure(model: torch.nn.Module, inputs: Inputs) -> _Failure | None:
     """What the model raises by itself."""
-    held = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
     running: list[str] = []
     try:
-        with watched(model, running):
+        with untouched(model), watched(model, running):
             inputs.run(model)
     except (Exception, SystemExit) as error:
         return _Failure(error, running[-1] if running else "")
-    finally:
-        for tensor, before in held:
-            if not tensor.is_meta and tensor.shape == before.shape and not torch.equal(tensor, before):
-                tensor.detach().copy_(before)
     return None
+
+
+@contextlib.contextmanager
+def untouched(model: torch.nn.Module, registered: bool = True) -> Iterator[None]:
+    """What is written meanwhile to tensors that the model's modules hold is put back, in the memory that they had.
+
+    Without `registered` only to those that are neither parameters nor buffers, which an export has no fakes of.
+    """
+    own = [value for part in model.modules() for value in vars(part).values() if isinstance(value, torch.Tensor)]
+    tensors = [*model.parameters(), *model.buffers(), *own] if registered else own
+    tensors += [tensor.grad for tensor in tensors if tensor.is_leaf and tensor.grad is not None]
+    plain = [
+        tensor for tensor in tensors if type(tensor) in _PLAIN and not tensor.is_meta and tensor.layout == torch.strided
+    ]
+    held = [(tensor, tensor.detach(), tensor.detach().clone()) for tensor in plain]
+    try:
+        yield
+    finally:
+        for tensor, memory, before in held:
+            with torch.no_grad():
+                if not torch.equal(memory, before):
+                    memory.copy_(before)
+                if tensor.data_ptr() != memory.data_ptr() or tensor.shape != memory.shape:
+                    tensor.data = memory
 
 
 @contextlib.contextmanager

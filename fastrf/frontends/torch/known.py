@@ -15,6 +15,7 @@ import torch.utils._pytree as pytree
 from torch.fx import Node
 
 from fastrf.budget import require_memory
+from fastrf.errors import UnsupportedOpError
 from fastrf.frontends.known import choice, elementwise
 from fastrf.frontends.lowering import Known, Value, compressed, real
 from fastrf.frontends.masking import lowest_limit, offset, set_added, set_known
@@ -37,6 +38,12 @@ __all__ = [
 
 #: Operators that put truths at places, which are not followed.
 _PUTS = JOINS - {"cat", "stack", "where", "masked_fill"}
+
+#: What is said of `where` with a condition alone.
+_PLACES = (
+    "torch.where with a condition alone selects by values, which is not followed; give capture='record', which follows "
+    "up to there, or give the module a rule (fastrf.rule)"
+)
 
 #: Operators that make zeros of nothing.
 _CREATES = frozenset(("tril", "triu", "pad", "constant_pad_nd", "diag", "diag_embed", "block_diag", "im2col"))
@@ -122,6 +129,8 @@ def applied(node: Node, table: Any, **changed: Any) -> Any:
 
 def chosen_from(a: dict[str, Any]) -> tuple[Any, Any, Any]:
     """The condition of `where` or `masked_fill`, what is taken where it is true, and what elsewhere."""
+    if "condition" in a and "self" not in a:  # the places where it is true: how many, depends on values
+        raise UnsupportedOpError(_PLACES)
     return (a["condition"], a["self"], a["other"]) if "condition" in a else (a["mask"], a["value"], a["self"])
 
 
