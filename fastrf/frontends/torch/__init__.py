@@ -17,6 +17,7 @@
 | `parameters` | how many numbers of parameters each layer is the first to use |
 | `simplifying` | operators without a rule, in others; which arguments an operator reads |
 | `sizes` | which sizes a module takes: runs on a symbol |
+| `transforms`, `cancelling` | Fourier transforms; whether one gives back what another was given |
 | `rules_*` | rules of ATen operators: the layers that each stands for |
 """
 

@@ -74,9 +74,7 @@ def _filtered(walk: Walk, back: Transform) -> Value | None:
     x = walk.value(signals[0].of.source)
     assert x is not None
     dims = [axis % len(x.full) for axis in back.axes]
-    x = replace(
-        _resized(walk, x, dims, [dict(zip(*signals[0].of[1:3], strict=True))[a] for a in back.axes]), known=None
-    )
+    x = replace(_resized(walk, x, dims, back.sizes), known=None)
     if not filters:
         return x
     taps, exact = _taps(walk, filters[0], back)
