@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -85,11 +85,17 @@ def _captured(model: torch.nn.Module, inputs: Inputs, options: Options) -> Expor
             _raise_own(model, inputs, error)
             scripted = isinstance(model, torch.jit.ScriptModule)
             if scripted or options.capture == "record":
-                said = f"{type(model).__name__} cannot be recorded with inputs {inputs}: {first_line(error)}"
+                said = f"{type(model).__name__} cannot be recorded with inputs {inputs}: {_told(error)}"
                 remedy = "give the module that it was made from" if scripted else "try capture='export'"
                 raise NetworkError(f"{said}; {remedy}") from error
             _log.debug("%s is exported, since recording it fails: %s", type(model).__name__, first_line(error))
-    return _exported(model, inputs)
+    return _exported(model, inputs, options.values if options.capture == "export" else None)
+
+
+def _told(error: BaseException) -> str:
+    """What an error says; of a run that stopped before anything was returned, where."""
+    stopped = f"it selects by values ({error}) before any module has returned"
+    return stopped if isinstance(error, Stopped) else first_line(error)
 
 
 def _raise_too_large(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> None:
@@ -142,7 +148,8 @@ def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
         model = inner
 
 
-def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
+def _exported(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str] | None = None) -> ExportedProgram:
+    """By torch.export; where that fails, recording is tried too if `constants` says which arguments are no inputs."""
     if isinstance(model, torch.jit.ScriptModule):
         said = f"{type(model).__name__} is TorchScript, which torch.export does not take"
         raise NetworkError(f"{said}; give capture='record', or the module that it was made from")
@@ -156,7 +163,7 @@ def _exported(model: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     except (Exception, SystemExit) as error:
         _raise_too_large(model, inputs, error)
         with _at_rest(model):
-            reason = _reason(model, inputs, error)
+            reason = _reason(model, inputs, error, constants)
         raise NetworkError(reason) from error
 
 
@@ -173,7 +180,7 @@ def _at_rest(model: torch.nn.Module) -> Iterator[None]:
 _BY_VALUES = (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
 
 
-def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str:
+def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException, constants: Iterable[str] | None) -> str:
     """Which module, which inputs, what torch said, and what can be done; the model may be run to find that out."""
     if isinstance(error, SystemExit):
         return reason_of(model, inputs, error)
@@ -186,6 +193,8 @@ def _reason(model: torch.nn.Module, inputs: Inputs, error: BaseException) -> str
     if inputs.is_large:
         return f"{failed}; give inputs that it takes"
     why = "its control flow or a shape depends on values" if _needs_values(error) else "it runs with these inputs"
+    if constants is not None and _is_recorded(model, inputs, constants):
+        return f"{failed}; {why}; give capture='record', which follows it"
     if runnable(model, inputs) and _is_traced(model, inputs):
         return f"{failed}; {why}; torch.onnx.export with dynamo=False captures this, as these inputs make it run"
     return f"{failed}; {why}; give values={{name: value}} for arguments that decide, or take the part out"
@@ -196,6 +205,13 @@ def _needs_values(error: BaseException | None) -> bool:
         if isinstance(error, _BY_VALUES):
             return True
         error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_recorded(model: torch.nn.Module, inputs: Inputs, constants: Iterable[str]) -> bool:
+    with contextlib.suppress(Exception, SystemExit, Stopped), untouched(model):
+        record(model, inputs, constants)
+        return True
     return False
 
 

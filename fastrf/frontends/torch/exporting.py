@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -179,9 +181,29 @@ def _no_error_stream() -> Iterator[None]:
         os.close(kept)
 
 
+#: What torch says of itself rather than of the model, and how that is told.
+_FAKE = "We found a fake tensor"
+_BROKEN = re.compile(r".*INTERNAL ASSERT FAILED.*?report a bug to PyTorch\.?\s*")
+
+
 def first_line(error: BaseException) -> str:
-    """The type of an error and the first line of what it says; of one within TorchScript, the last, which says why."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The type of an error and the first sentence of what it says; of one within TorchScript, the last, which says why.
+
+    A sentence that was broken into lines goes on in small letters.
+    """
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
     if any("of TorchScript" in line for line in lines):
-        lines = [next(line for line in reversed(lines) if not line.endswith(":")).removeprefix("RuntimeError: ")]
-    return f"{type(error).__name__}: {lines[0][:300].rstrip('.;: ')}" if lines else type(error).__name__
+        lines = [
+            next(line for line in reversed(lines) if not line.endswith(":")).strip().removeprefix("RuntimeError: ")
+        ]
+    if not lines:
+        return type(error).__name__
+    broken = lines[0][-1].isalnum() or lines[0][-1] == ","
+    going = itertools.takewhile(lambda line: broken and line[0].islower(), lines[1:])
+    said = _BROKEN.sub("", " ".join([lines[0].strip(), *going])) or "a check within torch failed"
+    if said.startswith(_FAKE):
+        said = "a tensor was made where torch.export cannot follow (another thread, .data, a constant)"
+    said = said.rstrip(".;: ").removesuffix(", but expected one of")
+    if len(said) > 300:
+        said = f"{said[:300].rpartition(' ')[0] or said[:300]} ..."
+    return f"{type(error).__name__}: {said}"

@@ -74,6 +74,8 @@ def _remedy(model: torch.nn.Module, inputs: Inputs, failure: _Failure) -> str:
     said = str(failure.error)
     if any(part in said for part in _DEVICES):
         return "make tensors on the device of its input (device=x.device), and the model with its data on the CPU"
+    if inputs.has_shapes_within():
+        return "give tensors in place of the shapes within lists and mappings"
     if inputs.made and _failure(model, inputs.whole_numbers(model)) is None:
         return f"give {', '.join(inputs.made)} as tensors of whole numbers"
     fewer = inputs.without_batch(model, least=2)

@@ -143,6 +143,12 @@ class Inputs(NamedTuple):
         tensors = [*self.arguments, *self.named.values()]
         return any(isinstance(t, torch.Tensor) and t.numel() > _LARGE and 0 in t.stride() for t in tensors)
 
+    def has_shapes_within(self) -> bool:
+        """Whether a list or mapping holds what may be meant as shapes."""
+        given = [item for item in (*self.arguments, *self.named.values()) if isinstance(item, dict | list | tuple)]
+        within = [part for item in given for part in (item.values() if isinstance(item, dict) else item)]
+        return any(isinstance(part, dict | list | tuple) and _numbers_only(part) for part in within)
+
     def _by_argument(self, model: torch.nn.Module) -> list[tuple[str, Any]]:
         names = [*signature_of(model).parameters, *[""] * len(self.arguments)]
         return [*zip(names, self.arguments, strict=False), *self.named.items()]
@@ -189,6 +195,11 @@ def _is_shape(item: Any) -> bool:
     return isinstance(item, list | tuple) and not any(isinstance(n, torch.Tensor | np.ndarray | str) for n in item)
 
 
+def _numbers_only(item: Any) -> bool:
+    leaves = pytree.tree_leaves(item)
+    return bool(leaves) and all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in leaves)
+
+
 def _tensor(item: Any) -> Any:
     return torch.from_numpy(item) if isinstance(item, np.ndarray) else item
 
@@ -199,7 +210,9 @@ def _example(model: torch.nn.Module, shape: Any) -> torch.Tensor:
     whole = _is_shape(shape) and all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in shape)
     if not whole or min(shape, default=1) < 1:
         told = a_kind(shape) if isinstance(shape, Iterator) else repr(str(shape)[:60])
-        raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}")
+        nested = isinstance(shape, list | tuple) and any(isinstance(n, dict | list | tuple) for n in shape)
+        remedy = "; give tensors in place of the shapes within lists and mappings" if nested else ""
+        raise ShapeError(f"input_shape must be positive integers such as (3, 224, 224), not {told}{remedy}")
     like, full = _like(model), (1, *map(int, shape))
     if math.prod(full) > _LARGE:
         return torch.zeros((), dtype=like.dtype, device=like.device).expand(full)
