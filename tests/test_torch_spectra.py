@@ -27,19 +27,9 @@ from torch.fft import (  # noqa: E402
     rfft2,
 )
 
+from tests.autograd.cases import Weighted  # noqa: E402
+
 pad = nn.functional.pad
-
-
-class Filtered(nn.Module):
-    """A function of the input and of weights of some shapes."""
-
-    def __init__(self, function: Any, *shapes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.function = function
-        self.weights = nn.ParameterList([nn.Parameter(torch.empty(shape)) for shape in shapes])
-
-    def forward(self, x):
-        return self.function(x, *self.weights)
 
 
 def product(x, k, n, **how):
@@ -157,25 +147,29 @@ def read_by(model: nn.Module, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return np.logical_or(*found)
 
 
+def both(function: Any, shape: tuple[int, ...], weights: list[tuple[int, ...]], capture: str) -> tuple[Any, Any, bool]:
+    """What is said to depend on what, what does by gradients, and whether the first is said to be exact."""
+    model = Weighted(function, *weights).double()
+    field = fastrf.analyze(model, shape, capture=capture).output
+    return field.to_csr(channels=True).toarray() > 0, read_by(model, shape), field.exact
+
+
 @pytest.mark.parametrize("capture", ["record", "export"])
 @pytest.mark.parametrize("form", EXACT)
 def test_what_a_product_of_spectra_reads(form, capture):
     function, shape, *weights = EXACT[form]
-    model = Filtered(function, *weights).double()
-    field = fastrf.analyze(model, shape, capture=capture).output
-    assert field.exact
-    assert np.array_equal(field.to_csr(channels=True).toarray() > 0, read_by(model, shape))
+    said, read, exact = both(function, shape, weights, capture)
+    assert exact
+    assert np.array_equal(said, read)
 
 
 @pytest.mark.parametrize("capture", ["record", "export"])
 @pytest.mark.parametrize("form", SUPERSETS)
 def test_what_may_read_less_is_listed(form, capture):
     function, shape, *weights = SUPERSETS[form]
-    model = Filtered(function, *weights).double()
-    field = fastrf.analyze(model, shape, capture=capture).output
-    read = read_by(model, shape)
-    assert not field.exact
-    assert (field.to_csr(channels=True).toarray() > 0)[read].all()
+    said, read, exact = both(function, shape, weights, capture)
+    assert not exact
+    assert said[read].all()
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -193,7 +187,7 @@ def test_taps_around_a_circle(rng, turned):
             spectrum = rfft(k * places)
             return irfft(rfft(x) * (spectrum.conj() if turned else spectrum), n=n)
 
-        field = fastrf.analyze(Filtered(function, (n,)).double(), (1, n)).output
+        field = fastrf.analyze(Weighted(function, (n,)).double(), (1, n)).output
         wanted = np.zeros((n, n), bool)
         for sample in range(n):
             wanted[sample, (sample + taps if turned else sample - taps) % n] = True
@@ -203,15 +197,15 @@ def test_taps_around_a_circle(rng, turned):
 
 def test_a_long_convolution_is_causal():
     n = 1 << 15
-    model = Filtered(lambda x, k: product(x, k, 2 * n)[..., :n], (2, n))
+    model = Weighted(lambda x, k: product(x, k, 2 * n)[..., :n], (2, n))
     field = fastrf.analyze(model, (2, n)).output
     assert (field.is_causal(), field.lookahead(), field.exact) == (True, 0, True)
 
 
 def test_imaginary_constants_are_not_zero():
     table = torch.tensor([1j, 0, 1, 2 + 1j])
-    by_table = Filtered(lambda x: torch.view_as_real(x.to(table.dtype) * table).sum(-1))
-    by_matrix = Filtered(lambda x: (x.to(table.dtype) @ torch.diag(table)).abs())
+    by_table = Weighted(lambda x: torch.view_as_real(x.to(table.dtype) * table).sum(-1))
+    by_matrix = Weighted(lambda x: (x.to(table.dtype) @ torch.diag(table)).abs())
     for model in (by_table, by_matrix):
         field = fastrf.analyze(model, (1, 4)).output
         assert np.array_equal(field.to_csr(channels=True).toarray() > 0, np.diag([True, False, True, True]))

@@ -18,19 +18,9 @@ prune, parametrize = (pytest.importorskip(f"torch.nn.utils.{name}") for name in 
 
 frontend = pytest.importorskip("fastrf.frontends.torch")
 
+from tests.autograd.cases import Weighted  # noqa: E402
+
 TRIANGLE = torch.ones(4, 4).tril()
-
-
-class Weighted(nn.Module):
-    """A function of the input and of parameters of given shapes; `{shape: mask}` are constants of its own."""
-
-    def __init__(self, function: Callable, *shapes: tuple[int, ...]) -> None:
-        super().__init__()
-        self.function = function
-        self.weights = nn.ParameterList([nn.Parameter(torch.ones(shape)) for shape in shapes])
-
-    def forward(self, x):
-        return self.function(x, *self.weights)
 
 
 def some(*shape: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-__all__ = ["CASES", "Wrapped", "module"]
+__all__ = ["CASES", "Weighted", "Wrapped", "module"]
 
 
 class Wrapped(nn.Module):
@@ -23,6 +23,18 @@ class Wrapped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x, *self.parts)
+
+
+class Weighted(nn.Module):
+    """A function of the input and of parameters of given shapes."""
+
+    def __init__(self, function: Callable[..., Tensor], *shapes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.function = function
+        self.weights = nn.ParameterList([nn.Parameter(torch.ones(shape)) for shape in shapes])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, *self.weights)
 
 
 def slices(x):
